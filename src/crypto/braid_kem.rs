@@ -1,0 +1,161 @@
+//! ML-KEM-768 in parts, as the braid sends it: header, encapsulation-key vector, two halves of the ciphertext.
+//!
+//! Shapes: header 64 (`rho ‖ H(ek)`), vector 1,152 (`t̂`), ct1 960 (u), ct2 128 (v), decapsulation key 2,400 (FIPS
+//! 203). `vector ‖ rho` is the FIPS 203 encapsulation key and `ct1 ‖ ct2` its ciphertext, so the whole exchange is
+//! ordinary ML-KEM-768 (FIPS 203; ML-KEM Braid specification, section 2).
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use libcrux_ml_kem::mlkem768::{self, incremental};
+use rand_core::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::Secret;
+
+/// `rho` and the hash of the encapsulation key.
+pub(crate) const HEADER_LEN: usize = 64;
+/// The encoded vector `t̂`.
+pub(crate) const VECTOR_LEN: usize = 1152;
+/// First part of the ciphertext.
+pub(crate) const CT1_LEN: usize = 960;
+/// Second part of the ciphertext.
+pub(crate) const CT2_LEN: usize = 128;
+/// FIPS 203's decapsulation key.
+pub(crate) const DECAPSULATION_KEY_LEN: usize = 2400;
+
+/// The encapsulation key's parts do not belong together, or its coefficients are not reduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("encapsulation key does not match its header")]
+pub(crate) struct BadEncapsulationKey;
+
+/// The holder's side: the decapsulation key, which contains the public parts.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct DecapsulationKey(Box<[u8; DECAPSULATION_KEY_LEN]>);
+
+impl DecapsulationKey {
+    /// Draws a key: 64 bytes of randomness (`d ‖ z`).
+    #[must_use]
+    pub(crate) fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        #[cfg(test)]
+        if let Some(key) = recorded::next() {
+            return key;
+        }
+        let seed = Secret::<64>::random(rng);
+        let mut key = Box::new([0; DECAPSULATION_KEY_LEN]);
+        incremental::generate_key_pair_compressed(*seed.expose(), &mut key);
+        Self(key)
+    }
+
+    /// Takes stored bytes; `None` if the length is wrong.
+    #[must_use]
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes: Box<[u8]> = bytes.into();
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Shows the bytes.
+    #[must_use]
+    pub(crate) const fn expose(&self) -> &[u8; DECAPSULATION_KEY_LEN] {
+        &self.0
+    }
+
+    // dk = ŝ (1152) ‖ t̂ (1152) ‖ rho (32) ‖ H(ek) (32) ‖ z (32)
+
+    /// The header: `rho ‖ H(ek)`.
+    #[must_use]
+    pub(crate) fn header(&self) -> [u8; HEADER_LEN] {
+        array(self.0.get(2304..2304 + HEADER_LEN))
+    }
+
+    /// The vector `t̂`.
+    #[must_use]
+    pub(crate) fn vector(&self) -> [u8; VECTOR_LEN] {
+        array(self.0.get(1152..1152 + VECTOR_LEN))
+    }
+
+    /// Recovers the shared secret from both parts of the ciphertext.
+    #[must_use]
+    pub(crate) fn decapsulate(&self, ct1: &[u8; CT1_LEN], ct2: &[u8; CT2_LEN]) -> Secret<32> {
+        let mut ciphertext = [0; CT1_LEN + CT2_LEN];
+        for (to, from) in ciphertext.iter_mut().zip(ct1.iter().chain(ct2)) {
+            *to = *from;
+        }
+        Secret::new(mlkem768::decapsulate(&(&*self.0).into(), &ciphertext.into()))
+    }
+}
+
+impl fmt::Debug for DecapsulationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DecapsulationKey(..)")
+    }
+}
+
+/// First half of an encapsulation, from the header alone: ct1 and the shared secret. `m` is 32 fresh random bytes,
+/// to be kept for [`encapsulate2`].
+#[must_use]
+pub(crate) fn encapsulate1(header: &[u8; HEADER_LEN], m: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
+    let mut state = zeroize::Zeroizing::new([0; incremental::encaps_state_len()]);
+    let mut shared = Secret::new([0; 32]);
+    #[expect(clippy::expect_used, reason = "the only failures are buffer lengths, which are constants here")]
+    let ct1 = incremental::encapsulate1(header, *m.expose(), state.as_mut_slice(), shared.expose_mut())
+        .expect("buffers have the lengths that the mechanism asks for");
+    (ct1.value, shared)
+}
+
+/// Checks that a vector belongs to a header (its hash) and is reduced (FIPS 203, section 7.2).
+///
+/// # Errors
+///
+/// [`BadEncapsulationKey`] if not.
+pub(crate) fn check_key(header: &[u8; HEADER_LEN], vector: &[u8; VECTOR_LEN]) -> Result<(), BadEncapsulationKey> {
+    incremental::validate_pk_bytes(header, vector).map_err(|_| BadEncapsulationKey)
+}
+
+/// Second half of an encapsulation: the whole ciphertext, whose first part is what [`encapsulate1`] gave.
+///
+/// The library's half-way state (2 kB, bound to the CPU's vector width) is not kept between the halves: `m` and the
+/// key give the same ciphertext through ordinary FIPS 203 encapsulation.
+#[must_use]
+pub(crate) fn encapsulate2(header: &[u8; HEADER_LEN], vector: &[u8; VECTOR_LEN], m: &Secret<32>) -> ([u8; CT1_LEN], [u8; CT2_LEN]) {
+    let mut key = [0; VECTOR_LEN + 32];
+    for (to, from) in key.iter_mut().zip(vector.iter().chain(header)) {
+        *to = *from;
+    }
+    let (ciphertext, shared) = mlkem768::encapsulate(&key.into(), *m.expose());
+    drop(Secret::new(shared));
+    let ciphertext = ciphertext.as_slice();
+    (array(ciphertext.get(..CT1_LEN)), array(ciphertext.get(CT1_LEN..)))
+}
+
+/// Copies a part whose bounds are constants of the layout.
+fn array<const N: usize>(part: Option<&[u8]>) -> [u8; N] {
+    let mut out = [0; N];
+    if let Some(part) = part {
+        out.copy_from_slice(part);
+    }
+    out
+}
+
+/// Recorded transcripts give a party's decapsulation key, not the seed it was made from. A replay queues the keys
+/// here; no feature reaches it.
+#[cfg(test)]
+pub(crate) mod recorded {
+    use super::DecapsulationKey;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    std::thread_local!(static KEYS: RefCell<VecDeque<DecapsulationKey>> = const { RefCell::new(VecDeque::new()) });
+
+    pub(crate) fn push(bytes: &[u8]) {
+        KEYS.with_borrow_mut(|keys| keys.push_back(DecapsulationKey::from_slice(bytes).expect("2,400 bytes")));
+    }
+
+    pub(crate) fn is_empty() -> bool {
+        KEYS.with_borrow(VecDeque::is_empty)
+    }
+
+    pub(super) fn next() -> Option<DecapsulationKey> {
+        KEYS.with_borrow_mut(VecDeque::pop_front)
+    }
+}

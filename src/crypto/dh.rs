@@ -1,0 +1,287 @@
+use core::fmt;
+
+use rand_core::CryptoRng;
+use x25519_dalek::StaticSecret;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::Secret;
+
+/// Length of a public key on the wire: the type byte and the u coordinate.
+pub const PUBLIC_KEY_LEN: usize = 33;
+
+/// The type byte of Curve25519 public keys in Signal's formats.
+const TYPE_CURVE25519: u8 = 0x05;
+
+/// 2^255 − 19, little-endian: coordinates are below it.
+const FIELD_PRIME: [u8; 32] = {
+    let mut p = [0xff; 32];
+    p[0] = 0xed;
+    p[31] = 0x7f;
+    p
+};
+
+/// Why bytes are not a public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Not 33 bytes. Refuse the message or bundle that carried it.
+    #[error("a public key has 33 bytes")]
+    Length,
+    /// The first byte is not the type byte `0x05`.
+    #[error("unknown public key type")]
+    Type,
+    /// The coordinate is not below 2^255 − 19: a second spelling of some other key, which no honest
+    /// implementation sends.
+    #[error("public key is not canonical")]
+    NotCanonical,
+}
+
+/// The agreement gave the all-zero value: the other key is of low order, and the "secret" known to everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the agreement did not depend on both keys")]
+pub struct NotContributory;
+
+/// An X25519 public key: 33 bytes on the wire (`0x05`, then the u coordinate, RFC 7748), always canonical.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::crypto::{KeyError, PublicKey};
+/// let mut bytes = [9u8; 33];
+/// bytes[0] = 5;
+/// assert_eq!(PublicKey::parse(&bytes)?.to_bytes(), bytes);
+/// assert_eq!(PublicKey::parse(&bytes[..32]), Err(KeyError::Length));
+/// # Ok::<(), KeyError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// Reads the 33-byte form.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if length, type byte or coordinate are wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
+        let bytes: &[u8; PUBLIC_KEY_LEN] = bytes.try_into().map_err(|_| KeyError::Length)?;
+        let [TYPE_CURVE25519, u @ ..] = bytes else { return Err(KeyError::Type) };
+        Self::from_coordinate(*u)
+    }
+
+    /// Takes a bare 32-byte u coordinate.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NotCanonical`] if it is not below 2^255 − 19.
+    pub fn from_coordinate(u: [u8; 32]) -> Result<Self, KeyError> {
+        if u.iter().rev().lt(FIELD_PRIME.iter().rev()) { Ok(Self(u)) } else { Err(KeyError::NotCanonical) }
+    }
+
+    /// The bare u coordinate.
+    #[must_use]
+    pub const fn coordinate(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The 33-byte form.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; PUBLIC_KEY_LEN] {
+        let mut out = [TYPE_CURVE25519; PUBLIC_KEY_LEN];
+        let [_, u @ ..] = &mut out;
+        u.copy_from_slice(&self.0);
+        out
+    }
+
+    /// Whether the point lies in the prime-order subgroup, as every key made by clamping does.
+    ///
+    /// # Security
+    ///
+    /// Agreement clears the cofactor, so eight keys agree alike; a key that must have one spelling only (a
+    /// handshake's base key, which names a session) is checked with this.
+    #[must_use]
+    pub fn is_torsion_free(&self) -> bool {
+        curve25519_dalek::MontgomeryPoint(self.0).to_edwards(0).is_some_and(|point| point.is_torsion_free())
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Four bytes tell keys apart in a log and name nobody.
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "PublicKey({a:02x}{b:02x}{c:02x}{d:02x}..)")
+    }
+}
+
+/// An X25519 private key, clamped when it is made (RFC 7748).
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct PrivateKey(Secret<32>);
+
+impl PrivateKey {
+    /// Takes 32 bytes and clamps them.
+    #[must_use]
+    pub fn new(bytes: Secret<32>) -> Self {
+        Self(Secret::new(curve25519_dalek::scalar::clamp_integer(*bytes.expose())))
+    }
+
+    /// The clamped bytes.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    /// The public half. Costs a scalar multiplication; a [`KeyPair`] keeps the answer.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        let secret = StaticSecret::from(*self.expose());
+        PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
+    }
+
+    /// X25519 with another's public key.
+    ///
+    /// # Errors
+    ///
+    /// [`NotContributory`] if the result is all zero.
+    pub fn agree(&self, other: &PublicKey) -> Result<Secret<32>, NotContributory> {
+        #[cfg(test)]
+        count::agreement();
+        let secret = StaticSecret::from(*self.expose());
+        let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
+        if shared.was_contributory() { Ok(Secret::new(shared.to_bytes())) } else { Err(NotContributory) }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+/// An X25519 private key beside the public key that was computed when it was made.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::crypto::{KeyPair, Secret};
+/// let (a, b) = (KeyPair::new(Secret::new([1; 32])), KeyPair::new(Secret::new([2; 32])));
+/// assert!(a.agree(b.public())? == b.agree(a.public())?);
+/// # Ok::<(), subrosa::crypto::NotContributory>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    private: PrivateKey,
+    public: PublicKey,
+}
+
+impl KeyPair {
+    /// Makes the pair of 32 private bytes (clamped here).
+    #[must_use]
+    pub fn new(private: Secret<32>) -> Self {
+        let private = PrivateKey::new(private);
+        let public = private.public();
+        Self { private, public }
+    }
+
+    /// Draws a pair: 32 bytes of randomness.
+    #[must_use]
+    pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::new(Secret::random(rng))
+    }
+
+    /// Joins halves that were stored together, without recomputing the public one.
+    pub(crate) fn from_parts(private: PrivateKey, public: PublicKey) -> Self {
+        Self { private, public }
+    }
+
+    /// The private half.
+    #[must_use]
+    pub const fn private(&self) -> &PrivateKey {
+        &self.private
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// X25519 with another's public key.
+    ///
+    /// # Errors
+    ///
+    /// [`NotContributory`] if the result is all zero.
+    pub fn agree(&self, other: &PublicKey) -> Result<Secret<32>, NotContributory> {
+        self.private.agree(other)
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { private: _, public } = self;
+        f.debug_struct("KeyPair").field("public", public).finish_non_exhaustive()
+    }
+}
+
+/// Counts agreements, so that tests can assert what a hostile message costs.
+#[cfg(test)]
+pub(crate) mod count {
+    use std::cell::Cell;
+
+    std::thread_local!(static AGREEMENTS: Cell<u64> = const { Cell::new(0) });
+
+    pub(crate) fn agreement() {
+        AGREEMENTS.set(AGREEMENTS.get() + 1);
+    }
+
+    /// Agreements computed by this thread so far.
+    pub(crate) fn agreements() -> u64 {
+        AGREEMENTS.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coordinate(first: u8, rest: u8, last: u8) -> [u8; 32] {
+        let mut u = [rest; 32];
+        u[0] = first;
+        u[31] = last;
+        u
+    }
+
+    #[test]
+    fn coordinates_at_and_above_the_prime_are_refused() {
+        assert!(PublicKey::from_coordinate(coordinate(0xec, 0xff, 0x7f)).is_ok(), "p - 1");
+        for (first, last) in [(0xed, 0x7f), (0xee, 0x7f), (0xff, 0x7f), (0x00, 0x80), (0xec, 0xff)] {
+            let u = coordinate(first, if last == 0x80 { 0 } else { 0xff }, last);
+            assert_eq!(PublicKey::from_coordinate(u), Err(KeyError::NotCanonical), "{first:02x} .. {last:02x}");
+        }
+    }
+
+    #[test]
+    fn wrong_length_and_type_are_named() {
+        assert_eq!(PublicKey::parse(&[]), Err(KeyError::Length));
+        assert_eq!(PublicKey::parse(&[5; 34]), Err(KeyError::Length));
+        assert_eq!(PublicKey::parse(&[4; 33]), Err(KeyError::Type));
+    }
+
+    #[test]
+    fn low_order_keys_do_not_agree() {
+        let pair = KeyPair::new(Secret::new([0x42; 32]));
+        let mut low_order = std::vec![[0u8; 32], coordinate(1, 0, 0), coordinate(0xec, 0xff, 0x7f)];
+        low_order.push(hex::decode("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800").unwrap().try_into().unwrap());
+        low_order.push(hex::decode("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157").unwrap().try_into().unwrap());
+        for u in low_order {
+            let key = PublicKey::from_coordinate(u).unwrap();
+            assert_eq!(pair.agree(&key), Err(NotContributory), "{u:02x?}");
+            assert!(!key.is_torsion_free() || u == [0; 32], "{u:02x?}");
+        }
+    }
+
+    #[test]
+    fn honest_keys_are_torsion_free() {
+        for seed in 0..8 {
+            assert!(KeyPair::new(Secret::new([seed; 32])).public().is_torsion_free());
+        }
+    }
+}

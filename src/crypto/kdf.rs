@@ -1,0 +1,49 @@
+use ::hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha512};
+
+use super::Secret;
+
+/// HKDF with SHA-256 (RFC 5869): `N` bytes from `ikm`, the parts of `info` joined.
+///
+/// An empty salt and a salt of 32 zero bytes are the same thing. `N` is at most 8,160.
+#[must_use]
+pub(crate) fn hkdf<const N: usize>(salt: &[u8], ikm: &[u8], info: &[&[u8]]) -> Secret<N> {
+    const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 255 blocks") };
+    let mut out = Secret::new([0; N]);
+    #[expect(clippy::expect_used, reason = "the only failure is a length over 255 blocks, refused at compile time")]
+    ::hkdf::Hkdf::<Sha256>::new(Some(salt), ikm)
+        .expand_multi_info(info, out.expose_mut())
+        .expect("N is at most 255 blocks");
+    out
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the joined parts.
+#[must_use]
+pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Secret<32> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    Secret::new(mac.finalize().into_bytes().into())
+}
+
+/// SHA-256 of the joined parts.
+#[must_use]
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// SHA-512 of the joined parts.
+#[must_use]
+pub(crate) fn sha512(parts: &[&[u8]]) -> [u8; 64] {
+    let mut hash = Sha512::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}

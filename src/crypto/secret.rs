@@ -1,0 +1,129 @@
+use core::fmt;
+
+use rand_core::CryptoRng;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes: wiped on drop, compared in constant time, never printed.
+///
+/// # Security
+///
+/// Moving a value may leave a copy of it on the stack, as with every inline array in Rust; wiping is best
+/// effort, as SECURITY.md says.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::crypto::Secret;
+/// let key = Secret::new([7u8; 32]);
+/// assert_eq!(format!("{key:?}"), "Secret<32>(..)");
+/// assert!(key == Secret::new([7u8; 32]));
+/// ```
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret<const N: usize>([u8; N]);
+
+impl<const N: usize> Secret<N> {
+    /// Takes `N` bytes as a secret.
+    #[must_use]
+    pub const fn new(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+
+    /// Draws `N` bytes.
+    #[must_use]
+    pub fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut bytes = [0; N];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// Copies `N` bytes out of a slice; `None` if the length is another.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Shows the bytes.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    /// Shows the bytes for writing: how a derivation fills a secret without a second copy.
+    #[must_use]
+    pub const fn expose_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
+    }
+}
+
+impl Secret<64> {
+    /// Cuts a derivation's output in two keys.
+    #[must_use]
+    pub fn split2(&self) -> [Secret<32>; 2] {
+        self.split()
+    }
+}
+
+impl Secret<96> {
+    /// Cuts a derivation's output in three keys.
+    #[must_use]
+    pub fn split3(&self) -> [Secret<32>; 3] {
+        self.split()
+    }
+}
+
+impl<const N: usize> Secret<N> {
+    fn split<const K: usize>(&self) -> [Secret<32>; K] {
+        const { assert!(K * 32 == N, "the parts must make up the whole") };
+        let mut parts = self.0.chunks_exact(32);
+        core::array::from_fn(|_| {
+            let mut part = Secret([0; 32]);
+            if let Some(bytes) = parts.next() {
+                part.0.copy_from_slice(bytes);
+            }
+            part
+        })
+    }
+}
+
+impl<const N: usize> PartialEq for Secret<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl<const N: usize> Eq for Secret<N> {}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret<{N}>(..)")
+    }
+}
+
+/// Compares two byte strings without telling by time where they differ. Lengths are not secret.
+#[must_use]
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_the_whole_in_order() {
+        let mut whole = [0u8; 96];
+        for (i, byte) in whole.iter_mut().enumerate() {
+            *byte = u8::try_from(i).unwrap();
+        }
+        let [a, b, c] = Secret::new(whole).split3();
+        assert_eq!([a.0, b.0, c.0].concat(), whole);
+    }
+
+    #[test]
+    fn a_slice_of_another_length_is_no_secret() {
+        assert!(Secret::<32>::from_slice(&[0; 31]).is_none());
+        assert!(Secret::<32>::from_slice(&[0; 33]).is_none());
+        assert!(Secret::<32>::from_slice(&[0; 32]).is_some());
+    }
+}

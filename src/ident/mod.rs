@@ -1,0 +1,152 @@
+//! Names of things: newtypes without behaviour.
+//!
+//! Owns: who a device is ([`Address`], [`UserId`], [`DeviceId`], [`RegistrationId`]), which prekey is meant
+//! ([`PrekeyId`]) and when something happened ([`Timestamp`]).
+//!
+//! **Not its concern:** keys, wire formats, clocks.
+
+use alloc::string::String;
+use core::fmt;
+
+/// A user's name: 1 to 255 bytes of UTF-8, whatever the host calls its users (a UUID, a phone number, a handle).
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::ident::UserId;
+/// assert_eq!(UserId::new("alice")?.as_str(), "alice");
+/// assert!(UserId::new("").is_err());
+/// # Ok::<(), subrosa::ident::InvalidUserId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(String);
+
+/// A user's name is empty or longer than 255 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a user id has 1 to 255 bytes")]
+pub struct InvalidUserId;
+
+impl UserId {
+    /// Longest name, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Takes a name.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUserId`] if it is empty or longer than [`Self::MAX_LEN`] bytes.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidUserId> {
+        let name = name.into();
+        if name.is_empty() || name.len() > Self::MAX_LEN { Err(InvalidUserId) } else { Ok(Self(name)) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UserId {
+    // Names of users do not belong in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserId(..)")
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($int:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($int);
+
+        impl $name {
+            /// Takes the number.
+            #[must_use]
+            pub const fn new(value: $int) -> Self {
+                Self(value)
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $int {
+                self.0
+            }
+        }
+    };
+}
+
+number! {
+    /// One device of a user. Signal's services use 1 to 127.
+    DeviceId(u32)
+}
+number! {
+    /// A number that a device draws when it is set up, so that a server sees a re-installation. Signal uses 14 bits.
+    RegistrationId(u32)
+}
+number! {
+    /// Names one prekey of a device among those of its kind.
+    PrekeyId(u32)
+}
+number! {
+    /// Milliseconds since 1970-01-01 UTC, as the host's clock gives them.
+    Timestamp(u64)
+}
+
+impl Timestamp {
+    /// How many milliseconds after `earlier` this is; 0 if a clock went backwards.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// One device of one user.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::ident::{Address, DeviceId, UserId};
+/// let phone = Address::new(UserId::new("alice")?, DeviceId::new(1));
+/// assert_eq!(phone.device().get(), 1);
+/// # Ok::<(), subrosa::ident::InvalidUserId>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    user: UserId,
+    device: DeviceId,
+}
+
+impl Address {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(user: UserId, device: DeviceId) -> Self {
+        Self { user, device }
+    }
+
+    /// Whose device.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Which of them.
+    #[must_use]
+    pub const fn device(&self) -> DeviceId {
+        self.device
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn names_have_bounds_and_stay_out_of_logs() {
+        assert!(UserId::new("x".repeat(255)).is_ok());
+        assert_eq!(UserId::new("x".repeat(256)), Err(InvalidUserId));
+        let address = Address::new(UserId::new("alice").unwrap(), DeviceId::new(7));
+        assert!(!format!("{address:?}").contains("alice"));
+    }
+}

@@ -1,0 +1,18 @@
+//! Door.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod crypto;
+mod handshake;
+pub mod ident;
+pub mod prekey;
+mod ratchet;
+pub mod session;
+pub mod suite;
+pub mod wire;
+
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,191 @@
+use alloc::vec::Vec;
+
+use prost::Message as _;
+
+use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
+use crate::ident::{Address, PrekeyId, RegistrationId};
+use crate::suite::Suite;
+use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record};
+
+/// Longest encoded bundle: two public keys and signatures, with room to spare.
+const MAX_LEN: usize = 4096;
+
+/// Why a bundle is not used. Nothing was changed; ask the server for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The bytes are not a bundle.
+    #[error("malformed bundle")]
+    Malformed,
+    /// A newer version of this library wrote it. Update.
+    #[error("bundle has the newer schema version {0}")]
+    Newer(u16),
+    /// The identity key did not sign the signed prekey: somebody swapped it. Do not write to this device before the
+    /// matter is cleared up.
+    #[error("signature of the signed prekey does not verify")]
+    BadPrekeySignature,
+    /// The identity key did not sign the KEM prekey.
+    #[error("signature of the KEM prekey does not verify")]
+    BadKemSignature,
+    /// The KEM prekey is of another mechanism than the suite's.
+    #[error("KEM prekey is of the wrong kind")]
+    WrongKem,
+}
+
+/// What a server says are a device's keys, before anything of it was checked.
+///
+/// The fields are public: a host whose server speaks a format of its own fills them in. [`Self::parse`] reads this
+/// library's own format.
+///
+/// # Examples
+///
+/// ```
+/// # use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
+/// # use subrosa::prekey::{Device, KemPrekey, SignedPrekey};
+/// use subrosa::{prekey::UnverifiedBundle, suite::Suite};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// # let (now, id) = (Timestamp::new(0), PrekeyId::new(1));
+/// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
+/// # let signed = SignedPrekey::generate(&bob, Suite::Signal, id, now, &mut rng);
+/// # let kem = KemPrekey::last_resort(&bob, Suite::Signal, id, now, &mut rng);
+/// let published = bob.bundle(&signed, &kem, None).to_bytes();
+/// let bundle = UnverifiedBundle::parse(&published)?.verify()?;
+/// assert_eq!(bundle.identity_key(), bob.identity_key());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnverifiedBundle {
+    /// The suite that the prekeys are for.
+    pub suite: Suite,
+    /// Whose keys they are said to be.
+    pub address: Address,
+    /// The device's registration id.
+    pub registration_id: RegistrationId,
+    /// The device's identity key.
+    pub identity_key: PublicKey,
+    /// The signed prekey: id, key, signature.
+    pub signed_prekey: (PrekeyId, PublicKey, Signature),
+    /// The KEM prekey: id, key, signature.
+    pub kem_prekey: (PrekeyId, KemPublicKey, Signature),
+    /// A one-time prekey, if the server had one left: id and key.
+    pub one_time_prekey: Option<(PrekeyId, PublicKey)>,
+}
+
+impl UnverifiedBundle {
+    /// Reads this library's own format; at most 4 KiB.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Malformed`] or [`BundleError::Newer`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
+        if bytes.len() > MAX_LEN {
+            return Err(BundleError::Malformed);
+        }
+        let stored: record::Bundle = decode_record(RecordKind::Bundle, bytes).map_err(|error| match error {
+            RecordError::Newer(version) => BundleError::Newer(version),
+            RecordError::Corrupt => BundleError::Malformed,
+        })?;
+        Self::from_record(&stored).ok_or(BundleError::Malformed)
+    }
+
+    fn from_record(stored: &record::Bundle) -> Option<Self> {
+        let one_time_prekey = match (stored.one_time_prekey_id, &stored.one_time_prekey) {
+            (Some(id), Some(key)) => Some((PrekeyId::new(id), PublicKey::parse(key).ok()?)),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Self {
+            suite: Suite::from_number(stored.suite)?,
+            address: address_from_record(stored.address.as_ref()).ok()?,
+            registration_id: RegistrationId::new(stored.registration_id),
+            identity_key: PublicKey::parse(&stored.identity_key).ok()?,
+            signed_prekey: (
+                PrekeyId::new(stored.signed_prekey_id),
+                PublicKey::parse(&stored.signed_prekey).ok()?,
+                stored.signed_prekey_signature.as_slice().try_into().ok()?,
+            ),
+            kem_prekey: (
+                PrekeyId::new(stored.kem_prekey_id),
+                KemPublicKey::parse(&stored.kem_prekey).ok()?,
+                stored.kem_prekey_signature.as_slice().try_into().ok()?,
+            ),
+            one_time_prekey,
+        })
+    }
+
+    /// Writes this library's own format, about 1.9 kB.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (signed_id, signed, signed_signature) = &self.signed_prekey;
+        let (kem_id, kem, kem_signature) = &self.kem_prekey;
+        let stored = record::Bundle {
+            suite: self.suite.number(),
+            address: Some(address_to_record(&self.address)),
+            registration_id: self.registration_id.get(),
+            identity_key: self.identity_key.to_bytes().to_vec(),
+            signed_prekey_id: signed_id.get(),
+            signed_prekey: signed.to_bytes().to_vec(),
+            signed_prekey_signature: signed_signature.to_vec(),
+            kem_prekey_id: kem_id.get(),
+            kem_prekey: kem.to_bytes(),
+            kem_prekey_signature: kem_signature.to_vec(),
+            one_time_prekey_id: self.one_time_prekey.map(|(id, _)| id.get()),
+            one_time_prekey: self.one_time_prekey.map(|(_, key)| key.to_bytes().to_vec()),
+        };
+        debug_assert!(stored.encoded_len() <= MAX_LEN, "a bundle has a bounded size");
+        encode_record(RecordKind::Bundle, &stored).to_vec()
+    }
+
+    /// Checks both signatures: now the identity key vouches for the prekeys.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::BadPrekeySignature`], [`BundleError::BadKemSignature`], [`BundleError::WrongKem`].
+    ///
+    /// # Security
+    ///
+    /// Whether the identity key is the right person's is not known by this: compare safety numbers, or pin the key.
+    pub fn verify(self) -> Result<Bundle, BundleError> {
+        let (_, signed, signature) = &self.signed_prekey;
+        xeddsa_verify(&self.identity_key, &signed.to_bytes(), signature).map_err(|_| BundleError::BadPrekeySignature)?;
+        let (_, kem, signature) = &self.kem_prekey;
+        if kem.algorithm() != self.suite.kem() {
+            return Err(BundleError::WrongKem);
+        }
+        xeddsa_verify(&self.identity_key, &kem.to_bytes(), signature).map_err(|_| BundleError::BadKemSignature)?;
+        Ok(Bundle(self))
+    }
+}
+
+/// A device's keys, signed by its identity key: what a session is started with.
+///
+/// # Examples
+///
+/// See [`UnverifiedBundle`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle(UnverifiedBundle);
+
+impl Bundle {
+    /// The suite that the prekeys are for.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.0.suite
+    }
+
+    /// Whose keys they are.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// The device's identity key.
+    #[must_use]
+    pub const fn identity_key(&self) -> &PublicKey {
+        &self.0.identity_key
+    }
+
+    /// Everything in it.
+    pub(crate) const fn parts(&self) -> &UnverifiedBundle {
+        &self.0
+    }
+}

@@ -1,0 +1,125 @@
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{KemPrekey, OneTimePrekey, SignedPrekey, UnverifiedBundle};
+use crate::crypto::{KeyPair, PublicKey, Signature, xeddsa_sign};
+use crate::ident::{Address, RegistrationId};
+use crate::wire::{
+    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record,
+    key_pair_from_record, key_pair_to_record, record,
+};
+
+/// One's own device: its address, its identity key pair, its registration id.
+///
+/// # Security
+///
+/// Whoever holds the identity key can start sessions as this device. Store [`Device::to_bytes`] sealed.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::{ident::{Address, DeviceId, UserId}, prekey::Device};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// let alice = Device::generate(Address::new(UserId::new("alice")?, DeviceId::new(1)), &mut rng);
+/// let stored = alice.to_bytes();
+/// assert_eq!(Device::from_bytes(&stored)?.identity_key(), alice.identity_key());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    address: Address,
+    identity: KeyPair,
+    registration_id: RegistrationId,
+}
+
+impl Device {
+    /// Sets up a device: draws its identity key and its registration id (1 to 16,380).
+    #[must_use]
+    pub fn generate(address: Address, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let identity = KeyPair::generate(rng);
+        let registration_id = RegistrationId::new(1 + rng.next_u32() % 16_380);
+        Self { address, identity, registration_id }
+    }
+
+    /// Takes an identity that exists already, for instance one that comes from another library.
+    #[must_use]
+    pub const fn new(address: Address, identity: KeyPair, registration_id: RegistrationId) -> Self {
+        Self { address, identity, registration_id }
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The identity key that others know it by.
+    #[must_use]
+    pub const fn identity_key(&self) -> &PublicKey {
+        self.identity.public()
+    }
+
+    /// Its registration id.
+    #[must_use]
+    pub const fn registration_id(&self) -> RegistrationId {
+        self.registration_id
+    }
+
+    /// What to publish for one new session. `one_time` is handed out once, then never again; `kem` is one-time as
+    /// long as there are any, then last-resort.
+    #[must_use]
+    pub fn bundle(
+        &self,
+        signed: &SignedPrekey,
+        kem: &KemPrekey,
+        one_time: Option<&OneTimePrekey>,
+    ) -> UnverifiedBundle {
+        UnverifiedBundle {
+            suite: signed.suite(),
+            address: self.address.clone(),
+            registration_id: self.registration_id,
+            identity_key: *self.identity_key(),
+            signed_prekey: (signed.id(), *signed.public_key(), *signed.signature()),
+            kem_prekey: (kem.id(), kem.public_key().clone(), *kem.signature()),
+            one_time_prekey: one_time.map(|prekey| (prekey.id(), *prekey.public_key())),
+        }
+    }
+
+    /// The stored form, unsealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { address, identity, registration_id } = self;
+        encode_record(
+            RecordKind::Device,
+            &record::Device {
+                address: Some(address_to_record(address)),
+                identity: Some(key_pair_to_record(identity)),
+                registration_id: registration_id.get(),
+            },
+        )
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored: record::Device = decode_record(RecordKind::Device, bytes)?;
+        Ok(Self {
+            address: address_from_record(stored.address.as_ref())?,
+            identity: key_pair_from_record(stored.identity.as_ref())?,
+            registration_id: RegistrationId::new(stored.registration_id),
+        })
+    }
+
+    pub(crate) const fn identity(&self) -> &KeyPair {
+        &self.identity
+    }
+
+    pub(super) fn sign(&self, message: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Signature {
+        xeddsa_sign(&self.identity, message, rng)
+    }
+}

@@ -1,0 +1,369 @@
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{Device, SeenBaseKeys};
+use crate::crypto::{KemKeyPair, KemPublicKey, KemSecretKey, KeyPair, PublicKey, Signature};
+use crate::ident::{PrekeyId, Timestamp};
+use crate::suite::Suite;
+use crate::wire::{
+    RecordError, RecordKind, decode_record, encode_record, key_pair_from_record, key_pair_to_record, record,
+};
+
+fn suite(number: u32) -> Result<Suite, RecordError> {
+    Suite::from_number(number).ok_or(RecordError::Corrupt)
+}
+
+fn signature(bytes: &[u8]) -> Result<Signature, RecordError> {
+    bytes.try_into().map_err(|_| RecordError::Corrupt)
+}
+
+/// A signed X25519 prekey: the responder's half of every handshake, and its first ratchet key.
+///
+/// # Examples
+///
+/// ```
+/// # use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
+/// use subrosa::{prekey::{Device, SignedPrekey}, suite::Suite};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
+/// let prekey = SignedPrekey::generate(&bob, Suite::Signal, PrekeyId::new(1), Timestamp::new(0), &mut rng);
+/// assert_eq!(SignedPrekey::from_bytes(&prekey.to_bytes())?, prekey);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPrekey {
+    suite: Suite,
+    id: PrekeyId,
+    created: Timestamp,
+    pair: KeyPair,
+    signature: Signature,
+}
+
+impl SignedPrekey {
+    /// Draws and signs one.
+    #[must_use]
+    pub fn generate(
+        device: &Device,
+        suite: Suite,
+        id: PrekeyId,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Self {
+        let pair = KeyPair::generate(rng);
+        Self::from_parts(device, suite, id, now, pair, rng)
+    }
+
+    /// Signs a key pair that exists already.
+    #[must_use]
+    pub fn from_parts(
+        device: &Device,
+        suite: Suite,
+        id: PrekeyId,
+        created: Timestamp,
+        pair: KeyPair,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Self {
+        let signature = device.sign(&pair.public().to_bytes(), rng);
+        Self { suite, id, created, pair, signature }
+    }
+
+    /// The suite it is for.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> PrekeyId {
+        self.id
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub const fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        self.pair.public()
+    }
+
+    /// The identity key's signature over the public key, type byte included.
+    #[must_use]
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The stored form, unsealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { suite, id, created, pair, signature } = self;
+        encode_record(
+            RecordKind::SignedPrekey,
+            &record::SignedPrekey {
+                suite: suite.number(),
+                id: id.get(),
+                created: created.get(),
+                pair: Some(key_pair_to_record(pair)),
+                signature: signature.to_vec(),
+            },
+        )
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored: record::SignedPrekey = decode_record(RecordKind::SignedPrekey, bytes)?;
+        Ok(Self {
+            suite: suite(stored.suite)?,
+            id: PrekeyId::new(stored.id),
+            created: Timestamp::new(stored.created),
+            pair: key_pair_from_record(stored.pair.as_ref())?,
+            signature: signature(&stored.signature)?,
+        })
+    }
+
+    pub(crate) const fn pair(&self) -> &KeyPair {
+        &self.pair
+    }
+}
+
+/// A one-time X25519 prekey: used for one session, then deleted with the batch that stores the session.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::{ident::PrekeyId, prekey::OneTimePrekey, suite::Suite};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// let prekey = OneTimePrekey::generate(Suite::Signal, PrekeyId::new(7), &mut rng);
+/// assert_eq!(OneTimePrekey::from_bytes(&prekey.to_bytes())?, prekey);
+/// # Ok::<(), subrosa::wire::RecordError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneTimePrekey {
+    suite: Suite,
+    id: PrekeyId,
+    pair: KeyPair,
+}
+
+impl OneTimePrekey {
+    /// Draws one.
+    #[must_use]
+    pub fn generate(suite: Suite, id: PrekeyId, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::from_parts(suite, id, KeyPair::generate(rng))
+    }
+
+    /// Takes a key pair that exists already.
+    #[must_use]
+    pub const fn from_parts(suite: Suite, id: PrekeyId, pair: KeyPair) -> Self {
+        Self { suite, id, pair }
+    }
+
+    /// The suite it is for.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> PrekeyId {
+        self.id
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        self.pair.public()
+    }
+
+    /// The stored form, unsealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { suite, id, pair } = self;
+        let pair = Some(key_pair_to_record(pair));
+        encode_record(RecordKind::OneTimePrekey, &record::OneTimePrekey { suite: suite.number(), id: id.get(), pair })
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored: record::OneTimePrekey = decode_record(RecordKind::OneTimePrekey, bytes)?;
+        Ok(Self {
+            suite: suite(stored.suite)?,
+            id: PrekeyId::new(stored.id),
+            pair: key_pair_from_record(stored.pair.as_ref())?,
+        })
+    }
+
+    pub(crate) const fn pair(&self) -> &KeyPair {
+        &self.pair
+    }
+}
+
+/// A signed KEM prekey: one-time, or last-resort for when the one-time ones have run out.
+///
+/// # Examples
+///
+/// ```
+/// # use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
+/// use subrosa::{prekey::{Device, KemPrekey}, suite::Suite};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
+/// let prekey = KemPrekey::last_resort(&bob, Suite::Signal, PrekeyId::new(1), Timestamp::new(0), &mut rng);
+/// assert!(prekey.is_last_resort());
+/// assert_eq!(KemPrekey::from_bytes(&prekey.to_bytes())?.id(), prekey.id());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct KemPrekey {
+    suite: Suite,
+    id: PrekeyId,
+    created: Timestamp,
+    last_resort: bool,
+    pair: KemKeyPair,
+    signature: Signature,
+}
+
+impl KemPrekey {
+    /// Draws and signs one that is used for one session, then deleted.
+    #[must_use]
+    pub fn one_time(
+        device: &Device,
+        suite: Suite,
+        id: PrekeyId,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Self {
+        let pair = KemKeyPair::generate(suite.kem(), rng);
+        Self::from_parts(device, suite, id, now, false, pair, rng)
+    }
+
+    /// Draws and signs one that is used whenever the one-time ones have run out.
+    #[must_use]
+    pub fn last_resort(
+        device: &Device,
+        suite: Suite,
+        id: PrekeyId,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Self {
+        let pair = KemKeyPair::generate(suite.kem(), rng);
+        Self::from_parts(device, suite, id, now, true, pair, rng)
+    }
+
+    /// Signs a key pair that exists already.
+    #[must_use]
+    pub fn from_parts(
+        device: &Device,
+        suite: Suite,
+        id: PrekeyId,
+        created: Timestamp,
+        last_resort: bool,
+        pair: KemKeyPair,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Self {
+        let signature = device.sign(&pair.public().to_bytes(), rng);
+        Self { suite, id, created, last_resort, pair, signature }
+    }
+
+    /// The suite it is for.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> PrekeyId {
+        self.id
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub const fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// Whether it outlives its first use.
+    #[must_use]
+    pub const fn is_last_resort(&self) -> bool {
+        self.last_resort
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub const fn public_key(&self) -> &KemPublicKey {
+        self.pair.public()
+    }
+
+    /// The identity key's signature over the public key, type byte included.
+    #[must_use]
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The stored form, unsealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { suite, id, created, last_resort, pair, signature } = self;
+        encode_record(
+            RecordKind::KemPrekey,
+            &record::KemPrekey {
+                suite: suite.number(),
+                id: id.get(),
+                created: created.get(),
+                last_resort: *last_resort,
+                secret: pair.secret().to_bytes().to_vec(),
+                signature: signature.to_vec(),
+            },
+        )
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored: record::KemPrekey = decode_record(RecordKind::KemPrekey, bytes)?;
+        let secret = KemSecretKey::parse(&stored.secret).map_err(|_| RecordError::Corrupt)?;
+        Ok(Self {
+            suite: suite(stored.suite)?,
+            id: PrekeyId::new(stored.id),
+            created: Timestamp::new(stored.created),
+            last_resort: stored.last_resort,
+            pair: KemKeyPair::from_secret(secret).map_err(|_| RecordError::Corrupt)?,
+            signature: signature(&stored.signature)?,
+        })
+    }
+
+    pub(crate) const fn pair(&self) -> &KemKeyPair {
+        &self.pair
+    }
+}
+
+/// The prekeys that a first message asks for, as the host found them by the ids in
+/// [`FirstMessage::needs`](crate::session::FirstMessage::needs).
+#[derive(Debug)]
+pub struct PrekeySecrets<'a> {
+    /// The signed prekey.
+    pub signed: &'a SignedPrekey,
+    /// The KEM prekey.
+    pub kem: &'a KemPrekey,
+    /// The one-time prekey, if the message names one and it still exists.
+    pub one_time: Option<&'a OneTimePrekey>,
+    /// What the signed prekey has accepted so far; an accepted first message is added.
+    pub seen: &'a mut SeenBaseKeys,
+}

@@ -1,0 +1,216 @@
+//! The Double Ratchet: a root chain stepped by X25519, a sending chain, and the newest receiving chains.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::chain::{Chain, RootKey};
+use super::skipped::{Skipped, max_skipped};
+use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SKIPPED, Refused};
+use crate::crypto::{KeyPair, NotContributory, PublicKey, Secret};
+use crate::ident::Timestamp;
+use crate::suite::Suite;
+
+#[derive(Clone)]
+pub(super) struct SendingChain {
+    pub(super) ratchet: KeyPair,
+    pub(super) chain: Chain,
+}
+
+#[derive(Clone)]
+pub(super) struct ReceivingChain {
+    pub(super) ratchet: PublicKey,
+    pub(super) chain: Chain,
+    pub(super) skipped: Skipped,
+}
+
+#[derive(Clone)]
+pub(super) struct DoubleRatchet {
+    pub(super) root: RootKey,
+    pub(super) sending: SendingChain,
+    /// One less than the messages sent in the chain before.
+    pub(super) previous_counter: u32,
+    /// Oldest first, at most [`MAX_RECEIVING_CHAINS`].
+    pub(super) receiving: VecDeque<ReceivingChain>,
+}
+
+/// What stands in a message's header, and the seed of its keys.
+pub(super) struct SendStep {
+    pub(super) ratchet: PublicKey,
+    pub(super) counter: u32,
+    pub(super) previous_counter: u32,
+    pub(super) seed: Secret<32>,
+}
+
+/// What a received message would change.
+pub(super) enum DoubleStep {
+    /// A kept seed is used up.
+    Take { ratchet: PublicKey, counter: u32 },
+    /// A known chain goes on.
+    Advance { ratchet: PublicKey, advance: Advance },
+    /// A new ratchet key: a new receiving chain, and a new sending chain.
+    Turn { ratchet: PublicKey, root: RootKey, advance: Advance },
+}
+
+/// A receiving chain after the message, and the seeds it passed over.
+pub(super) struct Advance {
+    chain: Chain,
+    passed: Vec<(u32, Secret<32>)>,
+}
+
+impl DoubleRatchet {
+    /// The initiator's start. Its receiving chain is the responder's signed prekey with the handshake's chain key,
+    /// on which nothing is ever sent; its sending chain comes from one root step.
+    pub(super) fn initiator(
+        suite: Suite,
+        root: Secret<32>,
+        chain: Secret<32>,
+        ratchet: KeyPair,
+        theirs: &PublicKey,
+    ) -> Result<Self, NotContributory> {
+        let (root, sending) = RootKey(root).step(suite, ratchet.private(), theirs)?;
+        Ok(Self::after_first_step(root, sending, chain, ratchet, theirs))
+    }
+
+    pub(super) fn after_first_step(
+        root: RootKey,
+        sending: Chain,
+        chain: Secret<32>,
+        ratchet: KeyPair,
+        theirs: &PublicKey,
+    ) -> Self {
+        let chain = Chain { key: chain, index: 0 };
+        let receiving = ReceivingChain { ratchet: *theirs, chain, skipped: Skipped::default() };
+        Self {
+            root,
+            sending: SendingChain { ratchet, chain: sending },
+            previous_counter: 0,
+            receiving: [receiving].into(),
+        }
+    }
+
+    /// The responder's start: its signed prekey is its first ratchet key. It never sends in this chain, since the
+    /// first message it reads brings a new ratchet key.
+    pub(super) fn responder(root: Secret<32>, chain: Secret<32>, signed_prekey: KeyPair) -> Self {
+        let sending = SendingChain { ratchet: signed_prekey, chain: Chain { key: chain, index: 0 } };
+        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::new() }
+    }
+
+    pub(super) const fn check_send(&self) -> Result<(), Exhausted> {
+        if self.sending.chain.index == u32::MAX { Err(Exhausted) } else { Ok(()) }
+    }
+
+    pub(super) fn send(&mut self) -> Result<SendStep, Exhausted> {
+        let counter = self.sending.chain.index;
+        let seed = self.sending.chain.step().ok_or(Exhausted)?;
+        Ok(SendStep {
+            ratchet: *self.sending.ratchet.public(),
+            counter,
+            previous_counter: self.previous_counter,
+            seed,
+        })
+    }
+
+    /// Whether a receiving chain of this ratchet key is held.
+    pub(super) fn knows(&self, ratchet: &PublicKey) -> bool {
+        self.find(ratchet).is_some()
+    }
+
+    /// The seed of a received message, and what receiving it would change. Changes nothing. Costs one agreement if
+    /// the ratchet key is new, none otherwise.
+    pub(super) fn receive(
+        &self,
+        suite: Suite,
+        ratchet: &PublicKey,
+        counter: u32,
+        max_jump: u32,
+        now: Timestamp,
+    ) -> Result<(Secret<32>, DoubleStep), Refused> {
+        let ratchet = *ratchet;
+        if let Some(held) = self.find(&ratchet) {
+            if counter < held.chain.index {
+                let seed = held.skipped.find(counter, now)?;
+                return Ok((seed, DoubleStep::Take { ratchet, counter }));
+            }
+            let (seed, advance) = advance(&held.chain, counter, max_jump)?;
+            return Ok((seed, DoubleStep::Advance { ratchet, advance }));
+        }
+        // The jump is checked first: an agreement is what costs.
+        if counter > max_jump {
+            return Err(Refused::TooFarAhead);
+        }
+        let (root, chain) =
+            self.root.step(suite, self.sending.ratchet.private(), &ratchet).map_err(|NotContributory| Refused::Undecryptable)?;
+        let (seed, advance) = advance(&chain, counter, max_jump)?;
+        Ok((seed, DoubleStep::Turn { ratchet, root, advance }))
+    }
+
+    /// Makes the change. With a new ratchet key, draws a new one of our own; fails, changing nothing, only if the
+    /// agreement with it does.
+    pub(super) fn apply(
+        &mut self,
+        suite: Suite,
+        step: DoubleStep,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(), NotContributory> {
+        match step {
+            DoubleStep::Take { ratchet, counter } => {
+                if let Some(held) = self.find_mut(&ratchet) {
+                    held.skipped.remove(counter);
+                }
+            }
+            DoubleStep::Advance { ratchet, advance } => {
+                if let Some(held) = self.find_mut(&ratchet) {
+                    held.chain = advance.chain;
+                    held.skipped.keep(advance.passed, now);
+                }
+            }
+            DoubleStep::Turn { ratchet, root, advance } => {
+                let ours = KeyPair::generate(rng);
+                let (root, chain) = root.step(suite, ours.private(), &ratchet)?;
+                self.root = root;
+                self.previous_counter = self.sending.chain.index.saturating_sub(1);
+                self.sending = SendingChain { ratchet: ours, chain };
+                let mut skipped = Skipped::default();
+                skipped.keep(advance.passed, now);
+                self.receiving.push_back(ReceivingChain { ratchet, chain: advance.chain, skipped });
+                while self.receiving.len() > MAX_RECEIVING_CHAINS {
+                    self.receiving.pop_front();
+                }
+            }
+        }
+        for held in &mut self.receiving {
+            held.skipped.expire(now);
+        }
+        Ok(())
+    }
+
+    fn find(&self, ratchet: &PublicKey) -> Option<&ReceivingChain> {
+        self.receiving.iter().rev().find(|held| held.ratchet == *ratchet)
+    }
+
+    fn find_mut(&mut self, ratchet: &PublicKey) -> Option<&mut ReceivingChain> {
+        self.receiving.iter_mut().rev().find(|held| held.ratchet == *ratchet)
+    }
+}
+
+/// Steps a copy of a chain to `counter` and past it. Of the seeds passed over it returns those that may be kept.
+fn advance(chain: &Chain, counter: u32, max_jump: u32) -> Result<(Secret<32>, Advance), Refused> {
+    if counter - chain.index > max_jump {
+        return Err(Refused::TooFarAhead);
+    }
+    let mut chain = chain.clone();
+    let mut passed = Vec::with_capacity(max_skipped().min(usize::try_from(counter - chain.index).unwrap_or(0)));
+    loop {
+        let index = chain.index;
+        let seed = chain.step().ok_or(Refused::TooFarAhead)?;
+        if index == counter {
+            return Ok((seed, Advance { chain, passed }));
+        }
+        if counter - index <= MAX_SKIPPED {
+            passed.push((index, seed));
+        }
+    }
+}

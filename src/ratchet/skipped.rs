@@ -1,0 +1,136 @@
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::{MAX_SKIPPED, MAX_SKIPPED_AGE_MS, Refused};
+use crate::crypto::Secret;
+use crate::ident::Timestamp;
+
+/// Times of skipping are kept to the hour, so that there are at most as many marks as hours in 30 days.
+const MARK_STEP_MS: u64 = 60 * 60 * 1000;
+
+/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days.
+#[derive(Clone, Default)]
+pub(super) struct Skipped {
+    pub(super) seeds: BTreeMap<u32, Secret<32>>,
+    /// Below this index seeds were dropped: whether a message below it was read or is lost is no longer known.
+    pub(super) floor: u32,
+    /// What was skipped up to an index was skipped at that time or before. Both ascend.
+    pub(super) marks: VecDeque<(u32, Timestamp)>,
+}
+
+impl Skipped {
+    /// The seed of a message that the chain has passed. Changes nothing.
+    pub(super) fn find(&self, index: u32, now: Timestamp) -> Result<Secret<32>, Refused> {
+        if index < self.floor {
+            return Err(Refused::TooOld);
+        }
+        let seed = self.seeds.get(&index).ok_or(Refused::Duplicate)?;
+        if self.marks.iter().any(|(upto, at)| index <= *upto && expired(*at, now)) {
+            return Err(Refused::TooOld);
+        }
+        Ok(seed.clone())
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        self.seeds.remove(&index);
+    }
+
+    /// Keeps what a jump passed over, given in ascending order: the newest [`MAX_SKIPPED`] stay. `next` is the chain's index after
+    /// the jump.
+    pub(super) fn keep(&mut self, passed: Vec<(u32, Secret<32>)>, now: Timestamp) {
+        let Some((upto, _)) = passed.last() else { return };
+        match self.marks.back_mut() {
+            Some((last, at)) if now.since(*at) < MARK_STEP_MS => *last = *upto,
+            _ => self.marks.push_back((*upto, now)),
+        }
+        // A jump derives only what can stay, so what lies between the chain and its first seed is lost as well.
+        if let (Some((first, _)), true) = (passed.first(), passed.len() >= max_skipped()) {
+            self.floor = self.floor.max(*first);
+        }
+        self.seeds.extend(passed);
+        while self.seeds.len() > max_skipped() {
+            self.drop_first();
+        }
+        while let (Some((floor, _)), Some((upto, _))) = (self.seeds.first_key_value(), self.marks.front()) {
+            if upto >= floor {
+                break;
+            }
+            self.marks.pop_front();
+        }
+    }
+
+    /// Deletes what is older than 30 days.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| expired(*at, now)) {
+            while self.seeds.first_key_value().is_some_and(|(index, _)| *index <= upto) {
+                self.drop_first();
+            }
+            self.marks.pop_front();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some((index, _)) = self.seeds.pop_first() {
+            self.floor = self.floor.max(index.saturating_add(1));
+        }
+    }
+}
+
+const fn expired(at: Timestamp, now: Timestamp) -> bool {
+    now.since(at) > MAX_SKIPPED_AGE_MS
+}
+
+/// [`MAX_SKIPPED`] as a length.
+#[expect(clippy::as_conversions, reason = "u32 to usize on targets of 32 bits and more")]
+pub(super) const fn max_skipped() -> usize {
+    MAX_SKIPPED as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+
+    fn seeds(indices: core::ops::Range<u32>) -> Vec<(u32, Secret<32>)> {
+        indices.map(|index| (index, Secret::new([u8::try_from(index % 251).unwrap(); 32]))).collect()
+    }
+
+    #[test]
+    fn the_newest_two_thousand_stay() {
+        let mut skipped = Skipped::default();
+        skipped.keep(seeds(0..1_500), Timestamp::new(0));
+        skipped.keep(seeds(1_501..2_600), Timestamp::new(1));
+        assert_eq!(skipped.seeds.len(), 2_000);
+        assert_eq!(skipped.floor, 599);
+        assert_eq!(skipped.find(598, Timestamp::new(2)), Err(Refused::TooOld));
+        assert_eq!(skipped.find(1_500, Timestamp::new(2)), Err(Refused::Duplicate), "never skipped");
+        assert!(skipped.find(600, Timestamp::new(2)).is_ok());
+    }
+
+    #[test]
+    fn thirty_days_and_no_longer() {
+        let mut skipped = Skipped::default();
+        skipped.keep(seeds(0..3), Timestamp::new(0));
+        skipped.keep(seeds(5..8), Timestamp::new(20 * DAY));
+        let later = Timestamp::new(30 * DAY + 1);
+        assert!(skipped.find(1, Timestamp::new(30 * DAY)).is_ok());
+        assert_eq!(skipped.find(1, later), Err(Refused::TooOld), "refused before it is deleted");
+        skipped.expire(later);
+        assert_eq!(skipped.seeds.len(), 3);
+        assert_eq!(skipped.find(1, later), Err(Refused::TooOld), "and after");
+        assert!(skipped.find(6, later).is_ok());
+    }
+
+    #[test]
+    fn marks_are_bounded_whatever_the_clock_does() {
+        let mut skipped = Skipped::default();
+        for step in 0..10_000u32 {
+            let now = Timestamp::new(u64::from(step % 7) * DAY + u64::from(step) * 60_000);
+            skipped.keep(seeds(step * 2..step * 2 + 1), now);
+            skipped.expire(now);
+        }
+        assert!(skipped.marks.len() <= 721, "{}", skipped.marks.len());
+        assert!(skipped.seeds.len() <= 2_000);
+    }
+}

@@ -1,0 +1,305 @@
+//! The ML-KEM Braid: eleven states in which two parties exchange one ML-KEM-768 key and ciphertext per epoch, a chunk
+//! with every message.
+
+use alloc::boxed::Box;
+
+use rand_core::CryptoRng;
+
+use super::EpochKey;
+use super::authenticator::{Authenticator, MAC_LEN, epoch_key, macs_equal};
+use super::chunk::{self, Decoder, Progress};
+use crate::crypto::Secret;
+use crate::crypto::braid_kem::{self, CT1_LEN, CT2_LEN, DecapsulationKey, HEADER_LEN, VECTOR_LEN};
+use crate::ratchet::Refused;
+use crate::wire::{Chunk, SpqrPayload};
+
+const HEADER_AND_MAC_LEN: usize = HEADER_LEN + MAC_LEN;
+const CT2_AND_MAC_LEN: usize = CT2_LEN + MAC_LEN;
+
+/// Where a party stands in the exchange of its epoch. `next` is the index of the next chunk to send.
+#[derive(Clone)]
+pub(super) enum State {
+    // The party that sends the encapsulation key:
+    KeysUnsampled,
+    KeysSampled { key: DecapsulationKey, mac: [u8; MAC_LEN], next: u16 },
+    HeaderSent { key: DecapsulationKey, next: u16, ct1: Decoder<CT1_LEN> },
+    Ct1Received { key: DecapsulationKey, next: u16, ct1: Box<[u8; CT1_LEN]> },
+    EkSentCt1Received { key: DecapsulationKey, ct1: Box<[u8; CT1_LEN]>, ct2: Decoder<CT2_AND_MAC_LEN> },
+    // The party that sends the ciphertext:
+    NoHeaderReceived { header: Decoder<HEADER_AND_MAC_LEN> },
+    HeaderReceived { header: [u8; HEADER_LEN] },
+    Ct1Sampled { encaps: Encapsulation, ct1: Box<[u8; CT1_LEN]>, next: u16, vector: Decoder<VECTOR_LEN> },
+    EkReceivedCt1Sampled { encaps: Encapsulation, ct1: Box<[u8; CT1_LEN]>, next: u16, vector: Box<[u8; VECTOR_LEN]> },
+    Ct1Acknowledged { encaps: Encapsulation, vector: Decoder<VECTOR_LEN> },
+    Ct2Sampled { ct2: Box<[u8; CT2_LEN]>, mac: [u8; MAC_LEN], next: u16 },
+}
+
+/// What the second half of an encapsulation needs of the first.
+#[derive(Clone)]
+pub(super) struct Encapsulation {
+    pub(super) header: [u8; HEADER_LEN],
+    pub(super) m: Secret<32>,
+}
+
+/// One party's half of the braid.
+#[derive(Clone)]
+pub(super) struct Braid {
+    epoch: u64,
+    authenticator: Authenticator,
+    state: State,
+}
+
+/// What a received message would change.
+pub(super) enum Step {
+    /// Nothing.
+    Stay,
+    /// One more chunk in the decoder of the present state.
+    Hold(Chunk),
+    /// Another state, and perhaps an epoch's key.
+    Become(Box<Braid>, Option<EpochKey>),
+}
+
+impl Braid {
+    pub(super) fn initiator(initial: &Secret<32>) -> Self {
+        Self { epoch: 1, authenticator: Authenticator::new(initial), state: State::KeysUnsampled }
+    }
+
+    pub(super) fn responder(initial: &Secret<32>) -> Self {
+        let state = State::NoHeaderReceived { header: Decoder::new() };
+        Self { epoch: 1, authenticator: Authenticator::new(initial), state }
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The chains that messages of this epoch use: those of the epoch before.
+    pub(super) const fn chain_epoch(&self) -> u64 {
+        self.epoch - 1
+    }
+
+    /// What the next message carries; the state machine goes on.
+    pub(super) fn send(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> (SpqrPayload, Option<EpochKey>) {
+        let payload = match &mut self.state {
+            State::KeysUnsampled => {
+                let key = DecapsulationKey::generate(rng);
+                let mac = self.authenticator.header_mac(self.epoch, &key.header());
+                let chunk = chunk::encode(&header_and_mac(&key, &mac), 0);
+                self.state = State::KeysSampled { key, mac, next: 1 };
+                SpqrPayload::Hdr(chunk)
+            }
+            State::KeysSampled { key, mac, next } => {
+                SpqrPayload::Hdr(chunk::encode(&header_and_mac(key, mac), take(next)))
+            }
+            State::HeaderSent { key, next, .. } => SpqrPayload::Ek(chunk::encode(&key.vector(), take(next))),
+            State::Ct1Received { key, next, .. } => SpqrPayload::EkCt1Ack(chunk::encode(&key.vector(), take(next))),
+            State::EkSentCt1Received { .. } => SpqrPayload::Ct1Ack,
+            State::NoHeaderReceived { .. } | State::Ct1Acknowledged { .. } => SpqrPayload::None,
+            State::HeaderReceived { header } => {
+                let encaps = Encapsulation { header: *header, m: Secret::random(rng) };
+                let (ct1, shared) = braid_kem::encapsulate1(&encaps.header, &encaps.m);
+                let key = epoch_key(self.epoch, &shared);
+                self.authenticator = self.authenticator.updated(self.epoch, &key);
+                let chunk = chunk::encode(&ct1, 0);
+                self.state = State::Ct1Sampled { encaps, ct1: Box::new(ct1), next: 1, vector: Decoder::new() };
+                return (SpqrPayload::Ct1(chunk), Some(EpochKey { epoch: self.epoch, key }));
+            }
+            State::Ct1Sampled { ct1, next, .. } | State::EkReceivedCt1Sampled { ct1, next, .. } => {
+                SpqrPayload::Ct1(chunk::encode(ct1.as_slice(), take(next)))
+            }
+            State::Ct2Sampled { ct2, mac, next } => {
+                SpqrPayload::Ct2(chunk::encode(&join::<CT2_AND_MAC_LEN>(ct2.as_slice(), mac), take(next)))
+            }
+        };
+        (payload, None)
+    }
+
+    /// What a message tagged `epoch` would change. Changes nothing.
+    pub(super) fn receive(&self, epoch: u64, payload: &SpqrPayload) -> Result<Step, Refused> {
+        if epoch < self.epoch {
+            return Ok(Step::Stay);
+        }
+        if epoch > self.epoch {
+            // The other side completed the epoch; no further skip is possible between honest parties.
+            return match self.state {
+                State::Ct2Sampled { .. } if epoch == self.epoch + 1 => {
+                    Ok(self.become_in(epoch, self.authenticator.clone(), State::KeysUnsampled, None))
+                }
+                _ => Err(Refused::Undecryptable),
+            };
+        }
+        match (&self.state, payload) {
+            (State::KeysSampled { key, .. }, SpqrPayload::Ct1(chunk)) => {
+                let ct1 = Decoder::new().with(*chunk);
+                Ok(self.become_state(State::HeaderSent { key: key.clone(), next: 0, ct1 }))
+            }
+            (State::HeaderSent { key, next, ct1 }, SpqrPayload::Ct1(chunk)) => collect(ct1, chunk, |ct1| {
+                let state = State::Ct1Received { key: key.clone(), next: *next, ct1: Box::new(ct1) };
+                Ok(self.become_state(state))
+            }),
+            (State::Ct1Received { key, ct1, .. }, SpqrPayload::Ct2(chunk)) => {
+                let ct2 = Decoder::new().with(*chunk);
+                Ok(self.become_state(State::EkSentCt1Received { key: key.clone(), ct1: ct1.clone(), ct2 }))
+            }
+            (State::EkSentCt1Received { key, ct1, ct2 }, SpqrPayload::Ct2(chunk)) => {
+                collect(ct2, chunk, |ct2_and_mac| self.complete(key, ct1, &ct2_and_mac))
+            }
+            (State::NoHeaderReceived { header }, SpqrPayload::Hdr(chunk)) => collect(header, chunk, |header_and_mac| {
+                let (header, mac) = split::<HEADER_LEN>(&header_and_mac)?;
+                if !macs_equal(&self.authenticator.header_mac(self.epoch, header), mac) {
+                    return Err(Refused::Undecryptable);
+                }
+                Ok(self.become_state(State::HeaderReceived { header: *header }))
+            }),
+            (State::Ct1Sampled { encaps, ct1, next, vector }, SpqrPayload::Ek(chunk)) => {
+                collect(vector, chunk, |vector| {
+                    check_key(encaps, &vector)?;
+                    let (encaps, ct1, vector) = (encaps.clone(), ct1.clone(), Box::new(vector));
+                    Ok(self.become_state(State::EkReceivedCt1Sampled { encaps, ct1, next: *next, vector }))
+                })
+            }
+            (State::Ct1Sampled { encaps, vector, .. }, SpqrPayload::EkCt1Ack(chunk)) => match vector.peek(chunk) {
+                Progress::Complete(vector) => self.make_ct2(encaps, &vector),
+                progress => {
+                    let mut vector = vector.clone();
+                    if let Progress::More = progress {
+                        vector.hold(*chunk);
+                    }
+                    Ok(self.become_state(State::Ct1Acknowledged { encaps: encaps.clone(), vector }))
+                }
+            },
+            (State::Ct1Acknowledged { encaps, vector }, SpqrPayload::Ek(chunk) | SpqrPayload::EkCt1Ack(chunk)) => {
+                collect(vector, chunk, |vector| self.make_ct2(encaps, &vector))
+            }
+            (
+                State::EkReceivedCt1Sampled { encaps, vector, .. },
+                SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack,
+            ) => self.make_ct2(encaps, vector),
+            _ => Ok(Step::Stay),
+        }
+    }
+
+    /// Makes the change; gives the epoch's key if one came out.
+    pub(super) fn apply(&mut self, step: Step) -> Option<EpochKey> {
+        match step {
+            Step::Stay => None,
+            Step::Hold(chunk) => {
+                match &mut self.state {
+                    State::HeaderSent { ct1, .. } => ct1.hold(chunk),
+                    State::EkSentCt1Received { ct2, .. } => ct2.hold(chunk),
+                    State::NoHeaderReceived { header } => header.hold(chunk),
+                    State::Ct1Sampled { vector, .. } | State::Ct1Acknowledged { vector, .. } => vector.hold(chunk),
+                    // `receive` asks for it in these states only.
+                    State::KeysUnsampled
+                    | State::KeysSampled { .. }
+                    | State::Ct1Received { .. }
+                    | State::HeaderReceived { .. }
+                    | State::EkReceivedCt1Sampled { .. }
+                    | State::Ct2Sampled { .. } => {}
+                }
+                None
+            }
+            Step::Become(braid, key) => {
+                *self = *braid;
+                key
+            }
+        }
+    }
+
+    /// Both parts of the ciphertext are there: the epoch's key comes out on this side, and the roles change.
+    fn complete(
+        &self,
+        key: &DecapsulationKey,
+        ct1: &[u8; CT1_LEN],
+        ct2_and_mac: &[u8; CT2_AND_MAC_LEN],
+    ) -> Result<Step, Refused> {
+        let (ct2, mac) = split::<CT2_LEN>(ct2_and_mac)?;
+        let key = epoch_key(self.epoch, &key.decapsulate(ct1, ct2));
+        let authenticator = self.authenticator.updated(self.epoch, &key);
+        if !macs_equal(&authenticator.ciphertext_mac(self.epoch, ct1, ct2), mac) {
+            return Err(Refused::Undecryptable);
+        }
+        let state = State::NoHeaderReceived { header: Decoder::new() };
+        Ok(self.become_in(self.epoch + 1, authenticator, state, Some(EpochKey { epoch: self.epoch, key })))
+    }
+
+    /// The whole encapsulation key is there and ct1 has arrived on the other side.
+    fn make_ct2(&self, encaps: &Encapsulation, vector: &[u8; VECTOR_LEN]) -> Result<Step, Refused> {
+        check_key(encaps, vector)?;
+        let (ct1, ct2) = braid_kem::encapsulate2(&encaps.header, vector, &encaps.m);
+        let mac = self.authenticator.ciphertext_mac(self.epoch, &ct1, &ct2);
+        Ok(self.become_state(State::Ct2Sampled { ct2: Box::new(ct2), mac, next: 0 }))
+    }
+
+    fn become_state(&self, state: State) -> Step {
+        self.become_in(self.epoch, self.authenticator.clone(), state, None)
+    }
+
+    fn become_in(&self, epoch: u64, authenticator: Authenticator, state: State, key: Option<EpochKey>) -> Step {
+        Step::Become(Box::new(Self { epoch, authenticator, state }), key)
+    }
+
+    pub(super) const fn parts(&self) -> (&Authenticator, &State) {
+        (&self.authenticator, &self.state)
+    }
+
+    pub(super) const fn from_parts(epoch: u64, authenticator: Authenticator, state: State) -> Self {
+        Self { epoch, authenticator, state }
+    }
+
+    pub(super) const fn state_name(&self) -> &'static str {
+        match self.state {
+            State::KeysUnsampled => "KeysUnsampled",
+            State::KeysSampled { .. } => "KeysSampled",
+            State::HeaderSent { .. } => "HeaderSent",
+            State::Ct1Received { .. } => "Ct1Received",
+            State::EkSentCt1Received { .. } => "EkSentCt1Received",
+            State::NoHeaderReceived { .. } => "NoHeaderReceived",
+            State::HeaderReceived { .. } => "HeaderReceived",
+            State::Ct1Sampled { .. } => "Ct1Sampled",
+            State::EkReceivedCt1Sampled { .. } => "EkReceivedCt1Sampled",
+            State::Ct1Acknowledged { .. } => "Ct1Acknowledged",
+            State::Ct2Sampled { .. } => "Ct2Sampled",
+        }
+    }
+}
+
+/// One more chunk for `decoder`; `complete` says what the whole message does.
+fn collect<const N: usize>(
+    decoder: &Decoder<N>,
+    chunk: &Chunk,
+    complete: impl FnOnce([u8; N]) -> Result<Step, Refused>,
+) -> Result<Step, Refused> {
+    match decoder.peek(chunk) {
+        Progress::Known => Ok(Step::Stay),
+        Progress::More => Ok(Step::Hold(*chunk)),
+        Progress::Complete(message) => complete(message),
+    }
+}
+
+fn check_key(encaps: &Encapsulation, vector: &[u8; VECTOR_LEN]) -> Result<(), Refused> {
+    braid_kem::check_key(&encaps.header, vector).map_err(|_| Refused::Undecryptable)
+}
+
+/// This chunk's index; the next one's wraps after 65,536 chunks.
+const fn take(next: &mut u16) -> u16 {
+    let index = *next;
+    *next = next.wrapping_add(1);
+    index
+}
+
+fn header_and_mac(key: &DecapsulationKey, mac: &[u8; MAC_LEN]) -> [u8; HEADER_AND_MAC_LEN] {
+    join(&key.header(), mac)
+}
+
+fn join<const N: usize>(message: &[u8], mac: &[u8; MAC_LEN]) -> [u8; N] {
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(message.iter().chain(mac)) {
+        *to = *from;
+    }
+    out
+}
+
+fn split<const N: usize>(message: &[u8]) -> Result<(&[u8; N], &[u8]), Refused> {
+    message.split_first_chunk().ok_or(Refused::Undecryptable)
+}

@@ -1,0 +1,162 @@
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::EpochKey;
+use crate::crypto::{Secret, hkdf};
+use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
+
+/// One direction of one epoch.
+#[derive(Clone)]
+pub(super) struct PqChain {
+    pub(super) key: Secret<32>,
+    /// Index of the newest key handed out; the first key has index 1.
+    pub(super) index: u32,
+}
+
+impl PqChain {
+    const fn new(key: Secret<32>) -> Self {
+        Self { key, index: 0 }
+    }
+
+    /// Steps the chain and gives its next message key; `None` after 2^32 − 1 of them.
+    fn step(&mut self) -> Option<Secret<32>> {
+        let index = self.index.checked_add(1)?;
+        let info: &[&[u8]] = &[&index.to_be_bytes(), b"Signal PQ Ratchet V1 Chain Next"];
+        let [key, message_key] = hkdf::<64>(&[], self.key.expose(), info).split2();
+        *self = Self { key, index };
+        Some(message_key)
+    }
+}
+
+/// Both directions of one epoch.
+#[derive(Clone)]
+pub(super) struct PqEpoch {
+    pub(super) epoch: u64,
+    /// Gone once this party sends in a later epoch.
+    pub(super) sending: Option<PqChain>,
+    pub(super) receiving: PqChain,
+    /// Keys of messages passed over; at most [`MAX_SKIPPED`], none further than that behind the newest.
+    pub(super) skipped: BTreeMap<u32, Secret<32>>,
+}
+
+/// The chains of the newest epochs: at most three.
+#[derive(Clone)]
+pub(super) struct PqChains {
+    pub(super) initiator: bool,
+    pub(super) next_root: Secret<32>,
+    /// The newest epoch this party has sent in.
+    pub(super) sending_epoch: u64,
+    /// Consecutive, oldest first, never empty.
+    pub(super) epochs: VecDeque<PqEpoch>,
+}
+
+/// What taking a receiving key would change.
+pub(super) struct ChainStep {
+    epoch: u64,
+    change: Change,
+}
+
+enum Change {
+    /// A stored key is used up.
+    Take(u32),
+    /// The chain goes on, over these keys.
+    Advance(PqChain, Vec<(u32, Secret<32>)>),
+}
+
+impl PqChains {
+    pub(super) fn new(initiator: bool, initial: &Secret<32>) -> Self {
+        let derived = hkdf::<96>(&[], initial.expose(), &[b"Signal PQ Ratchet V1 Chain  Start"]);
+        let (next_root, epoch) = Self::epoch(initiator, 0, &derived);
+        Self { initiator, next_root, sending_epoch: 0, epochs: [epoch].into() }
+    }
+
+    fn epoch(initiator: bool, epoch: u64, derived: &Secret<96>) -> (Secret<32>, PqEpoch) {
+        let [next_root, a_to_b, b_to_a] = derived.split3();
+        let (sending, receiving) = if initiator { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
+        let (sending, receiving) = (Some(PqChain::new(sending)), PqChain::new(receiving));
+        (next_root, PqEpoch { epoch, sending, receiving, skipped: BTreeMap::new() })
+    }
+
+    /// Opens the next epoch's chains. The braid gives the epochs in order, one at a time.
+    pub(super) fn add_epoch(&mut self, key: &EpochKey) {
+        let info: &[&[u8]] = &[b"Signal PQ Ratchet V1 Chain Add Epoch"];
+        let derived = hkdf::<96>(self.next_root.expose(), key.key.expose(), info);
+        let (next_root, epoch) = Self::epoch(self.initiator, key.epoch, &derived);
+        self.next_root = next_root;
+        self.epochs.push_back(epoch);
+    }
+
+    pub(super) fn newest_epoch(&self) -> u64 {
+        self.epochs.back().map_or(0, |epoch| epoch.epoch)
+    }
+
+    pub(super) fn check_send(&self, epoch: u64) -> Result<(), Exhausted> {
+        let chain = self.find(epoch).and_then(|epoch| epoch.sending.as_ref()).ok_or(Exhausted)?;
+        if chain.index == u32::MAX { Err(Exhausted) } else { Ok(()) }
+    }
+
+    /// The next sending key of an epoch, with its index.
+    pub(super) fn send(&mut self, epoch: u64) -> Result<(u32, Secret<32>), Exhausted> {
+        self.check_send(epoch)?;
+        if epoch > self.sending_epoch {
+            // Two epochs back nothing can arrive any more that the peer sent in order.
+            self.sending_epoch = epoch;
+            self.epochs.retain(|held| held.epoch + 1 >= epoch);
+            for held in self.epochs.iter_mut().filter(|held| held.epoch < epoch) {
+                held.sending = None;
+            }
+        }
+        let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(|held| held.sending.as_mut());
+        let chain = chain.ok_or(Exhausted)?;
+        let key = chain.step().ok_or(Exhausted)?;
+        Ok((chain.index, key))
+    }
+
+    /// The receiving key `index` of an epoch. Changes nothing.
+    pub(super) fn receive(&self, epoch: u64, index: u32, max_jump: u32) -> Result<(Secret<32>, ChainStep), Refused> {
+        let held = self.find(epoch).ok_or(Refused::Undecryptable)?;
+        let newest = held.receiving.index;
+        if index <= newest {
+            if index.saturating_add(MAX_SKIPPED) < newest {
+                return Err(Refused::TooOld);
+            }
+            let key = held.skipped.get(&index).ok_or(Refused::Duplicate)?;
+            return Ok((key.clone(), ChainStep { epoch, change: Change::Take(index) }));
+        }
+        if index - newest > max_jump {
+            return Err(Refused::TooFarAhead);
+        }
+        let mut chain = held.receiving.clone();
+        let mut passed = Vec::new();
+        loop {
+            let key = chain.step().ok_or(Refused::TooFarAhead)?;
+            if chain.index == index {
+                return Ok((key, ChainStep { epoch, change: Change::Advance(chain, passed) }));
+            }
+            if chain.index.saturating_add(MAX_SKIPPED) >= index {
+                passed.push((chain.index, key));
+            }
+        }
+    }
+
+    pub(super) fn apply(&mut self, step: ChainStep) {
+        let Some(held) = self.epochs.iter_mut().find(|held| held.epoch == step.epoch) else { return };
+        match step.change {
+            Change::Take(index) => {
+                held.skipped.remove(&index);
+            }
+            Change::Advance(chain, passed) => {
+                held.receiving = chain;
+                held.skipped.extend(passed);
+                let newest = held.receiving.index;
+                while held.skipped.first_key_value().is_some_and(|(index, _)| index.saturating_add(MAX_SKIPPED) < newest) {
+                    held.skipped.pop_first();
+                }
+            }
+        }
+    }
+
+    fn find(&self, epoch: u64) -> Option<&PqEpoch> {
+        self.epochs.iter().find(|held| held.epoch == epoch)
+    }
+}

@@ -1,0 +1,156 @@
+use rand_core::CryptoRng;
+
+use super::double::{DoubleRatchet, DoubleStep, SendStep};
+use super::spqr::{Spqr, SpqrStep};
+use super::{Exhausted, Refused};
+use crate::crypto::{KeyPair, NotContributory, PublicKey};
+use crate::ident::Timestamp;
+use crate::suite::{InitialKeys, MessageSecret, Suite};
+use crate::wire::SpqrMessage;
+
+/// The Double Ratchet and the post-quantum ratchet of one session, side by side.
+#[derive(Clone)]
+pub(crate) struct TripleRatchet {
+    pub(super) suite: Suite,
+    pub(super) double: DoubleRatchet,
+    pub(super) spqr: Spqr,
+}
+
+/// A message to be sent: its header's fields and the secret that it is sealed with.
+pub(crate) struct Outgoing {
+    pub(crate) ratchet: PublicKey,
+    pub(crate) counter: u32,
+    pub(crate) previous_counter: u32,
+    pub(crate) pq: SpqrMessage,
+    pub(crate) secret: MessageSecret,
+}
+
+/// What a received message would change.
+pub(crate) struct Step {
+    double: DoubleStep,
+    spqr: SpqrStep,
+}
+
+impl TripleRatchet {
+    /// The initiator's ratchet, with its first ratchet key and the responder's signed prekey.
+    pub(crate) fn initiator(
+        suite: Suite,
+        keys: InitialKeys,
+        ratchet: KeyPair,
+        theirs: &PublicKey,
+    ) -> Result<Self, NotContributory> {
+        let spqr = Spqr::initiator(&keys.pq);
+        Ok(Self { suite, double: DoubleRatchet::initiator(suite, keys.root, keys.chain, ratchet, theirs)?, spqr })
+    }
+
+    /// The responder's ratchet, whose first ratchet key is its signed prekey.
+    pub(crate) fn responder(suite: Suite, keys: InitialKeys, signed_prekey: KeyPair) -> Self {
+        let spqr = Spqr::responder(&keys.pq);
+        Self { suite, double: DoubleRatchet::responder(keys.root, keys.chain, signed_prekey), spqr }
+    }
+
+    /// Takes the next message's secret. A failure changes nothing.
+    pub(crate) fn send(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Outgoing, Exhausted> {
+        self.double.check_send()?;
+        let (pq, pq_key) = self.spqr.send(rng)?;
+        let SendStep { ratchet, counter, previous_counter, seed } = self.double.send()?;
+        let secret = MessageSecret { seed, pq: pq_key };
+        Ok(Outgoing { ratchet, counter, previous_counter, pq, secret })
+    }
+
+    /// Whether the ratchet key belongs to a receiving chain of this session.
+    pub(crate) fn knows(&self, ratchet: &PublicKey) -> bool {
+        self.double.knows(ratchet)
+    }
+
+    /// The secret of a received message, and what receiving it would change. Changes nothing.
+    pub(crate) fn receive(
+        &self,
+        ratchet: &PublicKey,
+        counter: u32,
+        pq: &SpqrMessage,
+        max_jump: u32,
+        now: Timestamp,
+    ) -> Result<(MessageSecret, Step), Refused> {
+        let (seed, double) = self.double.receive(self.suite, ratchet, counter, max_jump, now)?;
+        let (pq, spqr) = self.spqr.receive(pq, max_jump)?;
+        Ok((MessageSecret { seed, pq }, Step { double, spqr }))
+    }
+
+    /// Makes the change, once the message has authenticated.
+    pub(crate) fn apply(
+        &mut self,
+        step: Step,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(), NotContributory> {
+        self.double.apply(self.suite, step.double, now, rng)?;
+        self.spqr.apply(step.spqr);
+        Ok(())
+    }
+
+    /// How many post-quantum epochs this party has completed.
+    pub(crate) fn pq_epochs(&self) -> u64 {
+        self.spqr.completed_epochs()
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+}
+
+impl core::fmt::Debug for TripleRatchet {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { suite, double: _, spqr } = self;
+        f.debug_struct("TripleRatchet").field("suite", suite).field("spqr", spqr).finish_non_exhaustive()
+    }
+}
+
+/// Replays start from, and compare with, recorded states through this door.
+#[cfg(test)]
+pub(crate) mod replay {
+    use super::super::chain::{Chain, RootKey};
+    use super::*;
+    use crate::crypto::Secret;
+    use serde_json::{Value, json};
+    use std::vec::Vec;
+
+    impl TripleRatchet {
+        /// The initiator just after its first root step, which is where recorded initiators start.
+        pub(crate) fn recorded_initiator(
+            suite: Suite,
+            root: Secret<32>,
+            sending: Secret<32>,
+            keys: (Secret<32>, &Secret<32>),
+            ratchet: KeyPair,
+            theirs: &PublicKey,
+        ) -> Self {
+            let sending = Chain { key: sending, index: 0 };
+            let double = DoubleRatchet::after_first_step(RootKey(root), sending, keys.0, ratchet, theirs);
+            Self { suite, double, spqr: Spqr::initiator(keys.1) }
+        }
+
+        pub(crate) fn checkpoint(&self) -> Value {
+            let chains: Vec<Value> = self
+                .double
+                .receiving
+                .iter()
+                .map(|held| json!([held.chain.index, held.skipped.seeds.len()]))
+                .collect();
+            json!({
+                "rootKey": hex::encode(self.double.root.0.expose()),
+                "sendChainKey": hex::encode(self.double.sending.chain.key.expose()),
+                "sendChainIndex": self.double.sending.chain.index,
+                "previousCounter": self.double.previous_counter,
+                "receiverChains": chains,
+                "spqr": self.spqr.checkpoint(),
+            })
+        }
+
+        /// (skipped seeds, skipped post-quantum keys, receiving chains): what must stay bounded.
+        pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+            let seeds = self.double.receiving.iter().map(|held| held.skipped.seeds.len()).sum();
+            (seeds, self.spqr.skipped_keys(), self.double.receiving.len())
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::state::{Ends, State};
+use super::{AcceptError, DecryptError, FirstMessage, Session};
+use crate::handshake::{self, Initiation};
+use crate::ident::{Address, PrekeyId, Timestamp};
+use crate::prekey::{Device, PrekeySecrets};
+use crate::ratchet::TripleRatchet;
+
+/// An accepted first message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What the sender encrypted.
+    pub plaintext: Vec<u8>,
+    /// Which prekeys are used up.
+    pub consumed: Consumed,
+}
+
+/// Prekeys that an accepted first message has used up: delete their private halves **in the same transaction** that
+/// stores the session. Until they are gone, whoever seizes the device can decrypt the first messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Consumed {
+    /// The one-time X25519 prekey.
+    pub one_time: Option<PrekeyId>,
+    /// The one-time KEM prekey; a last-resort one stays.
+    pub kem: Option<PrekeyId>,
+}
+
+impl Session {
+    /// Accepts a first message from a device with which there is no session yet (PQXDH as responder).
+    ///
+    /// The identity key in the message becomes the session's: compare it with what is known of the sender.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    pub fn accept(
+        device: &Device,
+        from: &Address,
+        first: &FirstMessage,
+        prekeys: &mut PrekeySecrets<'_>,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Self, Accepted), AcceptError> {
+        let ends = Ends {
+            local: device.address().clone(),
+            remote: from.clone(),
+            local_identity: *device.identity_key(),
+            remote_identity: *first.identity_key(),
+        };
+        let (state, accepted) = accept(device, &ends, first, prekeys, now, rng)?;
+        Ok((Self { ends, current: Some(state), archived: VecDeque::new() }, accepted))
+    }
+
+    /// Whether a first message belongs to a session that is here already: then it is accepted without prekeys.
+    #[must_use]
+    pub fn recognizes(&self, first: &FirstMessage) -> bool {
+        self.position_of(&first.wire().base_key).is_some()
+    }
+
+    /// Accepts a first message from this device: one that repeats the start of a session that is here, or one that
+    /// starts another session, which becomes the current one (both sides may have started at the same time).
+    ///
+    /// `prekeys` may be `None` where the session [recognizes](Self::recognizes) the message.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    pub fn accept_next(
+        &mut self,
+        device: &Device,
+        first: &FirstMessage,
+        prekeys: Option<&mut PrekeySecrets<'_>>,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Accepted, AcceptError> {
+        if *first.identity_key() != self.ends.remote_identity || *device.identity_key() != self.ends.local_identity {
+            return Err(AcceptError::IdentityChanged);
+        }
+        if let Some(at) = self.position_of(&first.wire().base_key) {
+            let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
+            let opened = state.open(&self.ends, &first.wire().message, now)?;
+            let plaintext = self.apply(at, opened, now, rng)?;
+            return Ok(Accepted { plaintext, consumed: Consumed::default() });
+        }
+        let prekeys = prekeys.ok_or(AcceptError::NeedsPrekeys)?;
+        let (state, accepted) = accept(device, &self.ends, first, prekeys, now, rng)?;
+        self.install(state);
+        Ok(accepted)
+    }
+}
+
+fn accept(
+    device: &Device,
+    ends: &Ends,
+    first: &FirstMessage,
+    prekeys: &mut PrekeySecrets<'_>,
+    now: Timestamp,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<(State, Accepted), AcceptError> {
+    let needs = first.needs();
+    let first = first.wire();
+    if prekeys.seen.contains(&first.base_key) {
+        return Err(AcceptError::Replayed);
+    }
+    if prekeys.seen.is_full() {
+        return Err(AcceptError::PrekeyWornOut);
+    }
+    if prekeys.signed.id() != needs.signed {
+        return Err(AcceptError::UnknownPrekey(needs.signed));
+    }
+    let suite = prekeys.signed.suite();
+    if prekeys.kem.id() != needs.kem || prekeys.kem.suite() != suite {
+        return Err(AcceptError::UnknownPrekey(needs.kem));
+    }
+    let one_time = match (needs.one_time, prekeys.one_time) {
+        (None, _) => None,
+        (Some(id), Some(prekey)) if prekey.id() == id && prekey.suite() == suite => Some(prekey),
+        (Some(id), _) => return Err(AcceptError::UnknownPrekey(id)),
+    };
+    let initiation = Initiation {
+        identity_key: &first.identity_key,
+        base_key: &first.base_key,
+        kem_ciphertext: &first.kem_ciphertext,
+    };
+    let keys = handshake::accept(device.identity(), prekeys, one_time, initiation).map_err(|_| AcceptError::BadKey)?;
+    let mut state = State {
+        ratchet: TripleRatchet::responder(suite, keys, prekeys.signed.pair().clone()),
+        base_key: first.base_key,
+        local_registration_id: device.registration_id(),
+        remote_registration_id: first.registration_id,
+        created: now,
+        pending: None,
+    };
+    let opened = state.open(ends, &first.message, now)?;
+    let plaintext = state.apply(opened, now, rng)?;
+    prekeys.seen.insert(&first.base_key);
+    let consumed = Consumed {
+        one_time: one_time.map(|prekey| prekey.id()),
+        kem: (!prekeys.kem.is_last_resort()).then_some(needs.kem),
+    };
+    Ok((state, Accepted { plaintext, consumed }))
+}

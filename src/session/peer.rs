@@ -1,0 +1,284 @@
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::state::{Ends, Pending, State};
+use super::{Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_UNANSWERED_MS, Message};
+use crate::crypto::{KeyPair, PublicKey};
+use crate::handshake::{self, Initiated};
+use crate::ident::{Address, RegistrationId, Timestamp};
+use crate::prekey::{Bundle, Device};
+use crate::ratchet::TripleRatchet;
+use crate::suite::Suite;
+use crate::wire::MAX_PLAINTEXT_LEN;
+
+/// Everything shared with one device of a peer.
+///
+/// It holds a current session, with which it encrypts, and up to 40 archived ones, with which late messages are
+/// still decrypted. Both addresses and both identity keys are fixed when it is made.
+///
+/// # Security
+///
+/// Store [`Session::to_bytes`] sealed, before anything that [`Session::encrypt`] gave is sent and before anything
+/// that a decryption gave is acknowledged. **Never go on with an older copy**: in suite
+/// [`Signal`](Suite::Signal) it would encrypt two messages with one key.
+///
+/// # Examples
+///
+/// See the [module](crate::session).
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(super) ends: Ends,
+    pub(super) current: Option<State>,
+    /// Newest first.
+    pub(super) archived: VecDeque<State>,
+}
+
+impl Session {
+    /// Starts a session from a peer's bundle (PQXDH as initiator). The first message can be encrypted at once.
+    ///
+    /// # Errors
+    ///
+    /// [`InitiateError::BadKey`] if a key in the bundle is of low order.
+    pub fn initiate(
+        device: &Device,
+        bundle: &Bundle,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Self, InitiateError> {
+        let ends = Ends {
+            local: device.address().clone(),
+            remote: bundle.address().clone(),
+            local_identity: *device.identity_key(),
+            remote_identity: *bundle.identity_key(),
+        };
+        let current = Some(initiate(device, bundle, now, rng)?);
+        Ok(Self { ends, current, archived: VecDeque::new() })
+    }
+
+    /// Starts another session with the same device and archives the current one: when that was never answered, or
+    /// its messages cannot be decrypted any more.
+    ///
+    /// # Errors
+    ///
+    /// [`InitiateError`]; nothing was changed.
+    pub fn restart(
+        &mut self,
+        device: &Device,
+        bundle: &Bundle,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(), InitiateError> {
+        if *bundle.address() != self.ends.remote || *device.address() != self.ends.local {
+            return Err(InitiateError::WrongDevice);
+        }
+        if *bundle.identity_key() != self.ends.remote_identity || *device.identity_key() != self.ends.local_identity {
+            return Err(InitiateError::IdentityChanged);
+        }
+        let state = initiate(device, bundle, now, rng)?;
+        self.install(state);
+        Ok(())
+    }
+
+    /// Encrypts a message with the current session.
+    ///
+    /// # Errors
+    ///
+    /// [`EncryptError`]; nothing was changed.
+    ///
+    /// # Security
+    ///
+    /// Suite [`Signal`](Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
+    pub fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Ciphertext, EncryptError> {
+        if plaintext.len() > MAX_PLAINTEXT_LEN {
+            return Err(EncryptError::TooLong);
+        }
+        let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
+        if current.pending.is_some() && now.since(current.created) > MAX_UNANSWERED_MS {
+            return Err(EncryptError::Unanswered);
+        }
+        current.encrypt(&self.ends, plaintext, rng)
+    }
+
+    /// Decrypts a message: with the session that its ratchet key belongs to, else with any that takes it as a new
+    /// one, the current first, then the archived ones, newest first. An archived session that succeeds becomes the
+    /// current one.
+    ///
+    /// # Errors
+    ///
+    /// [`DecryptError`]; nothing was changed.
+    ///
+    /// # Security
+    ///
+    /// A message with an unknown ratchet key costs one agreement for each session held, at most 41.
+    pub fn decrypt(
+        &mut self,
+        message: &Message,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<u8>, DecryptError> {
+        let message = message.wire();
+        // A session that holds a chain of this ratchet key is the only one that can have sent it: no trials.
+        let known = self.states().position(|state| state.ratchet.knows(&message.ratchet_key));
+        if let Some(at) = known {
+            let opened = self.state_at(at).ok_or(DecryptError::NoSession)?.open(&self.ends, message, now)?;
+            return self.apply(at, opened, now, rng);
+        }
+        let mut failure = None;
+        for at in 0.. {
+            let Some(state) = self.state_at(at) else { break };
+            match state.open(&self.ends, message, now) {
+                Ok(opened) => return self.apply(at, opened, now, rng),
+                // Sessions that fail differently tell nothing in particular.
+                Err(error) if failure.is_none_or(|failure| failure == error) => failure = Some(error),
+                Err(_) => failure = Some(DecryptError::Undecryptable),
+            }
+        }
+        Err(failure.unwrap_or(DecryptError::NoSession))
+    }
+
+    /// Archives the current session: nothing more is sent with it, late messages of it are still decrypted.
+    pub fn archive(&mut self) {
+        if let Some(mut state) = self.current.take() {
+            // Whoever sends in it again starts with what it has learned, not with the handshake.
+            state.pending = None;
+            self.archived.push_front(state);
+            self.archived.truncate(MAX_ARCHIVED);
+        }
+    }
+
+    /// One's own address.
+    #[must_use]
+    pub const fn local_address(&self) -> &Address {
+        &self.ends.local
+    }
+
+    /// The peer device's address.
+    #[must_use]
+    pub const fn remote_address(&self) -> &Address {
+        &self.ends.remote
+    }
+
+    /// The peer device's identity key.
+    #[must_use]
+    pub const fn remote_identity(&self) -> &PublicKey {
+        &self.ends.remote_identity
+    }
+
+    /// The peer's registration id, as the current session's handshake gave it.
+    #[must_use]
+    pub fn remote_registration_id(&self) -> Option<RegistrationId> {
+        self.current.as_ref().map(|state| state.remote_registration_id)
+    }
+
+    /// Whether there is a current session to encrypt with.
+    #[must_use]
+    pub const fn has_current(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// How many sessions are archived: at most [`MAX_ARCHIVED`].
+    #[must_use]
+    pub fn archived(&self) -> usize {
+        self.archived.len()
+    }
+
+    /// Whether the current session was started here and the peer has not answered: every message is a
+    /// [`Ciphertext::First`].
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.current.as_ref().is_some_and(|state| state.pending.is_some())
+    }
+
+    /// The current session's suite.
+    #[must_use]
+    pub fn suite(&self) -> Option<Suite> {
+        self.current.as_ref().map(|state| state.ratchet.suite())
+    }
+
+    /// Completed epochs of the post-quantum ratchet in the current session: each is a fresh ML-KEM-768 secret mixed
+    /// into every later key.
+    #[must_use]
+    pub fn pq_epochs(&self) -> u64 {
+        self.current.as_ref().map_or(0, |state| state.ratchet.pq_epochs())
+    }
+
+    /// All sessions: the current one, if there is one, then the archived ones, newest first.
+    fn states(&self) -> impl Iterator<Item = &State> {
+        self.current.iter().chain(&self.archived)
+    }
+
+    /// Makes `state` the current session; the former one goes to the head of the archive.
+    pub(super) fn install(&mut self, state: State) {
+        self.archive();
+        self.current = Some(state);
+    }
+
+    /// Makes the change that a message brought to the session at `at` of [`Self::states`], and promotes it.
+    pub(super) fn apply(
+        &mut self,
+        at: usize,
+        opened: super::state::Opened,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<u8>, DecryptError> {
+        let archived_at = if self.current.is_some() { at.checked_sub(1) } else { Some(at) };
+        let state = match archived_at {
+            None => self.current.as_mut(),
+            Some(at) => self.archived.get_mut(at),
+        };
+        let plaintext = state.ok_or(DecryptError::NoSession)?.apply(opened, now, rng)?;
+        if let Some(state) = archived_at.and_then(|at| self.archived.remove(at)) {
+            self.install(state);
+        }
+        Ok(plaintext)
+    }
+
+    /// Where the session of this base key is among [`Self::states`].
+    pub(super) fn position_of(&self, base_key: &PublicKey) -> Option<usize> {
+        self.states().position(|state| state.base_key == *base_key)
+    }
+
+    /// The session at this position of [`Self::states`].
+    pub(super) fn state_at(&self, at: usize) -> Option<&State> {
+        match (&self.current, at) {
+            (Some(current), 0) => Some(current),
+            (Some(_), at) => self.archived.get(at - 1),
+            (None, at) => self.archived.get(at),
+        }
+    }
+}
+
+fn initiate(
+    device: &Device,
+    bundle: &Bundle,
+    now: Timestamp,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<State, InitiateError> {
+    let parts = bundle.parts();
+    let Initiated { keys, base_key, kem_ciphertext } =
+        handshake::initiate(device.identity(), bundle, rng).map_err(|_| InitiateError::BadKey)?;
+    // The base key is used in the handshake only; the ratchet starts with a key of its own.
+    let ratchet = KeyPair::generate(rng);
+    let ratchet = TripleRatchet::initiator(parts.suite, keys, ratchet, &parts.signed_prekey.1)
+        .map_err(|_| InitiateError::BadKey)?;
+    Ok(State {
+        ratchet,
+        base_key,
+        local_registration_id: device.registration_id(),
+        remote_registration_id: parts.registration_id,
+        created: now,
+        pending: Some(Pending {
+            signed_prekey: parts.signed_prekey.0,
+            one_time_prekey: parts.one_time_prekey.map(|(id, _)| id),
+            kem_prekey: parts.kem_prekey.0,
+            kem_ciphertext,
+        }),
+    })
+}

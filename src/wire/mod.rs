@@ -1,0 +1,74 @@
+//! Protobuf bytes ⇄ plain structs, of messages and of stored state.
+//!
+//! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), the strict
+//! decoders of what suite `Signal` puts on the wire ([`SignalMessage`], [`PreKeySignalMessage`])
+//! and of the post-quantum ratchet's part ([`SpqrMessage`]), and the
+//! [`record`] structs of stored state with their header.
+//!
+//! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
+//! authentic, wanted or timely; stored state is checked by the room that owns it.
+//!
+//! # Security
+//!
+//! Decoding is linear in the input, allocates no more than the input holds, and the input is at most
+//! [`MAX_MESSAGE_LEN`] bytes.
+
+mod prekey_message;
+mod signal_message;
+mod spqr_message;
+mod stored;
+
+pub use prekey_message::PreKeySignalMessage;
+pub(crate) use prekey_message::PrekeyHeader;
+pub use signal_message::SignalMessage;
+pub(crate) use signal_message::SignalMessageHeader;
+pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
+pub use stored::{RecordError, RecordKind};
+pub(crate) use stored::{
+    address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record, key_pair_to_record,
+};
+
+/// Structs of stored state, generated from `record.proto`. They are wiped on drop and do not print themselves.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+pub(crate) mod record {
+    include!("generated/subrosa.record.rs");
+}
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+mod signal {
+    include!("generated/subrosa.signal.rs");
+}
+
+/// Longest plaintext of one message: 1 MiB. Longer content travels as an attachment.
+pub const MAX_PLAINTEXT_LEN: usize = 1 << 20;
+
+/// Longest message that a decoder looks at: the longest plaintext and 8 KiB for everything around it.
+pub const MAX_MESSAGE_LEN: usize = MAX_PLAINTEXT_LEN + (8 << 10);
+
+/// Why bytes are not a message. Nothing secret was touched to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// Longer than [`MAX_MESSAGE_LEN`]. Drop it.
+    #[error("message is longer than allowed")]
+    TooLong,
+    /// Too short to hold what every message holds. Drop it.
+    #[error("message is truncated")]
+    Truncated,
+    /// The version byte names a version that this library does not speak. Tell the sender to update, or update.
+    #[error("unsupported message version {0}")]
+    UnsupportedVersion(u8),
+    /// Not protobuf. Drop it.
+    #[error("message is not well-formed protobuf")]
+    Protobuf,
+    /// A field that every message of this kind holds is missing or has the wrong length. Drop it.
+    #[error("message lacks a required field")]
+    Field,
+    /// The KEM part of a first message is missing or malformed: it could only start a session that is not
+    /// post-quantum, which does not exist here. Drop it.
+    #[error("first message lacks its KEM part")]
+    MissingKem,
+    /// A public key inside is malformed. Drop it.
+    #[error(transparent)]
+    Key(#[from] crate::crypto::KeyError),
+}

@@ -1,0 +1,91 @@
+use alloc::vec::Vec;
+
+use prost::Message;
+use zeroize::Zeroizing;
+
+use super::record;
+use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret};
+use crate::ident::{Address, DeviceId, UserId};
+
+/// The newest schema version that this build writes and reads.
+const SCHEMA: u16 = 1;
+
+/// What a stored record holds: its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum RecordKind {
+    /// A device's identity key and numbers.
+    Device = 1,
+    /// A signed prekey.
+    SignedPrekey = 2,
+    /// A one-time X25519 prekey.
+    OneTimePrekey = 3,
+    /// A KEM prekey, one-time or last-resort.
+    KemPrekey = 4,
+    /// Everything shared with one peer device.
+    Session = 5,
+    /// What a device publishes for one session.
+    Bundle = 6,
+    /// Base keys of the first messages that a signed prekey has accepted.
+    SeenBaseKeys = 7,
+}
+
+/// Why bytes are not a record of this kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The bytes are damaged, or a record of another kind. Restore it from where it is whole, or start the session
+    /// anew; do not go on with an older copy.
+    #[error("record is corrupt")]
+    Corrupt,
+    /// A newer version of this library wrote the record. Update; do not overwrite it.
+    #[error("record has the newer schema version {0}")]
+    Newer(u16),
+}
+
+/// `u8 kind ‖ u16 schema version ‖ protobuf body`.
+pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(3 + body.encoded_len()));
+    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
+    out.push(kind as u8);
+    out.extend_from_slice(&SCHEMA.to_be_bytes());
+    body.encode_raw(&mut *out);
+    out
+}
+
+/// Takes the header off and decodes the body. What the fields mean is checked by the room that owns the record.
+pub(crate) fn decode_record<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, RecordError> {
+    let ([kind_byte, high, low], body) = bytes.split_first_chunk::<3>().ok_or(RecordError::Corrupt)?;
+    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
+    if *kind_byte != kind as u8 {
+        return Err(RecordError::Corrupt);
+    }
+    match u16::from_be_bytes([*high, *low]) {
+        0 => Err(RecordError::Corrupt),
+        SCHEMA => M::decode(body).map_err(|_| RecordError::Corrupt),
+        newer => Err(RecordError::Newer(newer)),
+    }
+}
+
+pub(crate) fn key_pair_to_record(pair: &KeyPair) -> record::KeyPair {
+    record::KeyPair { private: pair.private().expose().to_vec(), public: pair.public().to_bytes().to_vec() }
+}
+
+/// Takes a stored pair. The public half is not recomputed: it was when the pair was made.
+pub(crate) fn key_pair_from_record(pair: Option<&record::KeyPair>) -> Result<KeyPair, RecordError> {
+    let pair = pair.ok_or(RecordError::Corrupt)?;
+    let private = Secret::from_slice(&pair.private).ok_or(RecordError::Corrupt)?;
+    let public = PublicKey::parse(&pair.public).map_err(|_| RecordError::Corrupt)?;
+    Ok(KeyPair::from_parts(PrivateKey::new(private), public))
+}
+
+pub(crate) fn address_to_record(address: &Address) -> record::Address {
+    record::Address { user: address.user().as_str().into(), device: address.device().get() }
+}
+
+pub(crate) fn address_from_record(address: Option<&record::Address>) -> Result<Address, RecordError> {
+    let address = address.ok_or(RecordError::Corrupt)?;
+    let user = UserId::new(address.user.as_str()).map_err(|_| RecordError::Corrupt)?;
+    Ok(Address::new(user, DeviceId::new(address.device)))
+}
