@@ -1,5 +1,7 @@
 //! Alice writes to Bob, who was asleep; Bob answers. Everything in memory.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{FirstMessage, Message, Session};

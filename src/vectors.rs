@@ -9,8 +9,10 @@ use serde_json::Value;
 
 /// Where the vectors are; `SUBROSA_VECTORS` names another folder of the same kind.
 pub(crate) fn folder() -> PathBuf {
-    std::env::var_os("SUBROSA_VECTORS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/libsignal-0.103.0"), PathBuf::from)
+    std::env::var_os("SUBROSA_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/libsignal-0.103.0"),
+        PathBuf::from,
+    )
 }
 
 pub(crate) fn load(name: &str) -> Value {

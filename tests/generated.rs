@@ -28,7 +28,8 @@ fn generated_code_is_current() {
 
     for (module, code) in generated {
         let path = wire.join("generated").join(module.to_file_name_or("_"));
-        let code = format!("// Generated from the .proto file of the same name by tests/generated.rs: do not edit.\n{code}");
+        let code =
+            format!("// Generated from the .proto file of the same name by tests/generated.rs: do not edit.\n{code}");
         if std::env::var_os("SUBROSA_REGENERATE").is_some() {
             std::fs::write(&path, &code).unwrap();
         }

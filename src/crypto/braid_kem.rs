@@ -117,7 +117,11 @@ pub(crate) fn check_key(header: &[u8; HEADER_LEN], vector: &[u8; VECTOR_LEN]) ->
 /// The library's half-way state (2 kB, bound to the CPU's vector width) is not kept between the halves: `m` and the
 /// key give the same ciphertext through ordinary FIPS 203 encapsulation.
 #[must_use]
-pub(crate) fn encapsulate2(header: &[u8; HEADER_LEN], vector: &[u8; VECTOR_LEN], m: &Secret<32>) -> ([u8; CT1_LEN], [u8; CT2_LEN]) {
+pub(crate) fn encapsulate2(
+    header: &[u8; HEADER_LEN],
+    vector: &[u8; VECTOR_LEN],
+    m: &Secret<32>,
+) -> ([u8; CT1_LEN], [u8; CT2_LEN]) {
     let mut key = [0; VECTOR_LEN + 32];
     for (to, from) in key.iter_mut().zip(vector.iter().chain(header)) {
         *to = *from;

@@ -269,8 +269,18 @@ mod tests {
     fn low_order_keys_do_not_agree() {
         let pair = KeyPair::new(Secret::new([0x42; 32]));
         let mut low_order = std::vec![[0u8; 32], coordinate(1, 0, 0), coordinate(0xec, 0xff, 0x7f)];
-        low_order.push(hex::decode("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800").unwrap().try_into().unwrap());
-        low_order.push(hex::decode("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157").unwrap().try_into().unwrap());
+        low_order.push(
+            hex::decode("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
+                .unwrap()
+                .try_into()
+                .unwrap(),
+        );
+        low_order.push(
+            hex::decode("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157")
+                .unwrap()
+                .try_into()
+                .unwrap(),
+        );
         for u in low_order {
             let key = PublicKey::from_coordinate(u).unwrap();
             assert_eq!(pair.agree(&key), Err(NotContributory), "{u:02x?}");

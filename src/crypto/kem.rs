@@ -102,7 +102,9 @@ impl KemPublicKey {
         let key = MlKemPublicKey::from(*self.bytes);
         let (ciphertext, shared) = match self.algorithm {
             #[cfg(test)]
-            KemAlgorithm::Kyber1024 if kyber_message_door::is_open() => kyber_message_door::encapsulate(&key, *fresh.expose()),
+            KemAlgorithm::Kyber1024 if kyber_message_door::is_open() => {
+                kyber_message_door::encapsulate(&key, *fresh.expose())
+            }
             KemAlgorithm::Kyber1024 => kyber1024::encapsulate(&key, *fresh.expose()),
             KemAlgorithm::MlKem1024 => mlkem1024::encapsulate(&key, *fresh.expose()),
         };

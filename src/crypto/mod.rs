@@ -11,7 +11,10 @@
 //! (AES), Signal's XEdDSA specification.
 
 mod aes_cbc;
-#[cfg_attr(not(test), expect(dead_code, reason = "the cipher of suite V1, which is under way; checked against vectors"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the cipher of suite V1, which is under way; checked against vectors")
+)]
 mod aes_gcm;
 pub(crate) mod braid_kem;
 mod dh;

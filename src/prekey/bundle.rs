@@ -5,7 +5,9 @@ use prost::Message as _;
 use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
 use crate::ident::{Address, PrekeyId, RegistrationId};
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record};
+use crate::wire::{
+    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
+};
 
 /// Longest encoded bundle: two public keys and signatures, with room to spare.
 const MAX_LEN: usize = 4096;
@@ -147,7 +149,8 @@ impl UnverifiedBundle {
     /// Whether the identity key is the right person's is not known by this: compare safety numbers, or pin the key.
     pub fn verify(self) -> Result<Bundle, BundleError> {
         let (_, signed, signature) = &self.signed_prekey;
-        xeddsa_verify(&self.identity_key, &signed.to_bytes(), signature).map_err(|_| BundleError::BadPrekeySignature)?;
+        xeddsa_verify(&self.identity_key, &signed.to_bytes(), signature)
+            .map_err(|_| BundleError::BadPrekeySignature)?;
         let (_, kem, signature) = &self.kem_prekey;
         if kem.algorithm() != self.suite.kem() {
             return Err(BundleError::WrongKem);

@@ -70,12 +70,7 @@ impl Device {
     /// What to publish for one new session. `one_time` is handed out once, then never again; `kem` is one-time as
     /// long as there are any, then last-resort.
     #[must_use]
-    pub fn bundle(
-        &self,
-        signed: &SignedPrekey,
-        kem: &KemPrekey,
-        one_time: Option<&OneTimePrekey>,
-    ) -> UnverifiedBundle {
+    pub fn bundle(&self, signed: &SignedPrekey, kem: &KemPrekey, one_time: Option<&OneTimePrekey>) -> UnverifiedBundle {
         UnverifiedBundle {
             suite: signed.suite(),
             address: self.address.clone(),

@@ -7,7 +7,12 @@ pub(super) struct RootKey(pub(super) Secret<32>);
 
 impl RootKey {
     /// One root step: the next root key, and the chain that it opens.
-    pub(super) fn step(&self, suite: Suite, ours: &PrivateKey, theirs: &PublicKey) -> Result<(Self, Chain), NotContributory> {
+    pub(super) fn step(
+        &self,
+        suite: Suite,
+        ours: &PrivateKey,
+        theirs: &PublicKey,
+    ) -> Result<(Self, Chain), NotContributory> {
         let shared = ours.agree(theirs)?;
         let derived = hkdf::<64>(self.0.expose(), shared.expose(), &[suite.root_label()]);
         let [root, chain] = derived.split2();
@@ -41,7 +46,11 @@ mod tests {
     fn recorded_steps_are_reproduced() {
         let vectors = load("derivations.json");
         let step = &vectors["firstRatchetStep"];
-        let derived = hkdf::<64>(&array::<32>(&vectors["pqxdh"]["rootKey"]), &array::<32>(&step["dh"]), &[Suite::Signal.root_label()]);
+        let derived = hkdf::<64>(
+            &array::<32>(&vectors["pqxdh"]["rootKey"]),
+            &array::<32>(&step["dh"]),
+            &[Suite::Signal.root_label()],
+        );
         let [root, chain] = derived.split2();
         assert!(root == secret(&step["rootKey"]) && chain == secret(&step["chainKey"]));
         for case in vectors["messages"].as_array().unwrap() {

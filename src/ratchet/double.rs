@@ -104,12 +104,7 @@ impl DoubleRatchet {
     pub(super) fn send(&mut self) -> Result<SendStep, Exhausted> {
         let counter = self.sending.chain.index;
         let seed = self.sending.chain.step().ok_or(Exhausted)?;
-        Ok(SendStep {
-            ratchet: *self.sending.ratchet.public(),
-            counter,
-            previous_counter: self.previous_counter,
-            seed,
-        })
+        Ok(SendStep { ratchet: *self.sending.ratchet.public(), counter, previous_counter: self.previous_counter, seed })
     }
 
     /// Whether a receiving chain of this ratchet key is held.
@@ -140,8 +135,10 @@ impl DoubleRatchet {
         if counter > max_jump {
             return Err(Refused::TooFarAhead);
         }
-        let (root, chain) =
-            self.root.step(suite, self.sending.ratchet.private(), &ratchet).map_err(|NotContributory| Refused::Undecryptable)?;
+        let (root, chain) = self
+            .root
+            .step(suite, self.sending.ratchet.private(), &ratchet)
+            .map_err(|NotContributory| Refused::Undecryptable)?;
         let (seed, advance) = advance(&chain, counter, max_jump)?;
         Ok((seed, DoubleStep::Turn { ratchet, root, advance }))
     }

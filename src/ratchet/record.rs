@@ -56,7 +56,9 @@ impl Skipped {
         let (entries, rest) = marks.as_chunks::<12>();
         let marks: Vec<_> = entries
             .iter()
-            .map(|[a, b, c, d, at @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), Timestamp::new(u64::from_be_bytes(*at))))
+            .map(|[a, b, c, d, at @ ..]| {
+                (u32::from_be_bytes([*a, *b, *c, *d]), Timestamp::new(u64::from_be_bytes(*at)))
+            })
             .collect();
         let whole = rest.is_empty() && marks.is_sorted_by(|(a, _), (b, _)| a < b);
         let behind = seeds.iter().all(|(index, _)| (floor..next).contains(index));

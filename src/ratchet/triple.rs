@@ -131,12 +131,8 @@ pub(crate) mod replay {
         }
 
         pub(crate) fn checkpoint(&self) -> Value {
-            let chains: Vec<Value> = self
-                .double
-                .receiving
-                .iter()
-                .map(|held| json!([held.chain.index, held.skipped.seeds.len()]))
-                .collect();
+            let chains: Vec<Value> =
+                self.double.receiving.iter().map(|held| json!([held.chain.index, held.skipped.seeds.len()])).collect();
             json!({
                 "rootKey": hex::encode(self.double.root.0.expose()),
                 "sendChainKey": hex::encode(self.double.sending.chain.key.expose()),

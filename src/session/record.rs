@@ -8,7 +8,9 @@ use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::TripleRatchet;
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record};
+use crate::wire::{
+    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
+};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 

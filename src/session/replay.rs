@@ -42,9 +42,8 @@ fn device(party: &Value) -> Device {
 }
 
 fn bundle(value: &Value) -> Bundle {
-    let one_time = value["preKeyId"].as_u64().map(|_| {
-        (PrekeyId::new(number(&value["preKeyId"])), public_key(&value["preKey"]))
-    });
+    let one_time =
+        value["preKeyId"].as_u64().map(|_| (PrekeyId::new(number(&value["preKeyId"])), public_key(&value["preKey"])));
     UnverifiedBundle {
         suite: Suite::Signal,
         address: address(value),
@@ -209,7 +208,9 @@ fn replay(name: &str, transcript: &Value) -> (u32, u32, u32) {
         let other = if side == "A" { "bob" } else { "alice" };
         let party = parties.get_mut(side).unwrap();
         let random = &step["random"];
-        for (field, is_key) in [("ratchetPrivate", false), ("mlkemEncapsRandomness", false), ("mlkemDecapsulationKey", true)] {
+        for (field, is_key) in
+            [("ratchetPrivate", false), ("mlkemEncapsRandomness", false), ("mlkemDecapsulationKey", true)]
+        {
             match &random[field] {
                 Value::String(_) if is_key => recorded::push(&bytes(&random[field])),
                 Value::String(_) if step["op"] != "start" => rng.push(bytes(&random[field])),
@@ -223,7 +224,7 @@ fn replay(name: &str, transcript: &Value) -> (u32, u32, u32) {
                 if party.session.is_none() || lossy {
                     // Only the receiver's side was recorded whole.
                     while !recorded::is_empty() {
-                        crate::crypto::braid_kem::DecapsulationKey::generate(&mut rng);
+                        drop(crate::crypto::braid_kem::DecapsulationKey::generate(&mut rng));
                     }
                     rng.reset();
                     continue;

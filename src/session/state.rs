@@ -94,10 +94,10 @@ impl State {
             return Err(DecryptError::Undecryptable);
         }
         let pq = SpqrMessage::parse(&message.pq_ratchet).map_err(|_| DecryptError::Undecryptable)?;
-        let (secret, step) =
-            self.ratchet.receive(&message.ratchet_key, message.counter, &pq, ends.max_jump(), now)?;
+        let (secret, step) = self.ratchet.receive(&message.ratchet_key, message.counter, &pq, ends.max_jump(), now)?;
         let identities = Identities { sender: &ends.remote_identity, receiver: &ends.local_identity };
-        let plaintext = signal::open(&secret, identities, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        let plaintext =
+            signal::open(&secret, identities, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
         Ok(Opened { plaintext, step })
     }
 

@@ -127,7 +127,8 @@ mod tests {
             assert_eq!(keys.mac.expose(), &array::<32>(&case["macKey"]));
             assert_eq!(keys.iv.expose(), &array::<16>(&case["iv"]));
             let input = bytes(&case["macInput"]);
-            let (sender, receiver) = (PublicKey::parse(&input[..33]).unwrap(), PublicKey::parse(&input[33..66]).unwrap());
+            let (sender, receiver) =
+                (PublicKey::parse(&input[..33]).unwrap(), PublicKey::parse(&input[33..66]).unwrap());
             let mac = keys.mac(Identities { sender: &sender, receiver: &receiver }, &input[66..]);
             assert_eq!(mac.expose()[..8], bytes(&case["mac"]));
         }

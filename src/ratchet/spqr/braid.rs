@@ -171,10 +171,9 @@ impl Braid {
             (State::Ct1Acknowledged { encaps, vector }, SpqrPayload::Ek(chunk) | SpqrPayload::EkCt1Ack(chunk)) => {
                 collect(vector, chunk, |vector| self.make_ct2(encaps, &vector))
             }
-            (
-                State::EkReceivedCt1Sampled { encaps, vector, .. },
-                SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack,
-            ) => self.make_ct2(encaps, vector),
+            (State::EkReceivedCt1Sampled { encaps, vector, .. }, SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack) => {
+                self.make_ct2(encaps, vector)
+            }
             _ => Ok(Step::Stay),
         }
     }

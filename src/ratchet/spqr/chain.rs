@@ -149,7 +149,11 @@ impl PqChains {
                 held.receiving = chain;
                 held.skipped.extend(passed);
                 let newest = held.receiving.index;
-                while held.skipped.first_key_value().is_some_and(|(index, _)| index.saturating_add(MAX_SKIPPED) < newest) {
+                while held
+                    .skipped
+                    .first_key_value()
+                    .is_some_and(|(index, _)| index.saturating_add(MAX_SKIPPED) < newest)
+                {
                     held.skipped.pop_first();
                 }
             }

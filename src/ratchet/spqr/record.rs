@@ -1,11 +1,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::Spqr;
 use super::authenticator::Authenticator;
 use super::braid::{Braid, Encapsulation, State};
 use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
-use super::Spqr;
 use crate::crypto::braid_kem::DecapsulationKey;
 use crate::ratchet::record::{join_keys, secret, split_keys};
 use crate::wire::{Chunk, RecordError, record};
@@ -24,7 +24,11 @@ fn boxed<const N: usize>(bytes: &[u8]) -> Result<Box<[u8; N]>, RecordError> {
 }
 
 fn chunks_to_record<const N: usize>(decoder: &Decoder<N>) -> Vec<record::Chunk> {
-    decoder.chunks().iter().map(|chunk| record::Chunk { index: chunk.index.into(), data: chunk.data.to_vec() }).collect()
+    decoder
+        .chunks()
+        .iter()
+        .map(|chunk| record::Chunk { index: chunk.index.into(), data: chunk.data.to_vec() })
+        .collect()
 }
 
 fn decoder<const N: usize>(chunks: &[record::Chunk]) -> Result<Decoder<N>, RecordError> {
@@ -187,7 +191,8 @@ impl PqChains {
                 skipped: skipped.into_iter().collect(),
             });
         }
-        let consecutive = epochs.iter().zip(epochs.iter().skip(1)).all(|(a, b)| a.epoch.checked_add(1) == Some(b.epoch));
+        let consecutive =
+            epochs.iter().zip(epochs.iter().skip(1)).all(|(a, b)| a.epoch.checked_add(1) == Some(b.epoch));
         if consecutive && (1..=3).contains(&epochs.len()) {
             Ok(Self { initiator, next_root: secret(&stored.next_root)?, sending_epoch: stored.sending_epoch, epochs })
         } else {
@@ -200,11 +205,7 @@ impl Spqr {
     /// The stored form.
     pub(crate) fn to_record(&self) -> record::Spqr {
         let Self { braid, chains } = self;
-        record::Spqr {
-            initiator: chains.initiator,
-            braid: Some(braid.to_record()),
-            chains: Some(chains.to_record()),
-        }
+        record::Spqr { initiator: chains.initiator, braid: Some(braid.to_record()), chains: Some(chains.to_record()) }
     }
 
     /// Takes stored state, checked: braid and chains must be of the same moment.
@@ -215,7 +216,10 @@ impl Spqr {
         // exchange ends.
         let key_known = matches!(
             braid.parts().1,
-            State::Ct1Sampled { .. } | State::EkReceivedCt1Sampled { .. } | State::Ct1Acknowledged { .. } | State::Ct2Sampled { .. }
+            State::Ct1Sampled { .. }
+                | State::EkReceivedCt1Sampled { .. }
+                | State::Ct1Acknowledged { .. }
+                | State::Ct2Sampled { .. }
         );
         let newest = if key_known { braid.epoch() } else { braid.chain_epoch() };
         if chains.newest_epoch() != newest || chains.sending_epoch > braid.chain_epoch() {
