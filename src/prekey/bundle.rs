@@ -1,7 +1,5 @@
 use alloc::vec::Vec;
 
-use prost::Message as _;
-
 use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
 use crate::ident::{Address, PrekeyId, RegistrationId};
 use crate::suite::Suite;
@@ -134,8 +132,9 @@ impl UnverifiedBundle {
             one_time_prekey_id: self.one_time_prekey.map(|(id, _)| id.get()),
             one_time_prekey: self.one_time_prekey.map(|(_, key)| key.to_bytes().to_vec()),
         };
-        debug_assert!(stored.encoded_len() <= MAX_LEN, "a bundle has a bounded size");
-        encode_record(RecordKind::Bundle, &stored).to_vec()
+        let bytes = encode_record(RecordKind::Bundle, &stored).to_vec();
+        debug_assert!(bytes.len() <= MAX_LEN, "a bundle has a bounded size");
+        bytes
     }
 
     /// Checks both signatures: now the identity key vouches for the prekeys.
