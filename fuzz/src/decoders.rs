@@ -19,7 +19,7 @@ pub fn bundle(data: &[u8]) -> bool {
     if let Ok(bundle) = parsed.verify() {
         assert_eq!(*bundle.identity_key(), identity);
         let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let started = Session::initiate(&fixture().0.device, &bundle, NOW, &mut rng);
+        let started = Session::initiate(&fixture().party.device, &bundle, NOW, &mut rng);
         if let Ok(mut session) = started {
             let ciphertext = session.encrypt(b"hello", NOW, &mut rng).unwrap();
             let first = FirstMessage::parse(ciphertext.bytes()).unwrap();
@@ -40,7 +40,7 @@ pub fn first_message(data: &[u8]) -> bool {
     assert_eq!(*first.identity_key(), wire.identity_key);
     assert_eq!(first.registration_id(), wire.registration_id);
     // Whether it is taken is the receiver's matter; that nothing changes where it is not, is checked there.
-    let mut party = fixture().0.clone();
+    let mut party = fixture().party.clone();
     let from = pair()[1].device.address().clone();
     let _ = party.receive(&from, data, true, NOW, &mut ChaCha20Rng::seed_from_u64(3));
     true
@@ -54,8 +54,8 @@ pub fn message(data: &[u8]) -> bool {
     };
     assert!(Message::parse(data).is_ok());
     assert_eq!([wire.authenticated(), wire.mac()].concat(), data);
-    let (party, from) = (fixture().0.clone(), pair()[1].device.address().clone());
-    let _ = { party }.receive(&from, data, false, NOW, &mut ChaCha20Rng::seed_from_u64(4));
+    let (mut party, from) = (fixture().party.clone(), pair()[1].device.address().clone());
+    let _ = party.receive(&from, data, false, NOW, &mut ChaCha20Rng::seed_from_u64(4));
     true
 }
 
@@ -69,16 +69,31 @@ pub fn spqr_message(data: &[u8]) -> bool {
 }
 
 /// A stored session; whatever is accepted can be used and stored again.
+///
+/// After a first byte of 255, which leads no record, come edits of a real one: which one, then the offset in two bytes
+/// and what to add. Blind changes break the lengths that protobuf is made of; few would get past the decoder.
 pub fn session_bytes(data: &[u8]) -> bool {
+    let mut edited = Vec::new();
+    let data = if let [255, stage, edits @ ..] = data {
+        let stored = &fixture().stored;
+        edited.clone_from(&stored[usize::from(*stage) % stored.len()]);
+        for edit in edits.as_chunks::<3>().0 {
+            let at = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % edited.len();
+            edited[at] = edited[at].wrapping_add(edit[2]);
+        }
+        &edited
+    } else {
+        data
+    };
     let Ok(mut session) = Session::from_bytes(data) else { return false };
     assert_stored(&session);
     let mut rng = ChaCha20Rng::seed_from_u64(5);
-    let device = &fixture().0.device;
+    let device = &fixture().party.device;
     if let Ok(own) = session.encrypt(b"hello", NOW, &mut rng) {
         assert_stored(&session);
         receive(&mut session, device, &own, &mut rng);
     }
-    for message in &fixture().1 {
+    for message in &fixture().under_way {
         receive(&mut session, device, message, &mut rng);
     }
     let _ = session.encrypt(b"hello", NOW, &mut rng);
@@ -109,7 +124,7 @@ fn assert_stored(session: &Session) {
 
 /// A stored device, prekey or memory of base keys.
 pub fn prekey_bytes(data: &[u8]) -> bool {
-    let party = &fixture().0;
+    let party = &fixture().party;
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let mut accepted = false;
     if let Ok(device) = Device::from_bytes(data) {
@@ -141,13 +156,19 @@ pub fn prekey_bytes(data: &[u8]) -> bool {
     accepted
 }
 
-/// A party in the middle of a conversation, and messages under way to it.
-fn fixture() -> &'static (Party, Vec<Ciphertext>) {
-    static FIXTURE: LazyLock<(Party, Vec<Ciphertext>)> = LazyLock::new(|| {
+/// A party in the middle of a conversation, how its session was stored on the way, and messages under way to it.
+struct Fixture {
+    party: Party,
+    stored: Vec<Vec<u8>>,
+    under_way: Vec<Ciphertext>,
+}
+
+fn fixture() -> &'static Fixture {
+    static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let (stored, under_way) = stages();
         let [mut party, _] = pair();
         party.session = stored.last().map(|bytes| Session::from_bytes(bytes).unwrap());
-        (party, under_way)
+        Fixture { party, stored, under_way }
     });
     &FIXTURE
 }
