@@ -67,14 +67,14 @@ pub fn interaction(data: &[u8]) -> bool {
                 world.pick(me, number, |world, me, at| world.flip(me, at, bit));
             }
             7 => world.reload(me),
-            8 => world.start(me, number % 2 == 0),
+            8 => world.start(me, number.is_multiple_of(2)),
             9 => {
                 for turn in 0..number % 32 {
                     world.send(me ^ (turn % 2), turn);
                     world.deliver_next(me ^ (turn % 2) ^ 1);
                 }
             }
-            10 if number % 8 == 0 => {
+            10 if number.is_multiple_of(8) => {
                 if let Some(session) = &mut world.ends[me].party.session {
                     session.archive();
                 }
@@ -102,7 +102,7 @@ impl World {
 
     fn send(&mut self, me: usize, length: usize) {
         if !self.has_current(me) {
-            self.start(me, length % 2 == 0);
+            self.start(me, length.is_multiple_of(2));
         }
         if !self.has_current(me) || self.sent >= MAX_SENT {
             return;
