@@ -99,6 +99,9 @@ fn messages(criterion: &mut Criterion, parties: &Parties) {
     let rng = &mut ChaCha20Rng::seed_from_u64(2);
     let other = &mut ChaCha20Rng::seed_from_u64(3);
     let (alice, bob) = parties.converse(200, rng);
+    criterion.bench_function("encrypt 1 KiB, first of its direction", |b| {
+        b.iter_batched_ref(|| alice.clone(), |alice| encrypt(alice, rng), BatchSize::SmallInput);
+    });
     criterion.bench_function("encrypt 1 KiB, same direction", |b| {
         let mut alice = alice.clone();
         b.iter(|| encrypt(&mut alice, rng));
