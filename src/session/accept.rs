@@ -82,6 +82,10 @@ impl Session {
         }
         if let Some(at) = self.position_of(&first.wire().base_key) {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
+            // Neither one's own first message sent back, nor one with another handshake before the same message.
+            if state.initiation != Some(first.wire().initiation_hash()) {
+                return Err(AcceptError::Message(DecryptError::Undecryptable));
+            }
             let opened = state.open(&self.ends, &first.wire().message, now)?;
             let plaintext = self.apply(at, opened, now, rng)?;
             return Ok(Accepted { plaintext, consumed: Consumed::default() });
@@ -134,6 +138,7 @@ fn accept(
         remote_registration_id: first.registration_id,
         created: now,
         pending: None,
+        initiation: Some(first.initiation_hash()),
     };
     let opened = state.open(ends, &first.message, now)?;
     let plaintext = state.apply(opened, now, rng)?;

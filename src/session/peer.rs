@@ -280,5 +280,6 @@ fn initiate(
             kem_prekey: parts.kem_prekey.0,
             kem_ciphertext,
         }),
+        initiation: None,
     })
 }

@@ -68,7 +68,8 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, RecordError> {
 
 impl State {
     fn to_record(&self) -> record::SessionState {
-        let Self { ratchet, base_key, local_registration_id, remote_registration_id, created, pending } = self;
+        let Self { ratchet, base_key, local_registration_id, remote_registration_id, created, pending, initiation } =
+            self;
         let (double, spqr) = ratchet.to_record();
         record::SessionState {
             suite: ratchet.suite().number(),
@@ -84,6 +85,7 @@ impl State {
             }),
             double: Some(double),
             spqr: Some(spqr),
+            initiation: initiation.map(Vec::from).unwrap_or_default(),
         }
     }
 
@@ -98,7 +100,12 @@ impl State {
                 kem_ciphertext: KemCiphertext::parse(&pending.kem_ciphertext).map_err(|_| CORRUPT)?,
             }),
         };
+        let initiation = match stored.initiation.as_slice() {
+            [] => None,
+            hash => Some(hash.try_into().map_err(|_| CORRUPT)?),
+        };
         Ok(Self {
+            initiation,
             ratchet: TripleRatchet::from_record(suite, stored.double.as_ref(), stored.spqr.as_ref())?,
             base_key: public_key(&stored.base_key)?,
             local_registration_id: RegistrationId::new(stored.local_registration_id),

@@ -134,6 +134,7 @@ impl Party {
                 kem_prekey: parts.kem_prekey.0,
                 kem_ciphertext: KemCiphertext::parse(&bytes(&start["kyberCiphertext"])).unwrap(),
             }),
+            initiation: None,
         };
         match &mut self.session {
             Some(session) => session.install(state),

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) remote_registration_id: RegistrationId,
     pub(super) created: Timestamp,
     pub(super) pending: Option<Pending>,
+    /// At the responder: hash of what the first message fixed, which its repetitions repeat.
+    pub(super) initiation: Option<[u8; 32]>,
 }
 
 /// A message that has authenticated: its plaintext, and what it changes.

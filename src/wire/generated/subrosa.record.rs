@@ -276,6 +276,9 @@ pub struct SessionState {
     pub double: ::core::option::Option<DoubleRatchet>,
     #[prost(message, optional, tag = "8")]
     pub spqr: ::core::option::Option<Spqr>,
+    /// hash of what the accepted first message fixed; empty at the initiator
+    #[prost(bytes = "vec", tag = "9")]
+    pub initiation: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
