@@ -25,10 +25,10 @@ pub struct KeyPair {
 pub struct Device {
     #[prost(message, optional, tag = "1")]
     pub address: ::core::option::Option<Address>,
-    #[prost(message, optional, tag = "2")]
-    pub identity: ::core::option::Option<KeyPair>,
-    #[prost(uint32, tag = "3")]
+    #[prost(uint32, tag = "2")]
     pub registration_id: u32,
+    #[prost(message, optional, tag = "3")]
+    pub identity: ::core::option::Option<KeyPair>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -110,6 +110,8 @@ pub struct Bundle {
 pub struct SeenBaseKeys {
     #[prost(bytes = "vec", tag = "1")]
     pub hashes: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, optional, tag = "2")]
+    pub count: ::core::option::Option<u32>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -288,13 +290,13 @@ pub struct Session {
     pub local: ::core::option::Option<Address>,
     #[prost(message, optional, tag = "2")]
     pub remote: ::core::option::Option<Address>,
-    #[prost(bytes = "vec", tag = "3")]
-    pub local_identity: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub remote_identity: ::prost::alloc::vec::Vec<u8>,
     /// the current session, if `has_current`, then the archived ones, newest first
-    #[prost(bool, tag = "5")]
+    #[prost(bool, tag = "3")]
     pub has_current: bool,
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "4")]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub local_identity: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub remote_identity: ::prost::alloc::vec::Vec<u8>,
 }
