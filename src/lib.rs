@@ -3,6 +3,8 @@
 
 extern crate alloc;
 #[cfg(test)]
+extern crate self as subrosa;
+#[cfg(test)]
 extern crate std;
 
 pub mod crypto;
@@ -14,5 +16,8 @@ pub mod session;
 pub mod suite;
 pub mod wire;
 
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 #[cfg(test)]
 mod vectors;

@@ -18,6 +18,8 @@ mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
+#[cfg(test)]
+pub(crate) use triple::Outgoing;
 pub(crate) use triple::{Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.

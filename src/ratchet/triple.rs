@@ -143,6 +143,26 @@ pub(crate) mod replay {
             })
         }
 
+        /// The sending chain at its end.
+        pub(crate) fn exhaust(&mut self) {
+            self.double.sending.chain.index = u32::MAX;
+        }
+
+        /// The whole Double Ratchet of another's copy: what a thief of classical keys has.
+        pub(crate) fn give_classical_keys(&mut self, other: &Self) {
+            self.double = other.double.clone();
+        }
+
+        /// The symmetric secrets that the next messages are derived from.
+        pub(crate) fn secrets(&self) -> Vec<Secret<32>> {
+            let receiving = self.double.receiving.iter().map(|held| held.chain.key.clone());
+            let mut out: Vec<_> = receiving.collect();
+            out.extend([self.double.root.0.clone(), self.double.sending.chain.key.clone()]);
+            out.push(Secret::new(*self.double.sending.ratchet.private().expose()));
+            out.extend(self.spqr.secrets());
+            out
+        }
+
         /// (skipped seeds, skipped post-quantum keys, receiving chains): what must stay bounded.
         pub(crate) fn sizes(&self) -> (usize, usize, usize) {
             let seeds = self.double.receiving.iter().map(|held| held.skipped.seeds.len()).sum();

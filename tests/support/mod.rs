@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses what it needs of this")]
 
 use std::collections::BTreeMap;
+use std::vec::Vec;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
