@@ -1,5 +1,7 @@
 //! Bad input, by name: a typed error each, and nothing changed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+
 mod support;
 
 use proptest::prelude::*;

@@ -37,6 +37,24 @@ impl Session {
     /// # Errors
     ///
     /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// let first = FirstMessage::parse(to_bob.encrypt(b"Hello", now, &mut rng)?.bytes())?;
+    /// let mut seen = SeenBaseKeys::default();
+    /// let mut prekeys = PrekeySecrets { signed: &signed, kem: &kem, one_time: None, seen: &mut seen };
+    /// let (to_alice, accepted) = Session::accept(&bob, alice.address(), &first, &mut prekeys, now, &mut rng)?;
+    /// assert_eq!(accepted.plaintext, b"Hello");
+    /// assert_eq!(to_alice.remote_identity(), alice.identity_key());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept(
         device: &Device,
         from: &Address,
@@ -69,6 +87,26 @@ impl Session {
     /// # Errors
     ///
     /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// let mut seen = SeenBaseKeys::default();
+    /// let mut prekeys = PrekeySecrets { signed: &signed, kem: &kem, one_time: None, seen: &mut seen };
+    /// let first = FirstMessage::parse(to_bob.encrypt(b"one", now, &mut rng)?.bytes())?;
+    /// let (mut to_alice, _) = Session::accept(&bob, alice.address(), &first, &mut prekeys, now, &mut rng)?;
+    /// // Alice has had no answer yet, so her next message repeats the start.
+    /// let second = FirstMessage::parse(to_bob.encrypt(b"two", now, &mut rng)?.bytes())?;
+    /// assert!(to_alice.recognizes(&second));
+    /// assert_eq!(to_alice.accept_next(&bob, &second, None, now, &mut rng)?.plaintext, b"two");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept_next(
         &mut self,
         device: &Device,

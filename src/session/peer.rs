@@ -41,6 +41,19 @@ impl Session {
     /// # Errors
     ///
     /// [`InitiateError::BadKey`] if a key in the bundle is of low order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// assert!(to_bob.encrypt(b"Hello", now, &mut rng)?.is_first());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn initiate(
         device: &Device,
         bundle: &Bundle,
@@ -63,6 +76,20 @@ impl Session {
     /// # Errors
     ///
     /// [`InitiateError`]; nothing was changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// to_bob.restart(&alice, &bundle, now, &mut rng)?;
+    /// assert_eq!(to_bob.archived(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn restart(
         &mut self,
         device: &Device,
@@ -90,6 +117,18 @@ impl Session {
     /// # Security
     ///
     /// Suite [`Signal`](Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
+    /// assert_eq!(to_bob.decrypt(&Message::parse(sent.bytes())?, now, &mut rng)?, b"Hello, Alice");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn encrypt(
         &mut self,
         plaintext: &[u8],
@@ -117,6 +156,20 @@ impl Session {
     /// # Security
     ///
     /// A message with an unknown ratchet key costs one agreement for each session held, at most 41.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
+    /// let message = Message::parse(sent.bytes())?;
+    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng)?, b"Hello, Alice");
+    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Duplicate));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn decrypt(
         &mut self,
         message: &Message,
@@ -144,6 +197,20 @@ impl Session {
     }
 
     /// Archives the current session: nothing more is sent with it, late messages of it are still decrypted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// to_bob.archive();
+    /// assert_eq!(to_bob.encrypt(b"x", now, &mut rng), Err(EncryptError::NoSession));
+    /// let late = to_alice.encrypt(b"late", now, &mut rng)?;
+    /// assert_eq!(to_bob.decrypt(&Message::parse(late.bytes())?, now, &mut rng)?, b"late");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn archive(&mut self) {
         if let Some(mut state) = self.current.take() {
             // Whoever sends in it again starts with what it has learned, not with the handshake.

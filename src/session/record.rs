@@ -20,6 +20,20 @@ impl Session {
     /// # Security
     ///
     /// It holds every key of the session: seal it before it is stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (to_bob, _, now, mut rng) = talking();
+    /// let stored = to_bob.to_bytes();
+    /// let mut to_bob = Session::from_bytes(&stored)?;
+    /// let sent = to_bob.encrypt(b"after a restart", now, &mut rng)?;
+    /// assert!(sent.is_first(), "Bob has not answered yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { ends, current, archived } = self;

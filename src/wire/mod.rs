@@ -3,7 +3,7 @@
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), the strict
 //! decoders of what suite `Signal` puts on the wire ([`SignalMessage`], [`PreKeySignalMessage`])
 //! and of the post-quantum ratchet's part ([`SpqrMessage`]), and the
-//! [`record`] structs of stored state with their header.
+//! structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.
