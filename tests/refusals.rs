@@ -1,6 +1,11 @@
 //! Bad input, by name: a typed error each, and nothing changed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests stop where something is wrong"
+)]
 
 mod support;
 
@@ -99,7 +104,7 @@ fn malformed_and_newer_bundle() {
     for cut in 0..good.len() {
         assert!(UnverifiedBundle::parse(&good[..cut]).is_err_and(|error| error == BundleError::Malformed), "{cut}");
     }
-    let mut newer = good.clone();
+    let mut newer = good;
     newer[2] = 2;
     assert_eq!(UnverifiedBundle::parse(&newer).unwrap_err(), BundleError::Newer(2));
     assert_eq!(UnverifiedBundle::parse(&vec![6; 5000]).unwrap_err(), BundleError::Malformed);

@@ -1,7 +1,12 @@
 //! Whatever the network does within the limits, what arrives is read once, and what was altered is refused and leaves
 //! no trace.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests stop where something is wrong"
+)]
 
 mod support;
 

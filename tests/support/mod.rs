@@ -1,7 +1,12 @@
 //! Two parties in memory, as a host would hold them.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses what it needs of this")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests stop where something is wrong"
+)]
 
 use std::collections::BTreeMap;
 use std::vec::Vec;
