@@ -11,6 +11,7 @@
 mod support;
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use subrosa::session::{Ciphertext, DecryptError};
 use subrosa::wire::PreKeySignalMessage;
 use support::{Party, Refusal, flip};
@@ -153,7 +154,12 @@ fn is_unauthenticated(original: &Ciphertext, altered: &Ciphertext) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/schedule.txt"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_delivery_is_read_once_and_every_alteration_refused(

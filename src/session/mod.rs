@@ -40,3 +40,5 @@ mod hostile;
 mod replay;
 #[cfg(test)]
 mod secrecy;
+#[cfg(test)]
+mod stricter;

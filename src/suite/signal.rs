@@ -73,6 +73,21 @@ pub(crate) fn open(
     cbc_open(keys.cipher.expose(), keys.iv.expose(), &message.ciphertext).map_err(|_| Undecryptable)
 }
 
+/// Puts the right MAC behind bytes of a test's making.
+#[cfg(test)]
+pub(crate) fn authenticate(secret: &MessageSecret, identities: Identities<'_>, authenticated: &[u8]) -> Vec<u8> {
+    let mac = MessageKeys::derive(secret).mac(identities, authenticated);
+    [authenticated, &mac.expose()[..SignalMessage::MAC_LEN]].concat()
+}
+
+/// Encrypts a body for a message of a test's making.
+#[cfg(test)]
+pub(crate) fn encrypt_body(secret: &MessageSecret, plaintext: &[u8]) -> Vec<u8> {
+    let (keys, mut out) = (MessageKeys::derive(secret), Vec::new());
+    cbc_seal(keys.cipher.expose(), keys.iv.expose(), plaintext, &mut out);
+    out
+}
+
 /// The addresses field: sender, then recipient, where both names are service ids; `None` otherwise.
 pub(crate) fn addresses(sender: &Address, recipient: &Address) -> Option<[u8; 36]> {
     let mut out = [0; 36];
