@@ -1,8 +1,8 @@
 //! What Signal's library accepts and refuses, altered in one respect and with the right MAC; and the exact list of what
 //! it accepts and we refuse. The list may not grow unnoticed.
 
+use std::vec;
 use std::vec::Vec;
-use std::{format, vec};
 
 use super::*;
 use crate::crypto::Secret;
@@ -140,7 +140,7 @@ fn alterations() -> Vec<(&'static str, bool, Alteration)> {
         ("version byte 0x34 outside", false, |draft| draft.outer_version = 0x34),
         ("version byte 0x54 outside", false, |draft| draft.outer_version = 0x54),
         ("KEM ciphertext of type 0x0A", false, |draft| draft.kem_ciphertext.as_mut().unwrap()[0] = 0x0a),
-        ("KEM ciphertext a byte short", false, |draft| drop(draft.kem_ciphertext.as_mut().unwrap().pop())),
+        ("KEM ciphertext a byte short", false, |draft| draft.kem_ciphertext.as_mut().unwrap().truncate(1568)),
         ("no KEM ciphertext", false, |draft| draft.kem_ciphertext = None),
         ("base key with its top bit set", false, |draft| draft.base_key[32] |= 0x80),
         ("base key all zero", false, |draft| draft.base_key[1..].fill(0)),
@@ -202,7 +202,7 @@ fn addresses_in_a_plain_message_are_checked() {
             draft.addresses.as_mut().unwrap().reverse();
         }
         let message = Ciphertext::Message(draft.message(&alice));
-        assert_eq!(bob.receive(&alice.device.address().clone(), &message), expected, "{}", format!("wrong: {wrong}"));
+        assert_eq!(bob.receive(&alice.device.address().clone(), &message), expected, "wrong: {wrong}");
     }
 }
 
