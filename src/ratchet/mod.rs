@@ -9,7 +9,7 @@
 //! changes nothing; [`TripleRatchet::apply`] makes the change once the message has authenticated. So a forged message
 //! leaves no trace.
 //!
-//! Sources: The Double Ratchet Algorithm (revision 4); The ML-KEM Braid Protocol.
+//! Sources: The Double Ratchet Algorithm (revision 3); The ML-KEM Braid Protocol.
 
 mod chain;
 mod double;

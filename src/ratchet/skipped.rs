@@ -8,13 +8,13 @@ use crate::ident::Timestamp;
 /// Times of skipping are kept to the hour, so that there are at most as many marks as hours in 30 days.
 const MARK_STEP_MS: u64 = 60 * 60 * 1000;
 
-/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days.
+/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, to the hour.
 #[derive(Clone, Default)]
 pub(super) struct Skipped {
     pub(super) seeds: BTreeMap<u32, Secret<32>>,
     /// Below this index seeds were dropped: whether a message below it was read or is lost is no longer known.
     pub(super) floor: u32,
-    /// What was skipped up to an index was skipped at that time or before. Both ascend.
+    /// What was skipped up to an index was skipped at that time, or up to an hour after it. Both ascend.
     pub(super) marks: VecDeque<(u32, Timestamp)>,
 }
 

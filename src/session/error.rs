@@ -48,7 +48,8 @@ pub enum DecryptError {
     /// can send its content anew.
     #[error("message is too old")]
     TooOld,
-    /// It is more than 25,000 messages ahead of the newest one. Start another session.
+    /// It is further ahead of the newest one than a chain may jump: 25,000 messages, or 2^20 between devices of one
+    /// user. Start another session.
     #[error("message is too far ahead")]
     TooFarAhead,
     /// It is not authentic, or not for any session here, or its sender's state is lost. Which of these is not told

@@ -91,7 +91,7 @@ impl FirstMessage {
         &self.0.identity_key
     }
 
-    /// The registration id that its sender claims.
+    /// The registration id that its sender claims. Suite `Signal` never authenticates it.
     #[must_use]
     pub const fn registration_id(&self) -> RegistrationId {
         self.0.registration_id

@@ -8,7 +8,7 @@
 //!
 //! A failed call leaves the [`Session`] exactly as it was, to the byte of [`Session::to_bytes`].
 //!
-//! Sources: The Double Ratchet Algorithm (revision 4); The Sesame Algorithm (revision 2), for archived sessions.
+//! Sources: The Double Ratchet Algorithm (revision 3); The Sesame Algorithm (revision 2), for archived sessions.
 //!
 //! # Examples
 //!

@@ -42,6 +42,11 @@ impl Session {
     ///
     /// [`InitiateError::BadKey`] if a key in the bundle is of low order.
     ///
+    /// # Security
+    ///
+    /// The bundle says whose it is: compare [`Bundle::address`] with the device that was asked for, and
+    /// [`Bundle::identity_key`] with what is known of it.
+    ///
     /// # Examples
     ///
     /// ```
@@ -238,7 +243,8 @@ impl Session {
         &self.ends.remote_identity
     }
 
-    /// The peer's registration id, as the current session's handshake gave it.
+    /// The peer's registration id, as the bundle or the first message gave it. In suite `Signal` nothing
+    /// authenticates it: it tells a server of a re-installation, and nobody of anything else.
     #[must_use]
     pub fn remote_registration_id(&self) -> Option<RegistrationId> {
         self.current.as_ref().map(|state| state.remote_registration_id)

@@ -139,7 +139,8 @@ pub struct ReceivingChain {
     /// (big-endian u32 index, 32-byte seed)*, ascending
     #[prost(bytes = "vec", tag = "5")]
     pub skipped: ::prost::alloc::vec::Vec<u8>,
-    /// (big-endian u32 index, big-endian u64 ms)*, ascending: what was skipped up to the index was skipped by then
+    /// (big-endian u32 index, big-endian u64 ms)*, ascending: up to the index was skipped at
+    /// that time, or up to an hour after it
     #[prost(bytes = "vec", tag = "6")]
     pub marks: ::prost::alloc::vec::Vec<u8>,
 }
