@@ -20,7 +20,7 @@ mod triple;
 
 #[cfg(test)]
 pub(crate) use triple::Outgoing;
-pub(crate) use triple::{Step, TripleRatchet};
+pub(crate) use triple::{Header, Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.
 pub(crate) const MAX_JUMP: u32 = 25_000;
@@ -34,6 +34,9 @@ pub(crate) const MAX_SKIPPED: u32 = 2_000;
 /// Receiving chains kept.
 pub(crate) const MAX_RECEIVING_CHAINS: usize = 5;
 
+/// Accepted messages of which a receiving chain remembers the salt.
+pub(crate) const MAX_SALTS: usize = 64;
+
 /// A kept key is deleted after 30 days.
 pub(crate) const MAX_SKIPPED_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -42,6 +45,8 @@ pub(crate) const MAX_SKIPPED_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub(crate) enum Refused {
     /// Its key was used before.
     Duplicate,
+    /// Its place in the chain was used before, by another message: its sender's state was rewound.
+    Rewound,
     /// Its key may have been kept once and is gone: too many messages or too much time came after it.
     TooOld,
     /// Further ahead than a chain may jump.

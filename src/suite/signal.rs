@@ -2,15 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::MessageSecret;
+use super::{MessageSecret, Undecryptable};
 use crate::crypto::{PublicKey, Secret, cbc_open, cbc_seal, constant_time_eq, hkdf, hmac};
 use crate::ident::Address;
 use crate::wire::{SignalMessage, SignalMessageHeader};
-
-/// The message does not authenticate, or what authenticates does not decrypt: one answer for both, since telling
-/// them apart would decrypt messages.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Undecryptable;
 
 /// Whose identity keys stand at the head of the MAC: those the session was made with.
 #[derive(Clone, Copy)]

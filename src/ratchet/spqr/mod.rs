@@ -89,6 +89,11 @@ impl Spqr {
         self.chains.apply(step.chain);
     }
 
+    /// Whether this party started the session.
+    pub(crate) const fn is_initiator(&self) -> bool {
+        self.chains.initiator
+    }
+
     /// How many epochs of the exchange this party has completed.
     pub(crate) fn completed_epochs(&self) -> u64 {
         self.chains.newest_epoch()

@@ -27,7 +27,10 @@ pub struct Device {
     pub address: ::core::option::Option<Address>,
     #[prost(uint32, tag = "2")]
     pub registration_id: u32,
-    #[prost(message, optional, tag = "3")]
+    /// bit 0 Signal, bit 1 V1
+    #[prost(uint32, tag = "3")]
+    pub suites: u32,
+    #[prost(message, optional, tag = "4")]
     pub identity: ::core::option::Option<KeyPair>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -42,7 +45,10 @@ pub struct SignedPrekey {
     pub created: u64,
     #[prost(message, optional, tag = "4")]
     pub pair: ::core::option::Option<KeyPair>,
-    #[prost(bytes = "vec", tag = "5")]
+    /// the suites that the device offered when it signed
+    #[prost(uint32, tag = "5")]
+    pub suites: u32,
+    #[prost(bytes = "vec", tag = "6")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -70,7 +76,9 @@ pub struct KemPrekey {
     pub last_resort: bool,
     #[prost(bytes = "vec", tag = "5")]
     pub secret: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "6")]
+    #[prost(uint32, tag = "6")]
+    pub suites: u32,
+    #[prost(bytes = "vec", tag = "7")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a device publishes for one session: travels through the host's server.
@@ -102,6 +110,16 @@ pub struct Bundle {
     pub one_time_prekey_id: ::core::option::Option<u32>,
     #[prost(bytes = "vec", optional, tag = "12")]
     pub one_time_prekey: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// what the signatures of suite V1 cover besides; 0 in suite Signal
+    #[prost(uint64, tag = "13")]
+    pub signed_prekey_created: u64,
+    #[prost(uint64, tag = "14")]
+    pub kem_prekey_created: u64,
+    #[prost(bool, tag = "15")]
+    pub kem_prekey_last_resort: bool,
+    /// bit 0 Signal, bit 1 V1
+    #[prost(uint32, tag = "16")]
+    pub suites: u32,
 }
 /// H(base key) of every accepted first message, joined, ascending.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -143,6 +161,9 @@ pub struct ReceivingChain {
     /// that time, or up to an hour after it
     #[prost(bytes = "vec", tag = "6")]
     pub marks: ::prost::alloc::vec::Vec<u8>,
+    /// (big-endian u32 counter, first four bytes of the salt)*, of the newest accepted messages
+    #[prost(bytes = "vec", tag = "7")]
+    pub salts: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -282,6 +303,9 @@ pub struct SessionState {
     /// hash of what the accepted first message fixed; empty at the initiator
     #[prost(bytes = "vec", tag = "9")]
     pub initiation: ::prost::alloc::vec::Vec<u8>,
+    /// hash of the handshake's transcript; empty in suite Signal
+    #[prost(bytes = "vec", tag = "10")]
+    pub transcript_hash: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -296,8 +320,11 @@ pub struct Session {
     pub has_current: bool,
     #[prost(message, repeated, tag = "4")]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
-    #[prost(bytes = "vec", tag = "5")]
-    pub local_identity: ::prost::alloc::vec::Vec<u8>,
+    /// whether the peer device was ever seen with suite V1
+    #[prost(bool, tag = "5")]
+    pub seen_v1: bool,
     #[prost(bytes = "vec", tag = "6")]
+    pub local_identity: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "7")]
     pub remote_identity: ::prost::alloc::vec::Vec<u8>,
 }
