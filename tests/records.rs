@@ -14,10 +14,16 @@ use serde_json::{Value, json};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{Message, Session};
 use subrosa::suite::Suite;
-use support::{NOW, Party, address, round_trip, talking};
+use support::{NOW, Party, address, in_both_suites, round_trip, talking_in};
 
-fn golden(schema: u16) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/records/schema-{schema}.json"))
+in_both_suites! {
+    golden_records_load_and_go_on,
+    every_state_survives_storage,
+}
+
+fn golden(schema: u16, suite: Suite) -> PathBuf {
+    let name = format!("tests/vectors/records/schema-{schema}-{}.json", format!("{suite:?}").to_lowercase());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -25,8 +31,8 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 /// A session in the middle of everything: kept keys, an archived session, a post-quantum exchange under way.
-fn write() -> Value {
-    let (mut alice, mut bob) = talking(2026);
+fn write(suite: Suite) -> Value {
+    let (mut alice, mut bob) = talking_in(suite, 2026);
     for _ in 0..55 {
         round_trip(&mut alice, &mut bob);
     }
@@ -42,7 +48,7 @@ fn write() -> Value {
     bob.receive(&address("alice"), &next).unwrap();
     let session = bob.session().to_bytes();
     let after: Vec<_> = (0..3).map(|_| alice.send(b"after")).collect();
-    let one_time = OneTimePrekey::generate(Suite::Signal, bob.ids.take().unwrap(), &mut bob.rng);
+    let one_time = OneTimePrekey::generate(suite, bob.ids.take().unwrap(), &mut bob.rng);
     let hexed = |bytes: &[u8]| hex::encode(bytes);
     json!({
         "session": hexed(&session),
@@ -57,12 +63,11 @@ fn write() -> Value {
     })
 }
 
-#[test]
-fn golden_records_load_and_go_on() {
-    let path = golden(1);
+fn golden_records_load_and_go_on(suite: Suite) {
+    let path = golden(1, suite);
     if std::env::var_os("SUBROSA_REGENERATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, serde_json::to_string_pretty(&write()).unwrap() + "\n").unwrap();
+        std::fs::write(&path, serde_json::to_string_pretty(&write(suite)).unwrap() + "\n").unwrap();
     }
     let golden: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
 
@@ -96,9 +101,8 @@ fn golden_records_load_and_go_on() {
 }
 
 /// The state machine of the post-quantum ratchet has eleven states: each is stored, loaded, and goes on the same.
-#[test]
-fn every_state_survives_storage() {
-    let (mut alice, mut bob) = talking(31);
+fn every_state_survives_storage(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 31);
     let mut states = std::collections::BTreeSet::new();
     let state_of = |party: &Party| {
         let debug = format!("{:?}", party.session());

@@ -78,18 +78,18 @@ fn bad_signature() {
     let mut bob = Party::new("bob", 2);
     let good = bob.device.bundle(&bob.signed, &bob.kem, None);
     let mut bad = good.clone();
-    bad.signed_prekey.2[3] ^= 1;
+    bad.signed_prekey.signature[3] ^= 1;
     assert_eq!(bad.verify().unwrap_err(), BundleError::BadPrekeySignature);
     let mut bad = good.clone();
-    bad.kem_prekey.2[40] ^= 1;
+    bad.kem_prekey.signature[40] ^= 1;
     assert_eq!(bad.verify().unwrap_err(), BundleError::BadKemSignature);
     // A server that swaps keys, with whatever signatures it has.
     let mallory = Party::new("mallory", 3);
     let mut bad = good.clone();
-    bad.signed_prekey.1 = *mallory.signed.public_key();
+    bad.signed_prekey.key = *mallory.signed.public_key();
     assert_eq!(bad.verify().unwrap_err(), BundleError::BadPrekeySignature);
     let mut bad = good.clone();
-    bad.kem_prekey.1 = mallory.kem.public_key().clone();
+    bad.kem_prekey.key = mallory.kem.public_key().clone();
     assert_eq!(bad.verify().unwrap_err(), BundleError::BadKemSignature);
     let mut bad = good;
     bad.identity_key = *mallory.device.identity_key();

@@ -12,8 +12,10 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use subrosa::crypto::PublicKey;
 use subrosa::session::{Ciphertext, DecryptError};
-use subrosa::wire::PreKeySignalMessage;
+use subrosa::suite::Suite;
+use subrosa::wire::{PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message};
 use support::{Party, Refusal, flip};
 
 /// What happens next. Numbers choose among what is there.
@@ -42,6 +44,8 @@ struct InFlight {
     number: usize,
     message: Ciphertext,
     plaintext: Vec<u8>,
+    /// How many ratchet keys its sender had used when it was sent.
+    turn: usize,
 }
 
 struct World {
@@ -49,16 +53,18 @@ struct World {
     bob: Party,
     network: Vec<InFlight>,
     delivered: Vec<bool>,
+    /// The ratchet keys that each side has sent with, in order: Bob's, then Alice's.
+    turns: [Vec<PublicKey>; 2],
 }
 
 impl World {
-    fn new(seed: u64, with_one_time: bool, both_start: bool) -> Self {
-        let (mut alice, mut bob) = (Party::new("alice", seed), Party::new("bob", !seed));
+    fn new(suite: Suite, seed: u64, with_one_time: bool, both_start: bool) -> Self {
+        let (mut alice, mut bob) = (Party::of_suite(suite, "alice", seed), Party::of_suite(suite, "bob", !seed));
         alice.initiate(&bob.bundle(with_one_time));
         if both_start {
             bob.initiate(&alice.bundle(with_one_time));
         }
-        Self { alice, bob, network: Vec::new(), delivered: Vec::new() }
+        Self { alice, bob, network: Vec::new(), delivered: Vec::new(), turns: Default::default() }
     }
 
     fn party(&mut self, alice: bool) -> &mut Party {
@@ -74,8 +80,18 @@ impl World {
         let mut plaintext = format!("message {number} ").into_bytes();
         plaintext.resize(plaintext.len() + usize::from(len), b'.');
         let message = party.send(&plaintext);
-        self.network.push(InFlight { to_alice: !by_alice, number, message, plaintext });
+        let turns = &mut self.turns[usize::from(by_alice)];
+        let key = ratchet_key(&message);
+        if turns.last() != Some(&key) {
+            turns.push(key);
+        }
+        let turn = turns.len();
+        self.network.push(InFlight { to_alice: !by_alice, number, message, plaintext, turn });
         self.delivered.push(false);
+        // Five receiving chains are kept: what is older must have arrived or be lost.
+        while let Some(at) = self.network.iter().position(|old| old.to_alice != by_alice && old.turn + 4 <= turn) {
+            self.deliver(u16::try_from(at).unwrap(), 5);
+        }
     }
 
     fn deliver(&mut self, which: u16, bit: u16) {
@@ -83,7 +99,7 @@ impl World {
             return;
         }
         let at = usize::from(which) % self.network.len();
-        let InFlight { to_alice, number, message, plaintext } = self.network.remove(at);
+        let InFlight { to_alice, number, message, plaintext, turn: _ } = self.network.remove(at);
         let duplicate = std::mem::replace(&mut self.delivered[number], true);
         let from = if to_alice { self.bob.device.address() } else { self.alice.device.address() }.clone();
         let party = self.party(to_alice);
@@ -131,23 +147,43 @@ impl World {
                 }
                 Step::Reload { alice } => self.party(alice).reload(),
             }
-            // Late messages on the sixth-last ratchet key are out of reach: keep the network young, oldest first.
-            while self.network.len() > 12 {
+            while self.network.len() > 24 {
                 self.deliver(0, 3);
             }
         }
     }
 }
 
-/// Suite Signal authenticates neither the outer version's low nibble, nor the registration id, nor unknown fields of
-/// a first message. Everything that went into the handshake, and the message inside, is authenticated.
+fn ratchet_key(message: &Ciphertext) -> PublicKey {
+    let bytes = message.bytes();
+    match message {
+        Ciphertext::First(_) => PreKeySignalMessage::parse(bytes)
+            .map(|first| first.message.ratchet_key)
+            .unwrap_or_else(|_| V1FirstMessage::parse(bytes).unwrap().message.ratchet_key),
+        Ciphertext::Message(_) => SignalMessage::parse(bytes)
+            .map(|message| message.ratchet_key)
+            .unwrap_or_else(|_| V1Message::parse(bytes).unwrap().ratchet_key),
+    }
+}
+
+/// What is not authenticated in the message that starts a session: the registration id, in either suite, and in suite
+/// Signal the outer version's low nibble and unknown fields. Everything that went into the handshake, and the message
+/// inside, is authenticated.
 fn is_unauthenticated(original: &Ciphertext, altered: &Ciphertext) -> bool {
     if !original.is_first() {
         return false;
     }
-    match (PreKeySignalMessage::parse(original.bytes()), PreKeySignalMessage::parse(altered.bytes())) {
+    let (original, altered) = (original.bytes(), altered.bytes());
+    match (PreKeySignalMessage::parse(original), PreKeySignalMessage::parse(altered)) {
         (Ok(original), Ok(altered)) => {
-            original == PreKeySignalMessage { registration_id: original.registration_id, ..altered }
+            return original == PreKeySignalMessage { registration_id: original.registration_id, ..altered };
+        }
+        (Ok(_), Err(_)) => return false,
+        _ => {}
+    }
+    match (V1FirstMessage::parse(original), V1FirstMessage::parse(altered)) {
+        (Ok(original), Ok(altered)) => {
+            original == V1FirstMessage { registration_id: original.registration_id, ..altered }
         }
         _ => false,
     }
@@ -163,25 +199,28 @@ proptest! {
 
     #[test]
     fn every_delivery_is_read_once_and_every_alteration_refused(
+        suite in prop_oneof![Just(Suite::Signal), Just(Suite::V1)],
         seed in any::<u64>(),
         with_one_time in any::<bool>(),
         both_start in any::<bool>(),
         steps in proptest::collection::vec(any_step(), 200..300),
     ) {
-        World::new(seed, with_one_time, both_start).run(&steps);
+        World::new(suite, seed, with_one_time, both_start).run(&steps);
     }
 }
 
 /// Every bit of one message of each kind.
 #[test]
 fn no_bit_of_a_message_can_change() {
-    let (mut alice, mut bob) = support::talking(7);
-    let from = alice.device.address().clone();
-    let message = alice.send(b"exactly this");
-    let before = bob.snapshot();
-    for bit in 0..message.bytes().len() * 8 {
-        bob.receive(&from, &flip(&message, bit)).expect_err("an altered message was read");
-        assert!(bob.snapshot() == before, "bit {bit} left a trace");
+    for suite in [Suite::Signal, Suite::V1] {
+        let (mut alice, mut bob) = support::talking_in(suite, 7);
+        let from = alice.device.address().clone();
+        let message = alice.send(b"exactly this");
+        let before = bob.snapshot();
+        for bit in 0..message.bytes().len() * 8 {
+            bob.receive(&from, &flip(&message, bit)).expect_err("an altered message was read");
+            assert!(bob.snapshot() == before, "bit {bit} left a trace");
+        }
+        assert_eq!(bob.receive(&from, &message).unwrap(), b"exactly this");
     }
-    assert_eq!(bob.receive(&from, &message).unwrap(), b"exactly this");
 }

@@ -18,9 +18,7 @@ mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
-#[cfg(test)]
-pub(crate) use triple::Outgoing;
-pub(crate) use triple::{Header, Step, TripleRatchet};
+pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.
 pub(crate) const MAX_JUMP: u32 = 25_000;

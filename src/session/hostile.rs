@@ -7,22 +7,37 @@ use super::*;
 use crate::crypto::{KeyPair, PublicKey, Secret, count};
 use crate::ident::Address;
 use crate::ratchet::{MAX_JUMP, MAX_SKIPPED, Outgoing};
+use crate::suite::Suite;
 use crate::suite::signal::{self, Identities};
-use crate::support::{NOW, Party, Refusal, address, rng, round_trip, talking};
+use crate::support::{NOW, Party, Refusal, address, in_both_suites, rng, round_trip, talking, talking_in};
 use crate::wire::{Chunk, SignalMessageHeader, SpqrMessage, SpqrPayload};
+
+in_both_suites! {
+    counters_near_the_end_are_refused_before_any_work,
+    an_exhausted_chain_refuses_to_send_and_changes_nothing,
+    skipping_again_and_again_keeps_memory_bounded,
+    keys_of_low_order_are_refused,
+    a_base_key_with_a_small_order_part_is_refused,
+    post_quantum_messages_from_the_future_are_refused,
+    forged_chunks_stop_the_exchange_and_nothing_else,
+}
 
 const UNDECRYPTABLE: Refusal = Refusal::Decrypt(DecryptError::Undecryptable);
 
 /// A genuine message of `liar`, altered before it is sealed, so that its MAC is right.
 fn forge(liar: &mut Party, alter: impl FnOnce(&mut Outgoing)) -> Ciphertext {
     let session = liar.session.as_mut().unwrap();
-    let mut outgoing = session.current.as_mut().unwrap().ratchet.send(&mut liar.rng).unwrap();
+    let state = session.current.as_mut().unwrap();
+    let mut outgoing = state.ratchet.send(&mut liar.rng).unwrap();
     alter(&mut outgoing);
-    let pq = outgoing.pq.to_bytes();
-    seal(session, outgoing, pq)
+    // As a plain message, also where the liar has not been answered yet.
+    let mut state = state.clone();
+    state.pending = None;
+    state.seal(&session.ends, outgoing, b"a lie", &[], &mut liar.rng)
 }
 
-fn seal(session: &Session, outgoing: Outgoing, pq_ratchet: Vec<u8>) -> Ciphertext {
+/// The same in suite Signal, with any bytes for the post-quantum part.
+fn seal_with(session: &Session, outgoing: Outgoing, pq_ratchet: Vec<u8>) -> Ciphertext {
     let header = SignalMessageHeader {
         ratchet_key: outgoing.ratchet,
         counter: outgoing.counter,
@@ -41,9 +56,8 @@ fn refused(party: &mut Party, from: &Address, ciphertext: &Ciphertext, expected:
     assert!(party.snapshot() == before, "a refused message left a trace");
 }
 
-#[test]
-fn counters_near_the_end_are_refused_before_any_work() {
-    let (mut alice, mut bob) = talking(1);
+fn counters_near_the_end_are_refused_before_any_work(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 1);
     for counter in [MAX_JUMP + 10, 1 << 31, u32::MAX - 1, u32::MAX] {
         let message = forge(&mut alice, |outgoing| outgoing.counter = counter);
         refused(&mut bob, &address("alice"), &message, Refusal::Decrypt(DecryptError::TooFarAhead));
@@ -62,9 +76,8 @@ fn counters_near_the_end_are_refused_before_any_work() {
     }
 }
 
-#[test]
-fn an_exhausted_chain_refuses_to_send_and_changes_nothing() {
-    let (mut alice, _) = talking(2);
+fn an_exhausted_chain_refuses_to_send_and_changes_nothing(suite: Suite) {
+    let (mut alice, _) = talking_in(suite, 2);
     let session = alice.session.as_mut().unwrap();
     session.current.as_mut().unwrap().ratchet.exhaust();
     let before = session.to_bytes();
@@ -72,9 +85,8 @@ fn an_exhausted_chain_refuses_to_send_and_changes_nothing() {
     assert_eq!(*session.to_bytes(), *before);
 }
 
-#[test]
-fn skipping_again_and_again_keeps_memory_bounded() {
-    let (mut alice, mut bob) = talking(3);
+fn skipping_again_and_again_keeps_memory_bounded(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 3);
     let mut largest = 0;
     for _ in 0..12 {
         // As far as allowed, again and again, and every fourth time under a new ratchet key.
@@ -148,9 +160,8 @@ fn a_forged_message_costs_one_agreement_for_each_session_and_none_if_its_key_is_
     assert!(bob.receive(&address("alice"), &late[0]).is_err());
 }
 
-#[test]
-fn keys_of_low_order_are_refused() {
-    let (mut alice, mut bob) = talking(7);
+fn keys_of_low_order_are_refused(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 7);
     let mut low_order = vec![[0u8; 32], [0u8; 32], [0xff; 32]];
     low_order[1][0] = 1;
     (low_order[2][0], low_order[2][31]) = (0xec, 0x7f);
@@ -164,7 +175,7 @@ fn keys_of_low_order_are_refused() {
         let error = Session::initiate(&alice.device, &bundle.verify().unwrap(), NOW, &mut alice.rng).unwrap_err();
         assert_eq!(error, InitiateError::BadKey);
         // As a base key: it would make every first agreement known to everyone.
-        let (mut alice, mut bob) = (Party::new("alice", 8), Party::new("bob", 9));
+        let (mut alice, mut bob) = (Party::of_suite(suite, "alice", 8), Party::of_suite(suite, "bob", 9));
         alice.initiate(&bob.bundle(false));
         alice.session.as_mut().unwrap().current.as_mut().unwrap().base_key = key;
         let first = alice.send(b"x");
@@ -172,10 +183,9 @@ fn keys_of_low_order_are_refused() {
     }
 }
 
-#[test]
-fn a_base_key_with_a_small_order_part_is_refused() {
+fn a_base_key_with_a_small_order_part_is_refused(suite: Suite) {
     use curve25519_dalek::{constants::EIGHT_TORSION, montgomery::MontgomeryPoint};
-    let (mut alice, mut bob) = (Party::new("alice", 8), Party::new("bob", 9));
+    let (mut alice, mut bob) = (Party::of_suite(suite, "alice", 8), Party::of_suite(suite, "bob", 9));
     alice.initiate(&bob.bundle(false));
     let state = alice.session.as_mut().unwrap().current.as_mut().unwrap();
     let honest = state.base_key;
@@ -189,9 +199,8 @@ fn a_base_key_with_a_small_order_part_is_refused() {
     refused(&mut bob, &address("alice"), &first, Refusal::Accept(AcceptError::BadKey));
 }
 
-#[test]
-fn post_quantum_messages_from_the_future_are_refused() {
-    let (mut alice, mut bob) = talking(10);
+fn post_quantum_messages_from_the_future_are_refused(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 10);
     for epoch in [2, 3, 1 << 40, u64::MAX] {
         let message = forge(&mut alice, |outgoing| outgoing.pq.epoch = epoch);
         refused(&mut bob, &address("alice"), &message, UNDECRYPTABLE);
@@ -207,15 +216,14 @@ fn messages_without_a_post_quantum_part_are_refused() {
         let mut outgoing = session.current.as_mut().unwrap().ratchet.send(&mut alice.rng).unwrap();
         // Without a salt, as older clients sent before the post-quantum ratchet was up: it must not open.
         outgoing.secret.pq = Secret::new([0; 32]);
-        let message = seal(session, outgoing, pq);
+        let message = seal_with(session, outgoing, pq);
         refused(&mut bob, &address("alice"), &message, UNDECRYPTABLE);
     }
 }
 
 /// Chunks of a peer that holds valid keys are authentic, and may still be lies: the exchange gets stuck, and nothing
 /// worse.
-#[test]
-fn forged_chunks_stop_the_exchange_and_nothing_else() {
+fn forged_chunks_stop_the_exchange_and_nothing_else(suite: Suite) {
     type Forgery = fn(&mut SpqrMessage);
     let forgeries: [(&str, Forgery); 4] = [
         ("wrong data", |message| {
@@ -240,7 +248,7 @@ fn forged_chunks_stop_the_exchange_and_nothing_else() {
         }),
     ];
     for (name, forgery) in forgeries {
-        let (mut alice, mut bob) = talking(12);
+        let (mut alice, mut bob) = talking_in(suite, 12);
         let mut lost = 0;
         for _ in 0..200 {
             let message = forge(&mut alice, |outgoing| forgery(&mut outgoing.pq));
@@ -292,20 +300,9 @@ fn devices_of_one_user_may_jump_further() {
     let elsewhere = Address::new(first.device.address().user().clone(), crate::ident::DeviceId::new(2));
     second.device = crate::prekey::Device::new(elsewhere, identity, second.device.registration_id());
     let device = second.device.clone();
-    second.signed = crate::prekey::SignedPrekey::generate(
-        &device,
-        crate::suite::Suite::Signal,
-        second.signed.id(),
-        NOW,
-        &mut second.rng,
-    );
-    second.kem = crate::prekey::KemPrekey::last_resort(
-        &device,
-        crate::suite::Suite::Signal,
-        second.kem.id(),
-        NOW,
-        &mut second.rng,
-    );
+    second.signed =
+        crate::prekey::SignedPrekey::generate(&device, Suite::Signal, second.signed.id(), NOW, &mut second.rng);
+    second.kem = crate::prekey::KemPrekey::last_resort(&device, Suite::Signal, second.kem.id(), NOW, &mut second.rng);
     first.initiate(&second.bundle(false));
     let mut last = first.send(b"note");
     for _ in 0..40_000 {
@@ -314,6 +311,5 @@ fn devices_of_one_user_may_jump_further() {
     assert_eq!(second.receive(first.device.address(), &last).unwrap(), b"note");
     // Still bounded.
     let far = forge(&mut first, |outgoing| outgoing.counter += 1 << 21);
-    let far = Ciphertext::Message(far.into_bytes());
     refused(&mut second, &first.device.address().clone(), &far, Refusal::Decrypt(DecryptError::TooFarAhead));
 }

@@ -5,7 +5,15 @@ use std::vec::Vec;
 use super::*;
 use crate::ident::Address;
 use crate::ratchet::TripleRatchet;
-use crate::support::{NOW, Party, Refusal, address, round_trip, talking};
+use crate::suite::Suite;
+use crate::support::{NOW, Party, Refusal, address, in_both_suites, round_trip, talking_in};
+
+in_both_suites! {
+    delivered_messages_leave_no_keys_behind,
+    live_state_does_not_open_an_old_message,
+    a_stolen_state_is_worthless_after_one_round_trip,
+    with_every_classical_key_given_away_an_epoch_heals,
+}
 
 fn ratchet(party: &Party) -> &TripleRatchet {
     &party.session().current.as_ref().unwrap().ratchet
@@ -16,9 +24,8 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// Everything both sides still hold after a message was read: neither its keys, nor anything they came from.
-#[test]
-fn delivered_messages_leave_no_keys_behind() {
-    let (mut alice, mut bob) = talking(1);
+fn delivered_messages_leave_no_keys_behind(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 1);
     let mut old = Vec::new();
     for round in 0..120 {
         // What the next message will be sealed with, and the state that it is derived from.
@@ -53,9 +60,8 @@ fn delivered_messages_leave_no_keys_behind() {
 }
 
 /// The state as it is after a message was read does not open it, even for one who ignores what was marked as read.
-#[test]
-fn live_state_does_not_open_an_old_message() {
-    let (mut alice, mut bob) = talking(2);
+fn live_state_does_not_open_an_old_message(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 2);
     let messages: Vec<_> = (0..5).map(|_| alice.send(b"old")).collect();
     for message in &messages {
         bob.receive(&address("alice"), message).unwrap();
@@ -71,10 +77,9 @@ fn live_state_does_not_open_an_old_message() {
 }
 
 /// A full copy of one side's state reads what is under way, and nothing that follows one round trip.
-#[test]
-fn a_stolen_state_is_worthless_after_one_round_trip() {
+fn a_stolen_state_is_worthless_after_one_round_trip(suite: Suite) {
     for (victim_is_alice, seed) in [(true, 3), (false, 4)] {
-        let (mut alice, mut bob) = talking(seed);
+        let (mut alice, mut bob) = talking_in(suite, seed);
         round_trip(&mut alice, &mut bob);
         let (victim, peer) = if victim_is_alice { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
         let (victim_address, peer_address) = (victim.device.address().clone(), peer.device.address().clone());
@@ -112,9 +117,8 @@ impl ClassicalThief {
     }
 }
 
-#[test]
-fn with_every_classical_key_given_away_an_epoch_heals() {
-    let (mut alice, mut bob) = talking(5);
+fn with_every_classical_key_given_away_an_epoch_heals(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 5);
     for _ in 0..30 {
         round_trip(&mut alice, &mut bob);
     }

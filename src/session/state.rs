@@ -6,7 +6,7 @@ use super::message::Wire;
 use super::{Ciphertext, DecryptError, EncryptError};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
-use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Refused, Step, TripleRatchet};
+use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
 use crate::suite::signal::{self, Identities};
 use crate::suite::v1::{self, Bound, Unsalted};
 use crate::suite::{Suite, Undecryptable};
@@ -82,6 +82,18 @@ impl State {
             return Err(EncryptError::NoExternalAd);
         }
         let outgoing = self.ratchet.send(rng).map_err(|Exhausted| EncryptError::Exhausted)?;
+        Ok(self.seal(ends, outgoing, plaintext, external_ad, rng))
+    }
+
+    /// Seals a message with the secret that the ratchets gave for it.
+    pub(super) fn seal(
+        &self,
+        ends: &Ends,
+        outgoing: Outgoing,
+        plaintext: &[u8],
+        external_ad: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Ciphertext {
         let message = match &self.transcript_hash {
             None => {
                 let header = SignalMessageHeader {
@@ -105,7 +117,7 @@ impl State {
                 v1::seal(&outgoing.secret, bound, header, plaintext, rng)
             }
         };
-        let Some(pending) = &self.pending else { return Ok(Ciphertext::Message(message)) };
+        let Some(pending) = &self.pending else { return Ciphertext::Message(message) };
         let header = PrekeyHeader {
             registration_id: self.local_registration_id,
             one_time_prekey: pending.one_time_prekey,
@@ -115,10 +127,10 @@ impl State {
             base_key: &self.base_key,
             identity_key: &ends.local_identity,
         };
-        Ok(Ciphertext::First(match self.ratchet.suite() {
+        Ciphertext::First(match self.ratchet.suite() {
             Suite::Signal => PreKeySignalMessage::encode(&header, message),
             Suite::V1 => V1FirstMessage::encode(&header, message),
-        }))
+        })
     }
 
     /// Opens a message of this session. Changes nothing.

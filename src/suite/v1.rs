@@ -75,6 +75,13 @@ fn message_key(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> (
     (key, nonce)
 }
 
+/// Key and nonce as bytes, for tests that look for repetitions.
+#[cfg(test)]
+pub(crate) fn key_and_nonce(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> [u8; 44] {
+    let (key, nonce) = message_key(secret, salt, external_ad);
+    core::array::from_fn(|at| if at < 32 { key.expose()[at] } else { nonce[at - 32] })
+}
+
 /// Everything of a header but the salt, which is chosen when the message is sealed.
 pub(crate) struct Unsalted {
     pub(crate) session: [u8; 8],

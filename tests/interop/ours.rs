@@ -9,7 +9,7 @@ use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
 use subrosa::session::{AcceptError, Ciphertext, DecryptError, FirstMessage, InitiateError, Message, Session};
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 use crate::chance::Chance;
 use crate::network::{Party, Refused};
@@ -37,7 +37,7 @@ pub(crate) struct Ours {
 impl Ours {
     /// Sets a device up.
     pub(crate) fn new(local: &Address, remote: &Address, mut chance: Chance) -> Self {
-        let device = Device::generate(local.clone(), &mut chance);
+        let device = Device::generate(local.clone(), &mut chance).with_suites(Suites::SIGNAL);
         Self::with_device(device, remote, chance)
     }
 
@@ -62,16 +62,17 @@ impl Ours {
         let bundle = bundle_from_json(&published["bundle"]).unwrap();
         let secret = |field: &str| hex::decode(published["secrets"][field].as_str().unwrap()).unwrap();
         let pair = |field: &str| KeyPair::new(Secret::from_slice(&secret(field)).unwrap());
-        let device = Device::new(bundle.address, pair("identityPrivate"), bundle.registration_id);
+        let device =
+            Device::new(bundle.address, pair("identityPrivate"), bundle.registration_id).with_suites(Suites::SIGNAL);
         assert_eq!(*device.identity_key(), bundle.identity_key);
 
         let pair = pair("signedPreKeyPrivate");
-        let id = bundle.signed_prekey.0;
+        let id = bundle.signed_prekey.id;
         let signed = SignedPrekey::from_parts(&device, Suite::Signal, id, NOW, pair, &mut chance);
         let pair = KemKeyPair::from_secret(KemSecretKey::parse(&secret("kyberPreKeySecret")).unwrap()).unwrap();
-        let id = bundle.kem_prekey.0;
+        let id = bundle.kem_prekey.id;
         let kem = KemPrekey::from_parts(&device, Suite::Signal, id, NOW, true, pair, &mut chance);
-        assert_eq!((signed.public_key(), kem.public_key()), (&bundle.signed_prekey.1, &bundle.kem_prekey.1));
+        assert_eq!((signed.public_key(), kem.public_key()), (&bundle.signed_prekey.key, &bundle.kem_prekey.key));
 
         let mut twin = Self::with_device(device, remote, chance);
         twin.signed.insert(signed.id(), (signed, SeenBaseKeys::default()));

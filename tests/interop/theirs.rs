@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use subrosa::crypto::{KemPublicKey, PublicKey};
-use subrosa::ident::{Address, DeviceId, PrekeyId, RegistrationId, UserId};
-use subrosa::prekey::UnverifiedBundle;
+use subrosa::ident::{Address, DeviceId, PrekeyId, RegistrationId, Timestamp, UserId};
+use subrosa::prekey::{PublishedPrekey, UnverifiedBundle};
 use subrosa::session::Ciphertext;
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 use crate::network::{Party, Refused};
 use crate::peer::{Peer, Refusal};
@@ -111,11 +111,11 @@ pub(crate) fn bundle_to_json(bundle: &UnverifiedBundle) -> Value {
     let mut out = address(whose);
     out["registrationId"] = registration_id.get().into();
     out["identityKey"] = hex::encode(bundle.identity_key.to_bytes()).into();
-    let (id, key, signature) = &bundle.signed_prekey;
+    let PublishedPrekey { id, key, signature, .. } = &bundle.signed_prekey;
     out["signedPreKeyId"] = id.get().into();
     out["signedPreKey"] = hex::encode(key.to_bytes()).into();
     out["signedPreKeySignature"] = hex::encode(signature).into();
-    let (id, key, signature) = &bundle.kem_prekey;
+    let PublishedPrekey { id, key, signature, .. } = &bundle.kem_prekey;
     out["kyberPreKeyId"] = id.get().into();
     out["kyberPreKey"] = hex::encode(key.to_bytes()).into();
     out["kyberPreKeySignature"] = hex::encode(signature).into();
@@ -142,12 +142,20 @@ pub(crate) fn bundle_from_json(bundle: &Value) -> Result<UnverifiedBundle, Strin
         address: Address::new(user, DeviceId::new(number("device"))),
         registration_id: RegistrationId::new(number("registrationId")),
         identity_key: key("identityKey")?,
-        signed_prekey: (
-            PrekeyId::new(number("signedPreKeyId")),
-            key("signedPreKey")?,
-            bytes("signedPreKeySignature").try_into().unwrap(),
-        ),
-        kem_prekey: (PrekeyId::new(number("kyberPreKeyId")), kem, bytes("kyberPreKeySignature").try_into().unwrap()),
+        suites: Suites::SIGNAL,
+        signed_prekey: PublishedPrekey {
+            id: PrekeyId::new(number("signedPreKeyId")),
+            created: Timestamp::new(0),
+            key: key("signedPreKey")?,
+            signature: bytes("signedPreKeySignature").try_into().unwrap(),
+        },
+        kem_prekey: PublishedPrekey {
+            id: PrekeyId::new(number("kyberPreKeyId")),
+            created: Timestamp::new(0),
+            key: kem,
+            signature: bytes("kyberPreKeySignature").try_into().unwrap(),
+        },
+        kem_is_last_resort: false,
         one_time_prekey,
     })
 }

@@ -16,7 +16,7 @@ use rand_chacha::rand_core::SeedableRng;
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Bundle, Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey};
 use subrosa::session::{AcceptError, Accepted, Ciphertext, DecryptError, FirstMessage, Message, Session};
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 pub const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
 pub const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -51,12 +51,19 @@ pub enum Refusal {
 }
 
 impl Party {
+    /// A device that speaks suite Signal only.
     pub fn new(name: &str, seed: u64) -> Self {
+        Self::of_suite(Suite::Signal, name, seed)
+    }
+
+    /// A device that speaks one suite.
+    pub fn of_suite(suite: Suite, name: &str, seed: u64) -> Self {
+        let suites = if suite == Suite::V1 { Suites::V1 } else { Suites::SIGNAL };
         let mut rng = rng(seed);
-        let device = Device::generate(address(name), &mut rng);
+        let device = Device::generate(address(name), &mut rng).with_suites(suites);
         let mut ids = PrekeyIds::random(&mut rng);
-        let signed = SignedPrekey::generate(&device, Suite::Signal, ids.take().unwrap(), NOW, &mut rng);
-        let kem = KemPrekey::last_resort(&device, Suite::Signal, ids.take().unwrap(), NOW, &mut rng);
+        let signed = SignedPrekey::generate(&device, suite, ids.take().unwrap(), NOW, &mut rng);
+        let kem = KemPrekey::last_resort(&device, suite, ids.take().unwrap(), NOW, &mut rng);
         let (one_time, seen) = (BTreeMap::new(), SeenBaseKeys::default());
         Self { device, signed, kem, one_time, ids, seen, session: None, rng }
     }
@@ -64,7 +71,7 @@ impl Party {
     /// Publishes a bundle, with a fresh one-time prekey if asked.
     pub fn bundle(&mut self, with_one_time: bool) -> Bundle {
         let one_time = with_one_time.then(|| {
-            let prekey = OneTimePrekey::generate(Suite::Signal, self.ids.take().unwrap(), &mut self.rng);
+            let prekey = OneTimePrekey::generate(self.signed.suite(), self.ids.take().unwrap(), &mut self.rng);
             self.one_time.insert(prekey.id(), prekey.clone());
             prekey
         });
@@ -136,7 +143,12 @@ impl Party {
 
 /// Alice and Bob, with a session between them that both have used.
 pub fn talking(seed: u64) -> (Party, Party) {
-    let (mut alice, mut bob) = (Party::new("alice", seed), Party::new("bob", seed ^ 0x5555));
+    talking_in(Suite::Signal, seed)
+}
+
+/// The same in a suite.
+pub fn talking_in(suite: Suite, seed: u64) -> (Party, Party) {
+    let (mut alice, mut bob) = (Party::of_suite(suite, "alice", seed), Party::of_suite(suite, "bob", seed ^ 0x5555));
     alice.initiate(&bob.bundle(true));
     let first = alice.send(b"first");
     bob.receive(alice.device.address(), &first).unwrap();
@@ -159,3 +171,18 @@ pub fn flip(ciphertext: &Ciphertext, bit: usize) -> Ciphertext {
     bytes[bit / 8] ^= 1 << (bit % 8);
     if ciphertext.is_first() { Ciphertext::First(bytes) } else { Ciphertext::Message(bytes) }
 }
+
+/// Runs functions of a suite as tests in each.
+#[allow(unused_macros, reason = "each test uses what it needs of this")]
+macro_rules! in_both_suites {
+    ($($name:ident),* $(,)?) => {
+        mod suite_signal {
+            $(#[test] fn $name() { super::$name(super::Suite::Signal); })*
+        }
+        mod suite_v1 {
+            $(#[test] fn $name() { super::$name(super::Suite::V1); })*
+        }
+    };
+}
+#[allow(unused_imports, reason = "each test uses what it needs of this")]
+pub(crate) use in_both_suites;

@@ -19,7 +19,7 @@ fn aes_256_gcm() {
         for test in &group.tests {
             let (key, nonce) = (test.key.as_slice().try_into().unwrap(), test.nonce.as_slice().try_into().unwrap());
             let ciphertext = [test.ct.as_slice(), &test.tag].concat();
-            let sealed = gcm_seal(key, nonce, &test.aad, &test.pt).unwrap();
+            let sealed = gcm_seal(key, nonce, &test.aad, &test.pt);
             let plaintext = gcm_open(key, nonce, &test.aad, &ciphertext);
             if test.result == TestResult::Valid {
                 assert_eq!(sealed, ciphertext, "{}", test.tc_id);

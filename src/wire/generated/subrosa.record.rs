@@ -214,18 +214,9 @@ pub struct PqChains {
     #[prost(message, repeated, tag = "3")]
     pub epochs: ::prost::alloc::vec::Vec<PqEpoch>,
 }
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct Chunk {
-    #[prost(uint32, tag = "1")]
-    pub index: u32,
-    #[prost(bytes = "vec", tag = "2")]
-    pub data: ::prost::alloc::vec::Vec<u8>,
-}
 /// One of the eleven states of the braid; which fields are there follows from `state`.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Braid {
     #[prost(uint32, tag = "1")]
@@ -239,8 +230,9 @@ pub struct Braid {
     /// index of the next chunk to send
     #[prost(uint32, tag = "5")]
     pub next_chunk: u32,
-    #[prost(message, repeated, tag = "6")]
-    pub received: ::prost::alloc::vec::Vec<Chunk>,
+    /// (big-endian u16 index, 32 bytes)*, in order of arrival
+    #[prost(bytes = "vec", tag = "6")]
+    pub received: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
     pub decapsulation_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "8")]
