@@ -2,7 +2,8 @@
 //!
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), the strict
 //! decoders of what suite `Signal` ([`SignalMessage`], [`PreKeySignalMessage`])
-//! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part ([`SpqrMessage`]), and the
+//! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part
+//! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), and the
 //! structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
@@ -13,12 +14,16 @@
 //! Decoding is linear in the input, allocates no more than the input holds, and the input is at most
 //! [`MAX_MESSAGE_LEN`] bytes.
 
+mod envelope;
+mod payload;
 mod prekey_message;
 mod signal_message;
 mod spqr_message;
 mod stored;
 mod v1_message;
 
+pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
+pub use payload::{Content, Payload, RosterView};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub use signal_message::SignalMessage;

@@ -28,7 +28,7 @@ fn decode<M: prost::Message + Default>(kind: u8, bytes: &[u8]) -> Result<M, Wire
     canonical(protobuf)
 }
 
-fn canonical<M: prost::Message + Default>(protobuf: &[u8]) -> Result<M, WireError> {
+pub(super) fn canonical<M: prost::Message + Default>(protobuf: &[u8]) -> Result<M, WireError> {
     let message = M::decode(protobuf).map_err(|_| WireError::Protobuf)?;
     if message.encode_to_vec() == protobuf { Ok(message) } else { Err(WireError::NotCanonical) }
 }
@@ -40,7 +40,7 @@ fn encode(kind: u8, message: &impl prost::Message) -> Vec<u8> {
     out
 }
 
-fn array<const N: usize>(field: Option<&Vec<u8>>) -> Result<[u8; N], WireError> {
+pub(super) fn array<const N: usize>(field: Option<&Vec<u8>>) -> Result<[u8; N], WireError> {
     field.and_then(|bytes| bytes.as_slice().try_into().ok()).ok_or(WireError::Field)
 }
 
@@ -213,5 +213,144 @@ impl V1FirstMessage {
                 message: Some(message),
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    fn header() -> v1::Header {
+        let mut key = vec![9; 33];
+        key[0] = 5;
+        v1::Header {
+            session: Some(vec![1; 8]),
+            ratchet_key: Some(key),
+            counter: Some(3),
+            pq: Some(vec![1, 1, 1, 0]),
+            salt: Some(vec![2; 16]),
+        }
+    }
+
+    fn message(header: Vec<u8>) -> Vec<u8> {
+        V1Message::encode(header, vec![7; 176])
+    }
+
+    fn first() -> v1::FirstMessage {
+        let key = header().ratchet_key;
+        let mut kem = vec![7; 1569];
+        kem[0] = 0x0a;
+        v1::FirstMessage {
+            spk_id: Some(1),
+            opk_id: Some(2),
+            kem_id: Some(3),
+            kem_ciphertext: Some(kem),
+            base_key: key.clone(),
+            identity_key: key,
+            registration_id: Some(4),
+            message: Some(message(header().encode_to_vec())),
+        }
+    }
+
+    #[test]
+    fn bad_messages_are_refused_by_name() {
+        type Alteration = fn(&mut v1::Header);
+        assert!(V1Message::parse(&message(header().encode_to_vec())).is_ok());
+        let alterations: [(&str, Alteration, WireError); 15] = [
+            ("no tag", |h| h.session = None, WireError::Field),
+            ("a tag of 7 bytes", |h| h.session = Some(vec![1; 7]), WireError::Field),
+            ("no ratchet key", |h| h.ratchet_key = None, WireError::Field),
+            (
+                "a short ratchet key",
+                |h| h.ratchet_key = Some(vec![5; 32]),
+                WireError::Key(crate::crypto::KeyError::Length),
+            ),
+            ("a key of type 4", |h| h.ratchet_key = Some(vec![4; 33]), WireError::Key(crate::crypto::KeyError::Type)),
+            (
+                "a key that is not canonical",
+                |h| h.ratchet_key = Some([&[5][..], &[0xff; 32]].concat()),
+                WireError::Key(crate::crypto::KeyError::NotCanonical),
+            ),
+            ("no counter", |h| h.counter = None, WireError::Field),
+            ("no post-quantum part", |h| h.pq = None, WireError::Field),
+            ("an empty post-quantum part", |h| h.pq = Some(vec![]), WireError::Field),
+            ("key index 0", |h| h.pq = Some(vec![1, 1, 0, 0]), WireError::Field),
+            ("bytes behind the post-quantum part", |h| h.pq = Some(vec![1, 1, 1, 0, 0]), WireError::NotCanonical),
+            ("a longer spelling of an epoch", |h| h.pq = Some(vec![1, 0x81, 0, 1, 0]), WireError::NotCanonical),
+            ("no salt", |h| h.salt = None, WireError::Field),
+            ("a salt of 15 bytes", |h| h.salt = Some(vec![2; 15]), WireError::Field),
+            ("a salt of 17 bytes", |h| h.salt = Some(vec![2; 17]), WireError::Field),
+        ];
+        for (what, alter, expected) in alterations {
+            let mut header = header();
+            alter(&mut header);
+            assert_eq!(V1Message::parse(&message(header.encode_to_vec())), Err(expected), "{what}");
+        }
+        let good = header().encode_to_vec();
+        let whole = message(good.clone());
+        for (what, bytes, expected) in [
+            ("empty", vec![], WireError::Truncated),
+            ("another kind", [&[0xa3][..], &whole[1..]].concat(), WireError::UnknownKind(0xa3)),
+            (
+                "no ciphertext",
+                encode(MESSAGE, &v1::Message { header: Some(good.clone()), ciphertext: None }),
+                WireError::Field,
+            ),
+            ("no header", encode(MESSAGE, &v1::Message { header: None, ciphertext: Some(vec![]) }), WireError::Field),
+            ("an unknown field", [&whole[..], &[0x1a, 0]].concat(), WireError::NotCanonical),
+            ("a field twice", [&whole[..], &[0x12, 0]].concat(), WireError::NotCanonical),
+            ("an unknown field in the header", message([&good[..], &[0x32, 0]].concat()), WireError::NotCanonical),
+            ("a header field twice", message([&good[..], &[0x18, 3]].concat()), WireError::NotCanonical),
+            ("a header in another order", message([&good[10..], &good[..10]].concat()), WireError::NotCanonical),
+            ("truncated", whole[..whole.len() - 1].to_vec(), WireError::Protobuf),
+            ("giant", vec![MESSAGE; MAX_MESSAGE_LEN + 1], WireError::TooLong),
+        ] {
+            assert_eq!(V1Message::parse(&bytes), Err(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn bad_first_messages_are_refused_by_name() {
+        type Alteration = fn(&mut v1::FirstMessage);
+        let parse = |first: &v1::FirstMessage| V1FirstMessage::parse(&encode(FIRST_MESSAGE, first));
+        assert!(parse(&first()).is_ok());
+        let alterations: [(&str, Alteration, WireError); 10] = [
+            ("no signed prekey id", |f| f.spk_id = None, WireError::Field),
+            ("no KEM prekey id", |f| f.kem_id = None, WireError::MissingKem),
+            ("no KEM ciphertext", |f| f.kem_ciphertext = None, WireError::MissingKem),
+            ("a short KEM ciphertext", |f| f.kem_ciphertext.as_mut().unwrap().truncate(1568), WireError::MissingKem),
+            ("an unknown KEM", |f| f.kem_ciphertext.as_mut().unwrap()[0] = 7, WireError::MissingKem),
+            ("no base key", |f| f.base_key = None, WireError::Field),
+            ("no identity key", |f| f.identity_key = None, WireError::Field),
+            (
+                "a base key with a trailing byte",
+                |f| f.base_key.as_mut().unwrap().push(0),
+                WireError::Key(crate::crypto::KeyError::Length),
+            ),
+            ("no registration id", |f| f.registration_id = None, WireError::Field),
+            ("no message", |f| f.message = None, WireError::Field),
+        ];
+        for (what, alter, expected) in alterations {
+            let mut first = first();
+            alter(&mut first);
+            assert_eq!(parse(&first), Err(expected), "{what}");
+        }
+        let mut without = first();
+        without.opk_id = None;
+        assert_eq!(parse(&without).unwrap().one_time_prekey, None);
+        let good = encode(FIRST_MESSAGE, &first());
+        for (what, bytes, expected) in [
+            ("an unknown field", [&good[..], &[0x4a, 0]].concat(), WireError::NotCanonical),
+            ("a field twice", [&good[..3], &good[1..]].concat(), WireError::NotCanonical),
+            (
+                "a longer spelling of an id",
+                [&[FIRST_MESSAGE, 0x08, 0x81, 0][..], &good[3..]].concat(),
+                WireError::NotCanonical,
+            ),
+            ("a plain message", message(header().encode_to_vec()), WireError::UnknownKind(MESSAGE)),
+        ] {
+            assert_eq!(V1FirstMessage::parse(&bytes), Err(expected), "{what}");
+        }
     }
 }
