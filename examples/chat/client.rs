@@ -14,7 +14,7 @@ use rand_core::UnwrapErr;
 use subrosa::ident::{Address, DeviceId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyIds, SignedPrekey, UnverifiedBundle};
 use subrosa::session::Session;
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 use crate::Failure;
 use crate::inbound::{self, Letter, Outcome};
@@ -72,10 +72,17 @@ pub(crate) fn address(name: &str) -> Result<Address, Failure> {
 }
 
 /// Joins the relay as `name` and talks with `peer` until the input ends.
-pub(crate) fn join(relay: &str, name: &str, peer: &str, db: &Path, scripted: bool) -> Result<(), Failure> {
+pub(crate) fn join(
+    relay: &str,
+    name: &str,
+    peer: &str,
+    db: &Path,
+    suite: Suite,
+    scripted: bool,
+) -> Result<(), Failure> {
     let mut store = Store::open(db)?;
     address(peer)?;
-    let device = device(&mut store, name)?;
+    let device = device(&mut store, name, suite)?;
     let relay = TcpStream::connect(relay)?;
     relay.set_nodelay(true)?;
     let (events, inbox) = channel();
@@ -88,12 +95,17 @@ pub(crate) fn join(relay: &str, name: &str, peer: &str, db: &Path, scripted: boo
 }
 
 /// The device in the file, or a new one.
-fn device(store: &mut Store, name: &str) -> Result<Device, Failure> {
+fn device(store: &mut Store, name: &str, suite: Suite) -> Result<Device, Failure> {
     let address = address(name)?;
     if let Some(device) = store.device()? {
-        return if *device.address() == address { Ok(device) } else { Err("the file is somebody else's".into()) };
+        return match () {
+            () if *device.address() != address => Err("the file is somebody else's".into()),
+            () if !device.suites().contains(suite) => Err("the file is of a device that speaks another suite".into()),
+            () => Ok(device),
+        };
     }
-    let device = Device::generate(address, &mut rng());
+    let suites = if suite == Suite::Signal { Suites::SIGNAL } else { Suites::V1 };
+    let device = Device::generate(address, &mut rng()).with_suites(suites);
     let batch = store.begin()?;
     batch.put_device(&device, &PrekeyIds::random(&mut rng()))?;
     batch.commit()?;
@@ -180,7 +192,8 @@ impl Client {
 
     /// Makes prekeys, and publishes them once their private halves are on the disk.
     fn publish(&mut self) -> Result<(), Failure> {
-        let (suite, now, mut rng) = (Suite::Signal, now()?, rng());
+        let suite = if self.device.suites() == Suites::SIGNAL { Suite::Signal } else { Suite::V1 };
+        let (now, mut rng) = (now()?, rng());
         let batch = self.store.begin()?;
         let mut ids = batch.prekey_ids()?;
         let signed = SignedPrekey::generate(&self.device, suite, ids.take()?, now, &mut rng);

@@ -6,6 +6,8 @@
 //! chat join ADDR NAME PEER [--db FILE]           a client: sends the lines typed, prints the lines received
 //! ```
 //!
+//! `--suite signal`, before or behind, makes the clients speak Signal's own format instead of suite V1.
+//!
 //! The library does no I/O, so everything around it is here: [`store`] is what must be durable and when, [`client`]
 //! is the order of things, [`inbound`] is what becomes of a received message, [`wire`] and [`relay`] are some
 //! transport. [`script`], [`run`] and [`report`] are the demonstration only.
@@ -33,10 +35,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use subrosa::suite::Suite;
+
 /// Whatever went wrong, told to the user.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str = "usage: chat | chat relay ADDR [--log FILE] | chat join ADDR NAME PEER [--db FILE]";
+const USAGE: &str =
+    "usage: chat [--suite v1|signal] | chat relay ADDR [--log FILE] | chat join ADDR NAME PEER [--db FILE] [--suite …]";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -52,13 +57,18 @@ fn main() -> ExitCode {
 fn start(words: &mut Vec<String>) -> Result<(), Failure> {
     let log = option(words, "--log").map(PathBuf::from);
     let db = option(words, "--db").map(PathBuf::from);
+    let suite = match option(words, "--suite").as_deref() {
+        None | Some("v1") => Suite::V1,
+        Some("signal") => Suite::Signal,
+        Some(_) => return Err(USAGE.into()),
+    };
     let scripted = words.iter().position(|word| word == "--scripted").map(|at| words.remove(at)).is_some();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => run::demonstrate(),
+        [] => run::demonstrate(suite),
         ["relay", address] => relay::serve(address, log.as_deref()),
         ["join", address, name, peer] => {
             let db = db.unwrap_or_else(|| PathBuf::from(format!("{name}.sqlite")));
-            client::join(address, name, peer, &db, scripted)
+            client::join(address, name, peer, &db, suite, scripted)
         }
         _ => Err(USAGE.into()),
     }

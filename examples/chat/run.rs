@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use subrosa::suite::Suite;
+
 use crate::Failure;
 use crate::report::{self, Kill};
 use crate::script::{NAMES, OPENING, script};
@@ -48,19 +50,20 @@ impl Drop for Process {
 struct Stage {
     folder: PathBuf,
     address: String,
+    suite: Suite,
     began: Instant,
     /// Asks and commands the relay.
     control: TcpStream,
 }
 
-pub(crate) fn demonstrate() -> Result<(), Failure> {
+pub(crate) fn demonstrate(suite: Suite) -> Result<(), Failure> {
     let began = Instant::now();
     let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let folder = std::env::temp_dir().join(format!("subrosa-chat-{}-{unique}", std::process::id()));
     std::fs::create_dir(&folder)?;
     let log = folder.join("relay.log");
     let outcome =
-        perform(&folder, &log, began).and_then(|kills| report::report(&folder, &log, &kills, began.elapsed()));
+        perform(&folder, &log, suite, began).and_then(|kills| report::report(&folder, &log, &kills, began.elapsed()));
     match outcome {
         Ok(()) => Ok(std::fs::remove_dir_all(&folder)?),
         Err(failure) => Err(format!("{failure}\n(the files are kept in {})", folder.display()).into()),
@@ -68,7 +71,7 @@ pub(crate) fn demonstrate() -> Result<(), Failure> {
 }
 
 /// Plays the script, with all the trouble, until both have received everything.
-fn perform(folder: &Path, log: &Path, began: Instant) -> Result<Vec<Kill>, Failure> {
+fn perform(folder: &Path, log: &Path, suite: Suite, began: Instant) -> Result<Vec<Kill>, Failure> {
     let mut relay = Process(
         itself()?
             .args(["relay", "127.0.0.1:0", "--log"])
@@ -81,7 +84,7 @@ fn perform(folder: &Path, log: &Path, began: Instant) -> Result<Vec<Kill>, Failu
     BufReader::new(relay.0.stdout.take().ok_or("no output")?).read_line(&mut address)?;
     let address = address.trim().to_owned();
     let control = TcpStream::connect(&address)?;
-    let mut stage = Stage { folder: folder.to_owned(), address, began, control };
+    let mut stage = Stage { folder: folder.to_owned(), address, suite, began, control };
     let (alice, mut bob) = (stage.client(NAMES[0], NAMES[1])?, stage.client(NAMES[1], NAMES[0])?);
 
     let mut kills = Vec::new();
@@ -133,7 +136,8 @@ impl Stage {
 
     fn client(&self, name: &str, peer: &str) -> Result<Process, Failure> {
         let mut command = itself()?;
-        command.args(["join", &self.address, name, peer, "--scripted", "--db"]).arg(self.db(name));
+        let suite = if self.suite == Suite::Signal { "signal" } else { "v1" };
+        command.args(["join", &self.address, name, peer, "--scripted", "--suite", suite, "--db"]).arg(self.db(name));
         Ok(Process(command.stdin(Stdio::piped()).spawn()?))
     }
 

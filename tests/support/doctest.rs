@@ -8,8 +8,8 @@ fn setup(name: &str) -> (Device, SignedPrekey, KemPrekey, Timestamp, Rng) {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     let (now, id) = (Timestamp::new(1_800_000_000_000), PrekeyId::new(1));
     let device = Device::generate(Address::new(UserId::new(name).unwrap(), DeviceId::new(1)), &mut rng);
-    let signed = SignedPrekey::generate(&device, Suite::Signal, id, now, &mut rng);
-    let kem = KemPrekey::last_resort(&device, Suite::Signal, id, now, &mut rng);
+    let signed = SignedPrekey::generate(&device, Suite::V1, id, now, &mut rng);
+    let kem = KemPrekey::last_resort(&device, Suite::V1, id, now, &mut rng);
     (device, signed, kem, now, rng)
 }
 
