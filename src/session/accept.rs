@@ -12,12 +12,20 @@ use crate::ratchet::TripleRatchet;
 use crate::suite::Suite;
 
 /// An accepted first message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// What the sender encrypted.
     pub plaintext: Vec<u8>,
     /// Which prekeys are used up.
     pub consumed: Consumed,
+}
+
+impl core::fmt::Debug for Accepted {
+    // What people write does not belong in logs.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { plaintext: _, consumed } = self;
+        f.debug_struct("Accepted").field("consumed", consumed).finish_non_exhaustive()
+    }
 }
 
 /// Prekeys that an accepted first message has used up: delete their private halves **in the same transaction** that

@@ -9,6 +9,7 @@ use crate::suite::Suite;
 use crate::support::{NOW, Party, Refusal, address, in_both_suites, round_trip, talking_in};
 
 in_both_suites! {
+    a_session_prints_no_secret,
     delivered_messages_leave_no_keys_behind,
     live_state_does_not_open_an_old_message,
     a_stolen_state_is_worthless_after_one_round_trip,
@@ -142,4 +143,20 @@ fn with_every_classical_key_given_away_an_epoch_heals(suite: Suite) {
     assert!(unread > 100, "and then no more: {read} read, {unread} not");
     // The exchange under way at the theft was seen whole or in part; the one begun after it was not.
     assert!(last_read_epoch <= epoch_at_theft + 2, "read until epoch {last_read_epoch}, theft at {epoch_at_theft}");
+}
+
+/// No secret of the ratchets shows in what a session prints of itself.
+fn a_session_prints_no_secret(suite: Suite) {
+    let (mut alice, mut bob) = talking_in(suite, 6);
+    for _ in 0..50 {
+        round_trip(&mut alice, &mut bob);
+        let printed = std::format!("{0:?} {0:#?}", alice.session()).to_lowercase();
+        let secrets = ratchet(&alice).secrets();
+        assert!(secrets.len() > 5);
+        for secret in secrets {
+            let bytes = secret.expose();
+            let decimal = std::format!("{}, {}, {}", bytes[0], bytes[1], bytes[2]);
+            assert!(!printed.contains(&hex::encode(&bytes[..4])) && !printed.contains(&decimal));
+        }
+    }
 }
