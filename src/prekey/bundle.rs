@@ -1,7 +1,5 @@
 use alloc::vec::Vec;
 
-use prost::Message as _;
-
 use super::signed::{Kind, signed_bytes};
 use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
@@ -160,8 +158,9 @@ impl UnverifiedBundle {
             kem_prekey_last_resort: self.kem_is_last_resort,
             suites: self.suites.bits().into(),
         };
-        debug_assert!(stored.encoded_len() <= MAX_LEN, "a bundle has a bounded size");
-        encode_record(RecordKind::Bundle, &stored).to_vec()
+        let bytes = encode_record(RecordKind::Bundle, &stored).to_vec();
+        debug_assert!(bytes.len() <= MAX_LEN, "a bundle has a bounded size");
+        bytes
     }
 
     /// Checks both signatures: now the identity key vouches for the prekeys.

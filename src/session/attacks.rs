@@ -157,7 +157,7 @@ fn prekey_signatures_are_not_replayed_between_suites() {
     assert_eq!(crossed.verify().unwrap_err(), BundleError::BadPrekeySignature);
     // KEM prekeys are of different mechanisms, so they do not even fit.
     let mut crossed = v1.clone();
-    crossed.kem_prekey = signal.kem_prekey.clone();
+    crossed.kem_prekey = signal.kem_prekey;
     assert_eq!(crossed.verify().unwrap_err(), BundleError::WrongKem);
     // Relabelled as a whole.
     let mut relabelled = v1;

@@ -40,6 +40,8 @@ pub const MAX_PREKEY_AGE_MS: u64 = 45 * 24 * 60 * 60 * 1000;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod replay;

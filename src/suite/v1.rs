@@ -82,6 +82,17 @@ pub(crate) fn key_and_nonce(secret: &MessageSecret, salt: &[u8; 16], external_ad
     core::array::from_fn(|at| if at < 32 { key.expose()[at] } else { nonce[at - 32] })
 }
 
+/// The associated data of a message, for golden vectors.
+#[cfg(test)]
+pub(crate) fn associated_data_of(
+    transcript_hash: &[u8; 32],
+    from_initiator: bool,
+    header: &[u8],
+    external_ad: &[u8],
+) -> Vec<u8> {
+    Bound { transcript_hash, from_initiator, external_ad }.associated_data(header)
+}
+
 /// Everything of a header but the salt, which is chosen when the message is sealed.
 pub(crate) struct Unsalted {
     pub(crate) session: [u8; 8],

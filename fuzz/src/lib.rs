@@ -1,0 +1,11 @@
+//! What the fuzz targets do with their bytes. Each body gives whether the bytes were accepted.
+//!
+//! `tests/corpus.rs` of the library takes this same file and replays the committed corpora as ordinary tests.
+
+mod decoders;
+mod interaction;
+mod party;
+
+pub use decoders::{bundle, first_message, message, prekey_bytes, session_bytes, spqr_message};
+pub use interaction::interaction;
+pub use party::{Party, pair, stages};

@@ -1,0 +1,230 @@
+//! The committed fuzz corpora, replayed through the bodies of the fuzz targets; crashes that were found stay here.
+//!
+//! `SUBROSA_REGENERATE=1 cargo test --test corpus` writes the seeds anew.
+
+#![allow(clippy::disallowed_methods, reason = "a test reads files and its environment")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+#[allow(unreachable_pub, reason = "a crate of its own elsewhere")]
+#[path = "../fuzz/src/lib.rs"]
+mod bodies;
+
+use std::fs;
+use std::path::Path;
+
+use bodies::{Party, pair, stages};
+
+/// Name of a target, its body, its seeds.
+type Target = (&'static str, fn(&[u8]) -> bool, fn() -> Vec<Vec<u8>>);
+
+const TARGETS: [Target; 7] = [
+    ("bundle", bodies::bundle, bundles),
+    ("first_message", bodies::first_message, first_messages),
+    ("message", bodies::message, messages),
+    ("spqr_message", bodies::spqr_message, spqr_messages),
+    ("session_bytes", bodies::session_bytes, sessions),
+    ("prekey_bytes", bodies::prekey_bytes, prekeys),
+    ("interaction", bodies::interaction, interactions),
+];
+
+#[test]
+fn corpora_are_replayed() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, body, seeds) in TARGETS {
+        let folder = corpora.join(name);
+        if std::env::var_os("SUBROSA_REGENERATE").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            for (number, seed) in seeds().iter().enumerate() {
+                fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
+            }
+        }
+        let mut accepted = 0;
+        let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in &files {
+            // Shown only if the body panics.
+            println!("{}", file.display());
+            accepted += usize::from(body(&fs::read(file).unwrap()));
+        }
+        assert!(accepted > 0, "{name}: none of {} inputs is accepted", files.len());
+    }
+}
+
+#[test]
+fn every_target_has_a_replayed_corpus() {
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/targets");
+    let names = fs::read_dir(targets).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    let mut replayed = TARGETS.map(|(name, ..)| name);
+    replayed.sort_unstable();
+    assert_eq!(names, replayed);
+}
+
+fn parties() -> [Party; 2] {
+    pair()
+}
+
+/// With and without a one-time prekey; of another party's signature; cut.
+fn bundles() -> Vec<Vec<u8>> {
+    let [a, b] = parties();
+    let whole = a.device.bundle(&a.signed, &a.kem, a.one_time.first()).to_bytes();
+    vec![
+        a.device.bundle(&a.signed, &a.kem, None).to_bytes(),
+        b.device.bundle(&a.signed, &a.kem, None).to_bytes(),
+        whole[..whole.len() / 2].to_vec(),
+        whole,
+    ]
+}
+
+/// Of the kind asked for, as they are under way to a party in the middle of a conversation.
+fn under_way(first: bool) -> Vec<Vec<u8>> {
+    stages().1.into_iter().filter(|sent| sent.is_first() == first).map(|sent| sent.into_bytes()).collect()
+}
+
+fn first_messages() -> Vec<Vec<u8>> {
+    under_way(true)
+}
+
+fn messages() -> Vec<Vec<u8>> {
+    let mut inputs = under_way(false);
+    inputs.push(vec![0x44; 40]);
+    inputs
+}
+
+/// Every kind, small and large numbers.
+fn spqr_messages() -> Vec<Vec<u8>> {
+    use subrosa::wire::{CHUNK_LEN, Chunk, SpqrMessage, SpqrPayload};
+    let chunk = |index| Chunk { index, data: [0xa5; CHUNK_LEN] };
+    let payloads = [
+        SpqrPayload::None,
+        SpqrPayload::Hdr(chunk(0)),
+        SpqrPayload::Ek(chunk(127)),
+        SpqrPayload::EkCt1Ack(chunk(128)),
+        SpqrPayload::Ct1Ack,
+        SpqrPayload::Ct1(chunk(30)),
+        SpqrPayload::Ct2(chunk(u16::MAX)),
+    ];
+    let numbers = [(1, 1), (2, 300), (u64::MAX, u32::MAX)];
+    let messages = payloads.into_iter().enumerate().map(|(at, payload)| {
+        let (epoch, index) = numbers[at % numbers.len()];
+        SpqrMessage { epoch, index, payload }.to_bytes()
+    });
+    messages.collect()
+}
+
+/// Whole ones, and edits of the fourth and the last of them.
+fn sessions() -> Vec<Vec<u8>> {
+    let edits = [vec![255, 3, 0, 1, 1], vec![255, 7, 200, 1, 255, 16, 2, 1]];
+    stages().0.into_iter().chain(edits).collect()
+}
+
+fn prekeys() -> Vec<Vec<u8>> {
+    let [mut a, mut b] = parties();
+    let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(0);
+    let now = subrosa::ident::Timestamp::new(0);
+    a.start(&b.bundle(false), now, &mut rng);
+    let first = a.send(b"hello", now, &mut rng);
+    b.receive(a.device.address(), first.bytes(), true, now, &mut rng).unwrap();
+    vec![
+        a.device.to_bytes().to_vec(),
+        a.signed.to_bytes().to_vec(),
+        a.one_time[0].to_bytes().to_vec(),
+        a.kem.to_bytes().to_vec(),
+        b.seen.to_bytes(),
+        a.seen.to_bytes(),
+    ]
+}
+
+/// Pairs of operation and argument, see the body.
+fn interactions() -> Vec<Vec<u8>> {
+    const SEND: u8 = 0;
+    const NEXT: u8 = 4;
+    const PICK: u8 = 8;
+    const LOSE: u8 = 10;
+    const FLIP: u8 = 12;
+    const RELOAD: u8 = 14;
+    const START: u8 = 16;
+    const PING_PONG: u8 = 18;
+    const OTHER: u8 = 20;
+    const BURST: u8 = 22;
+    const B: u8 = 1;
+    vec![
+        // Both start at once; both read.
+        vec![SEND, 1, SEND | B, 2, NEXT, 0, NEXT | B, 0, SEND, 3, SEND | B, 4, NEXT, 0, NEXT | B, 0],
+        // Long enough for the post-quantum ratchet to turn, stored and loaded in between.
+        [[PING_PONG, 31, RELOAD, 0, PING_PONG, 30, RELOAD | B, 0].as_slice(); 10].concat(),
+        // Out of order, lost, repeated, altered.
+        vec![
+            SEND,
+            1,
+            BURST,
+            20,
+            PICK | B,
+            15,
+            PICK | B,
+            3,
+            PICK | B,
+            3,
+            LOSE | B,
+            4,
+            FLIP | B,
+            5,
+            77,
+            0,
+            NEXT | B,
+            0,
+            PING_PONG | B,
+            9,
+            FLIP,
+            0,
+            200,
+            0,
+            OTHER | B,
+            1,
+            PICK | B,
+            6,
+            RELOAD | B,
+            0,
+            PICK | B,
+            0,
+        ],
+        // Sessions started again and again, one archived by hand.
+        vec![
+            SEND,
+            0,
+            NEXT | B,
+            0,
+            START,
+            0,
+            SEND,
+            1,
+            START | B,
+            1,
+            SEND | B,
+            1,
+            NEXT,
+            0,
+            NEXT | B,
+            0,
+            OTHER,
+            0,
+            SEND,
+            1,
+            NEXT | B,
+            0,
+            PING_PONG,
+            12,
+            START | B,
+            0,
+            BURST | B,
+            5,
+            PICK,
+            4,
+            RELOAD,
+            0,
+            PING_PONG,
+            20,
+        ],
+    ]
+}

@@ -1,0 +1,327 @@
+//! The house rules that a machine can keep, kept by reading the source: rooms look down and through doors, only
+//! `crypto` names cryptography, files stay small, errors stay open, one version of each crate.
+//!
+//! Each checker is also given made-up bad sources and has to report every one of them.
+
+#![allow(clippy::disallowed_methods, reason = "a test reads files")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+#[path = "house/source.rs"]
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use source::{Token, crate_paths, named_crates, test_files, tokens, without_tests};
+
+/// Folder and number of each room; a room looks only at lower numbers.
+const ROOMS: [(&str, u8); 18] = [
+    ("crypto", 0),
+    ("ident", 1),
+    ("wire", 2),
+    ("suite", 3),
+    ("prekey", 4),
+    ("handshake", 5),
+    ("ratchet", 6),
+    ("session", 7),
+    ("account", 8),
+    ("group", 9),
+    ("sealed", 10),
+    ("attachment", 10),
+    ("call", 10),
+    ("report", 11),
+    ("persist", 12),
+    ("client", 13),
+    ("platform", 13),
+    ("testing", 14),
+];
+
+/// Whether a room may name a dependency. What is not listed is cryptography and belongs to `crypto` alone.
+fn may_name(room: &str, dependency: &str) -> bool {
+    match dependency {
+        // Names and decoders draw nothing.
+        "rand_core" => !matches!(room, "ident" | "wire"),
+        "zeroize" => room != "ident",
+        "prost" => room == "wire",
+        "thiserror" => true,
+        _ => room == "crypto",
+    }
+}
+
+const MAX_LINES: usize = 500;
+
+fn number(room: &str) -> Option<u8> {
+    ROOMS.iter().find(|(name, _)| *name == room).map(|(_, number)| *number)
+}
+
+/// What of the repository the checks need besides the file they look at.
+struct House {
+    /// Modules that a room's `mod.rs` shows to others.
+    doors: BTreeMap<String, BTreeSet<String>>,
+    /// Normal dependencies, as paths name them.
+    dependencies: BTreeSet<String>,
+}
+
+impl House {
+    fn read() -> Self {
+        let doors = ROOMS.iter().map(|(room, _)| {
+            let source = fs::read_to_string(root().join("src").join(room).join("mod.rs")).unwrap_or_default();
+            ((*room).to_owned(), source::open_modules(&without_tests(&tokens(&source))))
+        });
+        let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        Self { doors: doors.collect(), dependencies: dependencies(&manifest) }
+    }
+
+    /// Everything that is wrong with a file of a room; the path is relative to `src`.
+    fn violations(&self, file: &str, source: &str) -> Vec<String> {
+        let tokens = without_tests(&tokens(source));
+        let mut found = Vec::new();
+        let Some((room, number)) = file.split_once('/').and_then(|(room, _)| Some((room, number(room)?))) else {
+            return vec![format!("{file}: is in no room")];
+        };
+        for (line, path) in crate_paths(&tokens) {
+            if let Some(fault) = self.fault_of_path(room, number, &path) {
+                found.push(format!("{file}:{line}: crate::{}: {fault}", path.join("::")));
+            }
+        }
+        for (line, fault) in
+            source::faults_of_super(&tokens, file.matches('/').count() == 1 && file.ends_with("mod.rs"))
+        {
+            found.push(format!("{file}:{line}: {fault}"));
+        }
+        for (line, name) in named_crates(&tokens, &self.dependencies) {
+            if !may_name(room, name) {
+                found.push(format!("{file}:{line}: this room may not name {name}"));
+            }
+        }
+        found.extend(unfinished(&tokens).into_iter().map(|(line, fault)| format!("{file}:{line}: {fault}")));
+        found.extend(closed_errors(&tokens).into_iter().map(|(line, name)| format!("{file}:{line}: {name} is closed")));
+        found
+    }
+
+    /// What is wrong with `crate::path` in this room.
+    fn fault_of_path(&self, room: &str, own: u8, path: &[String]) -> Option<&'static str> {
+        let Some(target) = path.first() else { return Some("names the crate root") };
+        let Some(theirs) = number(target) else { return Some("names no room") };
+        if target == room {
+            return None;
+        }
+        if theirs >= own {
+            return Some("looks up");
+        }
+        // Types and constants end a path through modules: what follows them belongs to the item.
+        let modules = path[1..].iter().take_while(|segment| segment.starts_with(|c: char| c.is_ascii_lowercase()));
+        let modules: Vec<_> = modules.collect();
+        let has_item = path.len() > 1 + modules.len();
+        let inner = modules.len() - usize::from(!has_item && !modules.is_empty());
+        let open = |module: &str| self.doors.get(target).is_some_and(|doors| doors.contains(module));
+        match inner {
+            0 => None,
+            1 if open(modules[0]) => None,
+            _ => Some("goes around the door"),
+        }
+    }
+}
+
+/// The names under `[dependencies]` of a manifest, as paths name them.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
+    let lines = section.lines().skip(1).filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.split_once('=')?.0.trim().replace('-', "_"))).collect()
+}
+
+fn unfinished(tokens: &[Token<'_>]) -> Vec<(usize, String)> {
+    let pairs =
+        tokens.windows(2).filter(|pair| matches!(pair[0].text, "todo" | "unimplemented") && pair[1].text == "!");
+    pairs.map(|pair| (pair[0].line, format!("{}!", pair[0].text))).collect()
+}
+
+/// Public error enums to which no variant could be added.
+fn closed_errors<'a>(tokens: &[Token<'a>]) -> Vec<(usize, &'a str)> {
+    let mut found = Vec::new();
+    for (at, window) in tokens.windows(3).enumerate() {
+        let [public, kind, name] = [window[0].text, window[1].text, window[2].text];
+        if public == "pub" && kind == "enum" && name.ends_with("Error") {
+            let attributes = source::attributes_before(tokens, at);
+            if !attributes.iter().any(|token| token.text == "non_exhaustive") {
+                found.push((window[2].line, name));
+            }
+        }
+    }
+    found
+}
+
+/// Crates that stand in two versions in the output of `cargo tree --prefix none`.
+fn doubled(tree: &str) -> Vec<String> {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(version)) = (words.next(), words.next()) {
+            versions.entry(name).or_default().insert(version);
+        }
+    }
+    // Derive macros run at build time, and their ecosystem is between two versions of it.
+    let doubled = versions.into_iter().filter(|(name, versions)| *name != "syn" && versions.len() > 1);
+    doubled.map(|(name, versions)| format!("{name}: {versions:?}")).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file under `src` with its path from there; generated ones aside.
+fn files() -> Vec<(String, String)> {
+    let (mut folders, mut files) = (vec![root().join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "generated") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().replace('\\', "/");
+                files.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn the_house_is_in_order() {
+    let (house, files) = (House::read(), files());
+    // Whatever is declared under `cfg(test)`, in a file of its own, is test code and may look anywhere.
+    let tests: BTreeSet<String> = files.iter().flat_map(|(name, source)| test_files(name, &tokens(source))).collect();
+    let is_test = |name: &str| {
+        let module = name.trim_end_matches(".rs").trim_end_matches("/mod");
+        tests.iter().any(|test| module == test || module.strip_prefix(test).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    for (name, source) in &files {
+        if source.lines().count() > MAX_LINES {
+            found.push(format!("{name}: more than {MAX_LINES} lines"));
+        }
+        if name == "lib.rs" || is_test(name) {
+            found
+                .extend(unfinished(&tokens(source)).into_iter().map(|(line, fault)| format!("{name}:{line}: {fault}")));
+        } else {
+            found.extend(house.violations(name, source));
+            looked_at += 1;
+        }
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+    assert!(looked_at > 30, "only {looked_at} files were found");
+    assert!(house.doors["crypto"].contains("braid_kem") && !house.doors["crypto"].contains("dh"));
+    assert!(house.dependencies.contains("libcrux_ml_kem") && !house.dependencies.contains("rusqlite"));
+}
+
+#[test]
+fn unsafe_code_is_forbidden() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let lints = manifest.split("\n[").find(|section| section.starts_with("lints.rust]")).unwrap();
+    assert!(lints.lines().any(|line| line == "unsafe_code = \"forbid\""));
+}
+
+#[test]
+fn each_dependency_has_one_version() {
+    // Of the machine's own target: for others, cargo would have to fetch what the test build did not need.
+    let tree = ["tree", "--edges", "normal", "--prefix", "none", "--all-features", "--offline", "--locked"];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.contains("libcrux-ml-kem v"), "{tree}");
+    assert_eq!(doubled(&tree), Vec::<String>::new());
+}
+
+#[test]
+fn bad_sources_are_reported() {
+    let house = House {
+        doors: BTreeMap::from([("crypto".to_owned(), BTreeSet::from(["braid_kem".to_owned()]))]),
+        dependencies: ["hkdf", "sha2", "prost", "rand_core", "zeroize"].map(str::to_owned).into(),
+    };
+    let bad = [
+        ("ratchet/double.rs", "use crate::session::Session;", "looks up"),
+        ("ratchet/double.rs", "fn f(s: &crate::session::Session) {}", "looks up"),
+        ("ratchet/double.rs", "use crate::{crypto::Secret, session::{Message, Session}};", "looks up"),
+        ("ratchet/double.rs", "pub(in crate::session) fn f() {}", "looks up"),
+        ("sealed/mod.rs", "use crate::attachment::File;", "looks up"),
+        ("platform/mod.rs", "use crate::client::Client;", "looks up"),
+        ("ratchet/double.rs", "use crate::crypto::dh::KeyPair;", "around the door"),
+        ("ratchet/double.rs", "use crate::{ident::Address, crypto::{dh::{self, KeyPair}, Secret}};", "around the door"),
+        ("ratchet/double.rs", "use crate::crypto::braid_kem::inner::Key;", "around the door"),
+        ("ratchet/double.rs", "use crate::crypto::dh::*;", "around the door"),
+        ("ratchet/double.rs", "fn f() { crate::crypto::kdf::hkdf::<32>(); }", "around the door"),
+        ("ratchet/double.rs", "use crate::Session;", "names no room"),
+        ("ratchet/double.rs", "use crate::vectors::load;", "names no room"),
+        ("ratchet/double.rs", "use crate::*;", "names the crate root"),
+        ("ratchet/double.rs", "use crate as root;", "names the crate root"),
+        ("ratchet/double.rs", "use crate::{self as root};", "names the crate root"),
+        ("ratchet/spqr/braid.rs", "use super::super::Refused;", "super::super"),
+        ("ratchet/spqr/braid.rs", "use super::{super::Refused};", "super::super"),
+        ("ratchet/spqr/braid.rs", "use self::super::super::Refused;", "super::super"),
+        ("ratchet/mod.rs", "use super::session::Session;", "through the crate root"),
+        ("ratchet/mod.rs", "mod inner { pub use super::Refused; } use super::prekey;", "through the crate root"),
+        ("ratchet/chain.rs", "use hkdf::Hkdf;", "may not name hkdf"),
+        ("ratchet/chain.rs", "use {core::fmt, sha2::Sha256};", "may not name sha2"),
+        ("ratchet/chain.rs", "use sha2 as hash;", "may not name sha2"),
+        ("ratchet/chain.rs", "fn f() -> ::sha2::Sha256 { ::sha2::Sha256::new() }", "may not name sha2"),
+        ("ratchet/chain.rs", "extern crate sha2;", "may not name sha2"),
+        ("prekey/bundle.rs", "use prost::Message as _;", "may not name prost"),
+        ("wire/stored.rs", "fn f(rng: &mut impl rand_core::CryptoRng) {}", "may not name rand_core"),
+        ("ident/mod.rs", "#[derive(zeroize::Zeroize)] struct Name;", "may not name zeroize"),
+        ("ratchet/chain.rs", "fn f() { todo!() }", "todo!"),
+        ("ratchet/chain.rs", "fn f() { unimplemented!(\"later\") }", "unimplemented!"),
+        ("wire/mod.rs", "#[derive(Debug)] pub enum WireError { A }", "WireError is closed"),
+        ("wire/mod.rs", "#[non_exhaustive] pub enum A { } pub enum WireError { A }", "WireError is closed"),
+        ("common/mod.rs", "", "is in no room"),
+        ("helpers.rs", "", "is in no room"),
+        // What follows test code is looked at again, and what only resembles test code as well.
+        ("ratchet/chain.rs", "#[cfg(test)] mod tests { fn f() {} } use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "#[cfg(test)] mod tests; use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "#[cfg(test)] use a::b; use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "#[cfg(not(test))] use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "#[cfg(any(test, unix))] use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "struct S { #[cfg(test)] a: u8, b: crate::session::Session }", "looks up"),
+        ("ratchet/chain.rs", "const C: char = '\"'; use crate::session::Session; const D: char = '\"';", "looks up"),
+        ("ratchet/chain.rs", "const R: &str = r#\"\"\"#; use crate::session::Session;", "looks up"),
+        ("ratchet/chain.rs", "/* /* */ */ fn f<'a>() {} use crate::session::Session;", "looks up"),
+    ];
+    for (file, source, fault) in bad {
+        let found = house.violations(file, source);
+        assert!(found.iter().any(|found| found.contains(fault)), "{source}\n  gave {found:?}");
+    }
+    let good = [
+        ("ratchet/double.rs", "use crate::crypto::{KeyPair, hkdf, braid_kem::{self, Key}}; use super::chain::Chain;"),
+        ("ratchet/double.rs", "use crate::crypto::braid_kem; use crate::crypto; use crate::crypto::*;"),
+        (
+            "ratchet/double.rs",
+            "fn f() { crate::crypto::Secret::new([0; 32]); crate::crypto::hkdf::<32>(); hkdf::<96>(); }",
+        ),
+        ("ratchet/spqr/braid.rs", "use crate::ratchet::record::join; pub(crate) fn f() {} pub(super) fn g() {}"),
+        ("ratchet/mod.rs", "mod inner { use super::Refused; } #[cfg(test)] use super::session;"),
+        ("ratchet/chain.rs", "// crate::session\n/* use crate::session; */ const S: &str = \"crate::session\\\"\";"),
+        (
+            "ratchet/chain.rs",
+            "#[cfg(test)] #[path = \"x\"] mod tests { use crate::session::Session; use super::super::X; }",
+        ),
+        ("ratchet/chain.rs", "#[cfg(all(test, unix))] fn f<A, B>(a: crate::session::S) -> [u8; 3] { { sha2::x() } }"),
+        ("crypto/kdf.rs", "use hkdf::Hkdf; use sha2::Sha256;"),
+        (
+            "wire/mod.rs",
+            "#[derive(Debug)] #[non_exhaustive] #[repr(u8)] pub enum WireError { A } pub(crate) enum InnerError {}",
+        ),
+    ];
+    for (file, source) in good {
+        assert_eq!(house.violations(file, source), Vec::<String>::new(), "{source}");
+    }
+    assert_eq!(doubled("a v1 (*)\nb v1\na v2\nb v1\nsyn v1\nsyn v2").len(), 1);
+    let declared = "mod a; #[cfg(test)] mod b; #[cfg(test)] pub(crate) mod c; #[cfg(test)] mod d { }";
+    assert_eq!(test_files("ratchet/mod.rs", &tokens(declared)), ["ratchet/b", "ratchet/c"]);
+    assert_eq!(test_files("ratchet/chain.rs", &tokens(declared)), ["ratchet/chain/b", "ratchet/chain/c"]);
+    assert_eq!(dependencies("[package]\n\n[dependencies]\na-b = \"1\"\n# c\n\n[x]\nd = 1"), ["a_b".to_owned()].into());
+}
