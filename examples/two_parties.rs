@@ -14,9 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Bob sets up his phone and publishes a bundle of prekeys.
     let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
-    let signed = SignedPrekey::generate(&bob, Suite::Signal, id, now, &mut rng);
-    let one_time = OneTimePrekey::generate(Suite::Signal, id, &mut rng);
-    let kem = KemPrekey::last_resort(&bob, Suite::Signal, id, now, &mut rng);
+    let signed = SignedPrekey::generate(&bob, Suite::V1, id, now, &mut rng);
+    let one_time = OneTimePrekey::generate(Suite::V1, id, &mut rng);
+    let kem = KemPrekey::last_resort(&bob, Suite::V1, id, now, &mut rng);
     let published = bob.bundle(&signed, &kem, Some(&one_time)).to_bytes();
 
     // Alice fetches it, checks its signatures, and writes.

@@ -1,7 +1,34 @@
-//! Door.
+#![doc = include_str!("../README.md")]
+//!
+//! # Map of the crate
+//!
+//! Read bottom-up it is the protocol, top-down the interface. A room imports only from rooms above it in this list.
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | [`crypto`] | the only room that names cryptography crates; keys that a host stores and shows |
+//! | [`ident`] | names of users, devices, prekeys, moments |
+//! | [`wire`] | protobuf bytes ⇄ plain structs, strict decoders |
+//! | [`suite`] | what differs between cipher suites |
+//! | [`prekey`] | identities, prekeys, bundles, rotation |
+//! | `handshake` | PQXDH |
+//! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
+//! | [`session`] | everything shared with one device of a peer |
+//!
+//! # Where to start
+//!
+//! [`session::Session`] is what an application holds for each device of a peer; [`prekey::Device`] is one's own. The
+//! examples `two_parties` (in memory) and `chat` (processes, sockets, SQLite) show both. `docs/protocol.md` in the
+//! repository specifies every byte.
+//!
+//! # Features
+//!
+//! None yet. The crate is `no_std` with `alloc`.
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate self as subrosa;
 #[cfg(test)]
 extern crate std;
 
@@ -14,5 +41,8 @@ pub mod session;
 pub mod suite;
 pub mod wire;
 
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 #[cfg(test)]
 mod vectors;

@@ -242,9 +242,13 @@ impl KemKeyPair {
     ///
     /// # Errors
     ///
-    /// [`MalformedKemKey`] if the public key inside is not one.
+    /// [`MalformedKemKey`] if the public key inside is not one, or not the one whose hash is stored beside it (FIPS
+    /// 203, section 7.3): such a key gives wrong secrets without a sign.
     pub fn from_secret(secret: KemSecretKey) -> Result<Self, MalformedKemKey> {
-        // dk = ŝ (1536) ‖ ek (1568) ‖ H(ek) (32) ‖ z (32)
+        // dk = ŝ (1536) ‖ ek (1568) ‖ H(ek) (32) ‖ z (32); both algorithms have this layout and this hash.
+        if !mlkem1024::portable::validate_private_key_only(&(&*secret.bytes).into()) {
+            return Err(MalformedKemKey);
+        }
         let public = secret.bytes.get(1536..1536 + PUBLIC_LEN).ok_or(MalformedKemKey)?;
         let public = KemPublicKey::parse(&with_type_byte(secret.algorithm, public))?;
         Ok(Self { secret, public })

@@ -11,10 +11,6 @@
 //! (AES), Signal's XEdDSA specification.
 
 mod aes_cbc;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the cipher of suite V1, which is under way; checked against vectors")
-)]
 mod aes_gcm;
 pub(crate) mod braid_kem;
 mod dh;
@@ -31,8 +27,7 @@ pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
-#[cfg(test)]
-pub(crate) use aes_gcm::{gcm_open, gcm_seal};
+pub(crate) use aes_gcm::{GCM_TAG_LEN, gcm_open, gcm_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
 pub(crate) use kdf::{hkdf, hmac, sha256, sha512};

@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 
+use super::signed::{Kind, signed_bytes};
 use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
-use crate::ident::{Address, PrekeyId, RegistrationId};
-use crate::suite::Suite;
+use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
+use crate::suite::{Suite, Suites};
 use crate::wire::{
     RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
 };
@@ -46,8 +47,8 @@ pub enum BundleError {
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
 /// # let (now, id) = (Timestamp::new(0), PrekeyId::new(1));
 /// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
-/// # let signed = SignedPrekey::generate(&bob, Suite::Signal, id, now, &mut rng);
-/// # let kem = KemPrekey::last_resort(&bob, Suite::Signal, id, now, &mut rng);
+/// # let signed = SignedPrekey::generate(&bob, Suite::V1, id, now, &mut rng);
+/// # let kem = KemPrekey::last_resort(&bob, Suite::V1, id, now, &mut rng);
 /// let published = bob.bundle(&signed, &kem, None).to_bytes();
 /// let bundle = UnverifiedBundle::parse(&published)?.verify()?;
 /// assert_eq!(bundle.identity_key(), bob.identity_key());
@@ -57,18 +58,35 @@ pub enum BundleError {
 pub struct UnverifiedBundle {
     /// The suite that the prekeys are for.
     pub suite: Suite,
+    /// The suites that the device says it speaks.
+    pub suites: Suites,
     /// Whose keys they are said to be.
     pub address: Address,
     /// The device's registration id.
     pub registration_id: RegistrationId,
     /// The device's identity key.
     pub identity_key: PublicKey,
-    /// The signed prekey: id, key, signature.
-    pub signed_prekey: (PrekeyId, PublicKey, Signature),
-    /// The KEM prekey: id, key, signature.
-    pub kem_prekey: (PrekeyId, KemPublicKey, Signature),
+    /// The signed prekey.
+    pub signed_prekey: PublishedPrekey<PublicKey>,
+    /// The KEM prekey.
+    pub kem_prekey: PublishedPrekey<KemPublicKey>,
+    /// Whether the KEM prekey is the last-resort one; suite `Signal` does not say.
+    pub kem_is_last_resort: bool,
     /// A one-time prekey, if the server had one left: id and key.
     pub one_time_prekey: Option<(PrekeyId, PublicKey)>,
+}
+
+/// A published prekey with its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedPrekey<K> {
+    /// Its id.
+    pub id: PrekeyId,
+    /// When it was made; suite `Signal` does not say, and signs no date.
+    pub created: Timestamp,
+    /// The key.
+    pub key: K,
+    /// The identity key's signature.
+    pub signature: Signature,
 }
 
 impl UnverifiedBundle {
@@ -94,21 +112,26 @@ impl UnverifiedBundle {
             (None, None) => None,
             _ => return None,
         };
+        let suite = Suite::from_number(stored.suite)?;
         Some(Self {
-            suite: Suite::from_number(stored.suite)?,
+            suite,
+            suites: Suites::from_bits(stored.suites).filter(|suites| suites.contains(suite))?,
             address: address_from_record(stored.address.as_ref()).ok()?,
             registration_id: RegistrationId::new(stored.registration_id),
             identity_key: PublicKey::parse(&stored.identity_key).ok()?,
-            signed_prekey: (
-                PrekeyId::new(stored.signed_prekey_id),
-                PublicKey::parse(&stored.signed_prekey).ok()?,
-                stored.signed_prekey_signature.as_slice().try_into().ok()?,
-            ),
-            kem_prekey: (
-                PrekeyId::new(stored.kem_prekey_id),
-                KemPublicKey::parse(&stored.kem_prekey).ok()?,
-                stored.kem_prekey_signature.as_slice().try_into().ok()?,
-            ),
+            signed_prekey: PublishedPrekey {
+                id: PrekeyId::new(stored.signed_prekey_id),
+                created: Timestamp::new(stored.signed_prekey_created),
+                key: PublicKey::parse(&stored.signed_prekey).ok()?,
+                signature: stored.signed_prekey_signature.as_slice().try_into().ok()?,
+            },
+            kem_prekey: PublishedPrekey {
+                id: PrekeyId::new(stored.kem_prekey_id),
+                created: Timestamp::new(stored.kem_prekey_created),
+                key: KemPublicKey::parse(&stored.kem_prekey).ok()?,
+                signature: stored.kem_prekey_signature.as_slice().try_into().ok()?,
+            },
+            kem_is_last_resort: stored.kem_prekey_last_resort,
             one_time_prekey,
         })
     }
@@ -116,21 +139,24 @@ impl UnverifiedBundle {
     /// Writes this library's own format, about 1.9 kB.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (signed_id, signed, signed_signature) = &self.signed_prekey;
-        let (kem_id, kem, kem_signature) = &self.kem_prekey;
+        let (signed, kem) = (&self.signed_prekey, &self.kem_prekey);
         let stored = record::Bundle {
             suite: self.suite.number(),
             address: Some(address_to_record(&self.address)),
             registration_id: self.registration_id.get(),
             identity_key: self.identity_key.to_bytes().to_vec(),
-            signed_prekey_id: signed_id.get(),
-            signed_prekey: signed.to_bytes().to_vec(),
-            signed_prekey_signature: signed_signature.to_vec(),
-            kem_prekey_id: kem_id.get(),
-            kem_prekey: kem.to_bytes(),
-            kem_prekey_signature: kem_signature.to_vec(),
+            signed_prekey_id: signed.id.get(),
+            signed_prekey: signed.key.to_bytes().to_vec(),
+            signed_prekey_signature: signed.signature.to_vec(),
+            kem_prekey_id: kem.id.get(),
+            kem_prekey: kem.key.to_bytes(),
+            kem_prekey_signature: kem.signature.to_vec(),
             one_time_prekey_id: self.one_time_prekey.map(|(id, _)| id.get()),
             one_time_prekey: self.one_time_prekey.map(|(_, key)| key.to_bytes().to_vec()),
+            signed_prekey_created: signed.created.get(),
+            kem_prekey_created: kem.created.get(),
+            kem_prekey_last_resort: self.kem_is_last_resort,
+            suites: self.suites.bits().into(),
         };
         let bytes = encode_record(RecordKind::Bundle, &stored).to_vec();
         debug_assert!(bytes.len() <= MAX_LEN, "a bundle has a bounded size");
@@ -147,14 +173,16 @@ impl UnverifiedBundle {
     ///
     /// Whether the identity key is the right person's is not known by this: compare safety numbers, or pin the key.
     pub fn verify(self) -> Result<Bundle, BundleError> {
-        let (_, signed, signature) = &self.signed_prekey;
-        xeddsa_verify(&self.identity_key, &signed.to_bytes(), signature)
-            .map_err(|_| BundleError::BadPrekeySignature)?;
-        let (_, kem, signature) = &self.kem_prekey;
-        if kem.algorithm() != self.suite.kem() {
+        if self.kem_prekey.key.algorithm() != self.suite.kem() {
             return Err(BundleError::WrongKem);
         }
-        xeddsa_verify(&self.identity_key, &kem.to_bytes(), signature).map_err(|_| BundleError::BadKemSignature)?;
+        let PublishedPrekey { id, created, key, signature } = &self.signed_prekey;
+        let message = signed_bytes(self.suite, Kind::Signed, *id, *created, self.suites, &key.to_bytes());
+        xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadPrekeySignature)?;
+        let PublishedPrekey { id, created, key, signature } = &self.kem_prekey;
+        let kind = if self.kem_is_last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
+        let message = signed_bytes(self.suite, kind, *id, *created, self.suites, &key.to_bytes());
+        xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadKemSignature)?;
         Ok(Bundle(self))
     }
 }
@@ -172,6 +200,12 @@ impl Bundle {
     #[must_use]
     pub const fn suite(&self) -> Suite {
         self.0.suite
+    }
+
+    /// The suites that the device speaks. In suite V1 the identity key vouches for it; in suite `Signal` nothing does.
+    #[must_use]
+    pub const fn suites(&self) -> Suites {
+        self.0.suites
     }
 
     /// Whose keys they are.

@@ -3,9 +3,10 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{KemPrekey, OneTimePrekey, SignedPrekey, UnverifiedBundle};
+use super::{KemPrekey, OneTimePrekey, PublishedPrekey, SignedPrekey, UnverifiedBundle};
 use crate::crypto::{KeyPair, PublicKey, Signature, xeddsa_sign};
 use crate::ident::{Address, RegistrationId};
+use crate::suite::Suites;
 use crate::wire::{
     RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record,
     key_pair_from_record, key_pair_to_record, record,
@@ -32,6 +33,7 @@ pub struct Device {
     address: Address,
     identity: KeyPair,
     registration_id: RegistrationId,
+    suites: Suites,
 }
 
 impl Device {
@@ -40,13 +42,26 @@ impl Device {
     pub fn generate(address: Address, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let identity = KeyPair::generate(rng);
         let registration_id = RegistrationId::new(1 + rng.next_u32() % 16_380);
-        Self { address, identity, registration_id }
+        Self { address, identity, registration_id, suites: Suites::V1 }
     }
 
     /// Takes an identity that exists already, for instance one that comes from another library.
     #[must_use]
     pub const fn new(address: Address, identity: KeyPair, registration_id: RegistrationId) -> Self {
-        Self { address, identity, registration_id }
+        Self { address, identity, registration_id, suites: Suites::V1 }
+    }
+
+    /// Says which suites the device speaks; without it, V1 only. The prekeys it signs from now on say so too.
+    #[must_use]
+    pub const fn with_suites(mut self, suites: Suites) -> Self {
+        self.suites = suites;
+        self
+    }
+
+    /// The suites that the device speaks.
+    #[must_use]
+    pub const fn suites(&self) -> Suites {
+        self.suites
     }
 
     /// Who this is.
@@ -67,17 +82,29 @@ impl Device {
         self.registration_id
     }
 
-    /// What to publish for one new session. `one_time` is handed out once, then never again; `kem` is one-time as
+    /// What to publish for one new session; the prekeys must be of one suite. `one_time` is handed out once, then never again; `kem` is one-time as
     /// long as there are any, then last-resort.
     #[must_use]
     pub fn bundle(&self, signed: &SignedPrekey, kem: &KemPrekey, one_time: Option<&OneTimePrekey>) -> UnverifiedBundle {
         UnverifiedBundle {
             suite: signed.suite(),
+            suites: signed.suites(),
             address: self.address.clone(),
             registration_id: self.registration_id,
             identity_key: *self.identity_key(),
-            signed_prekey: (signed.id(), *signed.public_key(), *signed.signature()),
-            kem_prekey: (kem.id(), kem.public_key().clone(), *kem.signature()),
+            signed_prekey: PublishedPrekey {
+                id: signed.id(),
+                created: signed.created(),
+                key: *signed.public_key(),
+                signature: *signed.signature(),
+            },
+            kem_prekey: PublishedPrekey {
+                id: kem.id(),
+                created: kem.created(),
+                key: kem.public_key().clone(),
+                signature: *kem.signature(),
+            },
+            kem_is_last_resort: kem.is_last_resort(),
             one_time_prekey: one_time.map(|prekey| (prekey.id(), *prekey.public_key())),
         }
     }
@@ -85,13 +112,14 @@ impl Device {
     /// The stored form, unsealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { address, identity, registration_id } = self;
+        let Self { address, identity, registration_id, suites } = self;
         encode_record(
             RecordKind::Device,
             &record::Device {
                 address: Some(address_to_record(address)),
                 identity: Some(key_pair_to_record(identity)),
                 registration_id: registration_id.get(),
+                suites: suites.bits().into(),
             },
         )
     }
@@ -107,6 +135,7 @@ impl Device {
             address: address_from_record(stored.address.as_ref())?,
             identity: key_pair_from_record(stored.identity.as_ref())?,
             registration_id: RegistrationId::new(stored.registration_id),
+            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
         })
     }
 

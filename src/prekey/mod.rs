@@ -15,8 +15,9 @@ mod ids;
 mod prekeys;
 pub mod rotation;
 mod seen;
+mod signed;
 
-pub use bundle::{Bundle, BundleError, UnverifiedBundle};
+pub use bundle::{Bundle, BundleError, PublishedPrekey, UnverifiedBundle};
 pub use device::Device;
 pub use ids::{IdsExhausted, PrekeyIds};
 pub use prekeys::{KemPrekey, OneTimePrekey, PrekeySecrets, SignedPrekey};

@@ -3,10 +3,11 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use super::signed::{Kind, signed_bytes};
 use super::{Device, SeenBaseKeys};
 use crate::crypto::{KemKeyPair, KemPublicKey, KemSecretKey, KeyPair, PublicKey, Signature};
 use crate::ident::{PrekeyId, Timestamp};
-use crate::suite::Suite;
+use crate::suite::{Suite, Suites};
 use crate::wire::{
     RecordError, RecordKind, decode_record, encode_record, key_pair_from_record, key_pair_to_record, record,
 };
@@ -28,7 +29,7 @@ fn signature(bytes: &[u8]) -> Result<Signature, RecordError> {
 /// use subrosa::{prekey::{Device, SignedPrekey}, suite::Suite};
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
 /// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
-/// let prekey = SignedPrekey::generate(&bob, Suite::Signal, PrekeyId::new(1), Timestamp::new(0), &mut rng);
+/// let prekey = SignedPrekey::generate(&bob, Suite::V1, PrekeyId::new(1), Timestamp::new(0), &mut rng);
 /// assert_eq!(SignedPrekey::from_bytes(&prekey.to_bytes())?, prekey);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -37,6 +38,7 @@ pub struct SignedPrekey {
     suite: Suite,
     id: PrekeyId,
     created: Timestamp,
+    suites: Suites,
     pair: KeyPair,
     signature: Signature,
 }
@@ -65,8 +67,9 @@ impl SignedPrekey {
         pair: KeyPair,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Self {
-        let signature = device.sign(&pair.public().to_bytes(), rng);
-        Self { suite, id, created, pair, signature }
+        let suites = device.suites();
+        let message = signed_bytes(suite, Kind::Signed, id, created, suites, &pair.public().to_bytes());
+        Self { suite, id, created, suites, signature: device.sign(&message, rng), pair }
     }
 
     /// The suite it is for.
@@ -87,13 +90,19 @@ impl SignedPrekey {
         self.created
     }
 
+    /// The suites that its owner offered when it signed it.
+    #[must_use]
+    pub const fn suites(&self) -> Suites {
+        self.suites
+    }
+
     /// Its public key.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
         self.pair.public()
     }
 
-    /// The identity key's signature over the public key, type byte included.
+    /// The identity key's signature over it (docs/protocol.md).
     #[must_use]
     pub const fn signature(&self) -> &Signature {
         &self.signature
@@ -102,7 +111,7 @@ impl SignedPrekey {
     /// The stored form, unsealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { suite, id, created, pair, signature } = self;
+        let Self { suite, id, created, suites, pair, signature } = self;
         encode_record(
             RecordKind::SignedPrekey,
             &record::SignedPrekey {
@@ -110,6 +119,7 @@ impl SignedPrekey {
                 id: id.get(),
                 created: created.get(),
                 pair: Some(key_pair_to_record(pair)),
+                suites: suites.bits().into(),
                 signature: signature.to_vec(),
             },
         )
@@ -126,6 +136,7 @@ impl SignedPrekey {
             suite: suite(stored.suite)?,
             id: PrekeyId::new(stored.id),
             created: Timestamp::new(stored.created),
+            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
             pair: key_pair_from_record(stored.pair.as_ref())?,
             signature: signature(&stored.signature)?,
         })
@@ -143,7 +154,7 @@ impl SignedPrekey {
 /// ```
 /// use subrosa::{ident::PrekeyId, prekey::OneTimePrekey, suite::Suite};
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-/// let prekey = OneTimePrekey::generate(Suite::Signal, PrekeyId::new(7), &mut rng);
+/// let prekey = OneTimePrekey::generate(Suite::V1, PrekeyId::new(7), &mut rng);
 /// assert_eq!(OneTimePrekey::from_bytes(&prekey.to_bytes())?, prekey);
 /// # Ok::<(), subrosa::wire::RecordError>(())
 /// ```
@@ -221,7 +232,7 @@ impl OneTimePrekey {
 /// use subrosa::{prekey::{Device, KemPrekey}, suite::Suite};
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
 /// # let bob = Device::generate(Address::new(UserId::new("bob")?, DeviceId::new(1)), &mut rng);
-/// let prekey = KemPrekey::last_resort(&bob, Suite::Signal, PrekeyId::new(1), Timestamp::new(0), &mut rng);
+/// let prekey = KemPrekey::last_resort(&bob, Suite::V1, PrekeyId::new(1), Timestamp::new(0), &mut rng);
 /// assert!(prekey.is_last_resort());
 /// assert_eq!(KemPrekey::from_bytes(&prekey.to_bytes())?.id(), prekey.id());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -231,6 +242,7 @@ pub struct KemPrekey {
     suite: Suite,
     id: PrekeyId,
     created: Timestamp,
+    suites: Suites,
     last_resort: bool,
     pair: KemKeyPair,
     signature: Signature,
@@ -274,8 +286,10 @@ impl KemPrekey {
         pair: KemKeyPair,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Self {
-        let signature = device.sign(&pair.public().to_bytes(), rng);
-        Self { suite, id, created, last_resort, pair, signature }
+        let suites = device.suites();
+        let kind = if last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
+        let message = signed_bytes(suite, kind, id, created, suites, &pair.public().to_bytes());
+        Self { suite, id, created, suites, last_resort, signature: device.sign(&message, rng), pair }
     }
 
     /// The suite it is for.
@@ -308,7 +322,7 @@ impl KemPrekey {
         self.pair.public()
     }
 
-    /// The identity key's signature over the public key, type byte included.
+    /// The identity key's signature over it (docs/protocol.md).
     #[must_use]
     pub const fn signature(&self) -> &Signature {
         &self.signature
@@ -317,7 +331,7 @@ impl KemPrekey {
     /// The stored form, unsealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { suite, id, created, last_resort, pair, signature } = self;
+        let Self { suite, id, created, suites, last_resort, pair, signature } = self;
         encode_record(
             RecordKind::KemPrekey,
             &record::KemPrekey {
@@ -326,6 +340,7 @@ impl KemPrekey {
                 created: created.get(),
                 last_resort: *last_resort,
                 secret: pair.secret().to_bytes().to_vec(),
+                suites: suites.bits().into(),
                 signature: signature.to_vec(),
             },
         )
@@ -343,6 +358,7 @@ impl KemPrekey {
             suite: suite(stored.suite)?,
             id: PrekeyId::new(stored.id),
             created: Timestamp::new(stored.created),
+            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
             last_resort: stored.last_resort,
             pair: KemKeyPair::from_secret(secret).map_err(|_| RecordError::Corrupt)?,
             signature: signature(&stored.signature)?,

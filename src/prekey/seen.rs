@@ -50,7 +50,8 @@ impl SeenBaseKeys {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let hashes = self.0.iter().flatten().copied().collect();
-        encode_record(RecordKind::SeenBaseKeys, &record::SeenBaseKeys { hashes }).to_vec()
+        let count = u32::try_from(self.0.len()).ok();
+        encode_record(RecordKind::SeenBaseKeys, &record::SeenBaseKeys { hashes, count }).to_vec()
     }
 
     /// Takes the stored form.
@@ -61,7 +62,8 @@ impl SeenBaseKeys {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let stored: record::SeenBaseKeys = decode_record(RecordKind::SeenBaseKeys, bytes)?;
         let (hashes, rest) = stored.hashes.as_chunks::<32>();
-        if rest.is_empty() && hashes.len() <= Self::MAX && hashes.is_sorted_by(|a, b| a < b) {
+        let whole = rest.is_empty() && stored.count == u32::try_from(hashes.len()).ok();
+        if whole && hashes.len() <= Self::MAX && hashes.is_sorted_by(|a, b| a < b) {
             Ok(Self(hashes.iter().copied().collect()))
         } else {
             Err(RecordError::Corrupt)
@@ -106,6 +108,8 @@ mod tests {
         assert!(seen.is_full() && seen.contains(&key(3)) && !seen.contains(&key(20_000)));
         let stored = seen.to_bytes();
         assert_eq!(SeenBaseKeys::from_bytes(&stored), Ok(seen));
-        assert_eq!(SeenBaseKeys::from_bytes(&stored[..stored.len() - 1]), Err(RecordError::Corrupt));
+        for cut in [3, 4, stored.len() - 32, stored.len() - 1] {
+            assert_eq!(SeenBaseKeys::from_bytes(&stored[..cut]), Err(RecordError::Corrupt));
+        }
     }
 }

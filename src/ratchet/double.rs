@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::chain::{Chain, RootKey};
 use super::skipped::{Skipped, max_skipped};
-use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SKIPPED, Refused};
+use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SALTS, MAX_SKIPPED, Refused};
 use crate::crypto::{KeyPair, NotContributory, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
@@ -23,6 +23,19 @@ pub(super) struct ReceivingChain {
     pub(super) ratchet: PublicKey,
     pub(super) chain: Chain,
     pub(super) skipped: Skipped,
+    /// Where the suite salts its keys: counter and first salt bytes of the newest accepted messages.
+    pub(super) salts: VecDeque<(u32, SaltPrefix)>,
+}
+
+/// The first bytes of a message's salt.
+pub(super) type SaltPrefix = [u8; 4];
+
+/// What a header says of a message's place.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) ratchet: PublicKey,
+    pub(super) counter: u32,
+    pub(super) salt: Option<SaltPrefix>,
 }
 
 #[derive(Clone)]
@@ -44,13 +57,18 @@ pub(super) struct SendStep {
 }
 
 /// What a received message would change.
-pub(super) enum DoubleStep {
+pub(super) struct DoubleStep {
+    place: Place,
+    change: Change,
+}
+
+enum Change {
     /// A kept seed is used up.
-    Take { ratchet: PublicKey, counter: u32 },
+    Take,
     /// A known chain goes on.
-    Advance { ratchet: PublicKey, advance: Advance },
+    Advance(Advance),
     /// A new ratchet key: a new receiving chain, and a new sending chain.
-    Turn { ratchet: PublicKey, root: RootKey, advance: Advance },
+    Turn(RootKey, Advance),
 }
 
 /// A receiving chain after the message, and the seeds it passed over.
@@ -81,7 +99,7 @@ impl DoubleRatchet {
         theirs: &PublicKey,
     ) -> Self {
         let chain = Chain { key: chain, index: 0 };
-        let receiving = ReceivingChain { ratchet: *theirs, chain, skipped: Skipped::default() };
+        let receiving = ReceivingChain::new(*theirs, chain);
         Self {
             root,
             sending: SendingChain { ratchet, chain: sending },
@@ -117,30 +135,29 @@ impl DoubleRatchet {
     pub(super) fn receive(
         &self,
         suite: Suite,
-        ratchet: &PublicKey,
-        counter: u32,
+        place: Place,
         max_jump: u32,
         now: Timestamp,
     ) -> Result<(Secret<32>, DoubleStep), Refused> {
-        let ratchet = *ratchet;
-        if let Some(held) = self.find(&ratchet) {
-            if counter < held.chain.index {
-                let seed = held.skipped.find(counter, now)?;
-                return Ok((seed, DoubleStep::Take { ratchet, counter }));
+        let (seed, change) = match self.find(&place.ratchet) {
+            Some(held) if place.counter < held.chain.index => (held.find_skipped(place, now)?, Change::Take),
+            Some(held) => {
+                let (seed, advance) = advance(&held.chain, place.counter, max_jump)?;
+                (seed, Change::Advance(advance))
             }
-            let (seed, advance) = advance(&held.chain, counter, max_jump)?;
-            return Ok((seed, DoubleStep::Advance { ratchet, advance }));
-        }
-        // The jump is checked first: an agreement is what costs.
-        if counter > max_jump {
-            return Err(Refused::TooFarAhead);
-        }
-        let (root, chain) = self
-            .root
-            .step(suite, self.sending.ratchet.private(), &ratchet)
-            .map_err(|NotContributory| Refused::Undecryptable)?;
-        let (seed, advance) = advance(&chain, counter, max_jump)?;
-        Ok((seed, DoubleStep::Turn { ratchet, root, advance }))
+            None => {
+                // The jump is checked first: an agreement is what costs.
+                if place.counter > max_jump {
+                    return Err(Refused::TooFarAhead);
+                }
+                let ours = self.sending.ratchet.private();
+                let stepped = self.root.step(suite, ours, &place.ratchet);
+                let (root, chain) = stepped.map_err(|NotContributory| Refused::Undecryptable)?;
+                let (seed, advance) = advance(&chain, place.counter, max_jump)?;
+                (seed, Change::Turn(root, advance))
+            }
+        };
+        Ok((seed, DoubleStep { place, change }))
     }
 
     /// Makes the change. With a new ratchet key, draws a new one of our own; fails, changing nothing, only if the
@@ -152,31 +169,29 @@ impl DoubleRatchet {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), NotContributory> {
-        match step {
-            DoubleStep::Take { ratchet, counter } => {
-                if let Some(held) = self.find_mut(&ratchet) {
-                    held.skipped.remove(counter);
-                }
+        let DoubleStep { place, change } = step;
+        if let Change::Turn(root, advance) = change {
+            let ours = KeyPair::generate(rng);
+            let (root, chain) = root.step(suite, ours.private(), &place.ratchet)?;
+            self.root = root;
+            self.previous_counter = self.sending.chain.index.saturating_sub(1);
+            self.sending = SendingChain { ratchet: ours, chain };
+            let mut held = ReceivingChain::new(place.ratchet, advance.chain);
+            held.skipped.keep(advance.passed, now);
+            held.remember(place);
+            self.receiving.push_back(held);
+            while self.receiving.len() > MAX_RECEIVING_CHAINS {
+                self.receiving.pop_front();
             }
-            DoubleStep::Advance { ratchet, advance } => {
-                if let Some(held) = self.find_mut(&ratchet) {
+        } else if let Some(held) = self.find_mut(&place.ratchet) {
+            match change {
+                Change::Advance(advance) => {
                     held.chain = advance.chain;
                     held.skipped.keep(advance.passed, now);
                 }
+                Change::Take | Change::Turn(..) => held.skipped.remove(place.counter),
             }
-            DoubleStep::Turn { ratchet, root, advance } => {
-                let ours = KeyPair::generate(rng);
-                let (root, chain) = root.step(suite, ours.private(), &ratchet)?;
-                self.root = root;
-                self.previous_counter = self.sending.chain.index.saturating_sub(1);
-                self.sending = SendingChain { ratchet: ours, chain };
-                let mut skipped = Skipped::default();
-                skipped.keep(advance.passed, now);
-                self.receiving.push_back(ReceivingChain { ratchet, chain: advance.chain, skipped });
-                while self.receiving.len() > MAX_RECEIVING_CHAINS {
-                    self.receiving.pop_front();
-                }
-            }
+            held.remember(place);
         }
         for held in &mut self.receiving {
             held.skipped.expire(now);
@@ -190,6 +205,31 @@ impl DoubleRatchet {
 
     fn find_mut(&mut self, ratchet: &PublicKey) -> Option<&mut ReceivingChain> {
         self.receiving.iter_mut().rev().find(|held| held.ratchet == *ratchet)
+    }
+}
+
+impl ReceivingChain {
+    pub(super) const fn new(ratchet: PublicKey, chain: Chain) -> Self {
+        Self { ratchet, chain, skipped: Skipped::new(), salts: VecDeque::new() }
+    }
+
+    /// The seed of a message that the chain has passed.
+    fn find_skipped(&self, place: Place, now: Timestamp) -> Result<Secret<32>, Refused> {
+        self.skipped.find(place.counter, now).map_err(|refused| {
+            // The same place, another message: the sender has gone back and does not know it.
+            let remembered = self.salts.iter().find(|(counter, _)| *counter == place.counter);
+            let rewound = remembered.is_some_and(|(_, salt)| place.salt.is_some_and(|other| other != *salt));
+            if rewound { Refused::Rewound } else { refused }
+        })
+    }
+
+    fn remember(&mut self, place: Place) {
+        if let Some(salt) = place.salt {
+            self.salts.push_back((place.counter, salt));
+            if self.salts.len() > MAX_SALTS {
+                self.salts.pop_front();
+            }
+        }
     }
 }
 

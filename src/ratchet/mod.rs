@@ -9,7 +9,7 @@
 //! changes nothing; [`TripleRatchet::apply`] makes the change once the message has authenticated. So a forged message
 //! leaves no trace.
 //!
-//! Sources: The Double Ratchet Algorithm (revision 4); The ML-KEM Braid Protocol.
+//! Sources: The Double Ratchet Algorithm (revision 3); The ML-KEM Braid Protocol.
 
 mod chain;
 mod double;
@@ -18,7 +18,7 @@ mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
-pub(crate) use triple::{Step, TripleRatchet};
+pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.
 pub(crate) const MAX_JUMP: u32 = 25_000;
@@ -32,6 +32,9 @@ pub(crate) const MAX_SKIPPED: u32 = 2_000;
 /// Receiving chains kept.
 pub(crate) const MAX_RECEIVING_CHAINS: usize = 5;
 
+/// Accepted messages of which a receiving chain remembers the salt.
+pub(crate) const MAX_SALTS: usize = 64;
+
 /// A kept key is deleted after 30 days.
 pub(crate) const MAX_SKIPPED_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -40,6 +43,8 @@ pub(crate) const MAX_SKIPPED_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub(crate) enum Refused {
     /// Its key was used before.
     Duplicate,
+    /// Its place in the chain was used before, by another message: its sender's state was rewound.
+    Rewound,
     /// Its key may have been kept once and is gone: too many messages or too much time came after it.
     TooOld,
     /// Further ahead than a chain may jump.

@@ -1,12 +1,13 @@
 //! Stored state of the ratchets: conversion to the wire structs, and back into checked state.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::chain::{Chain, RootKey};
-use super::double::{DoubleRatchet, ReceivingChain, SendingChain};
+use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
 use super::skipped::{Skipped, max_skipped};
 use super::spqr::Spqr;
-use super::{MAX_RECEIVING_CHAINS, TripleRatchet};
+use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
 use crate::crypto::{PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
@@ -39,6 +40,19 @@ pub(super) fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordE
     } else {
         Err(CORRUPT)
     }
+}
+
+/// (big-endian counter ‖ first four bytes of the salt)*.
+fn join_salts(salts: &VecDeque<(u32, SaltPrefix)>) -> Vec<u8> {
+    salts.iter().flat_map(|(counter, salt)| counter.to_be_bytes().into_iter().chain(*salt)).collect()
+}
+
+fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError> {
+    let (entries, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() || entries.len() > MAX_SALTS {
+        return Err(CORRUPT);
+    }
+    Ok(entries.iter().map(|[a, b, c, d, salt @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), *salt)).collect())
 }
 
 impl Skipped {
@@ -83,7 +97,7 @@ impl DoubleRatchet {
             previous_counter: *previous_counter,
             receiving: receiving
                 .iter()
-                .map(|ReceivingChain { ratchet, chain, skipped }| {
+                .map(|ReceivingChain { ratchet, chain, skipped, salts }| {
                     let (seeds, marks) = skipped.to_record();
                     record::ReceivingChain {
                         ratchet_key: ratchet.to_bytes().to_vec(),
@@ -92,6 +106,7 @@ impl DoubleRatchet {
                         floor: skipped.floor,
                         skipped: seeds,
                         marks,
+                        salts: join_salts(salts),
                     }
                 })
                 .collect(),
@@ -118,6 +133,7 @@ impl DoubleRatchet {
                         ratchet: PublicKey::parse(&held.ratchet_key).map_err(|_| CORRUPT)?,
                         chain: Chain { key: secret(&held.chain_key)?, index: held.index },
                         skipped: Skipped::from_record(&held.skipped, &held.marks, held.floor, held.index)?,
+                        salts: split_salts(&held.salts)?,
                     })
                 })
                 .collect::<Result<_, RecordError>>()?,

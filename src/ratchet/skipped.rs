@@ -8,17 +8,21 @@ use crate::ident::Timestamp;
 /// Times of skipping are kept to the hour, so that there are at most as many marks as hours in 30 days.
 const MARK_STEP_MS: u64 = 60 * 60 * 1000;
 
-/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days.
-#[derive(Clone, Default)]
+/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, to the hour.
+#[derive(Clone)]
 pub(super) struct Skipped {
     pub(super) seeds: BTreeMap<u32, Secret<32>>,
     /// Below this index seeds were dropped: whether a message below it was read or is lost is no longer known.
     pub(super) floor: u32,
-    /// What was skipped up to an index was skipped at that time or before. Both ascend.
+    /// What was skipped up to an index was skipped at that time, or up to an hour after it. Both ascend.
     pub(super) marks: VecDeque<(u32, Timestamp)>,
 }
 
 impl Skipped {
+    pub(super) const fn new() -> Self {
+        Self { seeds: BTreeMap::new(), floor: 0, marks: VecDeque::new() }
+    }
+
     /// The seed of a message that the chain has passed. Changes nothing.
     pub(super) fn find(&self, index: u32, now: Timestamp) -> Result<Secret<32>, Refused> {
         if index < self.floor {
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_newest_two_thousand_stay() {
-        let mut skipped = Skipped::default();
+        let mut skipped = Skipped::new();
         skipped.keep(seeds(0..1_500), Timestamp::new(0));
         skipped.keep(seeds(1_501..2_600), Timestamp::new(1));
         assert_eq!(skipped.seeds.len(), 2_000);
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn thirty_days_and_no_longer() {
-        let mut skipped = Skipped::default();
+        let mut skipped = Skipped::new();
         skipped.keep(seeds(0..3), Timestamp::new(0));
         skipped.keep(seeds(5..8), Timestamp::new(20 * DAY));
         let later = Timestamp::new(30 * DAY + 1);
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn marks_are_bounded_whatever_the_clock_does() {
-        let mut skipped = Skipped::default();
+        let mut skipped = Skipped::new();
         for step in 0..10_000u32 {
             let now = Timestamp::new(u64::from(step % 7) * DAY + u64::from(step) * 60_000);
             skipped.keep(seeds(step * 2..step * 2 + 1), now);

@@ -1,6 +1,6 @@
 use rand_core::CryptoRng;
 
-use super::double::{DoubleRatchet, DoubleStep, SendStep};
+use super::double::{DoubleRatchet, DoubleStep, Place, SendStep};
 use super::spqr::{Spqr, SpqrStep};
 use super::{Exhausted, Refused};
 use crate::crypto::{KeyPair, NotContributory, PublicKey};
@@ -23,6 +23,15 @@ pub(crate) struct Outgoing {
     pub(crate) previous_counter: u32,
     pub(crate) pq: SpqrMessage,
     pub(crate) secret: MessageSecret,
+}
+
+/// What a received message's header says.
+pub(crate) struct Header<'a> {
+    pub(crate) ratchet: &'a PublicKey,
+    pub(crate) counter: u32,
+    pub(crate) pq: &'a SpqrMessage,
+    /// Where the suite salts its keys.
+    pub(crate) salt: Option<&'a [u8; 16]>,
 }
 
 /// What a received message would change.
@@ -66,13 +75,14 @@ impl TripleRatchet {
     /// The secret of a received message, and what receiving it would change. Changes nothing.
     pub(crate) fn receive(
         &self,
-        ratchet: &PublicKey,
-        counter: u32,
-        pq: &SpqrMessage,
+        header: &Header<'_>,
         max_jump: u32,
         now: Timestamp,
     ) -> Result<(MessageSecret, Step), Refused> {
-        let (seed, double) = self.double.receive(self.suite, ratchet, counter, max_jump, now)?;
+        let Header { ratchet, counter, pq, salt } = *header;
+        let salt = salt.and_then(|salt| salt.first_chunk().copied());
+        let place = Place { ratchet: *ratchet, counter, salt };
+        let (seed, double) = self.double.receive(self.suite, place, max_jump, now)?;
         let (pq, spqr) = self.spqr.receive(pq, max_jump)?;
         Ok((MessageSecret { seed, pq }, Step { double, spqr }))
     }
@@ -87,6 +97,11 @@ impl TripleRatchet {
         self.double.apply(self.suite, step.double, now, rng)?;
         self.spqr.apply(step.spqr);
         Ok(())
+    }
+
+    /// Whether this party started the session.
+    pub(crate) const fn is_initiator(&self) -> bool {
+        self.spqr.is_initiator()
     }
 
     /// How many post-quantum epochs this party has completed.
@@ -141,6 +156,26 @@ pub(crate) mod replay {
                 "receiverChains": chains,
                 "spqr": self.spqr.checkpoint(),
             })
+        }
+
+        /// The sending chain at its end.
+        pub(crate) fn exhaust(&mut self) {
+            self.double.sending.chain.index = u32::MAX;
+        }
+
+        /// The whole Double Ratchet of another's copy: what a thief of classical keys has.
+        pub(crate) fn give_classical_keys(&mut self, other: &Self) {
+            self.double = other.double.clone();
+        }
+
+        /// The symmetric secrets that the next messages are derived from.
+        pub(crate) fn secrets(&self) -> Vec<Secret<32>> {
+            let receiving = self.double.receiving.iter().map(|held| held.chain.key.clone());
+            let mut out: Vec<_> = receiving.collect();
+            out.extend([self.double.root.0.clone(), self.double.sending.chain.key.clone()]);
+            out.push(Secret::new(*self.double.sending.ratchet.private().expose()));
+            out.extend(self.spqr.secrets());
+            out
         }
 
         /// (skipped seeds, skipped post-quantum keys, receiving chains): what must stay bounded.

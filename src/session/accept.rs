@@ -9,14 +9,23 @@ use crate::handshake::{self, Initiation};
 use crate::ident::{Address, PrekeyId, Timestamp};
 use crate::prekey::{Device, PrekeySecrets};
 use crate::ratchet::TripleRatchet;
+use crate::suite::Suite;
 
 /// An accepted first message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// What the sender encrypted.
     pub plaintext: Vec<u8>,
     /// Which prekeys are used up.
     pub consumed: Consumed,
+}
+
+impl core::fmt::Debug for Accepted {
+    // What people write does not belong in logs.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { plaintext: _, consumed } = self;
+        f.debug_struct("Accepted").field("consumed", consumed).finish_non_exhaustive()
+    }
 }
 
 /// Prekeys that an accepted first message has used up: delete their private halves **in the same transaction** that
@@ -37,6 +46,24 @@ impl Session {
     /// # Errors
     ///
     /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// let first = FirstMessage::parse(to_bob.encrypt(b"Hello", now, &mut rng)?.bytes())?;
+    /// let mut seen = SeenBaseKeys::default();
+    /// let mut prekeys = PrekeySecrets { signed: &signed, kem: &kem, one_time: None, seen: &mut seen };
+    /// let (to_alice, accepted) = Session::accept(&bob, alice.address(), &first, &mut prekeys, now, &mut rng)?;
+    /// assert_eq!(accepted.plaintext, b"Hello");
+    /// assert_eq!(to_alice.remote_identity(), alice.identity_key());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept(
         device: &Device,
         from: &Address,
@@ -52,13 +79,14 @@ impl Session {
             remote_identity: *first.identity_key(),
         };
         let (state, accepted) = accept(device, &ends, first, prekeys, now, rng)?;
-        Ok((Self { ends, current: Some(state), archived: VecDeque::new() }, accepted))
+        let seen_v1 = first.suite() == Suite::V1;
+        Ok((Self { ends, current: Some(state), archived: VecDeque::new(), seen_v1 }, accepted))
     }
 
     /// Whether a first message belongs to a session that is here already: then it is accepted without prekeys.
     #[must_use]
     pub fn recognizes(&self, first: &FirstMessage) -> bool {
-        self.position_of(&first.wire().base_key).is_some()
+        self.position_of(first.base_key()).is_some()
     }
 
     /// Accepts a first message from this device: one that repeats the start of a session that is here, or one that
@@ -69,6 +97,26 @@ impl Session {
     /// # Errors
     ///
     /// [`AcceptError`]; nothing was changed, nor any prekey used up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// let mut seen = SeenBaseKeys::default();
+    /// let mut prekeys = PrekeySecrets { signed: &signed, kem: &kem, one_time: None, seen: &mut seen };
+    /// let first = FirstMessage::parse(to_bob.encrypt(b"one", now, &mut rng)?.bytes())?;
+    /// let (mut to_alice, _) = Session::accept(&bob, alice.address(), &first, &mut prekeys, now, &mut rng)?;
+    /// // Alice has had no answer yet, so her next message repeats the start.
+    /// let second = FirstMessage::parse(to_bob.encrypt(b"two", now, &mut rng)?.bytes())?;
+    /// assert!(to_alice.recognizes(&second));
+    /// assert_eq!(to_alice.accept_next(&bob, &second, None, now, &mut rng)?.plaintext, b"two");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept_next(
         &mut self,
         device: &Device,
@@ -80,15 +128,23 @@ impl Session {
         if *first.identity_key() != self.ends.remote_identity || *device.identity_key() != self.ends.local_identity {
             return Err(AcceptError::IdentityChanged);
         }
-        if let Some(at) = self.position_of(&first.wire().base_key) {
+        if let Some(at) = self.position_of(first.base_key()) {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
-            let opened = state.open(&self.ends, &first.wire().message, now)?;
+            // Neither one's own first message sent back, nor one with another handshake before the same message.
+            if state.initiation != Some(first.initiation_hash()) {
+                return Err(AcceptError::Message(DecryptError::Undecryptable));
+            }
+            let opened = state.open(&self.ends, first.inner(), &[], now)?;
             let plaintext = self.apply(at, opened, now, rng)?;
             return Ok(Accepted { plaintext, consumed: Consumed::default() });
+        }
+        if self.seen_v1 && first.suite() == Suite::Signal {
+            return Err(AcceptError::SuiteDowngrade);
         }
         let prekeys = prekeys.ok_or(AcceptError::NeedsPrekeys)?;
         let (state, accepted) = accept(device, &self.ends, first, prekeys, now, rng)?;
         self.install(state);
+        self.seen_v1 |= first.suite() == Suite::V1;
         Ok(accepted)
     }
 }
@@ -102,17 +158,16 @@ fn accept(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<(State, Accepted), AcceptError> {
     let needs = first.needs();
-    let first = first.wire();
-    if prekeys.seen.contains(&first.base_key) {
+    if prekeys.seen.contains(first.base_key()) {
         return Err(AcceptError::Replayed);
     }
     if prekeys.seen.is_full() {
         return Err(AcceptError::PrekeyWornOut);
     }
-    if prekeys.signed.id() != needs.signed {
+    let suite = needs.suite;
+    if prekeys.signed.id() != needs.signed || prekeys.signed.suite() != suite {
         return Err(AcceptError::UnknownPrekey(needs.signed));
     }
-    let suite = prekeys.signed.suite();
     if prekeys.kem.id() != needs.kem || prekeys.kem.suite() != suite {
         return Err(AcceptError::UnknownPrekey(needs.kem));
     }
@@ -122,22 +177,25 @@ fn accept(
         (Some(id), _) => return Err(AcceptError::UnknownPrekey(id)),
     };
     let initiation = Initiation {
-        identity_key: &first.identity_key,
-        base_key: &first.base_key,
-        kem_ciphertext: &first.kem_ciphertext,
+        identity_key: first.identity_key(),
+        base_key: first.base_key(),
+        kem_ciphertext: first.kem_ciphertext(),
     };
-    let keys = handshake::accept(device.identity(), prekeys, one_time, initiation).map_err(|_| AcceptError::BadKey)?;
+    let accepted = handshake::accept(device, &ends.remote, prekeys, one_time, initiation);
+    let (keys, transcript_hash) = accepted.map_err(|_| AcceptError::BadKey)?;
     let mut state = State {
         ratchet: TripleRatchet::responder(suite, keys, prekeys.signed.pair().clone()),
-        base_key: first.base_key,
+        base_key: *first.base_key(),
         local_registration_id: device.registration_id(),
-        remote_registration_id: first.registration_id,
+        remote_registration_id: first.registration_id(),
         created: now,
         pending: None,
+        initiation: Some(first.initiation_hash()),
+        transcript_hash,
     };
-    let opened = state.open(ends, &first.message, now)?;
+    let opened = state.open(ends, first.inner(), &[], now)?;
     let plaintext = state.apply(opened, now, rng)?;
-    prekeys.seen.insert(&first.base_key);
+    prekeys.seen.insert(first.base_key());
     let consumed = Consumed {
         one_time: one_time.map(|prekey| prekey.id()),
         kem: (!prekeys.kem.is_last_resort()).then_some(needs.kem),

@@ -10,6 +10,14 @@ pub enum InitiateError {
     /// The bundle is of another address than the session's. Look for the right one.
     #[error("bundle is of another device")]
     WrongDevice,
+    /// The bundle's signed prekey is over 45 days old: its owner's device sleeps, or the server holds newer ones back.
+    /// Ask for another bundle, or tell the user that the device may be gone.
+    #[error("prekeys are stale")]
+    StalePrekey,
+    /// The device was seen with suite V1, and the bundle is of suite `Signal`: somebody takes the better suite away.
+    /// Ask for a bundle of suite V1.
+    #[error("bundle is of a weaker suite than the device speaks")]
+    SuiteDowngrade,
     /// The bundle's identity key is not the one this session was made with. Ask the user; to go on, make a new
     /// [`Session`](super::Session).
     #[error("identity key has changed")]
@@ -26,9 +34,12 @@ pub enum EncryptError {
     /// The session was started over 30 days ago and never answered. Start another one from a fresh bundle.
     #[error("session was never answered and is too old to go on with")]
     Unanswered,
-    /// Longer than [`MAX_PLAINTEXT_LEN`](crate::wire::MAX_PLAINTEXT_LEN). Send it as an attachment.
+    /// Longer than the suite's [limit](crate::suite::Suite::max_plaintext_len). Send it as an attachment.
     #[error("plaintext is too long")]
     TooLong,
+    /// Suite `Signal` cannot bind external associated data to a message.
+    #[error("suite cannot bind external associated data")]
+    NoExternalAd,
     /// A chain has given all its 2^32 − 1 keys. Start another session from a bundle.
     #[error("chain is exhausted")]
     Exhausted,
@@ -44,17 +55,34 @@ pub enum DecryptError {
     /// The message was decrypted before. Acknowledge it to the transport and drop it.
     #[error("message is a duplicate")]
     Duplicate,
+    /// Another message was read at its place in the chain: its sender's state was rolled back, from a backup or a
+    /// clone, and it does not know. Ask it to send again in a new session.
+    #[error("sender's state was rewound")]
+    Rewound,
     /// So many messages, or so much time, came after it that its key is deleted. Acknowledge and drop it; the sender
     /// can send its content anew.
     #[error("message is too old")]
     TooOld,
-    /// It is more than 25,000 messages ahead of the newest one. Start another session.
+    /// It is further ahead of the newest one than a chain may jump: 25,000 messages, or 2^20 between devices of one
+    /// user. Start another session.
     #[error("message is too far ahead")]
     TooFarAhead,
     /// It is not authentic, or not for any session here, or its sender's state is lost. Which of these is not told
     /// apart: the answer would help an attacker. If it goes on, start another session.
     #[error("message cannot be decrypted")]
     Undecryptable,
+}
+
+impl DecryptError {
+    /// Whether the sender should be asked to send again in a new session: the message may be genuine, and what it
+    /// needs is lost on one side. A duplicate never asks for it.
+    #[must_use]
+    pub const fn asks_for_repair(self) -> bool {
+        match self {
+            Self::Duplicate => false,
+            Self::NoSession | Self::Rewound | Self::TooOld | Self::TooFarAhead | Self::Undecryptable => true,
+        }
+    }
 }
 
 /// Why a first message was not accepted. Nothing was changed.
@@ -79,6 +107,10 @@ pub enum AcceptError {
     /// [`Session`](super::Session) with [`Session::accept`](super::Session::accept).
     #[error("identity key has changed")]
     IdentityChanged,
+    /// The device was seen with suite V1, and this starts a session of suite `Signal`: somebody takes the better suite
+    /// away. Drop it.
+    #[error("first message is of a weaker suite than its sender speaks")]
+    SuiteDowngrade,
     /// A key in it is of low order or has a small-order part, or the KEM ciphertext is of another mechanism than the
     /// prekey. Drop it.
     #[error("a key of the first message does not agree")]

@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 
-use crate::crypto::PublicKey;
+use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId};
-use crate::wire::{PreKeySignalMessage, SignalMessage, WireError};
+use crate::suite::Suite;
+use crate::wire::{PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message, WireError, is_v1};
 
 /// An encrypted message, to be sent with its kind.
 ///
@@ -50,6 +51,8 @@ impl Ciphertext {
 /// The prekeys that a first message was made with: what to look up before it can be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
+    /// The suite that they are of.
+    pub suite: Suite,
     /// The signed prekey.
     pub signed: PrekeyId,
     /// The KEM prekey.
@@ -67,38 +70,93 @@ pub struct Needs {
 /// assert_eq!(FirstMessage::parse(b"").unwrap_err(), WireError::Truncated);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FirstMessage(PreKeySignalMessage);
+pub struct FirstMessage(FirstWire);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FirstWire {
+    Signal(PreKeySignalMessage),
+    V1(V1FirstMessage),
+}
 
 impl FirstMessage {
-    /// Reads the bytes.
+    /// Reads the bytes; the first one tells the suite.
     ///
     /// # Errors
     ///
     /// [`WireError`]: the bytes are not a first message.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        PreKeySignalMessage::parse(bytes).map(Self)
+        Ok(Self(if is_v1(bytes) {
+            FirstWire::V1(V1FirstMessage::parse(bytes)?)
+        } else {
+            FirstWire::Signal(PreKeySignalMessage::parse(bytes)?)
+        }))
+    }
+
+    /// The suite of the session that it starts.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        match self.0 {
+            FirstWire::Signal(_) => Suite::Signal,
+            FirstWire::V1(_) => Suite::V1,
+        }
     }
 
     /// Which prekeys it was made with.
     #[must_use]
     pub const fn needs(&self) -> Needs {
-        Needs { signed: self.0.signed_prekey, kem: self.0.kem_prekey, one_time: self.0.one_time_prekey }
+        let (signed, kem, one_time) = match &self.0 {
+            FirstWire::Signal(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
+            FirstWire::V1(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
+        };
+        Needs { suite: self.suite(), signed, kem, one_time }
     }
 
     /// The identity key that its sender claims. It is authentic once the message was accepted.
     #[must_use]
     pub const fn identity_key(&self) -> &PublicKey {
-        &self.0.identity_key
+        match &self.0 {
+            FirstWire::Signal(first) => &first.identity_key,
+            FirstWire::V1(first) => &first.identity_key,
+        }
     }
 
-    /// The registration id that its sender claims.
+    /// The registration id that its sender claims. Suite `Signal` never authenticates it.
     #[must_use]
     pub const fn registration_id(&self) -> RegistrationId {
-        self.0.registration_id
+        match &self.0 {
+            FirstWire::Signal(first) => first.registration_id,
+            FirstWire::V1(first) => first.registration_id,
+        }
     }
 
-    pub(super) const fn wire(&self) -> &PreKeySignalMessage {
-        &self.0
+    pub(super) const fn base_key(&self) -> &PublicKey {
+        match &self.0 {
+            FirstWire::Signal(first) => &first.base_key,
+            FirstWire::V1(first) => &first.base_key,
+        }
+    }
+
+    pub(super) const fn kem_ciphertext(&self) -> &KemCiphertext {
+        match &self.0 {
+            FirstWire::Signal(first) => &first.kem_ciphertext,
+            FirstWire::V1(first) => &first.kem_ciphertext,
+        }
+    }
+
+    /// Hash of what its repetitions repeat.
+    pub(super) fn initiation_hash(&self) -> [u8; 32] {
+        match &self.0 {
+            FirstWire::Signal(first) => first.initiation_hash(),
+            FirstWire::V1(first) => first.initiation_hash(),
+        }
+    }
+
+    /// The message inside.
+    pub(super) const fn inner(&self) -> Wire<'_> {
+        match &self.0 {
+            FirstWire::Signal(first) => Wire::Signal(&first.message),
+            FirstWire::V1(first) => Wire::V1(&first.message),
+        }
     }
 }
 
@@ -111,19 +169,48 @@ impl FirstMessage {
 /// assert_eq!(Message::parse(&[0x44; 5]).unwrap_err(), WireError::Truncated);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message(SignalMessage);
+pub struct Message(MessageWire);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum MessageWire {
+    Signal(SignalMessage),
+    V1(V1Message),
+}
+
+/// The message to be opened, plain or from inside a first message.
+#[derive(Clone, Copy)]
+pub(super) enum Wire<'a> {
+    Signal(&'a SignalMessage),
+    V1(&'a V1Message),
+}
 
 impl Message {
-    /// Reads the bytes.
+    /// Reads the bytes; the first one tells the suite.
     ///
     /// # Errors
     ///
     /// [`WireError`]: the bytes are not a message.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        SignalMessage::parse(bytes).map(Self)
+        Ok(Self(if is_v1(bytes) {
+            MessageWire::V1(V1Message::parse(bytes)?)
+        } else {
+            MessageWire::Signal(SignalMessage::parse(bytes)?)
+        }))
     }
 
-    pub(super) const fn wire(&self) -> &SignalMessage {
-        &self.0
+    /// The suite of its session.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        match self.0 {
+            MessageWire::Signal(_) => Suite::Signal,
+            MessageWire::V1(_) => Suite::V1,
+        }
+    }
+
+    pub(super) const fn inner(&self) -> Wire<'_> {
+        match &self.0 {
+            MessageWire::Signal(message) => Wire::Signal(message),
+            MessageWire::V1(message) => Wire::V1(message),
+        }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! A failed call leaves the [`Session`] exactly as it was, to the byte of [`Session::to_bytes`].
 //!
-//! Sources: The Double Ratchet Algorithm (revision 4); The Sesame Algorithm (revision 2), for archived sessions.
+//! Sources: The Double Ratchet Algorithm (revision 3); The Sesame Algorithm (revision 2), for archived sessions.
 //!
 //! # Examples
 //!
@@ -34,9 +34,18 @@ pub const MAX_ARCHIVED: usize = 40;
 /// A session that has had no answer for so long is not used for sending any more: 30 days.
 pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// A session is not started with a signed prekey that is older: 45 days. Suite V1, where its age is signed.
+pub const MAX_PREKEY_AGE_MS: u64 = 45 * 24 * 60 * 60 * 1000;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod secrecy;
+#[cfg(test)]
+mod stricter;

@@ -3,15 +3,17 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::message::Wire;
 use super::state::{Ends, Pending, State};
-use super::{Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_UNANSWERED_MS, Message};
+use super::{
+    Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS, MAX_UNANSWERED_MS, Message,
+};
 use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
 use crate::ident::{Address, RegistrationId, Timestamp};
 use crate::prekey::{Bundle, Device};
 use crate::ratchet::TripleRatchet;
 use crate::suite::Suite;
-use crate::wire::MAX_PLAINTEXT_LEN;
 
 /// Everything shared with one device of a peer.
 ///
@@ -33,6 +35,8 @@ pub struct Session {
     pub(super) current: Option<State>,
     /// Newest first.
     pub(super) archived: VecDeque<State>,
+    /// Whether the peer device was ever seen with suite V1: from then on it is given nothing weaker.
+    pub(super) seen_v1: bool,
 }
 
 impl Session {
@@ -40,7 +44,25 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`InitiateError::BadKey`] if a key in the bundle is of low order.
+    /// [`InitiateError::BadKey`] if a key in the bundle is of low order; [`InitiateError::StalePrekey`].
+    ///
+    /// # Security
+    ///
+    /// The bundle says whose it is: compare [`Bundle::address`] with the device that was asked for, and
+    /// [`Bundle::identity_key`] with what is known of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// assert!(to_bob.encrypt(b"Hello", now, &mut rng)?.is_first());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn initiate(
         device: &Device,
         bundle: &Bundle,
@@ -54,7 +76,7 @@ impl Session {
             remote_identity: *bundle.identity_key(),
         };
         let current = Some(initiate(device, bundle, now, rng)?);
-        Ok(Self { ends, current, archived: VecDeque::new() })
+        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suites().contains(Suite::V1) })
     }
 
     /// Starts another session with the same device and archives the current one: when that was never answered, or
@@ -63,6 +85,20 @@ impl Session {
     /// # Errors
     ///
     /// [`InitiateError`]; nothing was changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ((alice, ..), (bob, signed, kem, now, mut rng)) = (setup("alice"), setup("bob"));
+    /// let bundle = bob.bundle(&signed, &kem, None).verify()?;
+    /// let mut to_bob = Session::initiate(&alice, &bundle, now, &mut rng)?;
+    /// to_bob.restart(&alice, &bundle, now, &mut rng)?;
+    /// assert_eq!(to_bob.archived(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn restart(
         &mut self,
         device: &Device,
@@ -76,8 +112,12 @@ impl Session {
         if *bundle.identity_key() != self.ends.remote_identity || *device.identity_key() != self.ends.local_identity {
             return Err(InitiateError::IdentityChanged);
         }
+        if self.seen_v1 && bundle.suite() == Suite::Signal {
+            return Err(InitiateError::SuiteDowngrade);
+        }
         let state = initiate(device, bundle, now, rng)?;
         self.install(state);
+        self.seen_v1 |= bundle.suites().contains(Suite::V1);
         Ok(())
     }
 
@@ -90,20 +130,59 @@ impl Session {
     /// # Security
     ///
     /// Suite [`Signal`](Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
+    /// assert_eq!(to_bob.decrypt(&Message::parse(sent.bytes())?, now, &mut rng)?, b"Hello, Alice");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn encrypt(
         &mut self,
         plaintext: &[u8],
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Ciphertext, EncryptError> {
-        if plaintext.len() > MAX_PLAINTEXT_LEN {
-            return Err(EncryptError::TooLong);
-        }
+        self.encrypt_bound(plaintext, &[], now, rng)
+    }
+
+    /// Encrypts a message that opens only together with `external_ad`: what the layer above binds to it, for instance
+    /// a commitment that travels beside it. Suite V1 only.
+    ///
+    /// # Errors
+    ///
+    /// [`EncryptError`]; nothing was changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
+    /// let message = Message::parse(sent.bytes())?;
+    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Undecryptable));
+    /// assert_eq!(to_bob.decrypt_bound(&message, b"beside it", now, &mut rng)?, b"Hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn encrypt_bound(
+        &mut self,
+        plaintext: &[u8],
+        external_ad: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Ciphertext, EncryptError> {
         let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
         if current.pending.is_some() && now.since(current.created) > MAX_UNANSWERED_MS {
             return Err(EncryptError::Unanswered);
         }
-        current.encrypt(&self.ends, plaintext, rng)
+        current.encrypt(&self.ends, plaintext, external_ad, rng)
     }
 
     /// Decrypts a message: with the session that its ratchet key belongs to, else with any that takes it as a new
@@ -117,23 +196,77 @@ impl Session {
     /// # Security
     ///
     /// A message with an unknown ratchet key costs one agreement for each session held, at most 41.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
+    /// let message = Message::parse(sent.bytes())?;
+    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng)?, b"Hello, Alice");
+    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Duplicate));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn decrypt(
         &mut self,
         message: &Message,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<u8>, DecryptError> {
-        let message = message.wire();
-        // A session that holds a chain of this ratchet key is the only one that can have sent it: no trials.
-        let known = self.states().position(|state| state.ratchet.knows(&message.ratchet_key));
+        self.decrypt_bound(message, &[], now, rng)
+    }
+
+    /// Decrypts a message that was encrypted together with `external_ad`, see [`Session::encrypt_bound`].
+    ///
+    /// # Errors
+    ///
+    /// [`DecryptError`]; nothing was changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
+    /// let message = Message::parse(sent.bytes())?;
+    /// assert_eq!(to_bob.decrypt_bound(&message, b"beside it", now, &mut rng)?, b"Hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn decrypt_bound(
+        &mut self,
+        message: &Message,
+        external_ad: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<u8>, DecryptError> {
+        let wire = message.inner();
+        // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
+        // key. No trials.
+        let known = match wire {
+            Wire::V1(message) => Some(
+                self.states().position(|state| state.tag() == Some(message.session)).ok_or(DecryptError::NoSession)?,
+            ),
+            Wire::Signal(message) => self
+                .states()
+                .position(|state| state.transcript_hash.is_none() && state.ratchet.knows(&message.ratchet_key)),
+        };
         if let Some(at) = known {
-            let opened = self.state_at(at).ok_or(DecryptError::NoSession)?.open(&self.ends, message, now)?;
+            let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
+            let opened = state.open(&self.ends, wire, external_ad, now)?;
             return self.apply(at, opened, now, rng);
         }
         let mut failure = None;
         for at in 0.. {
             let Some(state) = self.state_at(at) else { break };
-            match state.open(&self.ends, message, now) {
+            if state.transcript_hash.is_some() {
+                continue;
+            }
+            match state.open(&self.ends, wire, external_ad, now) {
                 Ok(opened) => return self.apply(at, opened, now, rng),
                 // Sessions that fail differently tell nothing in particular.
                 Err(error) if failure.is_none_or(|failure| failure == error) => failure = Some(error),
@@ -144,6 +277,20 @@ impl Session {
     }
 
     /// Archives the current session: nothing more is sent with it, late messages of it are still decrypted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// to_bob.archive();
+    /// assert_eq!(to_bob.encrypt(b"x", now, &mut rng), Err(EncryptError::NoSession));
+    /// let late = to_alice.encrypt(b"late", now, &mut rng)?;
+    /// assert_eq!(to_bob.decrypt(&Message::parse(late.bytes())?, now, &mut rng)?, b"late");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn archive(&mut self) {
         if let Some(mut state) = self.current.take() {
             // Whoever sends in it again starts with what it has learned, not with the handshake.
@@ -171,7 +318,8 @@ impl Session {
         &self.ends.remote_identity
     }
 
-    /// The peer's registration id, as the current session's handshake gave it.
+    /// The peer's registration id, as the bundle or the first message gave it. In suite `Signal` nothing
+    /// authenticates it: it tells a server of a re-installation, and nobody of anything else.
     #[must_use]
     pub fn remote_registration_id(&self) -> Option<RegistrationId> {
         self.current.as_ref().map(|state| state.remote_registration_id)
@@ -262,11 +410,14 @@ fn initiate(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<State, InitiateError> {
     let parts = bundle.parts();
-    let Initiated { keys, base_key, kem_ciphertext } =
-        handshake::initiate(device.identity(), bundle, rng).map_err(|_| InitiateError::BadKey)?;
+    if parts.suite == Suite::V1 && now.since(parts.signed_prekey.created) > MAX_PREKEY_AGE_MS {
+        return Err(InitiateError::StalePrekey);
+    }
+    let Initiated { keys, base_key, kem_ciphertext, transcript_hash } =
+        handshake::initiate(device, bundle, rng).map_err(|_| InitiateError::BadKey)?;
     // The base key is used in the handshake only; the ratchet starts with a key of its own.
     let ratchet = KeyPair::generate(rng);
-    let ratchet = TripleRatchet::initiator(parts.suite, keys, ratchet, &parts.signed_prekey.1)
+    let ratchet = TripleRatchet::initiator(parts.suite, keys, ratchet, &parts.signed_prekey.key)
         .map_err(|_| InitiateError::BadKey)?;
     Ok(State {
         ratchet,
@@ -275,10 +426,12 @@ fn initiate(
         remote_registration_id: parts.registration_id,
         created: now,
         pending: Some(Pending {
-            signed_prekey: parts.signed_prekey.0,
+            signed_prekey: parts.signed_prekey.id,
             one_time_prekey: parts.one_time_prekey.map(|(id, _)| id),
-            kem_prekey: parts.kem_prekey.0,
+            kem_prekey: parts.kem_prekey.id,
             kem_ciphertext,
         }),
+        initiation: None,
+        transcript_hash,
     })
 }

@@ -20,9 +20,23 @@ impl Session {
     /// # Security
     ///
     /// It holds every key of the session: seal it before it is stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (to_bob, _, now, mut rng) = talking();
+    /// let stored = to_bob.to_bytes();
+    /// let mut to_bob = Session::from_bytes(&stored)?;
+    /// let sent = to_bob.encrypt(b"after a restart", now, &mut rng)?;
+    /// assert!(sent.is_first(), "Bob has not answered yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { ends, current, archived } = self;
+        let Self { ends, current, archived, seen_v1 } = self;
         encode_record(
             RecordKind::Session,
             &record::Session {
@@ -32,6 +46,7 @@ impl Session {
                 remote_identity: ends.remote_identity.to_bytes().to_vec(),
                 has_current: current.is_some(),
                 states: current.iter().chain(archived).map(State::to_record).collect(),
+                seen_v1: *seen_v1,
             },
         )
     }
@@ -58,6 +73,7 @@ impl Session {
             },
             current,
             archived: states,
+            seen_v1: stored.seen_v1,
         })
     }
 }
@@ -68,7 +84,16 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, RecordError> {
 
 impl State {
     fn to_record(&self) -> record::SessionState {
-        let Self { ratchet, base_key, local_registration_id, remote_registration_id, created, pending } = self;
+        let Self {
+            ratchet,
+            base_key,
+            local_registration_id,
+            remote_registration_id,
+            created,
+            pending,
+            initiation,
+            transcript_hash,
+        } = self;
         let (double, spqr) = ratchet.to_record();
         record::SessionState {
             suite: ratchet.suite().number(),
@@ -84,6 +109,8 @@ impl State {
             }),
             double: Some(double),
             spqr: Some(spqr),
+            initiation: initiation.map(Vec::from).unwrap_or_default(),
+            transcript_hash: transcript_hash.map(Vec::from).unwrap_or_default(),
         }
     }
 
@@ -98,7 +125,17 @@ impl State {
                 kem_ciphertext: KemCiphertext::parse(&pending.kem_ciphertext).map_err(|_| CORRUPT)?,
             }),
         };
+        let hash = |bytes: &[u8]| match bytes {
+            [] => Ok(None),
+            hash => hash.try_into().map(Some).map_err(|_| CORRUPT),
+        };
+        let transcript_hash = hash(&stored.transcript_hash)?;
+        if transcript_hash.is_some() != (suite == Suite::V1) {
+            return Err(CORRUPT);
+        }
         Ok(Self {
+            initiation: hash(&stored.initiation)?,
+            transcript_hash,
             ratchet: TripleRatchet::from_record(suite, stored.double.as_ref(), stored.spqr.as_ref())?,
             base_key: public_key(&stored.base_key)?,
             local_registration_id: RegistrationId::new(stored.local_registration_id),

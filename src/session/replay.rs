@@ -18,11 +18,12 @@ use crate::crypto::braid_kem::recorded;
 use crate::crypto::{KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, KeyPair, PublicKey, kyber_message_door};
 use crate::ident::{Address, DeviceId, PrekeyId, RegistrationId, Timestamp, UserId};
 use crate::prekey::{
-    Bundle, Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
+    Bundle, Device, KemPrekey, OneTimePrekey, PrekeySecrets, PublishedPrekey, SeenBaseKeys, SignedPrekey,
+    UnverifiedBundle,
 };
 use crate::ratchet::TripleRatchet;
 use crate::ratchet::spqr::checkpoint::assert_matches;
-use crate::suite::Suite;
+use crate::suite::{Suite, Suites};
 use crate::vectors::{Script, array, bytes, folder, load, number, secret};
 
 const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
@@ -46,19 +47,23 @@ fn bundle(value: &Value) -> Bundle {
         value["preKeyId"].as_u64().map(|_| (PrekeyId::new(number(&value["preKeyId"])), public_key(&value["preKey"])));
     UnverifiedBundle {
         suite: Suite::Signal,
+        suites: Suites::SIGNAL,
         address: address(value),
         registration_id: RegistrationId::new(number(&value["registrationId"])),
         identity_key: public_key(&value["identityKey"]),
-        signed_prekey: (
-            PrekeyId::new(number(&value["signedPreKeyId"])),
-            public_key(&value["signedPreKey"]),
-            array(&value["signedPreKeySignature"]),
-        ),
-        kem_prekey: (
-            PrekeyId::new(number(&value["kyberPreKeyId"])),
-            KemPublicKey::parse(&bytes(&value["kyberPreKey"])).unwrap(),
-            array(&value["kyberPreKeySignature"]),
-        ),
+        signed_prekey: PublishedPrekey {
+            id: PrekeyId::new(number(&value["signedPreKeyId"])),
+            created: NOW,
+            key: public_key(&value["signedPreKey"]),
+            signature: array(&value["signedPreKeySignature"]),
+        },
+        kem_prekey: PublishedPrekey {
+            id: PrekeyId::new(number(&value["kyberPreKeyId"])),
+            created: NOW,
+            key: KemPublicKey::parse(&bytes(&value["kyberPreKey"])).unwrap(),
+            signature: array(&value["kyberPreKeySignature"]),
+        },
+        kem_is_last_resort: false,
         one_time_prekey: one_time,
     }
     .verify()
@@ -122,18 +127,20 @@ impl Party {
                 secret(&start["sendChainKey"]),
                 keys,
                 ratchet,
-                &parts.signed_prekey.1,
+                &parts.signed_prekey.key,
             ),
             base_key: public_key(&start["baseKeyPublic"]),
             local_registration_id: self.device.registration_id(),
             remote_registration_id: parts.registration_id,
             created: NOW,
             pending: Some(Pending {
-                signed_prekey: parts.signed_prekey.0,
+                signed_prekey: parts.signed_prekey.id,
                 one_time_prekey: parts.one_time_prekey.map(|(id, _)| id),
-                kem_prekey: parts.kem_prekey.0,
+                kem_prekey: parts.kem_prekey.id,
                 kem_ciphertext: KemCiphertext::parse(&bytes(&start["kyberCiphertext"])).unwrap(),
             }),
+            initiation: None,
+            transcript_hash: None,
         };
         match &mut self.session {
             Some(session) => session.install(state),
@@ -144,7 +151,7 @@ impl Party {
                     local_identity: *self.device.identity_key(),
                     remote_identity: *bundle.identity_key(),
                 };
-                self.session = Some(Session { ends, current: Some(state), archived: [].into() });
+                self.session = Some(Session { ends, current: Some(state), archived: [].into(), seen_v1: false });
             }
         }
     }

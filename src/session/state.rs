@@ -2,12 +2,17 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::message::Wire;
 use super::{Ciphertext, DecryptError, EncryptError};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
-use crate::ratchet::{Exhausted, MAX_JUMP, MAX_JUMP_SELF, Refused, Step, TripleRatchet};
-use crate::suite::signal::{self, Identities, Undecryptable};
-use crate::wire::{PreKeySignalMessage, PrekeyHeader, SignalMessage, SignalMessageHeader, SpqrMessage};
+use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
+use crate::suite::signal::{self, Identities};
+use crate::suite::v1::{self, Bound, Unsalted};
+use crate::suite::{Suite, Undecryptable};
+use crate::wire::{
+    PreKeySignalMessage, PrekeyHeader, SignalMessage, SignalMessageHeader, SpqrMessage, V1FirstMessage, V1Message,
+};
 
 /// The two devices of a session, as both ends see them: it goes into what authenticates every message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,10 @@ pub(super) struct State {
     pub(super) remote_registration_id: RegistrationId,
     pub(super) created: Timestamp,
     pub(super) pending: Option<Pending>,
+    /// At the responder: hash of what the first message fixed, which its repetitions repeat.
+    pub(super) initiation: Option<[u8; 32]>,
+    /// In suite V1: hash of the handshake's transcript, to which every message is bound.
+    pub(super) transcript_hash: Option<[u8; 32]>,
 }
 
 /// A message that has authenticated: its plaintext, and what it changes.
@@ -54,50 +63,127 @@ pub(super) struct Opened {
 }
 
 impl State {
+    /// The tag that names this session in every message of suite V1.
+    pub(super) fn tag(&self) -> Option<[u8; 8]> {
+        self.transcript_hash.as_ref().map(v1::session_tag)
+    }
+
     pub(super) fn encrypt(
         &mut self,
         ends: &Ends,
         plaintext: &[u8],
+        external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Ciphertext, EncryptError> {
+        if plaintext.len() > self.ratchet.suite().max_plaintext_len() {
+            return Err(EncryptError::TooLong);
+        }
+        if self.transcript_hash.is_none() && !external_ad.is_empty() {
+            return Err(EncryptError::NoExternalAd);
+        }
         let outgoing = self.ratchet.send(rng).map_err(|Exhausted| EncryptError::Exhausted)?;
-        let header = SignalMessageHeader {
-            ratchet_key: outgoing.ratchet,
-            counter: outgoing.counter,
-            previous_counter: outgoing.previous_counter,
-            pq_ratchet: outgoing.pq.to_bytes(),
-            addresses: self.pending.as_ref().and_then(|_| signal::addresses(&ends.local, &ends.remote)),
-        };
-        let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
-        let message = signal::seal(&outgoing.secret, identities, header, plaintext);
-        Ok(match &self.pending {
-            None => Ciphertext::Message(message),
-            Some(pending) => {
-                let header = PrekeyHeader {
-                    registration_id: self.local_registration_id,
-                    one_time_prekey: pending.one_time_prekey,
-                    signed_prekey: pending.signed_prekey,
-                    kem_prekey: pending.kem_prekey,
-                    kem_ciphertext: &pending.kem_ciphertext,
-                    base_key: &self.base_key,
-                    identity_key: &ends.local_identity,
+        Ok(self.seal(ends, outgoing, plaintext, external_ad, rng))
+    }
+
+    /// Seals a message with the secret that the ratchets gave for it.
+    pub(super) fn seal(
+        &self,
+        ends: &Ends,
+        outgoing: Outgoing,
+        plaintext: &[u8],
+        external_ad: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Ciphertext {
+        let message = match &self.transcript_hash {
+            None => {
+                let header = SignalMessageHeader {
+                    ratchet_key: outgoing.ratchet,
+                    counter: outgoing.counter,
+                    previous_counter: outgoing.previous_counter,
+                    pq_ratchet: outgoing.pq.to_bytes(),
+                    addresses: self.pending.as_ref().and_then(|_| signal::addresses(&ends.local, &ends.remote)),
                 };
-                Ciphertext::First(PreKeySignalMessage::encode(&header, message))
+                let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
+                signal::seal(&outgoing.secret, identities, header, plaintext)
             }
+            Some(transcript_hash) => {
+                let header = Unsalted {
+                    session: v1::session_tag(transcript_hash),
+                    ratchet_key: outgoing.ratchet,
+                    counter: outgoing.counter,
+                    pq: outgoing.pq.to_bytes(),
+                };
+                let bound = Bound { transcript_hash, from_initiator: self.ratchet.is_initiator(), external_ad };
+                v1::seal(&outgoing.secret, bound, header, plaintext, rng)
+            }
+        };
+        let Some(pending) = &self.pending else { return Ciphertext::Message(message) };
+        let header = PrekeyHeader {
+            registration_id: self.local_registration_id,
+            one_time_prekey: pending.one_time_prekey,
+            signed_prekey: pending.signed_prekey,
+            kem_prekey: pending.kem_prekey,
+            kem_ciphertext: &pending.kem_ciphertext,
+            base_key: &self.base_key,
+            identity_key: &ends.local_identity,
+        };
+        Ciphertext::First(match self.ratchet.suite() {
+            Suite::Signal => PreKeySignalMessage::encode(&header, message),
+            Suite::V1 => V1FirstMessage::encode(&header, message),
         })
     }
 
     /// Opens a message of this session. Changes nothing.
-    pub(super) fn open(&self, ends: &Ends, message: &SignalMessage, now: Timestamp) -> Result<Opened, DecryptError> {
+    pub(super) fn open(
+        &self,
+        ends: &Ends,
+        message: Wire<'_>,
+        external_ad: &[u8],
+        now: Timestamp,
+    ) -> Result<Opened, DecryptError> {
+        match (message, &self.transcript_hash) {
+            (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, now),
+            (Wire::V1(message), Some(transcript_hash)) => {
+                let bound = Bound { transcript_hash, from_initiator: !self.ratchet.is_initiator(), external_ad };
+                self.open_v1(ends, message, bound, now)
+            }
+            // A message of one suite never opens in a session of the other.
+            _ => Err(DecryptError::Undecryptable),
+        }
+    }
+
+    fn open_signal(&self, ends: &Ends, message: &SignalMessage, now: Timestamp) -> Result<Opened, DecryptError> {
         // Present addresses must be ours; else somebody redirects the message to another device or user.
         if message.addresses.is_some() && message.addresses != signal::addresses(&ends.remote, &ends.local) {
             return Err(DecryptError::Undecryptable);
         }
         let pq = SpqrMessage::parse(&message.pq_ratchet).map_err(|_| DecryptError::Undecryptable)?;
-        let (secret, step) = self.ratchet.receive(&message.ratchet_key, message.counter, &pq, ends.max_jump(), now)?;
+        let header = Header { ratchet: &message.ratchet_key, counter: message.counter, pq: &pq, salt: None };
+        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
         let identities = Identities { sender: &ends.remote_identity, receiver: &ends.local_identity };
         let plaintext =
             signal::open(&secret, identities, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        Ok(Opened { plaintext, step })
+    }
+
+    fn open_v1(
+        &self,
+        ends: &Ends,
+        message: &V1Message,
+        bound: Bound<'_>,
+        now: Timestamp,
+    ) -> Result<Opened, DecryptError> {
+        if self.tag() != Some(message.session) {
+            return Err(DecryptError::Undecryptable);
+        }
+        let header = Header {
+            ratchet: &message.ratchet_key,
+            counter: message.counter,
+            pq: &message.pq,
+            salt: Some(&message.salt),
+        };
+        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
+        let plaintext = v1::open(&secret, bound, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
         Ok(Opened { plaintext, step })
     }
 
@@ -118,6 +204,7 @@ impl From<Refused> for DecryptError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Duplicate => Self::Duplicate,
+            Refused::Rewound => Self::Rewound,
             Refused::TooOld => Self::TooOld,
             Refused::TooFarAhead => Self::TooFarAhead,
             Refused::Undecryptable => Self::Undecryptable,

@@ -2,15 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::MessageSecret;
+use super::{MessageSecret, Undecryptable};
 use crate::crypto::{PublicKey, Secret, cbc_open, cbc_seal, constant_time_eq, hkdf, hmac};
 use crate::ident::Address;
 use crate::wire::{SignalMessage, SignalMessageHeader};
-
-/// The message does not authenticate, or what authenticates does not decrypt: one answer for both, since telling
-/// them apart would decrypt messages.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Undecryptable;
 
 /// Whose identity keys stand at the head of the MAC: those the session was made with.
 #[derive(Clone, Copy)]
@@ -71,6 +66,21 @@ pub(crate) fn open(
         return Err(Undecryptable);
     }
     cbc_open(keys.cipher.expose(), keys.iv.expose(), &message.ciphertext).map_err(|_| Undecryptable)
+}
+
+/// Puts the right MAC behind bytes of a test's making.
+#[cfg(test)]
+pub(crate) fn authenticate(secret: &MessageSecret, identities: Identities<'_>, authenticated: &[u8]) -> Vec<u8> {
+    let mac = MessageKeys::derive(secret).mac(identities, authenticated);
+    [authenticated, &mac.expose()[..SignalMessage::MAC_LEN]].concat()
+}
+
+/// Encrypts a body for a message of a test's making.
+#[cfg(test)]
+pub(crate) fn encrypt_body(secret: &MessageSecret, plaintext: &[u8]) -> Vec<u8> {
+    let (keys, mut out) = (MessageKeys::derive(secret), Vec::new());
+    cbc_seal(keys.cipher.expose(), keys.iv.expose(), plaintext, &mut out);
+    out
 }
 
 /// The addresses field: sender, then recipient, where both names are service ids; `None` otherwise.

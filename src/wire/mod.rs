@@ -1,9 +1,10 @@
 //! Protobuf bytes ⇄ plain structs, of messages and of stored state.
 //!
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), the strict
-//! decoders of what suite `Signal` puts on the wire ([`SignalMessage`], [`PreKeySignalMessage`])
-//! and of the post-quantum ratchet's part ([`SpqrMessage`]), and the
-//! [`record`] structs of stored state with their header.
+//! decoders of what suite `Signal` ([`SignalMessage`], [`PreKeySignalMessage`])
+//! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part
+//! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), and the
+//! structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.
@@ -13,11 +14,16 @@
 //! Decoding is linear in the input, allocates no more than the input holds, and the input is at most
 //! [`MAX_MESSAGE_LEN`] bytes.
 
+mod envelope;
+mod payload;
 mod prekey_message;
 mod signal_message;
 mod spqr_message;
 mod stored;
+mod v1_message;
 
+pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
+pub use payload::{Content, Payload, RosterView};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub use signal_message::SignalMessage;
@@ -27,11 +33,18 @@ pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
     address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record, key_pair_to_record,
 };
+pub use v1_message::{V1FirstMessage, V1Message};
+pub(crate) use v1_message::{V1Header, is_v1};
 
 /// Structs of stored state, generated from `record.proto`. They are wiped on drop and do not print themselves.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 pub(crate) mod record {
     include!("generated/subrosa.record.rs");
+}
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+mod v1 {
+    include!("generated/subrosa.v1.rs");
 }
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
@@ -58,6 +71,12 @@ pub enum WireError {
     /// The version byte names a version that this library does not speak. Tell the sender to update, or update.
     #[error("unsupported message version {0}")]
     UnsupportedVersion(u8),
+    /// The first byte names no kind of message that is read here. Tell the sender to update, or update.
+    #[error("unknown kind of message {0:#04x}")]
+    UnknownKind(u8),
+    /// Another encoding than the one that its sender would have written. Drop it.
+    #[error("message is not canonically encoded")]
+    NotCanonical,
     /// Not protobuf. Drop it.
     #[error("message is not well-formed protobuf")]
     Protobuf,

@@ -96,10 +96,10 @@ impl SpqrMessage {
         Ok(Self { epoch, index, payload })
     }
 
-    /// Writes the message: 4 to 54 bytes.
+    /// Writes the message: 4 to 52 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(54);
+        let mut out = Vec::with_capacity(52);
         out.push(VERSION);
         put_varint(&mut out, self.epoch);
         put_varint(&mut out, self.index.into());
@@ -170,7 +170,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(message in any_message(), tail in any::<[u8; 3]>()) {
             let mut bytes = message.to_bytes();
-            prop_assert!(bytes.len() <= 54);
+            prop_assert!(bytes.len() <= 52);
             prop_assert_eq!(SpqrMessage::parse(&bytes), Ok(message));
             for cut in 0..bytes.len() {
                 prop_assert_eq!(SpqrMessage::parse(&bytes[..cut]), Err(MalformedSpqr));

@@ -39,4 +39,11 @@ impl Spqr {
     pub(crate) fn skipped_keys(&self) -> usize {
         self.chains.epochs.iter().map(|epoch| epoch.skipped.len()).sum()
     }
+
+    /// The secrets of the chains.
+    pub(crate) fn secrets(&self) -> std::vec::Vec<crate::crypto::Secret<32>> {
+        let chains = self.chains.epochs.iter();
+        let chains = chains.flat_map(|epoch| epoch.sending.iter().chain([&epoch.receiving]));
+        chains.map(|chain| chain.key.clone()).chain([self.chains.next_root.clone()]).collect()
+    }
 }

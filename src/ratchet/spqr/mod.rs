@@ -7,7 +7,7 @@
 //! provisional: [`Spqr::receive`] changes nothing and returns what [`Spqr::apply`] would change, for the caller to
 //! apply once the message around it has authenticated.
 //!
-//! Sources: The ML-KEM Braid Protocol; The Double Ratchet Algorithm (revision 4), sections 5 and 6. Labels, chunk code
+//! Sources: The ML-KEM Braid Protocol; The Double Ratchet Algorithm (revision 3), sections 5 and 6. Labels, chunk code
 //! and deviations: docs/protocol.md.
 
 mod authenticator;
@@ -87,6 +87,11 @@ impl Spqr {
             self.chains.add_epoch(&key);
         }
         self.chains.apply(step.chain);
+    }
+
+    /// Whether this party started the session.
+    pub(crate) const fn is_initiator(&self) -> bool {
+        self.chains.initiator
     }
 
     /// How many epochs of the exchange this party has completed.

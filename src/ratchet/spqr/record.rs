@@ -8,7 +8,7 @@ use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
 use crate::crypto::braid_kem::DecapsulationKey;
 use crate::ratchet::record::{join_keys, secret, split_keys};
-use crate::wire::{Chunk, RecordError, record};
+use crate::wire::{CHUNK_LEN, Chunk, RecordError, record};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
@@ -23,20 +23,16 @@ fn boxed<const N: usize>(bytes: &[u8]) -> Result<Box<[u8; N]>, RecordError> {
     Box::<[u8]>::from(bytes).try_into().map_err(|_| CORRUPT)
 }
 
-fn chunks_to_record<const N: usize>(decoder: &Decoder<N>) -> Vec<record::Chunk> {
-    decoder
-        .chunks()
-        .iter()
-        .map(|chunk| record::Chunk { index: chunk.index.into(), data: chunk.data.to_vec() })
-        .collect()
+fn chunks_to_record<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
+    decoder.chunks().iter().flat_map(|chunk| chunk.index.to_be_bytes().into_iter().chain(chunk.data)).collect()
 }
 
-fn decoder<const N: usize>(chunks: &[record::Chunk]) -> Result<Decoder<N>, RecordError> {
-    let chunks = chunks
-        .iter()
-        .map(|chunk| Ok(Chunk { index: u16::try_from(chunk.index).map_err(|_| CORRUPT)?, data: array(&chunk.data)? }))
-        .collect::<Result<_, RecordError>>()?;
-    Decoder::from_chunks(chunks).ok_or(CORRUPT)
+fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
+    let (chunks, rest) = bytes.as_chunks::<{ 2 + CHUNK_LEN }>();
+    let chunk =
+        |[high, low, data @ ..]: &[u8; 2 + CHUNK_LEN]| Chunk { index: u16::from_be_bytes([*high, *low]), data: *data };
+    let decoder = Decoder::from_chunks(chunks.iter().map(chunk).collect());
+    decoder.filter(|_| rest.is_empty()).ok_or(CORRUPT)
 }
 
 impl Braid {

@@ -25,10 +25,13 @@ pub struct KeyPair {
 pub struct Device {
     #[prost(message, optional, tag = "1")]
     pub address: ::core::option::Option<Address>,
-    #[prost(message, optional, tag = "2")]
-    pub identity: ::core::option::Option<KeyPair>,
-    #[prost(uint32, tag = "3")]
+    #[prost(uint32, tag = "2")]
     pub registration_id: u32,
+    /// bit 0 Signal, bit 1 V1
+    #[prost(uint32, tag = "3")]
+    pub suites: u32,
+    #[prost(message, optional, tag = "4")]
+    pub identity: ::core::option::Option<KeyPair>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -42,7 +45,10 @@ pub struct SignedPrekey {
     pub created: u64,
     #[prost(message, optional, tag = "4")]
     pub pair: ::core::option::Option<KeyPair>,
-    #[prost(bytes = "vec", tag = "5")]
+    /// the suites that the device offered when it signed
+    #[prost(uint32, tag = "5")]
+    pub suites: u32,
+    #[prost(bytes = "vec", tag = "6")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -70,7 +76,9 @@ pub struct KemPrekey {
     pub last_resort: bool,
     #[prost(bytes = "vec", tag = "5")]
     pub secret: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "6")]
+    #[prost(uint32, tag = "6")]
+    pub suites: u32,
+    #[prost(bytes = "vec", tag = "7")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a device publishes for one session: travels through the host's server.
@@ -102,6 +110,16 @@ pub struct Bundle {
     pub one_time_prekey_id: ::core::option::Option<u32>,
     #[prost(bytes = "vec", optional, tag = "12")]
     pub one_time_prekey: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// what the signatures of suite V1 cover besides; 0 in suite Signal
+    #[prost(uint64, tag = "13")]
+    pub signed_prekey_created: u64,
+    #[prost(uint64, tag = "14")]
+    pub kem_prekey_created: u64,
+    #[prost(bool, tag = "15")]
+    pub kem_prekey_last_resort: bool,
+    /// bit 0 Signal, bit 1 V1
+    #[prost(uint32, tag = "16")]
+    pub suites: u32,
 }
 /// H(base key) of every accepted first message, joined, ascending.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -110,6 +128,8 @@ pub struct Bundle {
 pub struct SeenBaseKeys {
     #[prost(bytes = "vec", tag = "1")]
     pub hashes: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, optional, tag = "2")]
+    pub count: ::core::option::Option<u32>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -137,9 +157,13 @@ pub struct ReceivingChain {
     /// (big-endian u32 index, 32-byte seed)*, ascending
     #[prost(bytes = "vec", tag = "5")]
     pub skipped: ::prost::alloc::vec::Vec<u8>,
-    /// (big-endian u32 index, big-endian u64 ms)*, ascending: what was skipped up to the index was skipped by then
+    /// (big-endian u32 index, big-endian u64 ms)*, ascending: up to the index was skipped at
+    /// that time, or up to an hour after it
     #[prost(bytes = "vec", tag = "6")]
     pub marks: ::prost::alloc::vec::Vec<u8>,
+    /// (big-endian u32 counter, first four bytes of the salt)*, of the newest accepted messages
+    #[prost(bytes = "vec", tag = "7")]
+    pub salts: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -190,18 +214,9 @@ pub struct PqChains {
     #[prost(message, repeated, tag = "3")]
     pub epochs: ::prost::alloc::vec::Vec<PqEpoch>,
 }
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct Chunk {
-    #[prost(uint32, tag = "1")]
-    pub index: u32,
-    #[prost(bytes = "vec", tag = "2")]
-    pub data: ::prost::alloc::vec::Vec<u8>,
-}
 /// One of the eleven states of the braid; which fields are there follows from `state`.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Braid {
     #[prost(uint32, tag = "1")]
@@ -215,8 +230,9 @@ pub struct Braid {
     /// index of the next chunk to send
     #[prost(uint32, tag = "5")]
     pub next_chunk: u32,
-    #[prost(message, repeated, tag = "6")]
-    pub received: ::prost::alloc::vec::Vec<Chunk>,
+    /// (big-endian u16 index, 32 bytes)*, in order of arrival
+    #[prost(bytes = "vec", tag = "6")]
+    pub received: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
     pub decapsulation_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "8")]
@@ -276,6 +292,12 @@ pub struct SessionState {
     pub double: ::core::option::Option<DoubleRatchet>,
     #[prost(message, optional, tag = "8")]
     pub spqr: ::core::option::Option<Spqr>,
+    /// hash of what the accepted first message fixed; empty at the initiator
+    #[prost(bytes = "vec", tag = "9")]
+    pub initiation: ::prost::alloc::vec::Vec<u8>,
+    /// hash of the handshake's transcript; empty in suite Signal
+    #[prost(bytes = "vec", tag = "10")]
+    pub transcript_hash: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -285,13 +307,16 @@ pub struct Session {
     pub local: ::core::option::Option<Address>,
     #[prost(message, optional, tag = "2")]
     pub remote: ::core::option::Option<Address>,
-    #[prost(bytes = "vec", tag = "3")]
-    pub local_identity: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub remote_identity: ::prost::alloc::vec::Vec<u8>,
     /// the current session, if `has_current`, then the archived ones, newest first
-    #[prost(bool, tag = "5")]
+    #[prost(bool, tag = "3")]
     pub has_current: bool,
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "4")]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
+    /// whether the peer device was ever seen with suite V1
+    #[prost(bool, tag = "5")]
+    pub seen_v1: bool,
+    #[prost(bytes = "vec", tag = "6")]
+    pub local_identity: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "7")]
+    pub remote_identity: ::prost::alloc::vec::Vec<u8>,
 }

@@ -1,0 +1,171 @@
+//! The verdict: what the two files and the relay's log say, against what the script says.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::Failure;
+use crate::client::plain;
+use crate::script::{NAMES, script};
+use crate::store::{Line, Store};
+
+/// No so many bytes of any plaintext, in a row, may have passed the relay.
+const WINDOW: usize = 12;
+/// Lines of the excerpt before and after the first kill.
+const EXCERPT: usize = 6;
+
+/// What was found when bob was killed.
+pub(crate) struct Kill {
+    /// Lines in his file.
+    pub(crate) lines: usize,
+    /// Ciphertexts in his outbox.
+    pub(crate) unconfirmed: usize,
+    /// Messages that the relay kept until he was back.
+    pub(crate) waiting: u64,
+}
+
+/// What one of them has in the file.
+struct Side {
+    name: &'static str,
+    store: Store,
+    lines: Vec<Line>,
+}
+
+impl Side {
+    fn open(folder: &Path, name: &'static str) -> Result<Self, Failure> {
+        let store = Store::open(&folder.join(format!("{name}.sqlite")))?;
+        Ok(Self { name, lines: store.lines()?, store })
+    }
+
+    fn texts(&self, mine: bool) -> Vec<&str> {
+        self.lines.iter().filter(|line| line.mine == mine).map(|line| line.text.as_str()).collect()
+    }
+}
+
+/// Prints an excerpt and a summary; an error says all that is wrong.
+pub(crate) fn report(folder: &Path, log: &Path, kills: &[Kill], took: Duration) -> Result<(), Failure> {
+    let sides = [Side::open(folder, NAMES[0])?, Side::open(folder, NAMES[1])?];
+    let [alice, bob] = &sides;
+    excerpt(bob, kills);
+    let log = std::fs::read(log)?;
+    let mut wrong = Vec::new();
+    println!("\nsummary");
+    summary(alice, bob, &mut wrong)?;
+    summary(bob, alice, &mut wrong)?;
+    let all: Vec<&Line> = sides.iter().flat_map(|side| &side.lines).collect();
+    costs(&all);
+    for kill in kills {
+        if kill.lines >= bob.lines.len() {
+            wrong.push("bob had nothing left to say when he was killed".into());
+        }
+        println!(
+            "  bob was killed after {} lines: {} ciphertexts not confirmed, {} messages waiting for him",
+            kill.lines, kill.unconfirmed, kill.waiting
+        );
+    }
+    secrecy(&all, &log, &mut wrong);
+    println!("  took {:.1} s", took.as_secs_f64());
+    if wrong.is_empty() {
+        println!("every message arrived exactly once, and the relay saw none of them");
+        Ok(())
+    } else {
+        Err(wrong.join("\n").into())
+    }
+}
+
+/// Some of the conversation, as bob saw it around his first death.
+fn excerpt(bob: &Side, kills: &[Kill]) {
+    let killed = kills.first().map_or(0, |kill| kill.lines);
+    println!("bob's file, around the first time he was killed");
+    for (at, line) in bob.lines.iter().enumerate().skip(killed.saturating_sub(EXCERPT)).take(2 * EXCERPT) {
+        if at == killed {
+            println!("  ---------- killed, and started again from the file ----------");
+        }
+        let (author, text) = (if line.mine { bob.name } else { &line.peer }, plain(&line.text));
+        let (_, said) = text.split_once(' ').unwrap_or(("", &text));
+        println!("  {author:>5} │ {}", said.chars().take(70).collect::<String>());
+    }
+}
+
+/// What `to` has received of `from`, and what state it is in.
+fn summary(from: &Side, to: &Side, wrong: &mut Vec<String>) -> Result<(), Failure> {
+    let script = script();
+    let written: Vec<&str> = script.iter().filter(|line| line.author == from.name).map(|line| &*line.text).collect();
+    let (sent, received) = (from.texts(true), to.texts(false));
+    if sent != written {
+        wrong.push(format!("{} did not send what the script says, once each and in its order", from.name));
+    }
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    received.iter().for_each(|text| *times.entry(text).or_default() += 1);
+    for text in &written {
+        match times.remove(text) {
+            Some(1) => {}
+            found => wrong.push(format!("{} received {} times: {text}", to.name, found.unwrap_or(0))),
+        }
+    }
+    wrong.extend(times.keys().map(|text| format!("{} received what nobody wrote: {text}", to.name)));
+    if to.lines.iter().any(|line| line.peer != from.name) {
+        wrong.push(format!("{} has lines of somebody else", to.name));
+    }
+
+    // A message is late when a later one was there before it.
+    let place: HashMap<&str, usize> = written.iter().enumerate().map(|(at, text)| (*text, at)).collect();
+    let (mut newest, mut late) = (0, 0);
+    for at in received.iter().filter_map(|text| place.get(text)) {
+        late += usize::from(*at < newest);
+        newest = newest.max(*at);
+    }
+    let (duplicates, refused) = (to.store.tally("duplicates")?, to.store.tally("refused")?);
+    let again = from.store.tally("posted again")?;
+    let session = to.store.session(from.name)?.ok_or("no session")?;
+    let burst = from.lines.split(|line| !line.mine).map(<[Line]>::len).max().unwrap_or(0);
+    println!(
+        "  {} -> {}: {} sent, up to {burst} in a row, {} received, {late} of them late",
+        from.name,
+        to.name,
+        sent.len(),
+        received.len()
+    );
+    println!("    posted again after a kill {again}, duplicates dropped {duplicates}, refused {refused}");
+    println!(
+        "    {}'s session: post-quantum epochs completed {}, sessions archived {}, record {} bytes",
+        to.name,
+        session.pq_epochs(),
+        session.archived(),
+        session.to_bytes().len()
+    );
+    if refused > 0 {
+        wrong.push(format!("{} could not read {refused} messages", to.name));
+    }
+    if late == 0 || duplicates == 0 || session.pq_epochs() == 0 {
+        wrong.push(format!("nothing came late to {}, or nothing twice, or the ratchet stood still", to.name));
+    }
+    Ok(())
+}
+
+/// Bytes and time for a message.
+fn costs(lines: &[&Line]) {
+    for (kind, first) in [("ordinary messages", false), ("first messages", true)] {
+        let mean = |mine: bool, value: fn(&Line) -> f64| {
+            let values: Vec<f64> =
+                lines.iter().filter(|line| line.mine == mine && line.first == first).map(|line| value(line)).collect();
+            (values.len(), values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let (count, beyond) = mean(true, |line| f64::from(line.wire_len) - line.text.len() as f64);
+        let ((_, encrypt), (_, decrypt)) = (mean(true, |line| line.micros), mean(false, |line| line.micros));
+        println!(
+            "  {count} {kind}: {beyond:.0} bytes beyond the text, encrypt {encrypt:.0} µs, decrypt {decrypt:.0} µs"
+        );
+    }
+}
+
+/// Looks for every piece of every text in everything that passed the relay.
+fn secrecy(lines: &[&Line], log: &[u8], wrong: &mut Vec<String>) {
+    let pieces: HashSet<&[u8]> = lines.iter().flat_map(|line| line.text.as_bytes().windows(WINDOW)).collect();
+    let found = log.windows(WINDOW).filter(|window| pieces.contains(window)).count();
+    let posted: usize = lines.iter().filter(|line| line.mine).map(|line| line.wire_len as usize).sum();
+    println!("  relay's log: {} kB, {} pieces of plaintext looked for, {found} found", log.len() / 1000, pieces.len());
+    if found > 0 || log.len() < posted {
+        wrong.push("the relay saw plaintext, or its log is not complete".into());
+    }
+}

@@ -1,0 +1,121 @@
+//! What client and relay say to each other: frames with their length in front.
+//!
+//! A frame is bounded and read strictly. Whoever sends a malformed one is hung up on.
+
+use std::io::{self, Read, Write};
+
+/// Longest frame: the library's longest message, and room for what is around it.
+const MAX_FRAME: usize = subrosa::wire::MAX_MESSAGE_LEN + 1024;
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Frame {
+    // From a client.
+    /// Who is calling. It comes first.
+    Hello { name: String },
+    /// A bundle of prekeys to hand out: once, or (one for all) whenever there is no other.
+    Publish { for_all: bool, bundle: Vec<u8> },
+    /// Asks for a bundle.
+    Fetch { name: String },
+    /// A message. `id` is the sender's own, for [`Frame::Posted`].
+    Post { id: u64, first: bool, to: String, bytes: Vec<u8> },
+    /// From now on, deliver.
+    Listen,
+    /// The message is stored over here: forget it.
+    Ack { number: u64 },
+
+    // From the relay.
+    /// Answers [`Frame::Hello`]: how many bundles are left to be handed out once.
+    Welcome { bundles: u64 },
+    /// Answers [`Frame::Fetch`].
+    Bundle { found: bool, bundle: Vec<u8> },
+    /// The relay has the message.
+    Posted { id: u64 },
+    /// A message. It comes again after every [`Frame::Listen`], until it is acknowledged.
+    Deliver { number: u64, first: bool, from: String, bytes: Vec<u8> },
+
+    // What any relay could do to its users, on demand.
+    /// Set the next `count` messages to this client aside; later ones overtake them.
+    Withhold { count: u64, to: String },
+    /// Deliver what was set aside, shuffled.
+    Release { to: String },
+    /// Asks for [`Frame::Status`].
+    Ask,
+    /// Messages taken so far, and those not acknowledged yet.
+    Status { posted: u64, waiting: u64 },
+}
+
+impl Frame {
+    /// The frame's bytes, without the length: its kind, two numbers, a name with its length, a blob.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (kind, one, two, name, blob): (u8, u64, u64, &str, &[u8]) = match self {
+            Self::Hello { name } => (1, 0, 0, name, &[]),
+            Self::Publish { for_all, bundle } => (2, (*for_all).into(), 0, "", bundle),
+            Self::Fetch { name } => (3, 0, 0, name, &[]),
+            Self::Post { id, first, to, bytes } => (4, *id, (*first).into(), to, bytes),
+            Self::Listen => (5, 0, 0, "", &[]),
+            Self::Ack { number } => (6, *number, 0, "", &[]),
+            Self::Welcome { bundles } => (7, *bundles, 0, "", &[]),
+            Self::Bundle { found, bundle } => (8, (*found).into(), 0, "", bundle),
+            Self::Posted { id } => (9, *id, 0, "", &[]),
+            Self::Deliver { number, first, from, bytes } => (10, *number, (*first).into(), from, bytes),
+            Self::Withhold { count, to } => (11, *count, 0, to, &[]),
+            Self::Release { to } => (12, 0, 0, to, &[]),
+            Self::Ask => (13, 0, 0, "", &[]),
+            Self::Status { posted, waiting } => (14, *posted, *waiting, "", &[]),
+        };
+        let name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
+        [&[kind], &one.to_be_bytes()[..], &two.to_be_bytes(), &[name_len], name.as_bytes(), blob].concat()
+    }
+
+    /// Reads a frame's bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&kind, rest) = bytes.split_first()?;
+        let (one, rest) = rest.split_first_chunk()?;
+        let (two, rest) = rest.split_first_chunk()?;
+        let (&name_len, rest) = rest.split_first()?;
+        let (name, blob) = rest.split_at_checked(name_len.into())?;
+        let (one, two) = (u64::from_be_bytes(*one), u64::from_be_bytes(*two));
+        let (name, blob) = (String::from_utf8(name.to_vec()).ok()?, blob.to_vec());
+        let frame = match kind {
+            1 => Self::Hello { name },
+            2 => Self::Publish { for_all: one == 1, bundle: blob },
+            3 => Self::Fetch { name },
+            4 => Self::Post { id: one, first: two == 1, to: name, bytes: blob },
+            5 => Self::Listen,
+            6 => Self::Ack { number: one },
+            7 => Self::Welcome { bundles: one },
+            8 => Self::Bundle { found: one == 1, bundle: blob },
+            9 => Self::Posted { id: one },
+            10 => Self::Deliver { number: one, first: two == 1, from: name, bytes: blob },
+            11 => Self::Withhold { count: one, to: name },
+            12 => Self::Release { to: name },
+            13 => Self::Ask,
+            14 => Self::Status { posted: one, waiting: two },
+            _ => return None,
+        };
+        // What a kind has no use for must be empty: each frame has one encoding.
+        (frame.encode() == bytes).then_some(frame)
+    }
+
+    /// Sends the frame.
+    pub(crate) fn send(&self, to: &mut impl Write) -> io::Result<()> {
+        let body = self.encode();
+        let len = u32::try_from(body.len()).map_err(io::Error::other)?;
+        to.write_all(&[&len.to_be_bytes(), body.as_slice()].concat())
+    }
+
+    /// Waits for a frame.
+    pub(crate) fn receive(from: &mut impl Read) -> io::Result<Self> {
+        let mut len = [0; 4];
+        from.read_exact(&mut len)?;
+        let len = u32::from_be_bytes(len) as usize;
+        if len > MAX_FRAME {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // The buffer grows with what arrives, not with what was announced.
+        let mut body = Vec::new();
+        from.take(len as u64).read_to_end(&mut body)?;
+        Self::decode(&body).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}

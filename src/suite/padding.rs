@@ -1,0 +1,84 @@
+//! Padding of plaintexts, so that a ciphertext's length tells little of theirs.
+
+use alloc::vec::Vec;
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+/// The shortest padded text.
+const MIN: usize = 160;
+
+/// The padding is not what [`pad`] writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadPadding;
+
+/// Padmé: rounds a length up so that its lowest bits are zero, at most 12 % more; all lengths between two powers of
+/// two share a few values (Nikitin et al., "Reducing metadata leakage from encrypted files", PETS 2019).
+const fn padme(len: usize) -> usize {
+    if len < 2 {
+        return len;
+    }
+    let exponent = len.ilog2();
+    let significant = exponent.ilog2() + 1;
+    let mask = (1 << (exponent - significant)) - 1;
+    (len + mask) & !mask
+}
+
+/// `plaintext ‖ 0x80 ‖ 0*`, to Padmé's length or 160 bytes.
+pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
+    let len = padme(plaintext.len() + 1).max(MIN);
+    let mut out = Vec::with_capacity(len + crate::crypto::GCM_TAG_LEN);
+    out.extend_from_slice(plaintext);
+    out.push(0x80);
+    out.resize(len, 0);
+    out
+}
+
+/// Takes the padding off. Looks at every byte alike, wherever the text ends.
+pub(crate) fn unpad(mut padded: Vec<u8>) -> Result<Vec<u8>, BadPadding> {
+    let (mut end, mut found, mut good) = (0u64, Choice::from(0), Choice::from(0));
+    let mut at = u64::try_from(padded.len()).map_err(|_| BadPadding)?;
+    for byte in padded.iter().rev() {
+        at -= 1;
+        let here = !byte.ct_eq(&0) & !found;
+        end = u64::conditional_select(&end, &at, here);
+        good |= here & byte.ct_eq(&0x80);
+        found |= here;
+    }
+    if !bool::from(good) {
+        return Err(BadPadding);
+    }
+    padded.truncate(usize::try_from(end).map_err(|_| BadPadding)?);
+    Ok(padded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec;
+
+    #[test]
+    fn lengths_are_padmes() {
+        for (len, padded) in
+            [(0, 160), (159, 160), (160, 176), (1_000, 1_024), (1_023, 1_024), (10_000, 10_240), (65_536, 67_584)]
+        {
+            assert_eq!(pad(&vec![1; len]).len(), padded, "{len}");
+        }
+    }
+
+    #[test]
+    fn wrong_padding_is_refused() {
+        for bad in [vec![], vec![0; 160], vec![1; 160], [vec![0x80], vec![1]].concat(), vec![0x81, 0]] {
+            assert_eq!(unpad(bad), Err(BadPadding));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_padded_is_unpadded(text in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+            let padded = pad(&text);
+            prop_assert!(padded.len() <= (text.len() + 1) * 112 / 100 + 160);
+            prop_assert_eq!(unpad(padded).unwrap(), text);
+        }
+    }
+}

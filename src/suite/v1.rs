@@ -1,0 +1,150 @@
+//! The message cipher of suite V1: AES-256-GCM with the full tag, keys salted for each message, everything around it
+//! authenticated.
+
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::padding::{pad, unpad};
+use super::{MessageSecret, Undecryptable};
+use crate::crypto::{Secret, gcm_open, gcm_seal, hkdf, hmac, sha256};
+use crate::ident::Address;
+use crate::wire::{V1Header, V1Message};
+
+// L(s) = u8 length ‖ ASCII: no label is the beginning of another.
+pub(crate) const LABEL_TRANSCRIPT: &[u8] = b"\x14subrosa/1/transcript";
+pub(crate) const LABEL_PQXDH: &[u8] = b"\x0fsubrosa/1/pqxdh";
+pub(crate) const LABEL_ROOT: &[u8] = b"\x0esubrosa/1/root";
+pub(crate) const LABEL_PREKEY: &[u8] = b"\x10subrosa/1/prekey";
+const LABEL_SESSION: &[u8] = b"\x11subrosa/1/session";
+const LABEL_SESSION_ID: &[u8] = b"\x14subrosa/1/session-id";
+const LABEL_MESSAGE: &[u8] = b"\x11subrosa/1/message";
+
+/// lp(x) = u32 length ‖ x.
+pub(crate) fn lp(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Nothing of 4 GiB gets here: every input has a bound far below.
+    out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// `lp(user id) ‖ u32 device id`.
+pub(crate) fn encode_address(address: &Address) -> Vec<u8> {
+    let mut out = Vec::new();
+    lp(&mut out, address.user().as_str().as_bytes());
+    out.extend_from_slice(&address.device().get().to_be_bytes());
+    out
+}
+
+/// The 8-byte name of the session with this transcript hash.
+pub(crate) fn session_tag(transcript_hash: &[u8; 32]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = sha256(&[LABEL_SESSION_ID, transcript_hash]);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// What a message is bound to besides its header.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound<'a> {
+    pub(crate) transcript_hash: &'a [u8; 32],
+    /// Whether the session's initiator sends it: a message sent back to its sender does not open.
+    pub(crate) from_initiator: bool,
+    /// What the layer above binds.
+    pub(crate) external_ad: &'a [u8],
+}
+
+impl Bound<'_> {
+    fn associated_data(&self, header: &[u8]) -> Vec<u8> {
+        let fixed = LABEL_SESSION.len() + 32 + 1 + 8;
+        let mut out = Vec::with_capacity(fixed + header.len() + self.external_ad.len());
+        out.extend_from_slice(LABEL_SESSION);
+        out.extend_from_slice(self.transcript_hash);
+        out.push(u8::from(!self.from_initiator));
+        lp(&mut out, header);
+        lp(&mut out, self.external_ad);
+        out
+    }
+}
+
+/// The key and nonce of one message.
+fn message_key(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> (Secret<32>, [u8; 12]) {
+    let info: &[&[u8]] = &[LABEL_MESSAGE, salt, &sha256(&[external_ad])];
+    let derived: Secret<44> = hkdf(secret.pq.expose(), secret.seed.expose(), info);
+    let (mut key, mut nonce) = (Secret::new([0; 32]), [0; 12]);
+    for (to, from) in key.expose_mut().iter_mut().chain(&mut nonce).zip(derived.expose()) {
+        *to = *from;
+    }
+    (key, nonce)
+}
+
+/// Key and nonce as bytes, for tests that look for repetitions.
+#[cfg(test)]
+pub(crate) fn key_and_nonce(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> [u8; 44] {
+    let (key, nonce) = message_key(secret, salt, external_ad);
+    core::array::from_fn(|at| if at < 32 { key.expose()[at] } else { nonce[at - 32] })
+}
+
+/// The associated data of a message, for golden vectors.
+#[cfg(test)]
+pub(crate) fn associated_data_of(
+    transcript_hash: &[u8; 32],
+    from_initiator: bool,
+    header: &[u8],
+    external_ad: &[u8],
+) -> Vec<u8> {
+    Bound { transcript_hash, from_initiator, external_ad }.associated_data(header)
+}
+
+/// Everything of a header but the salt, which is chosen when the message is sealed.
+pub(crate) struct Unsalted {
+    pub(crate) session: [u8; 8],
+    pub(crate) ratchet_key: crate::crypto::PublicKey,
+    pub(crate) counter: u32,
+    pub(crate) pq: Vec<u8>,
+}
+
+/// Seals one message. Draws 32 bytes.
+///
+/// The salt hangs on the seed, fresh randomness and the plaintext: a sender whose state was rewound derives another
+/// key, unless its generator repeats itself **and** the plaintext is the same, when it writes the same message again.
+pub(crate) fn seal(
+    secret: &MessageSecret,
+    bound: Bound<'_>,
+    unsalted: Unsalted,
+    plaintext: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Vec<u8> {
+    let fresh = Secret::<32>::random(rng);
+    let mac = hmac(secret.seed.expose(), &[fresh.expose(), &sha256(&[plaintext])]);
+    let mut salt = [0; 16];
+    for (to, from) in salt.iter_mut().zip(mac.expose()) {
+        *to = *from;
+    }
+    let Unsalted { session, ratchet_key, counter, pq } = unsalted;
+    let header = V1Header { session, ratchet_key, counter, pq, salt }.encode();
+    let (key, nonce) = message_key(secret, &salt, bound.external_ad);
+    let ciphertext = gcm_seal(key.expose(), &nonce, &bound.associated_data(&header), &pad(plaintext));
+    V1Message::encode(header, ciphertext)
+}
+
+/// Opens one message.
+pub(crate) fn open(secret: &MessageSecret, bound: Bound<'_>, message: &V1Message) -> Result<Vec<u8>, Undecryptable> {
+    let (key, nonce) = message_key(secret, &message.salt, bound.external_ad);
+    let ad = bound.associated_data(message.header());
+    let padded = gcm_open(key.expose(), &nonce, &ad, &message.ciphertext).map_err(|_| Undecryptable)?;
+    unpad(padded).map_err(|_| Undecryptable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_start_with_their_length_and_none_looks_like_signals() {
+        for label in
+            [LABEL_TRANSCRIPT, LABEL_PQXDH, LABEL_ROOT, LABEL_PREKEY, LABEL_SESSION, LABEL_SESSION_ID, LABEL_MESSAGE]
+        {
+            assert_eq!(usize::from(label[0]), label.len() - 1);
+            // The first bytes of what Signal's identity keys sign.
+            assert!(![5, 7, 8, 10, 255].contains(&label[0]));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use alloc::vec::Vec;
+
+use prost::Message as _;
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+
+use super::v1_message::{array, canonical};
+use super::{MAX_PLAINTEXT_LEN, WireError, v1};
+
+/// Which version of a user's device roster somebody knows; version 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RosterView {
+    /// The roster's version.
+    pub version: u64,
+    /// First 8 bytes of its hash.
+    pub hash: [u8; 8],
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// The application's own bytes.
+    App(Vec<u8>),
+    /// Framed content, which can be reported.
+    Framed(Vec<u8>),
+    /// A sender key of a group.
+    SenderKeyDistribution(Vec<u8>),
+    /// A change of a group.
+    GroupChange(Vec<u8>),
+    /// A roster.
+    Roster(Vec<u8>),
+    /// A request to send something again.
+    RepairRequest(Vec<u8>),
+    /// What a new device of one's own needs.
+    Provisioning(Vec<u8>),
+    /// Which messages were received or read.
+    Receipt(Vec<u8>),
+    /// Something that a newer version of the library knows.
+    Unknown {
+        /// Its field number, 24 or more.
+        number: u32,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+impl core::fmt::Debug for Content {
+    // What people write does not belong in logs.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::App(_) => "App(..)",
+            Self::Framed(_) => "Framed(..)",
+            Self::SenderKeyDistribution(_) => "SenderKeyDistribution(..)",
+            Self::GroupChange(_) => "GroupChange(..)",
+            Self::Roster(_) => "Roster(..)",
+            Self::RepairRequest(_) => "RepairRequest(..)",
+            Self::Provisioning(_) => "Provisioning(..)",
+            Self::Receipt(_) => "Receipt(..)",
+            Self::Unknown { .. } => "Unknown { .. }",
+        })
+    }
+}
+
+/// What is inside a ciphertext of suite V1: one content, and what its sender knows of both users' devices. One
+/// encoding.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::wire::{Content, Payload, RosterView};
+/// let payload = Payload { own: RosterView::default(), peer: RosterView::default(), content: Content::App(b"hi".to_vec()) };
+/// assert_eq!(Payload::parse(&payload.to_bytes())?, payload);
+/// # Ok::<(), subrosa::wire::WireError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The sender's own roster.
+    pub own: RosterView,
+    /// The recipient's roster, as the sender believes it to be.
+    pub peer: RosterView,
+    /// What it says.
+    pub content: Content,
+}
+
+/// First field number of contents that this version does not know.
+const FIRST_UNKNOWN: u32 = 24;
+
+impl Payload {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`]: each variant says what is wrong. A content of an unknown number is none of them.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        if bytes.len() > MAX_PLAINTEXT_LEN {
+            return Err(WireError::TooLong);
+        }
+        let mut payload = v1::Payload::decode(bytes).map_err(|_| WireError::Protobuf)?;
+        let content = match payload.content.take() {
+            Some(known) => {
+                let _: v1::Payload = canonical(bytes)?;
+                Content::from_known(known)
+            }
+            // Without its content the payload encodes to what stands before it.
+            None => unknown(bytes.strip_prefix(payload.encode_to_vec().as_slice()).ok_or(WireError::NotCanonical)?)?,
+        };
+        Ok(Self { own: view(payload.own.as_ref())?, peer: view(payload.peer.as_ref())?, content })
+    }
+
+    /// Writes the payload.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Self { own, peer, content } = self;
+        let view =
+            |view: &RosterView| Some(v1::RosterView { version: Some(view.version), hash: Some(view.hash.to_vec()) });
+        let mut payload = v1::Payload { own: view(own), peer: view(peer), content: None };
+        if let Content::Unknown { number, bytes } = content {
+            let mut out = payload.encode_to_vec();
+            encode_key(*number, WireType::LengthDelimited, &mut out);
+            encode_varint(bytes.len().try_into().unwrap_or(u64::MAX), &mut out);
+            out.extend_from_slice(bytes);
+            return out;
+        }
+        payload.content = content.to_known();
+        payload.encode_to_vec()
+    }
+}
+
+fn view(view: Option<&v1::RosterView>) -> Result<RosterView, WireError> {
+    let view = view.ok_or(WireError::Field)?;
+    Ok(RosterView { version: view.version.ok_or(WireError::Field)?, hash: array(view.hash.as_ref())? })
+}
+
+/// Exactly one length-delimited field of an unknown number, canonically encoded.
+fn unknown(field: &[u8]) -> Result<Content, WireError> {
+    if field.is_empty() {
+        return Err(WireError::Field);
+    }
+    let mut rest = field;
+    let (number, wire_type) = decode_key(&mut rest).map_err(|_| WireError::Protobuf)?;
+    if wire_type != WireType::LengthDelimited || number < FIRST_UNKNOWN {
+        return Err(WireError::NotCanonical);
+    }
+    let len = usize::try_from(decode_varint(&mut rest).map_err(|_| WireError::Protobuf)?);
+    if len != Ok(rest.len()) {
+        return Err(WireError::NotCanonical);
+    }
+    let mut header = Vec::new();
+    encode_key(number, wire_type, &mut header);
+    encode_varint(rest.len().try_into().map_err(|_| WireError::TooLong)?, &mut header);
+    if field.len() != header.len() + rest.len() {
+        return Err(WireError::NotCanonical);
+    }
+    Ok(Content::Unknown { number, bytes: rest.to_vec() })
+}
+
+impl Content {
+    fn from_known(content: v1::payload::Content) -> Self {
+        match content {
+            v1::payload::Content::App(bytes) => Self::App(bytes),
+            v1::payload::Content::Framed(bytes) => Self::Framed(bytes),
+            v1::payload::Content::SenderKeyDistribution(bytes) => Self::SenderKeyDistribution(bytes),
+            v1::payload::Content::GroupChange(bytes) => Self::GroupChange(bytes),
+            v1::payload::Content::Roster(bytes) => Self::Roster(bytes),
+            v1::payload::Content::RepairRequest(bytes) => Self::RepairRequest(bytes),
+            v1::payload::Content::Provisioning(bytes) => Self::Provisioning(bytes),
+            v1::payload::Content::Receipt(bytes) => Self::Receipt(bytes),
+        }
+    }
+
+    fn to_known(&self) -> Option<v1::payload::Content> {
+        Some(match self {
+            Self::App(bytes) => v1::payload::Content::App(bytes.clone()),
+            Self::Framed(bytes) => v1::payload::Content::Framed(bytes.clone()),
+            Self::SenderKeyDistribution(bytes) => v1::payload::Content::SenderKeyDistribution(bytes.clone()),
+            Self::GroupChange(bytes) => v1::payload::Content::GroupChange(bytes.clone()),
+            Self::Roster(bytes) => v1::payload::Content::Roster(bytes.clone()),
+            Self::RepairRequest(bytes) => v1::payload::Content::RepairRequest(bytes.clone()),
+            Self::Provisioning(bytes) => v1::payload::Content::Provisioning(bytes.clone()),
+            Self::Receipt(bytes) => v1::payload::Content::Receipt(bytes.clone()),
+            Self::Unknown { .. } => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    const VIEW: [u8; 14] = [0x0a, 0x0c, 0x08, 0x01, 0x12, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+
+    /// Both views, then these bytes.
+    fn with(content: &[u8]) -> Vec<u8> {
+        let mut peer = VIEW;
+        peer[0] = 0x12;
+        [&VIEW, &peer, content].concat()
+    }
+
+    #[test]
+    fn every_content_is_read_as_it_was_written() {
+        let view = RosterView { version: 7, hash: [9; 8] };
+        for content in [
+            Content::App(vec![]),
+            Content::Framed(vec![1]),
+            Content::SenderKeyDistribution(vec![2; 300]),
+            Content::GroupChange(vec![3]),
+            Content::Roster(vec![4]),
+            Content::RepairRequest(vec![5]),
+            Content::Provisioning(vec![6]),
+            Content::Receipt(vec![7]),
+            Content::Unknown { number: 24, bytes: vec![8] },
+            Content::Unknown { number: 5_000, bytes: vec![] },
+        ] {
+            let payload = Payload { own: view, peer: RosterView::default(), content };
+            assert_eq!(Payload::parse(&payload.to_bytes()), Ok(payload));
+        }
+    }
+
+    #[test]
+    fn refused_by_name() {
+        assert!(Payload::parse(&with(&[0x82, 1, 1, 7])).is_ok());
+        let short_hash =
+            [&[0x0a, 0x0b, 0x08, 0x01, 0x12, 7, 1, 2, 3, 4, 5, 6, 7][..], &with(&[0x82, 1, 0])[14..]].concat();
+        for (what, bytes, expected) in [
+            ("empty", vec![], WireError::Field),
+            ("no content", with(&[]), WireError::Field),
+            ("no views", vec![0x82, 1, 0], WireError::Field),
+            ("one view", [&VIEW[..], &[0x82, 1, 0]].concat(), WireError::Field),
+            ("a hash of 7 bytes", short_hash, WireError::Field),
+            ("two contents", with(&[0x82, 1, 0, 0x8a, 1, 0]), WireError::NotCanonical),
+            ("a content twice", with(&[0x82, 1, 0, 0x82, 1, 0]), WireError::NotCanonical),
+            ("content before the views", [&[0x82, 1, 0][..], &with(&[])].concat(), WireError::NotCanonical),
+            ("a longer spelling of the length", with(&[0x82, 1, 0x81, 0, 7]), WireError::NotCanonical),
+            ("an unknown field besides the content", with(&[0x82, 1, 0, 0xc2, 1, 0]), WireError::NotCanonical),
+            ("two unknown contents", with(&[0xc2, 1, 0, 0xca, 1, 0]), WireError::NotCanonical),
+            ("an unknown content with a longer length", with(&[0xc2, 1, 0x81, 0, 7]), WireError::NotCanonical),
+            ("an unknown number", with(&[0xc0, 1, 7]), WireError::NotCanonical),
+            ("an unknown field below the contents", with(&[0x1a, 0]), WireError::NotCanonical),
+            ("content of another wire type", with(&[0x80, 1, 7]), WireError::Protobuf),
+            ("truncated content", with(&[0x82, 1, 2, 7]), WireError::Protobuf),
+        ] {
+            assert_eq!(Payload::parse(&bytes), Err(expected), "{what}");
+        }
+        assert_eq!(Payload::parse(&vec![0; MAX_PLAINTEXT_LEN + 1]), Err(WireError::TooLong));
+    }
+}

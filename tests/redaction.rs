@@ -1,0 +1,175 @@
+//! Sentinels planted in every secret: nothing that a public type prints, no error and no panic shows a byte of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where something is wrong")]
+
+mod support;
+
+use std::fmt::{Debug, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use subrosa::crypto::{KemAlgorithm, KemKeyPair, KeyPair, PrivateKey, Secret};
+use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
+use subrosa::prekey::{
+    Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
+};
+use subrosa::session::{AcceptError, Accepted, Consumed, DecryptError, EncryptError, FirstMessage, Message, Session};
+use subrosa::suite::Suite;
+use subrosa::wire::{Content, Payload, RecordError, RosterView, WireError};
+use support::{NOW, Party, address};
+
+/// The byte that every planted secret is made of. Clamping changes the ends of a key, never its middle.
+const SENTINEL: u8 = 0xc5;
+
+/// A generator that gives nothing but sentinels.
+struct Planted;
+
+impl rand_core::TryRng for Planted {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(u32::from_ne_bytes([SENTINEL; 4]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(u64::from_ne_bytes([SENTINEL; 8]))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        bytes.fill(SENTINEL);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Planted {}
+
+/// Whether a text shows two sentinels in a row, as hexadecimal digits, as numbers, as escapes or as text.
+fn shows(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["c5c5", "c5, c5", "c5,c5", "c5 c5", "0xc5, 0xc5", "197, 197", "197,197", "197\n", "\\xc5", "ÅÅ", "xcxc"]
+        .iter()
+        .any(|form| text.contains(&form.to_lowercase()))
+        || text.replace([' ', '\n', ','], "").contains("197197")
+}
+
+#[track_caller]
+fn silent(what: &impl Debug) {
+    for printed in [format!("{what:?}"), format!("{what:#?}"), format!("{what:x?}"), format!("{what:#X?}")] {
+        assert!(!shows(&printed), "{printed}");
+    }
+}
+
+#[track_caller]
+fn silent_error(error: &(impl Debug + Display)) {
+    silent(error);
+    assert!(!shows(&error.to_string()), "{error}");
+}
+
+#[test]
+fn the_detector_detects() {
+    for leak in [
+        format!("{:?}", [SENTINEL; 3]),
+        format!("{:#?}", [SENTINEL; 3]),
+        format!("{:x?}", [SENTINEL; 3]),
+        hex::encode([SENTINEL; 2]),
+    ] {
+        assert!(shows(&leak), "{leak}");
+    }
+}
+
+#[test]
+fn keys_print_nothing() {
+    let secret = Secret::new([SENTINEL; 32]);
+    silent(&secret);
+    silent(&PrivateKey::new(secret.clone()));
+    silent(&KeyPair::new(secret));
+    for algorithm in [KemAlgorithm::Kyber1024, KemAlgorithm::MlKem1024] {
+        let pair = KemKeyPair::generate(algorithm, &mut Planted);
+        silent(&pair);
+        silent(pair.secret());
+    }
+}
+
+#[test]
+fn prekeys_and_devices_print_nothing() {
+    let pair = || KeyPair::new(Secret::new([SENTINEL; 32]));
+    let id = PrekeyId::new(1);
+    for suite in [Suite::Signal, Suite::V1] {
+        let device = Device::new(address("bob"), pair(), RegistrationId::new(1));
+        let signed = SignedPrekey::from_parts(&device, suite, id, NOW, pair(), &mut Planted);
+        let one_time = OneTimePrekey::from_parts(suite, id, pair());
+        let kem = KemPrekey::last_resort(&device, suite, id, NOW, &mut Planted);
+        let mut seen = SeenBaseKeys::default();
+        silent(&PrekeySecrets { signed: &signed, kem: &kem, one_time: Some(&one_time), seen: &mut seen });
+        silent(&(device, signed, one_time, kem));
+    }
+    silent(&PrekeyIds::resume(PrekeyId::new(7)));
+}
+
+/// A session whose every drawn secret is made of sentinels: base key, ratchet keys, ML-KEM keys.
+#[test]
+fn sessions_print_nothing() {
+    for suite in [Suite::Signal, Suite::V1] {
+        let mut bob = Party::of_suite(suite, "bob", 1);
+        let alice = Party::of_suite(suite, "alice", 2);
+        let bundle = bob.bundle(true);
+        let mut to_bob = Session::initiate(&alice.device, &bundle, NOW, &mut Planted).unwrap();
+        let text = [SENTINEL; 40];
+        for _ in 0..3 {
+            let sent = to_bob.encrypt(&text, NOW, &mut Planted).unwrap();
+            silent(&to_bob);
+            silent(&FirstMessage::parse(sent.bytes()).unwrap().needs());
+        }
+        let first = to_bob.encrypt(&text, NOW, &mut Planted).unwrap();
+        let first = FirstMessage::parse(first.bytes()).unwrap();
+        let one_time = first.needs().one_time.map(|id| bob.one_time.remove(&id).unwrap());
+        let mut seen = SeenBaseKeys::default();
+        let mut prekeys =
+            PrekeySecrets { signed: &bob.signed, kem: &bob.kem, one_time: one_time.as_ref(), seen: &mut seen };
+        let accepted = Session::accept(&bob.device, alice.device.address(), &first, &mut prekeys, NOW, &mut Planted);
+        silent(&accepted);
+        let (mut to_alice, accepted) = accepted.unwrap();
+        assert_eq!(accepted.plaintext, text);
+        let answer = to_alice.encrypt(&text, NOW, &mut Planted).unwrap();
+        let message = Message::parse(answer.bytes()).unwrap();
+        silent(&to_bob.decrypt(&message, NOW, &mut Planted).map(|_| ()));
+        silent(&(&to_bob, &to_alice));
+    }
+    silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: Consumed::default() });
+    let content = Content::App(vec![SENTINEL; 9]);
+    silent(&Payload { own: RosterView::default(), peer: RosterView::default(), content });
+}
+
+#[test]
+fn errors_print_nothing() {
+    let planted = vec![SENTINEL; 4_000];
+    silent_error(&Session::from_bytes(&planted).unwrap_err());
+    silent_error(&Device::from_bytes(&planted).unwrap_err());
+    silent_error(&KemPrekey::from_bytes(&planted).unwrap_err());
+    silent_error(&UnverifiedBundle::parse(&planted).unwrap_err());
+    silent_error(&FirstMessage::parse(&planted).unwrap_err());
+    silent_error(&Message::parse(&planted).unwrap_err());
+    silent_error(&Payload::parse(&planted).unwrap_err());
+    // The fields that errors do carry: ids and versions, which are no secrets.
+    for error in [DecryptError::Duplicate, DecryptError::Rewound, DecryptError::Undecryptable] {
+        silent_error(&error);
+        silent_error(&AcceptError::Message(error));
+    }
+    silent_error(&AcceptError::UnknownPrekey(PrekeyId::new(3)));
+    silent_error(&EncryptError::Exhausted);
+    silent_error(&RecordError::Newer(9));
+    silent_error(&WireError::UnsupportedVersion(5));
+    silent(&DeviceId::new(1));
+}
+
+/// Nothing here panics; should a host's own code panic while it holds a session, its message shows nothing.
+#[test]
+fn a_panic_of_the_host_shows_nothing() {
+    let mut bob = Party::of_suite(Suite::V1, "bob", 3);
+    let alice = Party::of_suite(Suite::V1, "alice", 4);
+    let session = Session::initiate(&alice.device, &bob.bundle(true), NOW, &mut Planted);
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        assert!(session.is_err(), "the host's own mistake: {session:?}");
+    }));
+    let message = panic.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("Session") && !shows(&message), "{message}");
+}
