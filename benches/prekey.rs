@@ -25,30 +25,30 @@ fn main() {
     let bob = Device::generate(Address::new(UserId::new("bob").unwrap(), DeviceId::new(1)), rng);
 
     criterion.bench_function("draw a one-time prekey", |b| {
-        b.iter(|| OneTimePrekey::generate(Suite::Signal, ID, rng));
+        b.iter(|| OneTimePrekey::generate(Suite::V1, ID, rng));
     });
     criterion.bench_function("draw a KEM key pair", |b| {
-        b.iter(|| KemKeyPair::generate(KemAlgorithm::Kyber1024, rng));
+        b.iter(|| KemKeyPair::generate(KemAlgorithm::MlKem1024, rng));
     });
     criterion.bench_function("sign a prekey", |b| {
         let pair = KeyPair::generate(rng);
         b.iter_batched(
             || pair.clone(),
-            |pair| SignedPrekey::from_parts(&bob, Suite::Signal, ID, NOW, pair, rng),
+            |pair| SignedPrekey::from_parts(&bob, Suite::V1, ID, NOW, pair, rng),
             BatchSize::SmallInput,
         );
     });
     criterion.bench_function("sign a KEM prekey", |b| {
-        let pair = KemKeyPair::generate(KemAlgorithm::Kyber1024, rng);
+        let pair = KemKeyPair::generate(KemAlgorithm::MlKem1024, rng);
         b.iter_batched(
             || pair.clone(),
-            |pair| KemPrekey::from_parts(&bob, Suite::Signal, ID, NOW, true, pair, rng),
+            |pair| KemPrekey::from_parts(&bob, Suite::V1, ID, NOW, true, pair, rng),
             BatchSize::SmallInput,
         );
     });
 
-    let signed = SignedPrekey::generate(&bob, Suite::Signal, ID, NOW, rng);
-    let kem = KemPrekey::last_resort(&bob, Suite::Signal, ID, NOW, rng);
+    let signed = SignedPrekey::generate(&bob, Suite::V1, ID, NOW, rng);
+    let kem = KemPrekey::last_resort(&bob, Suite::V1, ID, NOW, rng);
     let bytes = bob.bundle(&signed, &kem, None).to_bytes();
     criterion.bench_function("read a bundle", |b| b.iter(|| UnverifiedBundle::parse(&bytes).unwrap()));
     criterion.bench_function("verify a bundle: two signatures", |b| {

@@ -7,17 +7,21 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, Criterion};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{Ciphertext, FirstMessage, Message, Session};
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
 const PLAINTEXT: [u8; 1024] = [0x5a; 1024];
 const ID: PrekeyId = PrekeyId::new(1);
+
+/// The benches of one suite.
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 /// Alice, and Bob with his prekeys.
 struct Parties {
@@ -30,13 +34,14 @@ struct Parties {
 }
 
 impl Parties {
-    fn generate(rng: &mut ChaCha20Rng) -> Self {
+    fn generate(suite: Suite, rng: &mut ChaCha20Rng) -> Self {
+        let suites = if suite == Suite::V1 { Suites::V1 } else { Suites::SIGNAL };
         let address = |name| Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
-        let alice = Device::generate(address("9d0652a3-dcc3-4d11-975f-74d61598733f"), rng);
-        let bob = Device::generate(address("796abedb-ca4e-4f18-8803-1fde5b921f9f"), rng);
-        let signed = SignedPrekey::generate(&bob, Suite::Signal, ID, NOW, rng);
-        let one_time = OneTimePrekey::generate(Suite::Signal, ID, rng);
-        let kem = KemPrekey::last_resort(&bob, Suite::Signal, ID, NOW, rng);
+        let alice = Device::generate(address("9d0652a3-dcc3-4d11-975f-74d61598733f"), rng).with_suites(suites);
+        let bob = Device::generate(address("796abedb-ca4e-4f18-8803-1fde5b921f9f"), rng).with_suites(suites);
+        let signed = SignedPrekey::generate(&bob, suite, ID, NOW, rng);
+        let one_time = OneTimePrekey::generate(suite, ID, rng);
+        let kem = KemPrekey::last_resort(&bob, suite, ID, NOW, rng);
         let published = bob.bundle(&signed, &kem, Some(&one_time)).to_bytes();
         Self { alice, bob, signed, one_time, kem, published }
     }
@@ -79,34 +84,29 @@ fn pass(from: &mut Session, to: &mut Session, rng: &mut ChaCha20Rng) {
     decrypt(to, ciphertext.bytes(), rng);
 }
 
-fn handshakes(criterion: &mut Criterion, parties: &Parties) {
+fn handshakes(group: &mut Group<'_>, parties: &Parties) {
     let rng = &mut ChaCha20Rng::seed_from_u64(1);
-    criterion.bench_function("bare X25519 agreement", |b| {
-        let ours = x25519_dalek::StaticSecret::from([7; 32]);
-        let theirs = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([9; 32]));
-        b.iter(|| black_box(&ours).diffie_hellman(black_box(&theirs)));
-    });
-    criterion.bench_function("initiate: bundle read and verified, session started", |b| {
+    group.bench_function("initiate: bundle read and verified, session started", |b| {
         b.iter(|| parties.initiate(rng));
     });
-    criterion.bench_function("accept: first message read, session started, 1 KiB decrypted", |b| {
+    group.bench_function("accept: first message read, session started, 1 KiB decrypted", |b| {
         let first = encrypt(&mut parties.initiate(rng), rng);
         b.iter(|| parties.accept(first.bytes(), rng));
     });
 }
 
-fn messages(criterion: &mut Criterion, parties: &Parties) {
+fn messages(group: &mut Group<'_>, parties: &Parties) {
     let rng = &mut ChaCha20Rng::seed_from_u64(2);
     let other = &mut ChaCha20Rng::seed_from_u64(3);
     let (alice, bob) = parties.converse(200, rng);
-    criterion.bench_function("encrypt 1 KiB, first of its direction", |b| {
+    group.bench_function("encrypt 1 KiB, first of its direction", |b| {
         b.iter_batched_ref(|| alice.clone(), |alice| encrypt(alice, rng), BatchSize::SmallInput);
     });
-    criterion.bench_function("encrypt 1 KiB, same direction", |b| {
+    group.bench_function("encrypt 1 KiB, same direction", |b| {
         let mut alice = alice.clone();
         b.iter(|| encrypt(&mut alice, rng));
     });
-    criterion.bench_function("decrypt 1 KiB, same direction", |b| {
+    group.bench_function("decrypt 1 KiB, same direction", |b| {
         let (mut alice, mut bob) = (alice.clone(), bob.clone());
         b.iter_batched(
             || encrypt(&mut alice, rng),
@@ -114,21 +114,21 @@ fn messages(criterion: &mut Criterion, parties: &Parties) {
             BatchSize::SmallInput,
         );
     });
-    criterion.bench_function("ping-pong 1 KiB, one message, both ends", |b| {
+    group.bench_function("ping-pong 1 KiB, one message, both ends", |b| {
         let (mut from, mut to) = (alice.clone(), bob.clone());
         b.iter(|| {
             pass(&mut from, &mut to, rng);
             std::mem::swap(&mut from, &mut to);
         });
     });
-    criterion.bench_function("decrypt 1 KiB that skips 1000", |b| {
+    group.bench_function("decrypt 1 KiB that skips 1000", |b| {
         let mut alice = alice.clone();
         let ahead = (0..=1000).map(|_| encrypt(&mut alice, rng)).last().unwrap();
         b.iter_batched_ref(|| bob.clone(), |bob| decrypt(bob, ahead.bytes(), other), BatchSize::SmallInput);
     });
 }
 
-fn stored_keys(criterion: &mut Criterion, parties: &Parties) {
+fn stored_keys(group: &mut Group<'_>, parties: &Parties) {
     let rng = &mut ChaCha20Rng::seed_from_u64(4);
     let other = &mut ChaCha20Rng::seed_from_u64(5);
     let (mut alice, mut bob) = parties.converse(200, rng);
@@ -138,11 +138,11 @@ fn stored_keys(criterion: &mut Criterion, parties: &Parties) {
     println!("session record: {steady} bytes, with 1000 keys stored {} bytes", bob.to_bytes().len());
     println!("message: {} bytes over its plaintext", encrypt(&mut alice.clone(), rng).bytes().len() - PLAINTEXT.len());
 
-    criterion.bench_function("encrypt 1 KiB, 1000 keys stored", |b| {
+    group.bench_function("encrypt 1 KiB, 1000 keys stored", |b| {
         let mut bob = bob.clone();
         b.iter(|| encrypt(&mut bob, rng));
     });
-    criterion.bench_function("decrypt 1 KiB in order, 1000 keys stored", |b| {
+    group.bench_function("decrypt 1 KiB in order, 1000 keys stored", |b| {
         let (mut alice, mut bob) = (alice.clone(), bob.clone());
         b.iter_batched(
             || encrypt(&mut alice, rng),
@@ -150,18 +150,18 @@ fn stored_keys(criterion: &mut Criterion, parties: &Parties) {
             BatchSize::SmallInput,
         );
     });
-    criterion.bench_function("decrypt 1 KiB late, 1000 keys stored", |b| {
+    group.bench_function("decrypt 1 KiB late, 1000 keys stored", |b| {
         b.iter_batched_ref(|| bob.clone(), |bob| decrypt(bob, late[500].bytes(), other), BatchSize::SmallInput);
     });
     for (keys, session) in [("", &parties.converse(200, rng).1), (", 1000 keys stored", &bob)] {
         let bytes = session.to_bytes();
-        criterion.bench_function(&format!("to_bytes{keys}"), |b| b.iter(|| session.to_bytes()));
-        criterion.bench_function(&format!("from_bytes{keys}"), |b| b.iter(|| Session::from_bytes(&bytes).unwrap()));
+        group.bench_function(format!("to_bytes{keys}"), |b| b.iter(|| session.to_bytes()));
+        group.bench_function(format!("from_bytes{keys}"), |b| b.iter(|| Session::from_bytes(&bytes).unwrap()));
     }
 }
 
 /// The post-quantum ratchet has its heavy moments once per epoch: which message costs most, and how much.
-fn worst_message(criterion: &mut Criterion, parties: &Parties) {
+fn worst_message(group: &mut Group<'_>, parties: &Parties) {
     let rng = &mut ChaCha20Rng::seed_from_u64(6);
     let (mut from, mut to) = parties.converse(20, rng);
     let mut turns = Vec::new();
@@ -187,12 +187,12 @@ fn worst_message(criterion: &mut Criterion, parties: &Parties) {
         least(&|| drop(decrypt(&mut to.clone(), message.bytes(), &mut rng.clone())))
     });
     let (from, _, rng) = encrypts.unwrap();
-    criterion.bench_function("worst encrypt 1 KiB of an epoch", |b| {
+    group.bench_function("worst encrypt 1 KiB of an epoch", |b| {
         b.iter_batched_ref(|| (from.clone(), rng.clone()), |(from, rng)| encrypt(from, rng), BatchSize::SmallInput);
     });
     let (from, to, rng) = decrypts.unwrap();
     let message = encrypt(&mut from.clone(), &mut rng.clone());
-    criterion.bench_function("worst decrypt 1 KiB of an epoch, with its turn", |b| {
+    group.bench_function("worst decrypt 1 KiB of an epoch, with its turn", |b| {
         let start = || (to.clone(), rng.clone());
         b.iter_batched_ref(start, |(to, rng)| decrypt(to, message.bytes(), rng), BatchSize::SmallInput);
     });
@@ -201,14 +201,23 @@ fn worst_message(criterion: &mut Criterion, parties: &Parties) {
 
 fn main() {
     let mut criterion = Criterion::default()
-        .sample_size(30)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1200))
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800))
         .configure_from_args();
-    let parties = Parties::generate(&mut ChaCha20Rng::seed_from_u64(0));
-    handshakes(&mut criterion, &parties);
-    messages(&mut criterion, &parties);
-    stored_keys(&mut criterion, &parties);
-    worst_message(&mut criterion, &parties);
+    criterion.bench_function("bare X25519 agreement", |b| {
+        let ours = x25519_dalek::StaticSecret::from([7; 32]);
+        let theirs = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([9; 32]));
+        b.iter(|| black_box(&ours).diffie_hellman(black_box(&theirs)));
+    });
+    for (name, suite) in [("V1", Suite::V1), ("Signal", Suite::Signal)] {
+        println!("\nSuite {name}");
+        let parties = Parties::generate(suite, &mut ChaCha20Rng::seed_from_u64(0));
+        let group = &mut criterion.benchmark_group(name);
+        handshakes(group, &parties);
+        messages(group, &parties);
+        stored_keys(group, &parties);
+        worst_message(group, &parties);
+    }
     criterion.final_summary();
 }

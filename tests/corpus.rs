@@ -12,18 +12,25 @@ mod bodies;
 use std::fs;
 use std::path::Path;
 
-use bodies::{Party, pair, stages};
+use bodies::{pair, stages};
+use subrosa::session::Ciphertext;
+use subrosa::suite::Suite;
+use subrosa::wire::{
+    CHUNK_LEN, Chunk, Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView, SpqrMessage, SpqrPayload,
+};
 
 /// Name of a target, its body, its seeds.
 type Target = (&'static str, fn(&[u8]) -> bool, fn() -> Vec<Vec<u8>>);
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 9] = [
     ("bundle", bodies::bundle, bundles),
     ("first_message", bodies::first_message, first_messages),
     ("message", bodies::message, messages),
     ("spqr_message", bodies::spqr_message, spqr_messages),
     ("session_bytes", bodies::session_bytes, sessions),
     ("prekey_bytes", bodies::prekey_bytes, prekeys),
+    ("envelope", bodies::envelope, envelopes),
+    ("payload", bodies::payload, payloads),
     ("interaction", bodies::interaction, interactions),
 ];
 
@@ -61,25 +68,27 @@ fn every_target_has_a_replayed_corpus() {
     assert_eq!(names, replayed);
 }
 
-fn parties() -> [Party; 2] {
-    pair()
-}
+const SUITES: [Suite; 2] = [Suite::Signal, Suite::V1];
 
 /// With and without a one-time prekey; of another party's signature; cut.
 fn bundles() -> Vec<Vec<u8>> {
-    let [a, b] = parties();
-    let whole = a.device.bundle(&a.signed, &a.kem, a.one_time.first()).to_bytes();
-    vec![
-        a.device.bundle(&a.signed, &a.kem, None).to_bytes(),
-        b.device.bundle(&a.signed, &a.kem, None).to_bytes(),
-        whole[..whole.len() / 2].to_vec(),
-        whole,
-    ]
+    let of_suite = |suite| {
+        let [a, b] = pair(suite);
+        let whole = a.device.bundle(&a.signed, &a.kem, a.one_time.first()).to_bytes();
+        [
+            a.device.bundle(&a.signed, &a.kem, None).to_bytes(),
+            b.device.bundle(&a.signed, &a.kem, None).to_bytes(),
+            whole[..whole.len() / 2].to_vec(),
+            whole,
+        ]
+    };
+    SUITES.into_iter().flat_map(of_suite).collect()
 }
 
 /// Of the kind asked for, as they are under way to a party in the middle of a conversation.
 fn under_way(first: bool) -> Vec<Vec<u8>> {
-    stages().1.into_iter().filter(|sent| sent.is_first() == first).map(|sent| sent.into_bytes()).collect()
+    let sent = SUITES.into_iter().flat_map(|suite| stages(suite).1).filter(|sent| sent.is_first() == first);
+    sent.map(Ciphertext::into_bytes).collect()
 }
 
 fn first_messages() -> Vec<Vec<u8>> {
@@ -92,9 +101,31 @@ fn messages() -> Vec<Vec<u8>> {
     inputs
 }
 
+fn envelopes() -> Vec<Vec<u8>> {
+    let [a, b] = pair(Suite::V1);
+    let whole = Envelope {
+        kind: EnvelopeKind::Message,
+        suite: EnvelopeSuite::V1,
+        from: Some(a.device.address().clone()),
+        to: b.device.address().clone(),
+        id: [7; 16],
+        body: vec![0xa1; 20],
+        commitment: Some([8; 32]),
+        stamp: Some(vec![9; 40]),
+    };
+    let sealed = Envelope { kind: EnvelopeKind::Sealed, from: None, commitment: None, stamp: None, ..whole.clone() };
+    vec![whole.to_bytes(), sealed.to_bytes()]
+}
+
+fn payloads() -> Vec<Vec<u8>> {
+    let own = RosterView { version: 7, hash: [9; 8] };
+    let contents =
+        [Content::App(vec![1; 30]), Content::Receipt(vec![]), Content::Unknown { number: 99, bytes: vec![2] }];
+    contents.map(|content| Payload { own, peer: RosterView::default(), content }.to_bytes()).into()
+}
+
 /// Every kind, small and large numbers.
 fn spqr_messages() -> Vec<Vec<u8>> {
-    use subrosa::wire::{CHUNK_LEN, Chunk, SpqrMessage, SpqrPayload};
     let chunk = |index| Chunk { index, data: [0xa5; CHUNK_LEN] };
     let payloads = [
         SpqrPayload::None,
@@ -113,14 +144,14 @@ fn spqr_messages() -> Vec<Vec<u8>> {
     messages.collect()
 }
 
-/// Whole ones, and edits of the fourth and the last of them.
+/// Whole ones, and edits of some of them.
 fn sessions() -> Vec<Vec<u8>> {
-    let edits = [vec![255, 3, 0, 1, 1], vec![255, 7, 200, 1, 255, 16, 2, 1]];
-    stages().0.into_iter().chain(edits).collect()
+    let edits = [vec![255, 3, 0, 1, 1], vec![255, 7, 200, 1, 255, 16, 2, 1], vec![255, 128 + 5, 0, 1, 1]];
+    SUITES.into_iter().flat_map(|suite| stages(suite).0).chain(edits).collect()
 }
 
 fn prekeys() -> Vec<Vec<u8>> {
-    let [mut a, mut b] = parties();
+    let [mut a, mut b] = pair(Suite::V1);
     let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(0);
     let now = subrosa::ident::Timestamp::new(0);
     a.start(&b.bundle(false), now, &mut rng);
@@ -136,7 +167,7 @@ fn prekeys() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Pairs of operation and argument, see the body.
+/// The suite, then pairs of operation and argument, see the body.
 fn interactions() -> Vec<Vec<u8>> {
     const SEND: u8 = 0;
     const NEXT: u8 = 4;
@@ -149,7 +180,7 @@ fn interactions() -> Vec<Vec<u8>> {
     const OTHER: u8 = 20;
     const BURST: u8 = 22;
     const B: u8 = 1;
-    vec![
+    let scripts = [
         // Both start at once; both read.
         vec![SEND, 1, SEND | B, 2, NEXT, 0, NEXT | B, 0, SEND, 3, SEND | B, 4, NEXT, 0, NEXT | B, 0],
         // Long enough for the post-quantum ratchet to turn, stored and loaded in between.
@@ -226,5 +257,6 @@ fn interactions() -> Vec<Vec<u8>> {
             PING_PONG,
             20,
         ],
-    ]
+    ];
+    (0..2).flat_map(|suite| scripts.iter().map(move |script| [&[suite], script.as_slice()].concat())).collect()
 }

@@ -4,10 +4,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::sync::LazyLock;
 
+use subrosa::ident::Address;
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{Ciphertext, FirstMessage, Message, Session};
 use subrosa::suite::Suite;
-use subrosa::wire::{PreKeySignalMessage, SignalMessage, SpqrMessage};
+use subrosa::wire::{Envelope, Payload, PreKeySignalMessage, SignalMessage, SpqrMessage, V1FirstMessage, V1Message};
 
 use super::party::{NOW, Party, pair, stages};
 
@@ -19,7 +20,7 @@ pub fn bundle(data: &[u8]) -> bool {
     if let Ok(bundle) = parsed.verify() {
         assert_eq!(*bundle.identity_key(), identity);
         let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let started = Session::initiate(&fixture().party.device, &bundle, NOW, &mut rng);
+        let started = Session::initiate(&fixture(bundle.suite()).party.device, &bundle, NOW, &mut rng);
         if let Ok(mut session) = started {
             let ciphertext = session.encrypt(b"hello", NOW, &mut rng).unwrap();
             let first = FirstMessage::parse(ciphertext.bytes()).unwrap();
@@ -29,33 +30,58 @@ pub fn bundle(data: &[u8]) -> bool {
     true
 }
 
-/// A message that starts a session.
+/// A message that starts a session, of either suite.
 pub fn first_message(data: &[u8]) -> bool {
     let Ok(first) = FirstMessage::parse(data) else {
-        assert!(PreKeySignalMessage::parse(data).is_err());
+        assert!(PreKeySignalMessage::parse(data).is_err() && V1FirstMessage::parse(data).is_err());
         return false;
     };
-    let wire = PreKeySignalMessage::parse(data).unwrap();
-    assert_eq!(first.needs().one_time, wire.one_time_prekey);
-    assert_eq!(*first.identity_key(), wire.identity_key);
-    assert_eq!(first.registration_id(), wire.registration_id);
+    let (one_time, identity_key, registration_id) = match first.suite() {
+        Suite::V1 => {
+            let wire = V1FirstMessage::parse(data).unwrap();
+            (wire.one_time_prekey, wire.identity_key, wire.registration_id)
+        }
+        _ => {
+            let wire = PreKeySignalMessage::parse(data).unwrap();
+            (wire.one_time_prekey, wire.identity_key, wire.registration_id)
+        }
+    };
+    assert_eq!(first.needs().one_time, one_time);
+    assert_eq!((first.identity_key(), first.registration_id()), (&identity_key, registration_id));
     // Whether it is taken is the receiver's matter; that nothing changes where it is not, is checked there.
-    let mut party = fixture().party.clone();
-    let from = pair()[1].device.address().clone();
-    let _ = party.receive(&from, data, true, NOW, &mut ChaCha20Rng::seed_from_u64(3));
+    let Fixture { party, from, .. } = fixture(first.suite());
+    let _ = party.clone().receive(from, data, true, NOW, &mut ChaCha20Rng::seed_from_u64(3));
     true
 }
 
-/// A message of a session.
+/// A message of a session, of either suite.
 pub fn message(data: &[u8]) -> bool {
-    let Ok(wire) = SignalMessage::parse(data) else {
-        assert!(Message::parse(data).is_err());
+    let Ok(message) = Message::parse(data) else {
+        assert!(SignalMessage::parse(data).is_err() && V1Message::parse(data).is_err());
         return false;
     };
-    assert!(Message::parse(data).is_ok());
-    assert_eq!([wire.authenticated(), wire.mac()].concat(), data);
-    let (mut party, from) = (fixture().party.clone(), pair()[1].device.address().clone());
-    let _ = party.receive(&from, data, false, NOW, &mut ChaCha20Rng::seed_from_u64(4));
+    if message.suite() == Suite::V1 {
+        assert!(V1Message::parse(data).unwrap().header().len() < data.len());
+    } else {
+        let wire = SignalMessage::parse(data).unwrap();
+        assert_eq!([wire.authenticated(), wire.mac()].concat(), data);
+    }
+    let Fixture { party, from, .. } = fixture(message.suite());
+    let _ = party.clone().receive(from, data, false, NOW, &mut ChaCha20Rng::seed_from_u64(4));
+    true
+}
+
+/// What the host's transport carries.
+pub fn envelope(data: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::parse(data) else { return false };
+    assert_eq!(envelope.to_bytes(), data, "one encoding");
+    true
+}
+
+/// What stands inside a ciphertext of suite V1.
+pub fn payload(data: &[u8]) -> bool {
+    let Ok(payload) = Payload::parse(data) else { return false };
+    assert_eq!(payload.to_bytes(), data, "one encoding");
     true
 }
 
@@ -70,13 +96,13 @@ pub fn spqr_message(data: &[u8]) -> bool {
 
 /// A stored session; whatever is accepted can be used and stored again.
 ///
-/// After a first byte of 255, which leads no record, come edits of a real one: which one, then the offset in two bytes
-/// and what to add. Blind changes break the lengths that protobuf is made of; few would get past the decoder.
+/// After a first byte of 255, which leads no record, come edits of a real one: which one, the upper
+/// bit for its suite, then the offset in two bytes and what to add. Blind changes break the lengths that protobuf is made of; few would get past the decoder.
 pub fn session_bytes(data: &[u8]) -> bool {
     let mut edited = Vec::new();
     let data = if let [255, stage, edits @ ..] = data {
-        let stored = &fixture().stored;
-        edited.clone_from(&stored[usize::from(*stage) % stored.len()]);
+        let stored = &fixture(if stage & 128 == 0 { Suite::Signal } else { Suite::V1 }).stored;
+        edited.clone_from(&stored[usize::from(stage & 127) % stored.len()]);
         for edit in edits.as_chunks::<3>().0 {
             let at = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % edited.len();
             edited[at] = edited[at].wrapping_add(edit[2]);
@@ -88,12 +114,13 @@ pub fn session_bytes(data: &[u8]) -> bool {
     let Ok(mut session) = Session::from_bytes(data) else { return false };
     assert_stored(&session);
     let mut rng = ChaCha20Rng::seed_from_u64(5);
-    let device = &fixture().party.device;
+    let suite = session.suite().unwrap_or(Suite::V1);
+    let Fixture { party: Party { device, .. }, under_way, .. } = fixture(suite);
     if let Ok(own) = session.encrypt(b"hello", NOW, &mut rng) {
         assert_stored(&session);
         receive(&mut session, device, &own, &mut rng);
     }
-    for message in &fixture().under_way {
+    for message in under_way {
         receive(&mut session, device, message, &mut rng);
     }
     let _ = session.encrypt(b"hello", NOW, &mut rng);
@@ -124,12 +151,12 @@ fn assert_stored(session: &Session) {
 
 /// A stored device, prekey or memory of base keys.
 pub fn prekey_bytes(data: &[u8]) -> bool {
-    let party = &fixture().party;
+    let party = &fixture(Suite::V1).party;
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let mut accepted = false;
     if let Ok(device) = Device::from_bytes(data) {
         assert_eq!(Device::from_bytes(&device.to_bytes()).as_ref(), Ok(&device));
-        let signed = SignedPrekey::generate(&device, Suite::Signal, party.signed.id(), NOW, &mut rng);
+        let signed = SignedPrekey::generate(&device, Suite::V1, party.signed.id(), NOW, &mut rng);
         let _ = device.bundle(&signed, &party.kem, None).verify();
         accepted = true;
     }
@@ -156,19 +183,23 @@ pub fn prekey_bytes(data: &[u8]) -> bool {
     accepted
 }
 
-/// A party in the middle of a conversation, how its session was stored on the way, and messages under way to it.
+/// A party in the middle of a conversation, with whom, how its session was stored on the way, and messages under way
+/// to it.
 struct Fixture {
     party: Party,
+    from: Address,
     stored: Vec<Vec<u8>>,
     under_way: Vec<Ciphertext>,
 }
 
-fn fixture() -> &'static Fixture {
-    static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-        let (stored, under_way) = stages();
-        let [mut party, _] = pair();
-        party.session = stored.last().map(|bytes| Session::from_bytes(bytes).unwrap());
-        Fixture { party, stored, under_way }
+fn fixture(suite: Suite) -> &'static Fixture {
+    static FIXTURES: LazyLock<[Fixture; 2]> = LazyLock::new(|| {
+        [Suite::Signal, Suite::V1].map(|suite| {
+            let (stored, under_way) = stages(suite);
+            let [mut party, other] = pair(suite);
+            party.session = stored.last().map(|bytes| Session::from_bytes(bytes).unwrap());
+            Fixture { party, from: other.device.address().clone(), stored, under_way }
+        })
     });
-    &FIXTURE
+    &FIXTURES[usize::from(suite == Suite::V1)]
 }

@@ -9,7 +9,8 @@ use rand_core::SeedableRng;
 
 use subrosa::ident::Timestamp;
 use subrosa::session::Session;
-use subrosa::wire::{PreKeySignalMessage, SignalMessage, SpqrMessage};
+use subrosa::suite::Suite;
+use subrosa::wire::{PreKeySignalMessage, SignalMessage, SpqrMessage, V1FirstMessage, V1Message};
 
 use super::party::{MAX_STARTS, NOW, Party, pair};
 
@@ -47,12 +48,16 @@ struct World {
     now: Timestamp,
     rng: ChaCha20Rng,
     sent: usize,
+    suite: Suite,
 }
 
-/// Gives whether anything was read.
+/// The first byte tells the suite. Gives whether anything was read.
 pub fn interaction(data: &[u8]) -> bool {
-    let ends = pair().map(|party| End { party, inbox: Vec::new(), ratchet_keys: Vec::new(), epochs: 0, starts: 0 });
-    let mut world = World { ends, now: NOW, rng: ChaCha20Rng::seed_from_u64(7), sent: 0 };
+    let Some((suite, data)) = data.split_first() else { return false };
+    let suite = if suite & 1 == 0 { Suite::Signal } else { Suite::V1 };
+    let ends =
+        pair(suite).map(|party| End { party, inbox: Vec::new(), ratchet_keys: Vec::new(), epochs: 0, starts: 0 });
+    let mut world = World { ends, now: NOW, rng: ChaCha20Rng::seed_from_u64(7), sent: 0, suite };
     let mut bytes = data.iter().take(2048).copied();
     while let (Some(operation), Some(argument)) = (bytes.next(), bytes.next()) {
         world.now = Timestamp::new(world.now.get() + 1);
@@ -111,9 +116,7 @@ impl World {
         self.sent += 1;
         let ciphertext = self.ends[me].party.send(&plaintext, self.now, &mut self.rng);
         let (bytes, first) = (ciphertext.bytes().to_vec(), ciphertext.is_first());
-        let message = inner(&bytes, first);
-        let epoch = SpqrMessage::parse(&message.pq_ratchet).unwrap().epoch;
-        let ratchet_key = message.ratchet_key.to_bytes();
+        let (ratchet_key, epoch) = place(self.suite, &bytes, first);
         self.ends[me ^ 1].inbox.push(Sent { bytes, first, plaintext, ratchet_key, epoch, opened: false, lost: false });
     }
 
@@ -174,8 +177,9 @@ impl World {
         let bit = bit % (8 * altered.len());
         altered[bit / 8] ^= 1 << (bit % 8);
         if let Some(plaintext) = self.receive(me, &altered, first) {
-            // Around the message inside, a first message holds what no MAC covers; what decides is the same.
-            assert!(first, "an altered message was read");
+            // Around the message inside, a first message of suite Signal holds what no MAC covers; what decides is
+            // the same.
+            assert!(first && self.suite == Suite::Signal, "an altered message was read");
             let [original, altered] = [original, altered].map(|bytes| PreKeySignalMessage::parse(&bytes).unwrap());
             assert_eq!(altered.message, original.message);
             assert_eq!((altered.base_key, altered.identity_key), (original.base_key, original.identity_key));
@@ -222,6 +226,21 @@ impl World {
     }
 }
 
-fn inner(bytes: &[u8], first: bool) -> SignalMessage {
-    if first { PreKeySignalMessage::parse(bytes).unwrap().message } else { SignalMessage::parse(bytes).unwrap() }
+/// A message's ratchet key and epoch.
+fn place(suite: Suite, bytes: &[u8], first: bool) -> ([u8; 33], u64) {
+    let (ratchet_key, pq) = if suite == Suite::V1 {
+        let inner =
+            if first { V1FirstMessage::parse(bytes).map(|first| first.message) } else { V1Message::parse(bytes) };
+        let inner = inner.unwrap();
+        (inner.ratchet_key, inner.pq)
+    } else {
+        let inner = if first {
+            PreKeySignalMessage::parse(bytes).map(|first| first.message)
+        } else {
+            SignalMessage::parse(bytes)
+        };
+        let inner = inner.unwrap();
+        (inner.ratchet_key, SpqrMessage::parse(&inner.pq_ratchet).unwrap())
+    };
+    (ratchet_key.to_bytes(), pq.epoch)
 }

@@ -6,6 +6,6 @@ mod decoders;
 mod interaction;
 mod party;
 
-pub use decoders::{bundle, first_message, message, prekey_bytes, session_bytes, spqr_message};
+pub use decoders::{bundle, envelope, first_message, message, payload, prekey_bytes, session_bytes, spqr_message};
 pub use interaction::interaction;
-pub use party::{Party, pair, stages};
+pub use party::{pair, stages};

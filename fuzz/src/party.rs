@@ -9,7 +9,7 @@ use subrosa::prekey::{
     Bundle, Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
 use subrosa::session::{Ciphertext, FirstMessage, Message, Session};
-use subrosa::suite::Suite;
+use subrosa::suite::{Suite, Suites};
 
 /// Sessions that a party starts at most: with the peer's they stay below the bound of the archive.
 pub const MAX_STARTS: usize = 8;
@@ -30,28 +30,32 @@ pub struct Party {
     fetched: u32,
 }
 
-/// Two parties who do not know each other yet; always the same two.
-pub fn pair() -> [Party; 2] {
-    static PAIR: LazyLock<[Party; 2]> = LazyLock::new(|| {
-        let mut rng = ChaCha20Rng::seed_from_u64(0);
-        ["9d0652a3-dcc3-4d11-975f-74d61598733f", "796abedb-ca4e-4f18-8803-1fde5b921f9f"].map(|name| {
-            let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
-            let device = Device::generate(address, &mut rng);
-            let id = PrekeyId::new(1);
-            Party {
-                signed: SignedPrekey::generate(&device, Suite::Signal, id, NOW, &mut rng),
-                kem: KemPrekey::last_resort(&device, Suite::Signal, id, NOW, &mut rng),
-                one_time: (1..=u32::try_from(MAX_STARTS).unwrap())
-                    .map(|id| OneTimePrekey::generate(Suite::Signal, PrekeyId::new(id), &mut rng))
-                    .collect(),
-                seen: SeenBaseKeys::default(),
-                session: None,
-                fetched: 0,
-                device,
-            }
-        })
+/// Two parties of a suite who do not know each other yet; always the same two.
+pub fn pair(suite: Suite) -> [Party; 2] {
+    static PAIRS: LazyLock<[[Party; 2]; 2]> = LazyLock::new(|| {
+        [(Suite::Signal, Suites::SIGNAL), (Suite::V1, Suites::V1)].map(|(suite, suites)| draw(suite, suites))
     });
-    PAIR.clone()
+    PAIRS[usize::from(suite == Suite::V1)].clone()
+}
+
+fn draw(suite: Suite, suites: Suites) -> [Party; 2] {
+    let mut rng = ChaCha20Rng::seed_from_u64(0);
+    ["9d0652a3-dcc3-4d11-975f-74d61598733f", "796abedb-ca4e-4f18-8803-1fde5b921f9f"].map(|name| {
+        let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
+        let device = Device::generate(address, &mut rng).with_suites(suites);
+        let id = PrekeyId::new(1);
+        Party {
+            signed: SignedPrekey::generate(&device, suite, id, NOW, &mut rng),
+            kem: KemPrekey::last_resort(&device, suite, id, NOW, &mut rng),
+            one_time: (1..=u32::try_from(MAX_STARTS).unwrap())
+                .map(|id| OneTimePrekey::generate(suite, PrekeyId::new(id), &mut rng))
+                .collect(),
+            seen: SeenBaseKeys::default(),
+            session: None,
+            fetched: 0,
+            device,
+        }
+    })
 }
 
 impl Party {
@@ -130,10 +134,10 @@ impl Party {
     }
 }
 
-/// A conversation: the first party's session as it was stored now and then, and what is under way to it at the end,
+/// A conversation in a suite: the first party's session as it was stored now and then, and what is under way to it at the end,
 /// each with whether it is a first message.
-pub fn stages() -> (Vec<Vec<u8>>, Vec<Ciphertext>) {
-    let (mut rng, [mut a, mut b]) = (ChaCha20Rng::seed_from_u64(1), pair());
+pub fn stages(suite: Suite) -> (Vec<Vec<u8>>, Vec<Ciphertext>) {
+    let (mut rng, [mut a, mut b]) = (ChaCha20Rng::seed_from_u64(1), pair(suite));
     let (to_a, to_b) = (b.device.address().clone(), a.device.address().clone());
     let mut stored = Vec::new();
     let mut store = |party: &Party| stored.push(party.session.as_ref().unwrap().to_bytes().to_vec());
