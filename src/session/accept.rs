@@ -165,6 +165,9 @@ fn accept(
         return Err(AcceptError::PrekeyWornOut);
     }
     let suite = needs.suite;
+    if !device.suites().contains(suite) {
+        return Err(AcceptError::SuiteNotEnabled);
+    }
     if prekeys.signed.id() != needs.signed || prekeys.signed.suite() != suite {
         return Err(AcceptError::UnknownPrekey(needs.signed));
     }

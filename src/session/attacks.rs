@@ -215,17 +215,38 @@ fn a_signal_session_is_not_accepted_from_a_device_known_for_v1() {
     weaker.signed = SignedPrekey::generate(&device, Suite::Signal, signed_id, NOW, &mut weaker.rng);
     weaker.kem = KemPrekey::last_resort(&device, Suite::Signal, kem_id, NOW, &mut weaker.rng);
     let bundle = weaker.bundle(false);
-    let mut session = Session::initiate(&alice.device, &bundle, NOW, &mut alice.rng).unwrap();
+    let speaks_less = alice.device.clone().with_suites(Suites::SIGNAL);
+    let mut session = Session::initiate(&speaks_less, &bundle, NOW, &mut alice.rng).unwrap();
     let first = session.encrypt(b"weaker", NOW, &mut alice.rng).unwrap();
     let first = FirstMessage::parse(first.bytes()).unwrap();
     let before = bob.snapshot();
     let mut seen = crate::prekey::SeenBaseKeys::default();
     let mut prekeys = PrekeySecrets { signed: &weaker.signed, kem: &weaker.kem, one_time: None, seen: &mut seen };
     let to_alice = bob.session.as_mut().unwrap();
-    let error = to_alice.accept_next(&bob.device, &first, Some(&mut prekeys), NOW, &mut bob.rng).unwrap_err();
+    let error = to_alice.accept_next(&device, &first, Some(&mut prekeys), NOW, &mut bob.rng).unwrap_err();
     assert_eq!(error, AcceptError::SuiteDowngrade);
     assert!(bob.snapshot() == before && seen.is_empty());
     round_trip(&mut alice, &mut bob);
+}
+
+/// Suite Signal is off unless the host enables it; and where both sides speak V1, V1 it is.
+#[test]
+fn suite_signal_is_off_until_it_is_enabled() {
+    let Both { bundles: [signal, _], .. } = speaks_both(32);
+    let signal = signal.verify().unwrap();
+    let mut rng = rng(33);
+    let alice = Device::generate(address("alice"), &mut rng);
+    assert_eq!(alice.suites(), Suites::V1);
+    let start = |device: &Device, rng: &mut _| Session::initiate(device, &signal, NOW, rng).map(|_| ());
+    assert_eq!(start(&alice, &mut rng), Err(InitiateError::SuiteNotEnabled));
+    assert_eq!(start(&alice.clone().with_suites(Suites::BOTH), &mut rng), Err(InitiateError::SuiteDowngrade));
+    assert_eq!(start(&alice.with_suites(Suites::SIGNAL), &mut rng), Ok(()));
+
+    let (mut alice, mut bob) = (Party::new("alice", 34), Party::new("bob", 35));
+    alice.initiate(&bob.bundle(false));
+    let first = alice.send(b"x");
+    bob.device = bob.device.with_suites(Suites::V1);
+    refused(&mut bob, &first, Refusal::Accept(AcceptError::SuiteNotEnabled));
 }
 
 #[test]
@@ -249,7 +270,7 @@ fn a_first_message_is_not_relabelled() {
     refused(&mut bob, &Ciphertext::Message(first), Refusal::Wire(WireError::UnknownKind(0xa2)));
     // Prekeys of the other suite do not open it.
     let mut other = Party::new("bob", 17);
-    other.device = bob.device.clone();
+    other.device = bob.device.clone().with_suites(Suites::BOTH);
     let bytes = alice.send(b"x");
     let id = FirstMessage::parse(bytes.bytes()).unwrap().needs().signed;
     refused(&mut other, &bytes, Refusal::Accept(AcceptError::UnknownPrekey(id)));

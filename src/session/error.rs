@@ -14,10 +14,14 @@ pub enum InitiateError {
     /// Ask for another bundle, or tell the user that the device may be gone.
     #[error("prekeys are stale")]
     StalePrekey,
-    /// The device was seen with suite V1, and the bundle is of suite `Signal`: somebody takes the better suite away.
-    /// Ask for a bundle of suite V1.
-    #[error("bundle is of a weaker suite than the device speaks")]
+    /// The bundle is of suite `Signal`, and both devices speak V1, or the peer was seen with it: somebody takes the
+    /// better suite away. Ask for a bundle of suite V1.
+    #[error("bundle is of a weaker suite than both devices speak")]
     SuiteDowngrade,
+    /// One's own device does not speak the bundle's suite. Enable it with
+    /// [`Device::with_suites`](crate::prekey::Device::with_suites), or ask for a bundle of another suite.
+    #[error("suite is not enabled")]
+    SuiteNotEnabled,
     /// The bundle's identity key is not the one this session was made with. Ask the user; to go on, make a new
     /// [`Session`](super::Session).
     #[error("identity key has changed")]
@@ -111,6 +115,10 @@ pub enum AcceptError {
     /// away. Drop it.
     #[error("first message is of a weaker suite than its sender speaks")]
     SuiteDowngrade,
+    /// One's own device does not speak the suite. Enable it with
+    /// [`Device::with_suites`](crate::prekey::Device::with_suites), or drop the message.
+    #[error("suite is not enabled")]
+    SuiteNotEnabled,
     /// A key in it is of low order or has a small-order part, or the KEM ciphertext is of another mechanism than the
     /// prekey. Drop it.
     #[error("a key of the first message does not agree")]

@@ -298,7 +298,8 @@ fn devices_of_one_user_may_jump_further() {
     let stored = first.device.to_bytes();
     let identity = crate::prekey::Device::from_bytes(&stored).unwrap().identity().clone();
     let elsewhere = Address::new(first.device.address().user().clone(), crate::ident::DeviceId::new(2));
-    second.device = crate::prekey::Device::new(elsewhere, identity, second.device.registration_id());
+    second.device = crate::prekey::Device::new(elsewhere, identity, second.device.registration_id())
+        .with_suites(crate::suite::Suites::SIGNAL);
     let device = second.device.clone();
     second.signed =
         crate::prekey::SignedPrekey::generate(&device, Suite::Signal, second.signed.id(), NOW, &mut second.rng);

@@ -44,7 +44,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`InitiateError::BadKey`] if a key in the bundle is of low order; [`InitiateError::StalePrekey`].
+    /// [`InitiateError::BadKey`], [`InitiateError::StalePrekey`], [`InitiateError::SuiteNotEnabled`] or
+    /// [`InitiateError::SuiteDowngrade`].
     ///
     /// # Security
     ///
@@ -76,7 +77,7 @@ impl Session {
             remote_identity: *bundle.identity_key(),
         };
         let current = Some(initiate(device, bundle, now, rng)?);
-        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suites().contains(Suite::V1) })
+        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suite() == Suite::V1 })
     }
 
     /// Starts another session with the same device and archives the current one: when that was never answered, or
@@ -117,7 +118,7 @@ impl Session {
         }
         let state = initiate(device, bundle, now, rng)?;
         self.install(state);
-        self.seen_v1 |= bundle.suites().contains(Suite::V1);
+        self.seen_v1 |= bundle.suite() == Suite::V1;
         Ok(())
     }
 
@@ -410,6 +411,13 @@ fn initiate(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<State, InitiateError> {
     let parts = bundle.parts();
+    if !device.suites().contains(parts.suite) {
+        return Err(InitiateError::SuiteNotEnabled);
+    }
+    // In suite `Signal` nothing vouches for the offer; where a server does not hide it, it is heeded.
+    if parts.suite == Suite::Signal && device.suites().contains(Suite::V1) && parts.suites.contains(Suite::V1) {
+        return Err(InitiateError::SuiteDowngrade);
+    }
     if parts.suite == Suite::V1 && now.since(parts.signed_prekey.created) > MAX_PREKEY_AGE_MS {
         return Err(InitiateError::StalePrekey);
     }

@@ -40,6 +40,7 @@ fn device(party: &Value) -> Device {
     let identity = KeyPair::new(secret(&party["identityPrivate"]));
     assert_eq!(identity.public().to_bytes(), array::<33>(&party["identityPublic"]));
     Device::new(address(party), identity, RegistrationId::new(number(&party["registrationId"])))
+        .with_suites(Suites::SIGNAL)
 }
 
 fn bundle(value: &Value) -> Bundle {
