@@ -361,7 +361,7 @@ fn refusals(start: &Start, mut alice: Session, mut bob: Session, rng: &mut Recor
             let mut field = vec![0x38];
             prost::encoding::encode_varint(id.into(), &mut field);
             let at = first.windows(field.len()).rposition(|window| window == field).unwrap();
-            let mut bytes = first.clone();
+            let mut bytes = first;
             bytes[at + 1] ^= 1;
             bytes
         }),
