@@ -12,7 +12,9 @@ use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
 use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::session::{AcceptError, Accepted, Consumed, DecryptError, EncryptError, FirstMessage, Message, Session};
+use subrosa::session::{
+    AcceptError, Accepted, Consumed, DecryptError, EncryptError, FirstMessage, Message, PrekeyKind, Session,
+};
 use subrosa::suite::Suite;
 use subrosa::wire::{Content, Payload, RecordError, RosterView, WireError};
 use support::{NOW, Party, address};
@@ -154,7 +156,7 @@ fn errors_print_nothing() {
         silent_error(&error);
         silent_error(&AcceptError::Message(error));
     }
-    silent_error(&AcceptError::UnknownPrekey(PrekeyId::new(3)));
+    silent_error(&AcceptError::UnknownPrekey(PrekeyKind::Kem, PrekeyId::new(3)));
     silent_error(&EncryptError::Exhausted);
     silent_error(&RecordError::Newer(9));
     silent_error(&WireError::UnsupportedVersion(5));

@@ -14,7 +14,7 @@ use subrosa::crypto::{KeyError, PublicKey};
 use subrosa::ident::{PrekeyId, Timestamp};
 use subrosa::prekey::{BundleError, Device, OneTimePrekey, PrekeySecrets, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{
-    AcceptError, Ciphertext, DecryptError, EncryptError, FirstMessage, InitiateError, Message, Session,
+    AcceptError, Ciphertext, DecryptError, EncryptError, FirstMessage, InitiateError, Message, PrekeyKind, Session,
 };
 use subrosa::suite::Suite;
 use subrosa::wire::{MAX_MESSAGE_LEN, MAX_PLAINTEXT_LEN, RecordError, WireError};
@@ -40,7 +40,7 @@ fn unknown_prekey_id() {
     let (_, mut bob, first) = first_contact(true);
     let id = *bob.one_time.keys().next().unwrap();
     let removed = bob.one_time.remove(&id).unwrap();
-    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(id)));
+    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(PrekeyKind::OneTime, id)));
     // Another key under the same name does not open it either.
     bob.one_time.insert(id, OneTimePrekey::generate(Suite::Signal, id, &mut support::rng(9)));
     refused(&mut bob, &first, Refusal::Accept(AcceptError::Message(DecryptError::Undecryptable)));
@@ -54,10 +54,10 @@ fn unknown_signed_and_kem_prekey_ids() {
     let (signed, kem) = (bob.signed.clone(), bob.kem.clone());
     let device = bob.device.clone();
     bob.signed = SignedPrekey::generate(&device, Suite::Signal, PrekeyId::new(5), NOW, &mut bob.rng);
-    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(signed.id())));
+    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(PrekeyKind::Signed, signed.id())));
     bob.signed = signed;
     bob.kem = Party::new("bob", 77).kem;
-    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(kem.id())));
+    refused(&mut bob, &first, Refusal::Accept(AcceptError::UnknownPrekey(PrekeyKind::Kem, kem.id())));
 }
 
 #[test]

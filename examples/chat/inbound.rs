@@ -111,10 +111,7 @@ impl From<DecryptError> for Stop {
 
 impl From<AcceptError> for Stop {
     fn from(error: AcceptError) -> Self {
-        match error {
-            AcceptError::Message(DecryptError::Duplicate) | AcceptError::Replayed => Self::Duplicate,
-            other => Self::Refused(other.to_string()),
-        }
+        if error.is_duplicate() { Self::Duplicate } else { Self::Refused(error.to_string()) }
     }
 }
 

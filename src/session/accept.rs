@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::state::{Ends, State};
-use super::{AcceptError, DecryptError, FirstMessage, Session};
+use super::{AcceptError, DecryptError, FirstMessage, PrekeyKind, Session};
 use crate::handshake::{self, Initiation};
 use crate::ident::{Address, PrekeyId, Timestamp};
 use crate::prekey::{Device, PrekeySecrets};
@@ -169,15 +169,15 @@ fn accept(
         return Err(AcceptError::SuiteNotEnabled);
     }
     if prekeys.signed.id() != needs.signed || prekeys.signed.suite() != suite {
-        return Err(AcceptError::UnknownPrekey(needs.signed));
+        return Err(AcceptError::UnknownPrekey(PrekeyKind::Signed, needs.signed));
     }
     if prekeys.kem.id() != needs.kem || prekeys.kem.suite() != suite {
-        return Err(AcceptError::UnknownPrekey(needs.kem));
+        return Err(AcceptError::UnknownPrekey(PrekeyKind::Kem, needs.kem));
     }
     let one_time = match (needs.one_time, prekeys.one_time) {
         (None, _) => None,
         (Some(id), Some(prekey)) if prekey.id() == id && prekey.suite() == suite => Some(prekey),
-        (Some(id), _) => return Err(AcceptError::UnknownPrekey(id)),
+        (Some(id), _) => return Err(AcceptError::UnknownPrekey(PrekeyKind::OneTime, id)),
     };
     let initiation = Initiation {
         identity_key: first.identity_key(),

@@ -273,7 +273,7 @@ fn a_first_message_is_not_relabelled() {
     other.device = bob.device.clone().with_suites(Suites::BOTH);
     let bytes = alice.send(b"x");
     let id = FirstMessage::parse(bytes.bytes()).unwrap().needs().signed;
-    refused(&mut other, &bytes, Refusal::Accept(AcceptError::UnknownPrekey(id)));
+    refused(&mut other, &bytes, Refusal::Accept(AcceptError::UnknownPrekey(PrekeyKind::Signed, id)));
 }
 
 // Against the binding of a session to its two devices.

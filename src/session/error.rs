@@ -89,6 +89,17 @@ impl DecryptError {
     }
 }
 
+/// The kinds of prekeys; each has ids of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrekeyKind {
+    /// The signed X25519 prekey.
+    Signed,
+    /// A one-time X25519 prekey.
+    OneTime,
+    /// A KEM prekey, one-time or last-resort.
+    Kem,
+}
+
 /// Why a first message was not accepted. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -99,8 +110,8 @@ pub enum AcceptError {
     NeedsPrekeys,
     /// A prekey it names is not the one that was given, or was not given: unknown, deleted, or used by another
     /// session. Tell the sender to start again from a fresh bundle.
-    #[error("prekey {0:?} is unknown")]
-    UnknownPrekey(PrekeyId),
+    #[error("{0:?} prekey {1:?} is unknown")]
+    UnknownPrekey(PrekeyKind, PrekeyId),
     /// It was accepted before, and its session is gone. Somebody replays it: acknowledge and drop it.
     #[error("first message was accepted before")]
     Replayed,
@@ -126,4 +137,27 @@ pub enum AcceptError {
     /// The message inside it cannot be decrypted.
     #[error(transparent)]
     Message(#[from] DecryptError),
+}
+
+impl AcceptError {
+    /// Whether it was read before: acknowledge it to the transport and drop it.
+    #[must_use]
+    pub const fn is_duplicate(self) -> bool {
+        matches!(self, Self::Replayed | Self::Message(DecryptError::Duplicate))
+    }
+
+    /// Whether the sender should be asked to send again in a new session, see [`DecryptError::asks_for_repair`].
+    #[must_use]
+    pub const fn asks_for_repair(self) -> bool {
+        match self {
+            Self::UnknownPrekey(..) | Self::PrekeyWornOut => true,
+            Self::Message(error) => error.asks_for_repair(),
+            Self::NeedsPrekeys
+            | Self::Replayed
+            | Self::IdentityChanged
+            | Self::SuiteDowngrade
+            | Self::SuiteNotEnabled
+            | Self::BadKey => false,
+        }
+    }
 }

@@ -24,7 +24,7 @@ mod record;
 mod state;
 
 pub use accept::{Accepted, Consumed};
-pub use error::{AcceptError, DecryptError, EncryptError, InitiateError};
+pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
 pub use message::{Ciphertext, FirstMessage, Message, Needs};
 pub use peer::Session;
 

@@ -180,18 +180,23 @@ impl Party {
     }
 }
 
+/// A bundle of this identity key, anywhere in the value.
+fn find_bundle<'a>(value: &'a Value, identity_key: &Value) -> Option<&'a Value> {
+    if value["kyberPreKey"].is_string() && value["identityKey"] == *identity_key {
+        return Some(value);
+    }
+    match value {
+        Value::Object(fields) => fields.values().find_map(|value| find_bundle(value, identity_key)),
+        Value::Array(items) => items.iter().find_map(|value| find_bundle(value, identity_key)),
+        _ => None,
+    }
+}
+
 /// Replays a transcript as the parties whose secrets it gives. Returns (sent, received, refused).
 fn replay(name: &str, transcript: &Value) -> (u32, u32, u32) {
     let sides = [("A", "alice", "bob"), ("B", "bob", "alice")];
-    let bundle_of = |party: &str| -> Option<&Value> {
-        // One bundle is Bob's; a simultaneous start records one for each.
-        let own = &transcript[format!("{party}Bundle").as_str()];
-        if own.is_object() {
-            return Some(own);
-        }
-        let shared = &transcript["bundle"];
-        (shared.is_object() && shared["identityKey"] == transcript[party]["identityPublic"]).then_some(shared)
-    };
+    // Wherever a transcript keeps it, a bundle is known by the identity key in it.
+    let bundle_of = |party: &str| -> Option<&Value> { find_bundle(transcript, &transcript[party]["identityPublic"]) };
     let mut parties: BTreeMap<&str, Party> = BTreeMap::new();
     for (side, party, peer) in sides {
         let record = &transcript[party];

@@ -8,7 +8,9 @@ use subrosa::ident::{Address, PrekeyId, Timestamp};
 use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::session::{AcceptError, Ciphertext, DecryptError, FirstMessage, InitiateError, Message, Session};
+use subrosa::session::{
+    AcceptError, Ciphertext, DecryptError, FirstMessage, InitiateError, Message, PrekeyKind, Session,
+};
 use subrosa::suite::{Suite, Suites};
 
 use crate::chance::Chance;
@@ -137,8 +139,9 @@ impl Ours {
         if let Some(session) = self.session.as_mut().filter(|session| session.recognizes(first)) {
             return session.accept_next(device, first, None, NOW, chance).map(|accepted| accepted.plaintext);
         }
-        let (signed, seen) = self.signed.get_mut(&needs.signed).ok_or(AcceptError::UnknownPrekey(needs.signed))?;
-        let kem = self.kem.get(&needs.kem).ok_or(AcceptError::UnknownPrekey(needs.kem))?;
+        let (signed, seen) =
+            self.signed.get_mut(&needs.signed).ok_or(AcceptError::UnknownPrekey(PrekeyKind::Signed, needs.signed))?;
+        let kem = self.kem.get(&needs.kem).ok_or(AcceptError::UnknownPrekey(PrekeyKind::Kem, needs.kem))?;
         let one_time = needs.one_time.and_then(|id| self.one_time.get(&id));
         let mut prekeys = PrekeySecrets { signed, kem, one_time, seen };
         let accepted = match &mut self.session {
