@@ -86,3 +86,49 @@ impl rand_core::TryRng for Script {
 }
 
 impl rand_core::TryCryptoRng for Script {}
+
+/// A seeded generator that notes what it gave.
+pub(crate) struct Recorder {
+    rng: rand_chacha::ChaCha20Rng,
+    drawn: Vec<u8>,
+}
+
+impl Recorder {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rng: <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(seed), drawn: Vec::new() }
+    }
+
+    /// Another that gives the same from here on.
+    pub(crate) fn copy(&self) -> Self {
+        Self { rng: self.rng.clone(), drawn: Vec::new() }
+    }
+
+    /// What was drawn since the last call.
+    pub(crate) fn take(&mut self) -> Value {
+        Value::String(hex::encode(core::mem::take(&mut self.drawn)))
+    }
+}
+
+impl rand_core::TryRng for Recorder {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        rand_core::Rng::fill_bytes(&mut self.rng, bytes);
+        self.drawn.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Recorder {}

@@ -33,5 +33,5 @@ pub(crate) use dh::count;
 pub(crate) use kdf::{hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
-pub(crate) use secret::constant_time_eq;
+pub(crate) use secret::{constant_time_eq, last_nonzero_if};
 pub(crate) use sign::{xeddsa_sign, xeddsa_verify};

@@ -1,7 +1,7 @@
 use core::fmt;
 
 use rand_core::CryptoRng;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// `N` secret bytes: wiped on drop, compared in constant time, never printed.
@@ -104,6 +104,20 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 #[must_use]
 pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
+}
+
+/// Where the last byte that is not zero stands, if it is `marker`. Looks at every byte alike, wherever that is.
+pub(crate) fn last_nonzero_if(bytes: &[u8], marker: u8) -> Option<usize> {
+    let (mut last, mut found, mut good) = (0u64, Choice::from(0), Choice::from(0));
+    let mut at = u64::try_from(bytes.len()).ok()?;
+    for byte in bytes.iter().rev() {
+        at -= 1;
+        let here = !byte.ct_eq(&0) & !found;
+        last = u64::conditional_select(&last, &at, here);
+        good |= here & byte.ct_eq(&marker);
+        found |= here;
+    }
+    if bool::from(good) { usize::try_from(last).ok() } else { None }
 }
 
 #[cfg(test)]

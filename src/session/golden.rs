@@ -12,7 +12,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
+use rand_core::{Rng, SeedableRng};
 use serde_json::{Map, Value, json};
 
 use super::message::Wire;
@@ -21,7 +21,7 @@ use crate::crypto::{KeyPair, Secret, hkdf, hmac, sha256};
 use crate::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use crate::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey};
 use crate::suite::{Suite, v1};
-use crate::vectors::{Script, bytes};
+use crate::vectors::{Recorder, Script, bytes};
 
 const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
 const MESSAGES: usize = 300;
@@ -33,47 +33,6 @@ fn folder() -> PathBuf {
 fn hexed(bytes: impl AsRef<[u8]>) -> Value {
     Value::String(hex::encode(bytes))
 }
-
-/// A seeded generator that notes what it gave.
-struct Recorder {
-    rng: ChaCha20Rng,
-    drawn: Vec<u8>,
-}
-
-impl Recorder {
-    fn new(seed: u64) -> Self {
-        Self { rng: ChaCha20Rng::seed_from_u64(seed), drawn: vec![] }
-    }
-
-    /// What was drawn since the last call.
-    fn take(&mut self) -> Value {
-        hexed(core::mem::take(&mut self.drawn))
-    }
-}
-
-impl TryRng for Recorder {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        self.rng.fill_bytes(bytes);
-        self.drawn.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Recorder {}
 
 /// Both parties as they are before the first message, with everything that goes into the handshake.
 struct Start {
@@ -199,7 +158,7 @@ fn derivation(sender: &Session, plaintext: &[u8], ad: &[u8], rng: &mut Recorder)
     let state = sender.current.as_ref().unwrap();
     let mut sender = sender.clone();
     let secret = {
-        let mut copy = Recorder { rng: rng.rng.clone(), drawn: vec![] };
+        let mut copy = rng.copy();
         state.ratchet.clone().send(&mut copy).unwrap().secret
     };
     let sent = sender.encrypt_bound(plaintext, ad, NOW, rng).unwrap();

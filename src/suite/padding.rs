@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use crate::crypto::{GCM_TAG_LEN, last_nonzero_if};
 
 /// The shortest padded text.
 const MIN: usize = 160;
@@ -26,7 +26,7 @@ const fn padme(len: usize) -> usize {
 /// `plaintext ‖ 0x80 ‖ 0*`, to Padmé's length or 160 bytes.
 pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
     let len = padme(plaintext.len() + 1).max(MIN);
-    let mut out = Vec::with_capacity(len + crate::crypto::GCM_TAG_LEN);
+    let mut out = Vec::with_capacity(len + GCM_TAG_LEN);
     out.extend_from_slice(plaintext);
     out.push(0x80);
     out.resize(len, 0);
@@ -35,19 +35,8 @@ pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
 
 /// Takes the padding off. Looks at every byte alike, wherever the text ends.
 pub(crate) fn unpad(mut padded: Vec<u8>) -> Result<Vec<u8>, BadPadding> {
-    let (mut end, mut found, mut good) = (0u64, Choice::from(0), Choice::from(0));
-    let mut at = u64::try_from(padded.len()).map_err(|_| BadPadding)?;
-    for byte in padded.iter().rev() {
-        at -= 1;
-        let here = !byte.ct_eq(&0) & !found;
-        end = u64::conditional_select(&end, &at, here);
-        good |= here & byte.ct_eq(&0x80);
-        found |= here;
-    }
-    if !bool::from(good) {
-        return Err(BadPadding);
-    }
-    padded.truncate(usize::try_from(end).map_err(|_| BadPadding)?);
+    let end = last_nonzero_if(&padded, 0x80).ok_or(BadPadding)?;
+    padded.truncate(end);
     Ok(padded)
 }
 
