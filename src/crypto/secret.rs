@@ -108,12 +108,25 @@ pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 
 /// Where the last byte that is not zero stands, if it is `marker`. Looks at every byte alike, wherever that is.
 pub(crate) fn last_nonzero_if(bytes: &[u8], marker: u8) -> Option<usize> {
-    let (mut last, mut found, mut good) = (0u64, Choice::from(0), Choice::from(0));
+    // Eight bytes at a time: each constant-time operation is a barrier to the compiler. What is left stands in front.
+    let (front, words) = bytes.as_rchunks::<8>();
+    let mut first = [0; 8];
+    first.get_mut(..front.len())?.copy_from_slice(front);
+    let (mut word, mut start, mut found) = (0u64, 0u64, Choice::from(0));
     let mut at = u64::try_from(bytes.len()).ok()?;
-    for byte in bytes.iter().rev() {
-        at -= 1;
+    for candidate in words.iter().rev() {
+        at -= 8;
+        let candidate = u64::from_le_bytes(*candidate);
+        let here = !candidate.ct_eq(&0) & !found;
+        word.conditional_assign(&candidate, here);
+        start.conditional_assign(&at, here);
+        found |= here;
+    }
+    word.conditional_assign(&u64::from_le_bytes(first), !found);
+    let (mut last, mut found, mut good) = (start, Choice::from(0), Choice::from(0));
+    for (byte, at) in word.to_be_bytes().iter().zip((0..8).rev()) {
         let here = !byte.ct_eq(&0) & !found;
-        last = u64::conditional_select(&last, &at, here);
+        last.conditional_assign(&(start + at), here);
         good |= here & byte.ct_eq(&marker);
         found |= here;
     }
@@ -132,6 +145,23 @@ mod tests {
         }
         let [a, b, c] = Secret::new(whole).split3();
         assert_eq!([a.0, b.0, c.0].concat(), whole);
+    }
+
+    #[test]
+    fn the_marker_is_found_wherever_it_stands() {
+        for len in 0..=40 {
+            assert_eq!(last_nonzero_if(&[0; 40][..len], 0x80), None);
+            for at in 0..len {
+                for fill in [0, 1, 0x80, 0xff] {
+                    let mut bytes = [0; 40];
+                    bytes[..at].fill(fill);
+                    bytes[at] = 0x80;
+                    assert_eq!(last_nonzero_if(&bytes[..len], 0x80), Some(at));
+                    bytes[at] = 0x81;
+                    assert_eq!(last_nonzero_if(&bytes[..len], 0x80), None);
+                }
+            }
+        }
     }
 
     #[test]
