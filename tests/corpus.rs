@@ -17,6 +17,7 @@ use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
     CHUNK_LEN, Chunk, Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView, SpqrMessage, SpqrPayload,
+    UnknownPayload,
 };
 
 /// Name of a target, its body, its seeds.
@@ -119,8 +120,11 @@ fn envelopes() -> Vec<Vec<u8>> {
 
 fn payloads() -> Vec<Vec<u8>> {
     let own = RosterView { version: 7, hash: [9; 8] };
-    let contents =
-        [Content::App(vec![1; 30]), Content::Receipt(vec![]), Content::Unknown { number: 99, bytes: vec![2] }];
+    let contents = [
+        Content::App(vec![1; 30]),
+        Content::Receipt(vec![]),
+        Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
+    ];
     contents.map(|content| Payload { own, peer: RosterView::default(), content }.to_bytes()).into()
 }
 
@@ -153,7 +157,7 @@ fn sessions() -> Vec<Vec<u8>> {
 fn prekeys() -> Vec<Vec<u8>> {
     let [mut a, mut b] = pair(Suite::V1);
     let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(0);
-    let now = subrosa::ident::Timestamp::new(0);
+    let now = subrosa::ident::Timestamp::new(1_800_000_000_000);
     a.start(&b.bundle(false), now, &mut rng);
     let first = a.send(b"hello", now, &mut rng);
     b.receive(a.device.address(), first.bytes(), true, now, &mut rng).unwrap();

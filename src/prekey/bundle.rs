@@ -58,8 +58,6 @@ pub enum BundleError {
 pub struct UnverifiedBundle {
     /// The suite that the prekeys are for.
     pub suite: Suite,
-    /// The suites that the device says it speaks.
-    pub suites: Suites,
     /// Whose keys they are said to be.
     pub address: Address,
     /// The device's registration id.
@@ -83,6 +81,8 @@ pub struct PublishedPrekey<K> {
     pub id: PrekeyId,
     /// When it was made; suite `Signal` does not say, and signs no date.
     pub created: Timestamp,
+    /// The suites that its owner said to speak when it signed it; suite `Signal` signs no such offer.
+    pub suites: Suites,
     /// The key.
     pub key: K,
     /// The identity key's signature.
@@ -113,21 +113,23 @@ impl UnverifiedBundle {
             _ => return None,
         };
         let suite = Suite::from_number(stored.suite)?;
+        let suites = |bits| Suites::from_bits(bits).filter(|suites| suites.contains(suite));
         Some(Self {
             suite,
-            suites: Suites::from_bits(stored.suites).filter(|suites| suites.contains(suite))?,
             address: address_from_record(stored.address.as_ref()).ok()?,
             registration_id: RegistrationId::new(stored.registration_id),
             identity_key: PublicKey::parse(&stored.identity_key).ok()?,
             signed_prekey: PublishedPrekey {
                 id: PrekeyId::new(stored.signed_prekey_id),
                 created: Timestamp::new(stored.signed_prekey_created),
+                suites: suites(stored.signed_prekey_suites)?,
                 key: PublicKey::parse(&stored.signed_prekey).ok()?,
                 signature: stored.signed_prekey_signature.as_slice().try_into().ok()?,
             },
             kem_prekey: PublishedPrekey {
                 id: PrekeyId::new(stored.kem_prekey_id),
                 created: Timestamp::new(stored.kem_prekey_created),
+                suites: suites(stored.kem_prekey_suites)?,
                 key: KemPublicKey::parse(&stored.kem_prekey).ok()?,
                 signature: stored.kem_prekey_signature.as_slice().try_into().ok()?,
             },
@@ -156,7 +158,8 @@ impl UnverifiedBundle {
             signed_prekey_created: signed.created.get(),
             kem_prekey_created: kem.created.get(),
             kem_prekey_last_resort: self.kem_is_last_resort,
-            suites: self.suites.bits().into(),
+            kem_prekey_suites: kem.suites.bits().into(),
+            signed_prekey_suites: signed.suites.bits().into(),
         };
         let bytes = encode_record(RecordKind::Bundle, &stored).to_vec();
         debug_assert!(bytes.len() <= MAX_LEN, "a bundle has a bounded size");
@@ -176,12 +179,12 @@ impl UnverifiedBundle {
         if self.kem_prekey.key.algorithm() != self.suite.kem() {
             return Err(BundleError::WrongKem);
         }
-        let PublishedPrekey { id, created, key, signature } = &self.signed_prekey;
-        let message = signed_bytes(self.suite, Kind::Signed, *id, *created, self.suites, &key.to_bytes());
+        let PublishedPrekey { id, created, suites, key, signature } = &self.signed_prekey;
+        let message = signed_bytes(self.suite, Kind::Signed, *id, *created, *suites, &key.to_bytes());
         xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadPrekeySignature)?;
-        let PublishedPrekey { id, created, key, signature } = &self.kem_prekey;
+        let PublishedPrekey { id, created, suites, key, signature } = &self.kem_prekey;
         let kind = if self.kem_is_last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
-        let message = signed_bytes(self.suite, kind, *id, *created, self.suites, &key.to_bytes());
+        let message = signed_bytes(self.suite, kind, *id, *created, *suites, &key.to_bytes());
         xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadKemSignature)?;
         Ok(Bundle(self))
     }
@@ -202,10 +205,11 @@ impl Bundle {
         self.0.suite
     }
 
-    /// The suites that the device speaks. In suite V1 the identity key vouches for it; in suite `Signal` nothing does.
+    /// The suites that the device speaks, as its signed prekey says. In suite V1 the identity key vouches for it; in
+    /// suite `Signal` nothing does.
     #[must_use]
     pub const fn suites(&self) -> Suites {
-        self.0.suites
+        self.0.signed_prekey.suites
     }
 
     /// Whose keys they are.

@@ -51,7 +51,8 @@ impl Device {
         Self { address, identity, registration_id, suites: Suites::V1 }
     }
 
-    /// Says which suites the device speaks; without it, V1 only. The prekeys it signs from now on say so too.
+    /// Says which suites the device speaks; without it, V1 only. The prekeys it signs from now on say so too;
+    /// those signed before stay valid.
     #[must_use]
     pub const fn with_suites(mut self, suites: Suites) -> Self {
         self.suites = suites;
@@ -88,19 +89,20 @@ impl Device {
     pub fn bundle(&self, signed: &SignedPrekey, kem: &KemPrekey, one_time: Option<&OneTimePrekey>) -> UnverifiedBundle {
         UnverifiedBundle {
             suite: signed.suite(),
-            suites: signed.suites(),
             address: self.address.clone(),
             registration_id: self.registration_id,
             identity_key: *self.identity_key(),
             signed_prekey: PublishedPrekey {
                 id: signed.id(),
                 created: signed.created(),
+                suites: signed.suites(),
                 key: *signed.public_key(),
                 signature: *signed.signature(),
             },
             kem_prekey: PublishedPrekey {
                 id: kem.id(),
                 created: kem.created(),
+                suites: kem.suites(),
                 key: kem.public_key().clone(),
                 signature: *kem.signature(),
             },

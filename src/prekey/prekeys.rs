@@ -310,6 +310,12 @@ impl KemPrekey {
         self.created
     }
 
+    /// The suites that its owner offered when it signed it.
+    #[must_use]
+    pub const fn suites(&self) -> Suites {
+        self.suites
+    }
+
     /// Whether it outlives its first use.
     #[must_use]
     pub const fn is_last_resort(&self) -> bool {
@@ -380,6 +386,7 @@ pub struct PrekeySecrets<'a> {
     pub kem: &'a KemPrekey,
     /// The one-time prekey, if the message names one and it still exists.
     pub one_time: Option<&'a OneTimePrekey>,
-    /// What the signed prekey has accepted so far; an accepted first message is added.
+    /// What the signed prekey has accepted so far; an accepted first message is added. Store it in the transaction that
+    /// stores the session: without it, a replayed first message would start a second session.
     pub seen: &'a mut SeenBaseKeys,
 }

@@ -85,15 +85,23 @@ const fn top_up(remaining: u32) -> u32 {
 /// Whether a new one is due, when there is something to do next, and which ones to delete. The newest is never
 /// deleted: until a new one is published, peers have only that.
 fn aged(prekeys: &[(PrekeyId, Timestamp)], now: Timestamp) -> (bool, Timestamp, Vec<PrekeyId>) {
-    let newest = prekeys.iter().copied().max_by_key(|(_, created)| *created);
-    let old = newest.is_none_or(|(_, created)| now.since(created) >= ROTATE_AFTER_MS);
+    // One that claims to come from the future was made under a wrong clock: it is replaced, and never outlives others.
+    let from_the_future = |created: Timestamp| created.since(now) > DAY_MS;
+    let newest = prekeys.iter().copied().max_by_key(|(_, created)| (!from_the_future(*created), *created));
+    let old = newest.is_none_or(|(_, created)| from_the_future(created) || now.since(created) >= ROTATE_AFTER_MS);
     let made = match newest {
         Some((_, created)) if !old => created,
         _ => now,
     };
-    let deletable = || prekeys.iter().filter(|(id, _)| newest.is_none_or(|(newest, _)| *id != newest));
-    let delete = deletable().filter(|(_, created)| now.since(*created) >= DELETE_AFTER_MS).map(|(id, _)| *id).collect();
-    let next_deletion = deletable()
+    let others = || prekeys.iter().filter(|(id, _)| newest.is_none_or(|(newest, _)| *id != newest));
+    let expired = |created: Timestamp| from_the_future(created) || now.since(created) >= DELETE_AFTER_MS;
+    let delete = others().filter(|(_, created)| expired(*created)).map(|(id, _)| *id).collect();
+    // The newest can go when its successor is there.
+    let superseded = newest.filter(|_| old).into_iter();
+    let next_deletion = others()
+        .copied()
+        .chain(superseded)
+        .filter(|(_, created)| !from_the_future(*created))
         .map(|(_, created)| created.get().saturating_add(DELETE_AFTER_MS))
         .filter(|due| *due > now.get())
         .min()
@@ -132,12 +140,25 @@ mod tests {
         assert_eq!(at_37.delete_signed, [PrekeyId::new(1)]);
         assert!(at_37.new_signed);
         assert_eq!(at_37.next_due, days(44));
+        // One of 36 days is replaced today and deleted tomorrow.
+        let at_36 = plan(&stocked(vec![(PrekeyId::new(1), days(0))]), days(36));
+        assert!(at_36.new_signed && at_36.delete_signed.is_empty());
+        assert_eq!(at_36.next_due, days(37));
     }
 
     #[test]
     fn the_newest_is_never_deleted_however_old() {
         let plan = plan(&stocked(vec![(PrekeyId::new(1), days(0))]), days(400));
         assert!(plan.new_signed && plan.delete_signed.is_empty());
+    }
+
+    #[test]
+    fn a_prekey_from_the_future_is_replaced_and_deleted() {
+        let alone = plan(&stocked(vec![(PrekeyId::new(1), days(4_000))]), days(10));
+        assert!(alone.new_signed && alone.delete_signed.is_empty());
+        let both = plan(&stocked(vec![(PrekeyId::new(1), days(4_000)), (PrekeyId::new(2), days(9))]), days(10));
+        assert!(!both.new_signed);
+        assert_eq!(both.delete_signed, [PrekeyId::new(1)]);
     }
 
     #[test]

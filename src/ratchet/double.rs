@@ -193,10 +193,15 @@ impl DoubleRatchet {
             }
             held.remember(place);
         }
+        self.expire(now);
+        Ok(())
+    }
+
+    /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
+    pub(super) fn expire(&mut self, now: Timestamp) {
         for held in &mut self.receiving {
             held.skipped.expire(now);
         }
-        Ok(())
     }
 
     fn find(&self, ratchet: &PublicKey) -> Option<&ReceivingChain> {
@@ -216,10 +221,14 @@ impl ReceivingChain {
     /// The seed of a message that the chain has passed.
     fn find_skipped(&self, place: Place, now: Timestamp) -> Result<Secret<32>, Refused> {
         self.skipped.find(place.counter, now).map_err(|refused| {
-            // The same place, another message: the sender has gone back and does not know it.
-            let remembered = self.salts.iter().find(|(counter, _)| *counter == place.counter);
-            let rewound = remembered.is_some_and(|(_, salt)| place.salt.is_some_and(|other| other != *salt));
-            if rewound { Refused::Rewound } else { refused }
+            let Some(salt) = place.salt else { return refused };
+            match self.salts.iter().find(|(counter, _)| *counter == place.counter) {
+                Some((_, remembered)) if *remembered == salt => Refused::Duplicate,
+                // The same place, another message: the sender has gone back and does not know it.
+                Some(_) => Refused::Rewound,
+                // Which message was read there, if any, is forgotten.
+                None => Refused::TooOld,
+            }
         })
     }
 

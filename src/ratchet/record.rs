@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::chain::{Chain, RootKey};
 use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
-use super::skipped::{Skipped, max_skipped};
+use super::skipped::{MAX_MARKS, Skipped, max_skipped};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
 use crate::crypto::{PublicKey, Secret};
@@ -74,7 +74,8 @@ impl Skipped {
                 (u32::from_be_bytes([*a, *b, *c, *d]), Timestamp::new(u64::from_be_bytes(*at)))
             })
             .collect();
-        let whole = rest.is_empty() && marks.is_sorted_by(|(a, _), (b, _)| a < b);
+        let ascending = marks.is_sorted_by(|(a, at), (b, bt)| a < b && at <= bt);
+        let whole = rest.is_empty() && ascending && marks.len() <= MAX_MARKS;
         let behind = seeds.iter().all(|(index, _)| (floor..next).contains(index));
         if whole && behind && floor <= next {
             Ok(Self { seeds: seeds.into_iter().collect(), floor, marks: marks.into() })

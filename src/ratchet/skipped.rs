@@ -8,6 +8,9 @@ use crate::ident::Timestamp;
 /// Times of skipping are kept to the hour, so that there are at most as many marks as hours in 30 days.
 const MARK_STEP_MS: u64 = 60 * 60 * 1000;
 
+/// More marks than hours in 30 days there never are.
+pub(super) const MAX_MARKS: usize = 24 * 30 + 1;
+
 /// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, to the hour.
 #[derive(Clone)]
 pub(super) struct Skipped {
@@ -39,8 +42,7 @@ impl Skipped {
         self.seeds.remove(&index);
     }
 
-    /// Keeps what a jump passed over, given in ascending order: the newest [`MAX_SKIPPED`] stay. `next` is the chain's index after
-    /// the jump.
+    /// Keeps what a jump passed over, given in ascending order: the newest [`MAX_SKIPPED`] stay.
     pub(super) fn keep(&mut self, passed: Vec<(u32, Secret<32>)>, now: Timestamp) {
         let Some((upto, _)) = passed.last() else { return };
         match self.marks.back_mut() {
@@ -134,7 +136,7 @@ mod tests {
             skipped.keep(seeds(step * 2..step * 2 + 1), now);
             skipped.expire(now);
         }
-        assert!(skipped.marks.len() <= 721, "{}", skipped.marks.len());
+        assert!(skipped.marks.len() <= MAX_MARKS, "{}", skipped.marks.len());
         assert!(skipped.seeds.len() <= 2_000);
     }
 }

@@ -83,7 +83,13 @@ impl TripleRatchet {
         let salt = salt.and_then(|salt| salt.first_chunk().copied());
         let place = Place { ratchet: *ratchet, counter, salt };
         let (seed, double) = self.double.receive(self.suite, place, max_jump, now)?;
-        let (pq, spqr) = self.spqr.receive(pq, max_jump)?;
+        let (pq, spqr) = self.spqr.receive(pq, max_jump).map_err(|refused| match refused {
+            // A place in the chain that was never read, with a post-quantum key that was used: no honest sender comes
+            // to that, unless its state was rolled back.
+            Refused::Duplicate if salt.is_some() && self.knows(ratchet) => Refused::Rewound,
+            Refused::Duplicate => Refused::Undecryptable,
+            other => other,
+        })?;
         Ok((MessageSecret { seed, pq }, Step { double, spqr }))
     }
 
@@ -97,6 +103,11 @@ impl TripleRatchet {
         self.double.apply(self.suite, step.double, now, rng)?;
         self.spqr.apply(step.spqr);
         Ok(())
+    }
+
+    /// Deletes kept keys that are too old.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        self.double.expire(now);
     }
 
     /// Whether this party started the session.

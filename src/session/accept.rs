@@ -134,7 +134,7 @@ impl Session {
             if state.initiation != Some(first.initiation_hash()) {
                 return Err(AcceptError::Message(DecryptError::Undecryptable));
             }
-            let opened = state.open(&self.ends, first.inner(), &[], now)?;
+            let opened = state.open(&self.ends, first.inner(), first.external_ad(), now)?;
             let plaintext = self.apply(at, opened, now, rng)?;
             return Ok(Accepted { plaintext, consumed: Consumed::default() });
         }
@@ -196,7 +196,7 @@ fn accept(
         initiation: Some(first.initiation_hash()),
         transcript_hash,
     };
-    let opened = state.open(ends, first.inner(), &[], now)?;
+    let opened = state.open(ends, first.inner(), first.external_ad(), now)?;
     let plaintext = state.apply(opened, now, rng)?;
     prekeys.seen.insert(first.base_key());
     let consumed = Consumed {

@@ -84,19 +84,55 @@ fn with_a_cloned_generator_a_key_repeats_only_for_the_same_plaintext() {
 #[test]
 fn a_rewind_across_a_ratchet_step_asks_for_repair() {
     let (mut alice, mut bob) = talking_in(Suite::V1, 3);
-    let message = bob.send(b"turns Alice's ratchet");
-    let mut restored = alice.clone();
-    restored.rng = rng(78);
-    alice.receive(&address("bob"), &message).unwrap();
-    let sent = alice.send(b"under the new key");
-    bob.receive(&address("alice"), &sent).unwrap();
     round_trip(&mut bob, &mut alice);
-    // The restored copy takes the step a second time, with another key.
-    restored.receive(&address("bob"), &message).unwrap();
-    let forked = restored.send(b"under another key");
-    let before = bob.snapshot();
-    let Err(Refusal::Decrypt(error)) = bob.receive(&address("alice"), &forked) else { panic!("it was read") };
-    assert!(error.asks_for_repair() && bob.snapshot() == before, "{error:?}");
+    let restored = alice.clone();
+    // Bob's ratchet turns with her next message, and hers with his answer.
+    let message = alice.send(b"read");
+    bob.receive(&address("alice"), &message).unwrap();
+    let answer = bob.send(b"turns Alice's ratchet");
+    alice.receive(&address("bob"), &answer).unwrap();
+    for _ in 0..3 {
+        let message = alice.send(b"under the new key");
+        bob.receive(&address("alice"), &message).unwrap();
+    }
+    // The copy goes on in the old chain, past the place that was read there; its post-quantum keys were used.
+    let mut in_old_chain = restored.clone();
+    in_old_chain.rng = rng(78);
+    in_old_chain.send(b"at the place of what was read");
+    let message = in_old_chain.send(b"at a place never read");
+    refused(&mut bob, &message, Refusal::Decrypt(DecryptError::Rewound));
+    // Or it takes the step a second time, with another key.
+    let mut forked = restored;
+    forked.rng = rng(79);
+    forked.send(b"lost");
+    forked.receive(&address("bob"), &answer).unwrap();
+    for _ in 0..5 {
+        let message = forked.send(b"under another key");
+        refused(&mut bob, &message, Refusal::Decrypt(DecryptError::Undecryptable));
+    }
+    assert!(DecryptError::Undecryptable.asks_for_repair());
+}
+
+/// Of the newest 64 messages of a chain it is known which were read; further back it is not, and nothing is dropped in
+/// silence.
+#[test]
+fn a_rewind_beyond_memory_asks_for_repair() {
+    let (mut alice, mut bob) = talking_in(Suite::V1, 39);
+    let mut restored = alice.clone();
+    restored.rng = rng(80);
+    let sent: Vec<_> = (0..100).map(|_| alice.send(b"read")).collect();
+    for message in &sent {
+        bob.receive(&address("alice"), message).unwrap();
+    }
+    for at in 0..100 {
+        let forgotten = at < 36;
+        let message = restored.send(b"another");
+        let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Rewound };
+        refused(&mut bob, &message, Refusal::Decrypt(expected));
+        let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Duplicate };
+        refused(&mut bob, &sent[at], Refusal::Decrypt(expected));
+    }
+    assert!(DecryptError::TooOld.asks_for_repair());
 }
 
 #[test]
@@ -178,7 +214,8 @@ fn signed_facts_of_a_prekey_cannot_be_changed() {
     let renamed = |bundle: &mut UnverifiedBundle| bundle.signed_prekey.id = crate::ident::PrekeyId::new(2);
     assert_eq!(altered(renamed), BundleError::BadPrekeySignature);
     // The stripped offer: a server says that the device speaks less than it does.
-    assert_eq!(altered(|bundle| bundle.suites = Suites::V1), BundleError::BadPrekeySignature);
+    assert_eq!(altered(|bundle| bundle.signed_prekey.suites = Suites::V1), BundleError::BadPrekeySignature);
+    assert_eq!(altered(|bundle| bundle.kem_prekey.suites = Suites::V1), BundleError::BadKemSignature);
     // A last-resort prekey passed off as a one-time one, whose secrecy would be thought better than it is.
     assert_eq!(altered(|bundle| bundle.kem_is_last_resort = false), BundleError::BadKemSignature);
     let renamed = |bundle: &mut UnverifiedBundle| bundle.kem_prekey.id = crate::ident::PrekeyId::new(2);
@@ -227,6 +264,29 @@ fn a_signal_session_is_not_accepted_from_a_device_known_for_v1() {
     assert_eq!(error, AcceptError::SuiteDowngrade);
     assert!(bob.snapshot() == before && seen.is_empty());
     round_trip(&mut alice, &mut bob);
+}
+
+/// A late message of an archived session of suite Signal is read, and does not bring its session back.
+#[test]
+fn a_late_signal_message_is_no_downgrade() {
+    let (mut alice, mut bob) = talking_in(Suite::Signal, 38);
+    let late = bob.send(b"late");
+    // Both devices learn to speak V1, and start a session in it.
+    for party in [&mut alice, &mut bob] {
+        party.device = party.device.clone().with_suites(Suites::BOTH);
+    }
+    let (device, id) = (bob.device.clone(), crate::ident::PrekeyId::new(500));
+    let signed = SignedPrekey::generate(&device, Suite::V1, id, NOW, &mut bob.rng);
+    let kem = KemPrekey::last_resort(&device, Suite::V1, id, NOW, &mut bob.rng);
+    alice.initiate(&device.bundle(&signed, &kem, None).verify().unwrap());
+    assert_eq!(alice.session().suite(), Some(Suite::V1));
+    assert_eq!(alice.receive(&address("bob"), &late).unwrap(), b"late");
+    assert_eq!(alice.session().suite(), Some(Suite::V1));
+    // Nor where no session is current.
+    let late = bob.send(b"later");
+    alice.session.as_mut().unwrap().archive();
+    assert_eq!(alice.receive(&address("bob"), &late).unwrap(), b"later");
+    assert_eq!(alice.session().suite(), None);
 }
 
 /// Suite Signal is off unless the host enables it; and where both sides speak V1, V1 it is.
@@ -341,13 +401,33 @@ fn external_associated_data_is_bound() {
     let (mut alice, mut bob) = talking_in(Suite::V1, 25);
     let session = alice.session.as_mut().unwrap();
     let sent = session.encrypt_bound(b"framed", b"commitment", NOW, &mut alice.rng).unwrap();
-    let message = Message::parse(sent.bytes()).unwrap();
+    let message = |ad: &[u8]| Message::parse(sent.bytes()).unwrap().bound_to(ad);
     let to_alice = bob.session.as_mut().unwrap();
     for wrong in [b"".as_slice(), b"commitmenu", b"commitment "] {
-        let result = to_alice.decrypt_bound(&message, wrong, NOW, &mut bob.rng);
+        let result = to_alice.decrypt(&message(wrong), NOW, &mut bob.rng);
         assert_eq!(result, Err(DecryptError::Undecryptable));
     }
-    assert_eq!(to_alice.decrypt_bound(&message, b"commitment", NOW, &mut bob.rng).unwrap(), b"framed");
+    assert_eq!(to_alice.decrypt(&message(b"commitment"), NOW, &mut bob.rng).unwrap(), b"framed");
+    // Also in a first message, the one that makes the session and one that repeats the start.
+    let (mut alice, mut bob) = (v1("alice", 36), v1("bob", 37));
+    alice.initiate(&bob.bundle(false));
+    for _ in 0..2 {
+        let session = alice.session.as_mut().unwrap();
+        let sent = session.encrypt_bound(b"framed", b"commitment", NOW, &mut alice.rng).unwrap();
+        refused(&mut bob, &sent, Refusal::Accept(AcceptError::Message(DecryptError::Undecryptable)));
+        let first = FirstMessage::parse(sent.bytes()).unwrap().bound_to(b"commitment");
+        let mut prekeys = PrekeySecrets { signed: &bob.signed, kem: &bob.kem, one_time: None, seen: &mut bob.seen };
+        let accepted = match &mut bob.session {
+            Some(session) => session.accept_next(&bob.device, &first, None, NOW, &mut bob.rng).unwrap(),
+            None => {
+                let from = alice.device.address();
+                let accepted = Session::accept(&bob.device, from, &first, &mut prekeys, NOW, &mut bob.rng).unwrap();
+                bob.session = Some(accepted.0);
+                accepted.1
+            }
+        };
+        assert_eq!(accepted.plaintext, b"framed");
+    }
     // Suite Signal has no room for it, and says so.
     let (mut alice, mut bob) = talking_in(Suite::Signal, 25);
     let session = alice.session.as_mut().unwrap();
@@ -355,8 +435,8 @@ fn external_associated_data_is_bound() {
     let error = session.encrypt_bound(b"framed", b"commitment", NOW, &mut alice.rng).unwrap_err();
     assert_eq!(error, EncryptError::NoExternalAd);
     assert_eq!(*session.to_bytes(), *before);
-    let plain = Message::parse(alice.send(b"x").bytes()).unwrap();
-    let result = bob.session.as_mut().unwrap().decrypt_bound(&plain, b"c", NOW, &mut bob.rng);
+    let plain = Message::parse(alice.send(b"x").bytes()).unwrap().bound_to(b"c");
+    let result = bob.session.as_mut().unwrap().decrypt(&plain, NOW, &mut bob.rng);
     assert_eq!(result, Err(DecryptError::Undecryptable));
 }
 

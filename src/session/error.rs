@@ -10,7 +10,7 @@ pub enum InitiateError {
     /// The bundle is of another address than the session's. Look for the right one.
     #[error("bundle is of another device")]
     WrongDevice,
-    /// The bundle's signed prekey is over 45 days old: its owner's device sleeps, or the server holds newer ones back.
+    /// The bundle's signed or last-resort prekey is over 45 days old, or as far in the future: its owner's device sleeps, or the server holds newer ones back.
     /// Ask for another bundle, or tell the user that the device may be gone.
     #[error("prekeys are stale")]
     StalePrekey,
@@ -53,14 +53,16 @@ pub enum EncryptError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecryptError {
-    /// There is no session at all to try. Ask the sender to start one.
+    /// There is no session at all to try, or, in suite V1, none of the name that the message gives. Ask the sender to
+    /// start one.
     #[error("no session")]
     NoSession,
     /// The message was decrypted before. Acknowledge it to the transport and drop it.
     #[error("message is a duplicate")]
     Duplicate,
     /// Another message was read at its place in the chain: its sender's state was rolled back, from a backup or a
-    /// clone, and it does not know. Ask it to send again in a new session.
+    /// clone, and it does not know. Ask it to send again in a new session. Nothing authenticates the message any more:
+    /// a server that alters one that was read comes to the same.
     #[error("sender's state was rewound")]
     Rewound,
     /// So many messages, or so much time, came after it that its key is deleted. Acknowledge and drop it; the sender
@@ -68,7 +70,7 @@ pub enum DecryptError {
     #[error("message is too old")]
     TooOld,
     /// It is further ahead of the newest one than a chain may jump: 25,000 messages, or 2^20 between devices of one
-    /// user. Start another session.
+    /// user that share an identity key. Start another session.
     #[error("message is too far ahead")]
     TooFarAhead,
     /// It is not authentic, or not for any session here, or its sender's state is lost. Which of these is not told
@@ -112,8 +114,10 @@ pub enum AcceptError {
     /// session. Tell the sender to start again from a fresh bundle.
     #[error("{0:?} prekey {1:?} is unknown")]
     UnknownPrekey(PrekeyKind, PrekeyId),
-    /// It was accepted before, and its session is gone. Somebody replays it: acknowledge and drop it.
-    #[error("first message was accepted before")]
+    /// Its handshake was accepted before, and the session is gone: it is replayed, or its sender has not been answered
+    /// and goes on with a session that was deleted here. No second session is made of it; ask the sender to start
+    /// again from a fresh bundle.
+    #[error("first message's handshake was accepted before")]
     Replayed,
     /// The signed prekey has accepted as many first messages as it may. Publish another one.
     #[error("signed prekey is worn out")]
@@ -143,17 +147,16 @@ impl AcceptError {
     /// Whether it was read before: acknowledge it to the transport and drop it.
     #[must_use]
     pub const fn is_duplicate(self) -> bool {
-        matches!(self, Self::Replayed | Self::Message(DecryptError::Duplicate))
+        matches!(self, Self::Message(DecryptError::Duplicate))
     }
 
     /// Whether the sender should be asked to send again in a new session, see [`DecryptError::asks_for_repair`].
     #[must_use]
     pub const fn asks_for_repair(self) -> bool {
         match self {
-            Self::UnknownPrekey(..) | Self::PrekeyWornOut => true,
+            Self::UnknownPrekey(..) | Self::PrekeyWornOut | Self::Replayed => true,
             Self::Message(error) => error.asks_for_repair(),
             Self::NeedsPrekeys
-            | Self::Replayed
             | Self::IdentityChanged
             | Self::SuiteDowngrade
             | Self::SuiteNotEnabled

@@ -172,7 +172,7 @@ fn derivation(sender: &Session, plaintext: &[u8], ad: &[u8], rng: &mut Recorder)
     };
     let key_and_nonce = v1::key_and_nonce(&secret, &message.salt, ad);
     let fresh = bytes(&drawn)[bytes(&drawn).len() - 32..].to_vec();
-    let salt = hmac(secret.seed.expose(), &[&fresh, &sha256(&[plaintext])]);
+    let salt = hmac(secret.seed.expose(), &[&fresh, &sha256(&[plaintext]), &message.pq.to_bytes()]);
     assert_eq!(salt.expose()[..16], message.salt);
     let value = json!({
         "plaintext": hexed(plaintext),

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::crypto::{KemCiphertext, PublicKey};
+use crate::crypto::{KemCiphertext, PublicKey, sha256};
 use crate::ident::{PrekeyId, RegistrationId};
 use crate::suite::Suite;
 use crate::wire::{PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message, WireError, is_v1};
@@ -70,7 +70,10 @@ pub struct Needs {
 /// assert_eq!(FirstMessage::parse(b"").unwrap_err(), WireError::Truncated);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FirstMessage(FirstWire);
+pub struct FirstMessage {
+    wire: FirstWire,
+    external_ad: Vec<u8>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FirstWire {
@@ -85,17 +88,25 @@ impl FirstMessage {
     ///
     /// [`WireError`]: the bytes are not a first message.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        Ok(Self(if is_v1(bytes) {
+        let wire = if is_v1(bytes) {
             FirstWire::V1(V1FirstMessage::parse(bytes)?)
         } else {
             FirstWire::Signal(PreKeySignalMessage::parse(bytes)?)
-        }))
+        };
+        Ok(Self { wire, external_ad: Vec::new() })
+    }
+
+    /// Says what the message is bound to, see [`Session::encrypt_bound`](super::Session::encrypt_bound).
+    #[must_use]
+    pub fn bound_to(mut self, external_ad: &[u8]) -> Self {
+        self.external_ad = external_ad.to_vec();
+        self
     }
 
     /// The suite of the session that it starts.
     #[must_use]
     pub const fn suite(&self) -> Suite {
-        match self.0 {
+        match self.wire {
             FirstWire::Signal(_) => Suite::Signal,
             FirstWire::V1(_) => Suite::V1,
         }
@@ -104,7 +115,7 @@ impl FirstMessage {
     /// Which prekeys it was made with.
     #[must_use]
     pub const fn needs(&self) -> Needs {
-        let (signed, kem, one_time) = match &self.0 {
+        let (signed, kem, one_time) = match &self.wire {
             FirstWire::Signal(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
             FirstWire::V1(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
         };
@@ -114,46 +125,53 @@ impl FirstMessage {
     /// The identity key that its sender claims. It is authentic once the message was accepted.
     #[must_use]
     pub const fn identity_key(&self) -> &PublicKey {
-        match &self.0 {
+        match &self.wire {
             FirstWire::Signal(first) => &first.identity_key,
             FirstWire::V1(first) => &first.identity_key,
         }
     }
 
-    /// The registration id that its sender claims. Suite `Signal` never authenticates it.
+    /// The registration id that its sender claims. Neither suite
+    /// authenticates it.
     #[must_use]
     pub const fn registration_id(&self) -> RegistrationId {
-        match &self.0 {
+        match &self.wire {
             FirstWire::Signal(first) => first.registration_id,
             FirstWire::V1(first) => first.registration_id,
         }
     }
 
     pub(super) const fn base_key(&self) -> &PublicKey {
-        match &self.0 {
+        match &self.wire {
             FirstWire::Signal(first) => &first.base_key,
             FirstWire::V1(first) => &first.base_key,
         }
     }
 
     pub(super) const fn kem_ciphertext(&self) -> &KemCiphertext {
-        match &self.0 {
+        match &self.wire {
             FirstWire::Signal(first) => &first.kem_ciphertext,
             FirstWire::V1(first) => &first.kem_ciphertext,
         }
     }
 
-    /// Hash of what its repetitions repeat.
+    /// Hash of everything that went into the handshake: what its repetitions repeat. Registration id, the version's
+    /// low nibble and unknown fields are not among it: nothing authenticates them.
     pub(super) fn initiation_hash(&self) -> [u8; 32] {
-        match &self.0 {
-            FirstWire::Signal(first) => first.initiation_hash(),
-            FirstWire::V1(first) => first.initiation_hash(),
-        }
+        let Needs { suite: _, signed, kem, one_time } = self.needs();
+        let ids = [signed.get(), kem.get(), u32::from(one_time.is_some()), one_time.map_or(0, PrekeyId::get)];
+        let ids = ids.map(u32::to_be_bytes);
+        let (base_key, identity_key) = (self.base_key().to_bytes(), self.identity_key().to_bytes());
+        sha256(&[ids.as_flattened(), &base_key, &identity_key, &self.kem_ciphertext().to_bytes()])
+    }
+
+    pub(super) fn external_ad(&self) -> &[u8] {
+        &self.external_ad
     }
 
     /// The message inside.
     pub(super) const fn inner(&self) -> Wire<'_> {
-        match &self.0 {
+        match &self.wire {
             FirstWire::Signal(first) => Wire::Signal(&first.message),
             FirstWire::V1(first) => Wire::V1(&first.message),
         }
@@ -169,7 +187,10 @@ impl FirstMessage {
 /// assert_eq!(Message::parse(&[0x44; 5]).unwrap_err(), WireError::Truncated);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message(MessageWire);
+pub struct Message {
+    wire: MessageWire,
+    external_ad: Vec<u8>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum MessageWire {
@@ -191,24 +212,36 @@ impl Message {
     ///
     /// [`WireError`]: the bytes are not a message.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        Ok(Self(if is_v1(bytes) {
+        let wire = if is_v1(bytes) {
             MessageWire::V1(V1Message::parse(bytes)?)
         } else {
             MessageWire::Signal(SignalMessage::parse(bytes)?)
-        }))
+        };
+        Ok(Self { wire, external_ad: Vec::new() })
+    }
+
+    /// Says what the message is bound to, see [`Session::encrypt_bound`](super::Session::encrypt_bound).
+    #[must_use]
+    pub fn bound_to(mut self, external_ad: &[u8]) -> Self {
+        self.external_ad = external_ad.to_vec();
+        self
     }
 
     /// The suite of its session.
     #[must_use]
     pub const fn suite(&self) -> Suite {
-        match self.0 {
+        match self.wire {
             MessageWire::Signal(_) => Suite::Signal,
             MessageWire::V1(_) => Suite::V1,
         }
     }
 
+    pub(super) fn external_ad(&self) -> &[u8] {
+        &self.external_ad
+    }
+
     pub(super) const fn inner(&self) -> Wire<'_> {
-        match &self.0 {
+        match &self.wire {
             MessageWire::Signal(message) => Wire::Signal(message),
             MessageWire::V1(message) => Wire::V1(message),
         }

@@ -168,7 +168,7 @@ impl Session {
     /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
     /// let message = Message::parse(sent.bytes())?;
     /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Undecryptable));
-    /// assert_eq!(to_bob.decrypt_bound(&message, b"beside it", now, &mut rng)?, b"Hello");
+    /// assert_eq!(to_bob.decrypt(&message.bound_to(b"beside it"), now, &mut rng)?, b"Hello");
     /// # Ok(())
     /// # }
     /// ```
@@ -217,35 +217,7 @@ impl Session {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<u8>, DecryptError> {
-        self.decrypt_bound(message, &[], now, rng)
-    }
-
-    /// Decrypts a message that was encrypted together with `external_ad`, see [`Session::encrypt_bound`].
-    ///
-    /// # Errors
-    ///
-    /// [`DecryptError`]; nothing was changed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
-    /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
-    /// let message = Message::parse(sent.bytes())?;
-    /// assert_eq!(to_bob.decrypt_bound(&message, b"beside it", now, &mut rng)?, b"Hello");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn decrypt_bound(
-        &mut self,
-        message: &Message,
-        external_ad: &[u8],
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<u8>, DecryptError> {
-        let wire = message.inner();
+        let (wire, external_ad) = (message.inner(), message.external_ad());
         // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
         // key. No trials.
         let known = match wire {
@@ -301,6 +273,14 @@ impl Session {
         }
     }
 
+    /// Deletes the keys of late messages that are older than 30 days, in all sessions. Receiving does it in the session
+    /// that a message belongs to; a host calls this now and then for those that have fallen silent.
+    pub fn expire(&mut self, now: Timestamp) {
+        for state in self.current.iter_mut().chain(&mut self.archived) {
+            state.ratchet.expire(now);
+        }
+    }
+
     /// One's own address.
     #[must_use]
     pub const fn local_address(&self) -> &Address {
@@ -319,7 +299,7 @@ impl Session {
         &self.ends.remote_identity
     }
 
-    /// The peer's registration id, as the bundle or the first message gave it. In suite `Signal` nothing
+    /// The peer's registration id, as the bundle or the first message gave it. Nothing
     /// authenticates it: it tells a server of a re-installation, and nobody of anything else.
     #[must_use]
     pub fn remote_registration_id(&self) -> Option<RegistrationId> {
@@ -383,7 +363,10 @@ impl Session {
             Some(at) => self.archived.get_mut(at),
         };
         let plaintext = state.ok_or(DecryptError::NoSession)?.apply(opened, now, rng)?;
-        if let Some(state) = archived_at.and_then(|at| self.archived.remove(at)) {
+        // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
+        let promoted = archived_at
+            .filter(|at| !self.seen_v1 || self.archived.get(*at).is_some_and(|state| state.transcript_hash.is_some()));
+        if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
             self.install(state);
         }
         Ok(plaintext)
@@ -415,11 +398,15 @@ fn initiate(
         return Err(InitiateError::SuiteNotEnabled);
     }
     // In suite `Signal` nothing vouches for the offer; where a server does not hide it, it is heeded.
-    if parts.suite == Suite::Signal && device.suites().contains(Suite::V1) && parts.suites.contains(Suite::V1) {
+    if parts.suite == Suite::Signal && device.suites().contains(Suite::V1) && bundle.suites().contains(Suite::V1) {
         return Err(InitiateError::SuiteDowngrade);
     }
-    if parts.suite == Suite::V1 && now.since(parts.signed_prekey.created) > MAX_PREKEY_AGE_MS {
-        return Err(InitiateError::StalePrekey);
+    if parts.suite == Suite::V1 {
+        // In either direction: what claims to come from the far future was made under a wrong clock.
+        let far = |created: Timestamp| now.since(created).max(created.since(now)) > MAX_PREKEY_AGE_MS;
+        if far(parts.signed_prekey.created) || (parts.kem_is_last_resort && far(parts.kem_prekey.created)) {
+            return Err(InitiateError::StalePrekey);
+        }
     }
     let Initiated { keys, base_key, kem_ciphertext, transcript_hash } =
         handshake::initiate(device, bundle, rng).map_err(|_| InitiateError::BadKey)?;

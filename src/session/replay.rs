@@ -48,19 +48,20 @@ fn bundle(value: &Value) -> Bundle {
         value["preKeyId"].as_u64().map(|_| (PrekeyId::new(number(&value["preKeyId"])), public_key(&value["preKey"])));
     UnverifiedBundle {
         suite: Suite::Signal,
-        suites: Suites::SIGNAL,
         address: address(value),
         registration_id: RegistrationId::new(number(&value["registrationId"])),
         identity_key: public_key(&value["identityKey"]),
         signed_prekey: PublishedPrekey {
             id: PrekeyId::new(number(&value["signedPreKeyId"])),
             created: NOW,
+            suites: Suites::SIGNAL,
             key: public_key(&value["signedPreKey"]),
             signature: array(&value["signedPreKeySignature"]),
         },
         kem_prekey: PublishedPrekey {
             id: PrekeyId::new(number(&value["kyberPreKeyId"])),
             created: NOW,
+            suites: Suites::SIGNAL,
             key: KemPublicKey::parse(&bytes(&value["kyberPreKey"])).unwrap(),
             signature: array(&value["kyberPreKeySignature"]),
         },

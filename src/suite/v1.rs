@@ -103,8 +103,11 @@ pub(crate) struct Unsalted {
 
 /// Seals one message. Draws 32 bytes.
 ///
-/// The salt hangs on the seed, fresh randomness and the plaintext: a sender whose state was rewound derives another
-/// key, unless its generator repeats itself **and** the plaintext is the same, when it writes the same message again.
+/// The salt hangs on the seed, fresh randomness, the plaintext and the post-quantum part of the header: a sender whose
+/// state was rewound derives another key, unless its generator repeats itself **and** all of the message is the same,
+/// when it writes the same message again. (The rest of the header follows from the place in the chain. Were the
+/// post-quantum part left out, a clone that had received more could seal the same text under the same key with another
+/// header, and two tags under one key give GCM's authentication key away.)
 pub(crate) fn seal(
     secret: &MessageSecret,
     bound: Bound<'_>,
@@ -113,7 +116,7 @@ pub(crate) fn seal(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Vec<u8> {
     let fresh = Secret::<32>::random(rng);
-    let mac = hmac(secret.seed.expose(), &[fresh.expose(), &sha256(&[plaintext])]);
+    let mac = hmac(secret.seed.expose(), &[fresh.expose(), &sha256(&[plaintext]), &unsalted.pq]);
     let mut salt = [0; 16];
     for (to, from) in salt.iter_mut().zip(mac.expose()) {
         *to = *from;

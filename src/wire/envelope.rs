@@ -132,7 +132,8 @@ impl Envelope {
         })
     }
 
-    /// Writes the envelope.
+    /// Writes the envelope. What it says must fit together (a sender exactly if it is not sealed, a stamp of at most
+    /// 1 KiB), else its reader refuses it.
     #[must_use]
     #[expect(clippy::as_conversions, reason = "the discriminants of repr(u8) enums")]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -23,7 +23,7 @@ mod stored;
 mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
-pub use payload::{Content, Payload, RosterView};
+pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub use signal_message::SignalMessage;

@@ -36,12 +36,41 @@ pub enum Content {
     /// Which messages were received or read.
     Receipt(Vec<u8>),
     /// Something that a newer version of the library knows.
-    Unknown {
-        /// Its field number, 24 or more.
-        number: u32,
-        /// Its bytes.
-        bytes: Vec<u8>,
-    },
+    Unknown(UnknownPayload),
+}
+
+/// A content of a number that this version does not know: for the host to keep, or to pass over.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnknownPayload {
+    number: u32,
+    bytes: Vec<u8>,
+}
+
+impl UnknownPayload {
+    /// A content of another number, as a newer version would write it; `None` if the number is below 24 or above
+    /// 2^29 − 1.
+    #[must_use]
+    pub fn new(number: u32, bytes: Vec<u8>) -> Option<Self> {
+        (FIRST_UNKNOWN..1 << 29).contains(&number).then_some(Self { number, bytes })
+    }
+
+    /// Its field number: 24 to 2^29 − 1.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl core::fmt::Debug for UnknownPayload {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "UnknownPayload({}, ..)", self.number)
+    }
 }
 
 impl core::fmt::Debug for Content {
@@ -56,7 +85,7 @@ impl core::fmt::Debug for Content {
             Self::RepairRequest(_) => "RepairRequest(..)",
             Self::Provisioning(_) => "Provisioning(..)",
             Self::Receipt(_) => "Receipt(..)",
-            Self::Unknown { .. } => "Unknown { .. }",
+            Self::Unknown(_) => "Unknown(..)",
         })
     }
 }
@@ -114,7 +143,7 @@ impl Payload {
         let view =
             |view: &RosterView| Some(v1::RosterView { version: Some(view.version), hash: Some(view.hash.to_vec()) });
         let mut payload = v1::Payload { own: view(own), peer: view(peer), content: None };
-        if let Content::Unknown { number, bytes } = content {
+        if let Content::Unknown(UnknownPayload { number, bytes }) = content {
             let mut out = payload.encode_to_vec();
             encode_key(*number, WireType::LengthDelimited, &mut out);
             encode_varint(bytes.len().try_into().unwrap_or(u64::MAX), &mut out);
@@ -151,7 +180,7 @@ fn unknown(field: &[u8]) -> Result<Content, WireError> {
     if field.len() != header.len() + rest.len() {
         return Err(WireError::NotCanonical);
     }
-    Ok(Content::Unknown { number, bytes: rest.to_vec() })
+    Ok(Content::Unknown(UnknownPayload { number, bytes: rest.to_vec() }))
 }
 
 impl Content {
@@ -178,7 +207,7 @@ impl Content {
             Self::RepairRequest(bytes) => v1::payload::Content::RepairRequest(bytes.clone()),
             Self::Provisioning(bytes) => v1::payload::Content::Provisioning(bytes.clone()),
             Self::Receipt(bytes) => v1::payload::Content::Receipt(bytes.clone()),
-            Self::Unknown { .. } => return None,
+            Self::Unknown(_) => return None,
         })
     }
 }
@@ -209,8 +238,8 @@ mod tests {
             Content::RepairRequest(vec![5]),
             Content::Provisioning(vec![6]),
             Content::Receipt(vec![7]),
-            Content::Unknown { number: 24, bytes: vec![8] },
-            Content::Unknown { number: 5_000, bytes: vec![] },
+            Content::Unknown(UnknownPayload { number: 24, bytes: vec![8] }),
+            Content::Unknown(UnknownPayload { number: 5_000, bytes: vec![] }),
         ] {
             let payload = Payload { own: view, peer: RosterView::default(), content };
             assert_eq!(Payload::parse(&payload.to_bytes()), Ok(payload));

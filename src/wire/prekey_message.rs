@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::signal_message::{VERSION_BYTE, split_version};
 use super::{SignalMessage, WireError, signal};
-use crate::crypto::{KemCiphertext, PublicKey, sha256};
+use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId};
 
 /// `PreKeySignalMessage` of suite `Signal`: version byte ‖ protobuf, with a whole [`SignalMessage`] inside.
@@ -56,20 +56,6 @@ impl PreKeySignalMessage {
             identity_key: PublicKey::parse(&message.identity_key.ok_or(WireError::Field)?)?,
             message: SignalMessage::parse(&message.message.ok_or(WireError::Field)?)?,
         })
-    }
-
-    /// Hash of everything that went into the handshake. Registration id, the version's low nibble and unknown fields
-    /// are not among it: nothing in this format authenticates them.
-    pub(crate) fn initiation_hash(&self) -> [u8; 32] {
-        let ids = [
-            self.signed_prekey.get(),
-            self.kem_prekey.get(),
-            u32::from(self.one_time_prekey.is_some()),
-            self.one_time_prekey.map_or(0, PrekeyId::get),
-        ];
-        let ids = ids.map(u32::to_be_bytes);
-        let (base_key, identity_key) = (self.base_key.to_bytes(), self.identity_key.to_bytes());
-        sha256(&[ids.as_flattened(), &base_key, &identity_key, &self.kem_ciphertext.to_bytes()])
     }
 
     /// Writes a first message around the bytes of a finished [`SignalMessage`].

@@ -3,13 +3,16 @@ use alloc::vec::Vec;
 use prost::Message as _;
 
 use super::{MAX_MESSAGE_LEN, SpqrMessage, WireError, v1};
-use crate::crypto::{KemCiphertext, PublicKey, sha256};
+use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId};
 
 /// First byte of a message.
 const MESSAGE: u8 = 0xa1;
 /// First byte of a first message.
 const FIRST_MESSAGE: u8 = 0xa2;
+
+/// Longest ciphertext: the longest plaintext of 64 KiB, padded to twice its length by whatever policy, and the tag.
+const MAX_CIPHERTEXT_LEN: usize = (2 << 16) + 16;
 
 /// Whether the first byte is one of this suite's.
 pub(crate) fn is_v1(bytes: &[u8]) -> bool {
@@ -91,7 +94,11 @@ impl V1Message {
             counter: fields.counter.ok_or(WireError::Field)?,
             pq,
             salt: array(fields.salt.as_ref())?,
-            ciphertext: message.ciphertext.take().ok_or(WireError::Field)?,
+            ciphertext: message
+                .ciphertext
+                .take()
+                .filter(|text| text.len() <= MAX_CIPHERTEXT_LEN)
+                .ok_or(WireError::Field)?,
             header,
         })
     }
@@ -182,20 +189,6 @@ impl V1FirstMessage {
             registration_id: RegistrationId::new(message.registration_id.ok_or(WireError::Field)?),
             message: V1Message::parse(message.message.as_ref().ok_or(WireError::Field)?)?,
         })
-    }
-
-    /// Hash of everything that a repetition of the first message repeats.
-    pub(crate) fn initiation_hash(&self) -> [u8; 32] {
-        let ids = [
-            self.signed_prekey.get(),
-            self.kem_prekey.get(),
-            u32::from(self.one_time_prekey.is_some()),
-            self.one_time_prekey.map_or(0, PrekeyId::get),
-            self.registration_id.get(),
-        ];
-        let ids = ids.map(u32::to_be_bytes);
-        let (base_key, identity_key) = (self.base_key.to_bytes(), self.identity_key.to_bytes());
-        sha256(&[ids.as_flattened(), &base_key, &identity_key, &self.kem_ciphertext.to_bytes()])
     }
 
     /// Writes a first message around the bytes of a finished [`V1Message`].

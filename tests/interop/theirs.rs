@@ -142,16 +142,17 @@ pub(crate) fn bundle_from_json(bundle: &Value) -> Result<UnverifiedBundle, Strin
         address: Address::new(user, DeviceId::new(number("device"))),
         registration_id: RegistrationId::new(number("registrationId")),
         identity_key: key("identityKey")?,
-        suites: Suites::SIGNAL,
         signed_prekey: PublishedPrekey {
             id: PrekeyId::new(number("signedPreKeyId")),
             created: Timestamp::new(0),
+            suites: Suites::SIGNAL,
             key: key("signedPreKey")?,
             signature: bytes("signedPreKeySignature").try_into().unwrap(),
         },
         kem_prekey: PublishedPrekey {
             id: PrekeyId::new(number("kyberPreKeyId")),
             created: Timestamp::new(0),
+            suites: Suites::SIGNAL,
             key: kem,
             signature: bytes("kyberPreKeySignature").try_into().unwrap(),
         },

@@ -119,7 +119,9 @@ pub struct Bundle {
     pub kem_prekey_last_resort: bool,
     /// bit 0 Signal, bit 1 V1
     #[prost(uint32, tag = "16")]
-    pub suites: u32,
+    pub kem_prekey_suites: u32,
+    #[prost(uint32, tag = "17")]
+    pub signed_prekey_suites: u32,
 }
 /// H(base key) of every accepted first message, joined, ascending.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
