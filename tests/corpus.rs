@@ -23,7 +23,8 @@ use subrosa::wire::{
 /// Name of a target, its body, its seeds.
 type Target = (&'static str, fn(&[u8]) -> bool, fn() -> Vec<Vec<u8>>);
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
+    ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
     ("first_message", bodies::first_message, first_messages),
     ("message", bodies::message, messages),
@@ -152,6 +153,20 @@ fn spqr_messages() -> Vec<Vec<u8>> {
 fn sessions() -> Vec<Vec<u8>> {
     let edits = [vec![255, 3, 0, 1, 1], vec![255, 7, 200, 1, 255, 16, 2, 1], vec![255, 128 + 5, 0, 1, 1]];
     SUITES.into_iter().flat_map(|suite| stages(suite).0).chain(edits).collect()
+}
+
+/// Honest turns with a lie between them: one edit of the stored copy, at several places.
+fn lies() -> Vec<Vec<u8>> {
+    let of_suite = |suite: u8| {
+        (0..6u8).map(move |seed| {
+            let mut input = vec![suite];
+            for step in 0..12u8 {
+                input.extend([0, 1, 2, seed.wrapping_mul(41).wrapping_add(step.wrapping_mul(23)), seed, 1 + step]);
+            }
+            input
+        })
+    };
+    of_suite(0).chain(of_suite(1)).collect()
 }
 
 fn prekeys() -> Vec<Vec<u8>> {

@@ -124,13 +124,13 @@ fn a_rewind_beyond_memory_asks_for_repair() {
     for message in &sent {
         bob.receive(&address("alice"), message).unwrap();
     }
-    for at in 0..100 {
+    for (at, original) in sent.iter().enumerate() {
         let forgotten = at < 36;
         let message = restored.send(b"another");
         let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Rewound };
         refused(&mut bob, &message, Refusal::Decrypt(expected));
         let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Duplicate };
-        refused(&mut bob, &sent[at], Refusal::Decrypt(expected));
+        refused(&mut bob, original, Refusal::Decrypt(expected));
     }
     assert!(DecryptError::TooOld.asks_for_repair());
 }
