@@ -12,7 +12,7 @@
 //! is the order of things, [`inbound`] is what becomes of a received message, [`wire`] and [`relay`] are some
 //! transport. [`script`], [`run`] and [`report`] are the demonstration only.
 //!
-//! **What is missing for a real application:** sealed rows (see [`store`]), padding of plaintexts, comparing of
+//! **What is missing for a real application:** sealed rows (see [`store`]), comparing of
 //! identity keys by the users, rotation of prekeys ([`subrosa::prekey::rotation`]), a relay that knows its users.
 
 #![allow(

@@ -24,9 +24,9 @@ fn stop(_: &core::panic::PanicInfo<'_>) -> ! {
 pub fn converse(now: Timestamp, rng: &mut dyn CryptoRng) -> Option<Vec<u8>> {
     let id = PrekeyId::new(1);
     let bob = Device::generate(Address::new(UserId::new("bob").ok()?, DeviceId::new(1)), rng);
-    let signed = SignedPrekey::generate(&bob, Suite::Signal, id, now, rng);
-    let one_time = OneTimePrekey::generate(Suite::Signal, id, rng);
-    let kem = KemPrekey::last_resort(&bob, Suite::Signal, id, now, rng);
+    let signed = SignedPrekey::generate(&bob, Suite::V1, id, now, rng);
+    let one_time = OneTimePrekey::generate(Suite::V1, id, rng);
+    let kem = KemPrekey::last_resort(&bob, Suite::V1, id, now, rng);
     let published = bob.bundle(&signed, &kem, Some(&one_time)).to_bytes();
 
     let alice = Device::generate(Address::new(UserId::new("alice").ok()?, DeviceId::new(1)), rng);
