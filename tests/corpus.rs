@@ -13,6 +13,8 @@ use std::fs;
 use std::path::Path;
 
 use bodies::{pair, stages};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
@@ -56,6 +58,18 @@ fn corpora_are_replayed() {
             accepted += usize::from(body(&fs::read(file).unwrap()));
         }
         assert!(accepted > 0, "{name}: none of {} inputs is accepted", files.len());
+    }
+}
+
+/// What the fuzzer does for longer: both suites, drawn from seeds.
+#[test]
+fn interactions_by_chance() {
+    for seed in 0..60 {
+        let mut script = [0; 160];
+        ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut script);
+        // Shown only if the body panics.
+        println!("seed {seed}");
+        bodies::interaction(&script);
     }
 }
 
@@ -171,7 +185,7 @@ fn lies() -> Vec<Vec<u8>> {
 
 fn prekeys() -> Vec<Vec<u8>> {
     let [mut a, mut b] = pair(Suite::V1);
-    let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(0);
+    let mut rng = ChaCha20Rng::seed_from_u64(0);
     let now = subrosa::ident::Timestamp::new(1_800_000_000_000);
     a.start(&b.bundle(false), now, &mut rng);
     let first = a.send(b"hello", now, &mut rng);
@@ -238,6 +252,31 @@ fn interactions() -> Vec<Vec<u8>> {
             0,
             PICK | B,
             0,
+        ],
+        // A message of a chain that is four chains old.
+        vec![
+            SEND,
+            0,
+            NEXT | B,
+            0,
+            SEND | B,
+            0,
+            NEXT,
+            0,
+            BURST,
+            4,
+            LOSE | B,
+            1,
+            LOSE | B,
+            2,
+            LOSE | B,
+            3,
+            PICK | B,
+            4,
+            PING_PONG | B,
+            8,
+            PICK | B,
+            2,
         ],
         // Sessions started again and again, one archived by hand.
         vec![

@@ -15,7 +15,7 @@ use subrosa::wire::{PreKeySignalMessage, SignalMessage, SpqrMessage, V1FirstMess
 use super::party::{MAX_STARTS, NOW, Party, pair};
 
 /// Messages in one run: fewer than the keys that a chain keeps, so that none is too old.
-const MAX_SENT: usize = 500;
+const MAX_SENT: usize = 250;
 
 /// Receiving chains that a session keeps: a message of an older one may be refused.
 const CHAINS: usize = 5;
