@@ -29,7 +29,7 @@
 extern crate alloc;
 #[cfg(test)]
 extern crate self as subrosa;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod crypto;

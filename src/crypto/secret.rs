@@ -73,6 +73,17 @@ impl Secret<96> {
 }
 
 impl<const N: usize> Secret<N> {
+    /// Cuts `K` bytes out of a derivation's output.
+    #[must_use]
+    pub(crate) fn part<const START: usize, const K: usize>(&self) -> Secret<K> {
+        const { assert!(START + K <= N, "the part must lie within the whole") };
+        let mut part = Secret([0; K]);
+        for (to, from) in part.0.iter_mut().zip(self.0.iter().skip(START)) {
+            *to = *from;
+        }
+        part
+    }
+
     fn split<const K: usize>(&self) -> [Secret<32>; K] {
         const { assert!(K * 32 == N, "the parts must make up the whole") };
         let mut parts = self.0.chunks_exact(32);

@@ -38,6 +38,8 @@ pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub const MAX_PREKEY_AGE_MS: u64 = 45 * 24 * 60 * 60 * 1000;
 
 #[cfg(test)]
+mod around;
+#[cfg(test)]
 mod attacks;
 #[cfg(test)]
 mod golden;

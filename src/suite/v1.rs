@@ -68,11 +68,7 @@ impl Bound<'_> {
 fn message_key(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> (Secret<32>, [u8; 12]) {
     let info: &[&[u8]] = &[LABEL_MESSAGE, salt, &sha256(&[external_ad])];
     let derived: Secret<44> = hkdf(secret.pq.expose(), secret.seed.expose(), info);
-    let (mut key, mut nonce) = (Secret::new([0; 32]), [0; 12]);
-    for (to, from) in key.expose_mut().iter_mut().chain(&mut nonce).zip(derived.expose()) {
-        *to = *from;
-    }
-    (key, nonce)
+    (derived.part::<0, 32>(), *derived.part::<32, 12>().expose())
 }
 
 /// Key and nonce as bytes, for tests that look for repetitions.
