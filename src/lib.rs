@@ -14,6 +14,7 @@
 //! | `handshake` | PQXDH |
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
+//! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //!
 //! # Where to start
 //!
@@ -35,6 +36,7 @@ extern crate std;
 pub mod crypto;
 mod handshake;
 pub mod ident;
+pub mod persist;
 pub mod prekey;
 mod ratchet;
 pub mod session;

@@ -15,6 +15,7 @@ mod aes_gcm;
 pub(crate) mod braid_kem;
 mod committing;
 mod dh;
+mod expander;
 mod kdf;
 mod kem;
 mod secret;
@@ -29,10 +30,10 @@ pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 pub(crate) use aes_gcm::{GCM_TAG_LEN, gcm_open, gcm_seal};
-#[expect(unused_imports, reason = "its users are being built")]
 pub(crate) use committing::{COMMITTING_OVERHEAD, CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
+pub(crate) use expander::Expander;
 pub(crate) use kdf::{hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;

@@ -198,6 +198,18 @@ impl DoubleRatchet {
     }
 
     /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
+    /// Whether keys that are away have to be here before a message at this place is received.
+    pub(super) fn wants_kept(&self, place: &Place, now: Timestamp) -> bool {
+        let away = |held: &ReceivingChain| held.skipped.seeds.away().is_some();
+        let full = self.receiving.len() >= MAX_RECEIVING_CHAINS;
+        let untouched = match self.find(&place.ratchet) {
+            Some(held) => place.counter == held.chain.index,
+            // A new chain pushes the oldest one out, with its keys.
+            None => place.counter == 0 && !(full && self.receiving.front().is_some_and(away)),
+        };
+        !untouched || self.receiving.iter().any(|held| held.skipped.is_due(now))
+    }
+
     pub(super) fn expire(&mut self, now: Timestamp) {
         for held in &mut self.receiving {
             held.skipped.expire(now);

@@ -13,11 +13,13 @@
 
 mod chain;
 mod double;
+mod kept;
 mod record;
 mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
+pub(crate) use record::Form;
 pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.

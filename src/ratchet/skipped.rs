@@ -1,29 +1,30 @@
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::kept::Kept;
 use super::{MAX_SKIPPED, MAX_SKIPPED_AGE_MS, Refused};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
 
-/// Times of skipping are kept to the hour, so that there are at most as many marks as hours in 30 days.
-const MARK_STEP_MS: u64 = 60 * 60 * 1000;
+/// Times of skipping are kept to the day, so that there are at most as many marks as days in 30 days.
+const MARK_STEP_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// More marks than hours in 30 days there never are.
-pub(super) const MAX_MARKS: usize = 24 * 30 + 1;
+/// More marks than that there never are.
+pub(super) const MAX_MARKS: usize = 31;
 
-/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, to the hour.
+/// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, less up to one.
 #[derive(Clone)]
 pub(super) struct Skipped {
-    pub(super) seeds: BTreeMap<u32, Secret<32>>,
+    pub(super) seeds: Kept,
     /// Below this index seeds were dropped: whether a message below it was read or is lost is no longer known.
     pub(super) floor: u32,
-    /// What was skipped up to an index was skipped at that time, or up to an hour after it. Both ascend.
+    /// What was skipped up to an index was skipped at that time, or up to a day after it. Both ascend.
     pub(super) marks: VecDeque<(u32, Timestamp)>,
 }
 
 impl Skipped {
     pub(super) const fn new() -> Self {
-        Self { seeds: BTreeMap::new(), floor: 0, marks: VecDeque::new() }
+        Self { seeds: Kept::new(), floor: 0, marks: VecDeque::new() }
     }
 
     /// The seed of a message that the chain has passed. Changes nothing.
@@ -31,7 +32,7 @@ impl Skipped {
         if index < self.floor {
             return Err(Refused::TooOld);
         }
-        let seed = self.seeds.get(&index).ok_or(Refused::Duplicate)?;
+        let seed = self.seeds.get(index).ok_or(Refused::Duplicate)?;
         if self.marks.iter().any(|(upto, at)| index <= *upto && expired(*at, now)) {
             return Err(Refused::TooOld);
         }
@@ -39,7 +40,7 @@ impl Skipped {
     }
 
     pub(super) fn remove(&mut self, index: u32) {
-        self.seeds.remove(&index);
+        self.seeds.remove(index);
     }
 
     /// Keeps what a jump passed over, given in ascending order: the newest [`MAX_SKIPPED`] stay.
@@ -57,8 +58,8 @@ impl Skipped {
         while self.seeds.len() > max_skipped() {
             self.drop_first();
         }
-        while let (Some((floor, _)), Some((upto, _))) = (self.seeds.first_key_value(), self.marks.front()) {
-            if upto >= floor {
+        while let (Some(floor), Some((upto, _))) = (self.seeds.first(), self.marks.front()) {
+            if *upto >= floor {
                 break;
             }
             self.marks.pop_front();
@@ -67,16 +68,22 @@ impl Skipped {
 
     /// Deletes what is older than 30 days.
     pub(super) fn expire(&mut self, now: Timestamp) {
+        debug_assert!(!self.is_due(now), "keys expire while they are away");
         while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| expired(*at, now)) {
-            while self.seeds.first_key_value().is_some_and(|(index, _)| *index <= upto) {
+            while self.seeds.first().is_some_and(|index| index <= upto) {
                 self.drop_first();
             }
             self.marks.pop_front();
         }
     }
 
+    /// Whether keys that are away have to be here before `expire`.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.seeds.away().is_some() && self.marks.front().is_some_and(|(_, at)| expired(*at, now))
+    }
+
     fn drop_first(&mut self) {
-        if let Some((index, _)) = self.seeds.pop_first() {
+        if let Some(index) = self.seeds.pop_first() {
             self.floor = self.floor.max(index.saturating_add(1));
         }
     }

@@ -111,6 +111,24 @@ impl TripleRatchet {
     }
 
     /// Whether this party started the session.
+    /// Whether keys kept for late messages are in a record of their own and not here.
+    pub(crate) fn kept_is_away(&self) -> bool {
+        let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
+        chains.chain(self.spqr.kept()).any(|kept| kept.away().is_some())
+    }
+
+    /// Whether they have to be here before a message with this header is received.
+    pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>, now: Timestamp) -> bool {
+        let place = Place { ratchet: *header.ratchet, counter: header.counter, salt: None };
+        let touched = || self.double.wants_kept(&place, now) || self.spqr.receiving_wants_kept(header.pq);
+        self.kept_is_away() && touched()
+    }
+
+    /// Whether they have to be here before a message is sent: the first one of an epoch drops what is two epochs back.
+    pub(crate) fn sending_wants_kept(&self) -> bool {
+        self.spqr.sending_wants_kept()
+    }
+
     pub(crate) const fn is_initiator(&self) -> bool {
         self.spqr.is_initiator()
     }

@@ -21,12 +21,14 @@ mod error;
 mod message;
 mod peer;
 mod record;
+mod split;
 mod state;
 
 pub use accept::{Accepted, Consumed};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
 pub use message::{Ciphertext, FirstMessage, Message, Needs};
 pub use peer::Session;
+pub(crate) use split::Name;
 
 /// Archived sessions kept with one peer device, besides the current one.
 pub const MAX_ARCHIVED: usize = 40;

@@ -6,7 +6,7 @@ use super::state::{Ends, Pending, State};
 use super::{MAX_ARCHIVED, Session};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId, Timestamp};
-use crate::ratchet::TripleRatchet;
+use crate::ratchet::{Form, TripleRatchet};
 use crate::suite::Suite;
 use crate::wire::{
     RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
@@ -45,7 +45,7 @@ impl Session {
                 local_identity: ends.local_identity.to_bytes().to_vec(),
                 remote_identity: ends.remote_identity.to_bytes().to_vec(),
                 has_current: current.is_some(),
-                states: current.iter().chain(archived).map(State::to_record).collect(),
+                states: current.iter().chain(archived).map(|state| state.to_record(Form::Whole)).collect(),
                 seen_v1: *seen_v1,
             },
         )
@@ -58,7 +58,7 @@ impl Session {
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let stored: record::Session = decode_record(RecordKind::Session, bytes)?;
-        let states = stored.states.iter().map(State::from_record);
+        let states = stored.states.iter().map(|state| State::from_record(Form::Whole, state));
         let mut states = states.collect::<Result<alloc::collections::VecDeque<_>, _>>()?;
         let current = if stored.has_current { Some(states.pop_front().ok_or(CORRUPT)?) } else { None };
         if states.len() > MAX_ARCHIVED {
@@ -83,7 +83,7 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, RecordError> {
 }
 
 impl State {
-    fn to_record(&self) -> record::SessionState {
+    pub(super) fn to_record(&self, form: Form) -> record::SessionState {
         let Self {
             ratchet,
             base_key,
@@ -94,7 +94,7 @@ impl State {
             initiation,
             transcript_hash,
         } = self;
-        let (double, spqr) = ratchet.to_record();
+        let (double, spqr) = ratchet.to_record(form);
         record::SessionState {
             suite: ratchet.suite().number(),
             base_key: base_key.to_bytes().to_vec(),
@@ -114,7 +114,7 @@ impl State {
         }
     }
 
-    fn from_record(stored: &record::SessionState) -> Result<Self, RecordError> {
+    pub(super) fn from_record(form: Form, stored: &record::SessionState) -> Result<Self, RecordError> {
         let suite = Suite::from_number(stored.suite).ok_or(CORRUPT)?;
         let pending = match &stored.pending {
             None => None,
@@ -136,7 +136,7 @@ impl State {
         Ok(Self {
             initiation: hash(&stored.initiation)?,
             transcript_hash,
-            ratchet: TripleRatchet::from_record(suite, stored.double.as_ref(), stored.spqr.as_ref())?,
+            ratchet: TripleRatchet::from_record(form, suite, stored.double.as_ref(), stored.spqr.as_ref())?,
             base_key: public_key(&stored.base_key)?,
             local_registration_id: RegistrationId::new(stored.local_registration_id),
             remote_registration_id: RegistrationId::new(stored.remote_registration_id),

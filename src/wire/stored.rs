@@ -8,7 +8,7 @@ use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret};
 use crate::ident::{Address, DeviceId, UserId};
 
 /// The newest schema version that this build writes and reads.
-const SCHEMA: u16 = 1;
+pub(crate) const SCHEMA: u16 = 1;
 
 /// What a stored record holds: its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,35 @@ pub enum RecordKind {
     Bundle = 6,
     /// Base keys of the first messages that a signed prekey has accepted.
     SeenBaseKeys = 7,
+    /// What opens all other records of a client.
+    Vault = 16,
+    /// What changes with every message to or from one peer device.
+    Peer = 17,
+    /// Keys kept for late messages of one session.
+    Kept = 18,
+    /// One archived session.
+    Archived = 19,
+    /// Which sessions with one peer device are archived.
+    Archive = 20,
+    /// A session under an identity key that is not accepted.
+    Parked = 21,
+    /// A part of what was sent to one peer device.
+    Sent = 22,
+    /// A part of the index of peer devices.
+    PeerPage = 23,
+    /// Which prekeys there are.
+    Prekeys = 24,
+    /// What the host is to bring from the network.
+    Wants = 25,
+}
+
+impl RecordKind {
+    /// The first byte of such a record.
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
 }
 
 /// Why bytes are not a record of this kind.
@@ -47,8 +76,7 @@ pub enum RecordError {
 /// `u8 kind ‖ u16 schema version ‖ protobuf body`.
 pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(3 + body.encoded_len()));
-    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
-    out.push(kind as u8);
+    out.push(kind.number());
     out.extend_from_slice(&SCHEMA.to_be_bytes());
     body.encode_raw(&mut *out);
     out
@@ -57,8 +85,7 @@ pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<
 /// Takes the header off and decodes the body. What the fields mean is checked by the room that owns the record.
 pub(crate) fn decode_record<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, RecordError> {
     let ([kind_byte, high, low], body) = bytes.split_first_chunk::<3>().ok_or(RecordError::Corrupt)?;
-    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
-    if *kind_byte != kind as u8 {
+    if *kind_byte != kind.number() {
         return Err(RecordError::Corrupt);
     }
     match u16::from_be_bytes([*high, *low]) {

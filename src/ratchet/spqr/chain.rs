@@ -1,8 +1,9 @@
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::EpochKey;
 use crate::crypto::{Secret, hkdf};
+use crate::ratchet::kept::Kept;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
 
 /// One direction of one epoch.
@@ -36,7 +37,7 @@ pub(super) struct PqEpoch {
     pub(super) sending: Option<PqChain>,
     pub(super) receiving: PqChain,
     /// Keys of messages passed over; at most [`MAX_SKIPPED`], none further than that behind the newest.
-    pub(super) skipped: BTreeMap<u32, Secret<32>>,
+    pub(super) skipped: Kept,
 }
 
 /// The chains of the newest epochs: at most three.
@@ -74,7 +75,7 @@ impl PqChains {
         let [next_root, a_to_b, b_to_a] = derived.split3();
         let (sending, receiving) = if initiator { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
         let (sending, receiving) = (Some(PqChain::new(sending)), PqChain::new(receiving));
-        (next_root, PqEpoch { epoch, sending, receiving, skipped: BTreeMap::new() })
+        (next_root, PqEpoch { epoch, sending, receiving, skipped: Kept::new() })
     }
 
     /// Opens the next epoch's chains. The braid gives the epochs in order, one at a time.
@@ -120,7 +121,7 @@ impl PqChains {
             if index.saturating_add(MAX_SKIPPED) < newest {
                 return Err(Refused::TooOld);
             }
-            let key = held.skipped.get(&index).ok_or(Refused::Duplicate)?;
+            let key = held.skipped.get(index).ok_or(Refused::Duplicate)?;
             return Ok((key.clone(), ChainStep { epoch, change: Change::Take(index) }));
         }
         if index - newest > max_jump {
@@ -143,21 +144,32 @@ impl PqChains {
         let Some(held) = self.epochs.iter_mut().find(|held| held.epoch == step.epoch) else { return };
         match step.change {
             Change::Take(index) => {
-                held.skipped.remove(&index);
+                held.skipped.remove(index);
             }
             Change::Advance(chain, passed) => {
                 held.receiving = chain;
                 held.skipped.extend(passed);
                 let newest = held.receiving.index;
-                while held
-                    .skipped
-                    .first_key_value()
-                    .is_some_and(|(index, _)| index.saturating_add(MAX_SKIPPED) < newest)
-                {
+                while held.skipped.first().is_some_and(|index| index.saturating_add(MAX_SKIPPED) < newest) {
                     held.skipped.pop_first();
                 }
             }
         }
+    }
+
+    /// Whether keys that are away have to be here before this one is taken.
+    pub(super) fn receiving_wants_kept(&self, epoch: u64, index: u32) -> bool {
+        self.find(epoch).is_some_and(|held| {
+            // A key too far behind the newest is dropped.
+            let drops = held.skipped.away().is_some_and(|away| away.first.saturating_add(MAX_SKIPPED) < index);
+            held.receiving.index.checked_add(1) != Some(index) || drops
+        })
+    }
+
+    /// Whether keys that are away have to be here before the next one is sent in this epoch.
+    pub(super) fn sending_wants_kept(&self, epoch: u64) -> bool {
+        epoch > self.sending_epoch
+            && self.epochs.iter().any(|held| held.epoch + 1 < epoch && held.skipped.away().is_some())
     }
 
     fn find(&self, epoch: u64) -> Option<&PqEpoch> {

@@ -20,6 +20,7 @@ use rand_core::CryptoRng;
 
 use self::braid::Braid;
 use self::chain::{ChainStep, PqChains};
+use super::kept::Kept;
 use super::{Exhausted, Refused};
 use crate::crypto::Secret;
 use crate::wire::SpqrMessage;
@@ -90,6 +91,21 @@ impl Spqr {
     }
 
     /// Whether this party started the session.
+    /// The keys kept for late messages, of every epoch.
+    pub(in crate::ratchet) fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.chains.epochs.iter().map(|epoch| &epoch.skipped)
+    }
+
+    /// See [`TripleRatchet::receiving_wants_kept`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn receiving_wants_kept(&self, message: &SpqrMessage) -> bool {
+        message.epoch.checked_sub(1).is_some_and(|epoch| self.chains.receiving_wants_kept(epoch, message.index))
+    }
+
+    /// See [`TripleRatchet::sending_wants_kept`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn sending_wants_kept(&self) -> bool {
+        self.chains.sending_wants_kept(self.braid.chain_epoch())
+    }
+
     pub(crate) const fn is_initiator(&self) -> bool {
         self.chains.initiator
     }
@@ -118,7 +134,7 @@ pub(crate) mod checkpoint;
 mod tests {
     use super::*;
     use crate::crypto::braid_kem::recorded;
-    use crate::ratchet::MAX_JUMP;
+    use crate::ratchet::{Form, MAX_JUMP};
     use crate::vectors::{Script, array, bytes, load, secret};
     use std::collections::BTreeMap;
     use std::format;
@@ -170,7 +186,7 @@ mod tests {
             }
             checkpoint::assert_matches(&party.checkpoint(), &step["after"], &at);
             // Stored and loaded between any two messages, it goes on the same.
-            *party = Spqr::from_record(&party.to_record()).unwrap();
+            *party = Spqr::from_record(Form::Whole, &party.to_record(Form::Whole)).unwrap();
         }
         assert!(parties["A"].completed_epochs() >= 8);
     }

@@ -7,7 +7,8 @@ use super::braid::{Braid, Encapsulation, State};
 use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
 use crate::crypto::braid_kem::DecapsulationKey;
-use crate::ratchet::record::{join_keys, secret, split_keys};
+use crate::ratchet::kept::Kept;
+use crate::ratchet::record::{Form, join_keys, secret, split_keys};
 use crate::wire::{CHUNK_LEN, Chunk, RecordError, record};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
@@ -155,36 +156,41 @@ impl PqChain {
 }
 
 impl PqChains {
-    fn to_record(&self) -> record::PqChains {
+    fn to_record(&self, form: Form) -> record::PqChains {
         record::PqChains {
             next_root: self.next_root.expose().to_vec(),
             sending_epoch: self.sending_epoch,
             epochs: self
                 .epochs
                 .iter()
-                .map(|epoch| record::PqEpoch {
-                    epoch: epoch.epoch,
-                    sending: epoch.sending.as_ref().map(PqChain::to_record),
-                    receiving: Some(epoch.receiving.to_record()),
-                    skipped: join_keys(epoch.skipped.iter()),
+                .map(|epoch| {
+                    let (skipped, kept, kept_first) = epoch.skipped.to_record(form);
+                    record::PqEpoch {
+                        epoch: epoch.epoch,
+                        sending: epoch.sending.as_ref().map(PqChain::to_record),
+                        receiving: Some(epoch.receiving.to_record()),
+                        skipped,
+                        kept,
+                        kept_first,
+                    }
                 })
                 .collect(),
         }
     }
 
-    fn from_record(initiator: bool, stored: &record::PqChains) -> Result<Self, RecordError> {
+    fn from_record(form: Form, initiator: bool, stored: &record::PqChains) -> Result<Self, RecordError> {
         let mut epochs = alloc::collections::VecDeque::new();
         for epoch in &stored.epochs {
             let receiving = PqChain::from_record(epoch.receiving.as_ref().ok_or(CORRUPT)?)?;
-            let skipped = split_keys(&epoch.skipped)?;
-            if skipped.iter().any(|(index, _)| *index >= receiving.index) {
+            let skipped = Kept::from_record(form, &epoch.skipped, epoch.kept, epoch.kept_first)?;
+            if skipped.keys().keys().copied().chain(skipped.first()).any(|index| index >= receiving.index) {
                 return Err(CORRUPT);
             }
             epochs.push_back(PqEpoch {
                 epoch: epoch.epoch,
                 sending: epoch.sending.as_ref().map(PqChain::from_record).transpose()?,
                 receiving,
-                skipped: skipped.into_iter().collect(),
+                skipped,
             });
         }
         let consecutive =
@@ -199,15 +205,19 @@ impl PqChains {
 
 impl Spqr {
     /// The stored form.
-    pub(crate) fn to_record(&self) -> record::Spqr {
+    pub(crate) fn to_record(&self, form: Form) -> record::Spqr {
         let Self { braid, chains } = self;
-        record::Spqr { initiator: chains.initiator, braid: Some(braid.to_record()), chains: Some(chains.to_record()) }
+        record::Spqr {
+            initiator: chains.initiator,
+            braid: Some(braid.to_record()),
+            chains: Some(chains.to_record(form)),
+        }
     }
 
     /// Takes stored state, checked: braid and chains must be of the same moment.
-    pub(crate) fn from_record(stored: &record::Spqr) -> Result<Self, RecordError> {
+    pub(crate) fn from_record(form: Form, stored: &record::Spqr) -> Result<Self, RecordError> {
         let braid = Braid::from_record(stored.braid.as_ref().ok_or(CORRUPT)?)?;
-        let chains = PqChains::from_record(stored.initiator, stored.chains.as_ref().ok_or(CORRUPT)?)?;
+        let chains = PqChains::from_record(form, stored.initiator, stored.chains.as_ref().ok_or(CORRUPT)?)?;
         // An epoch's chains exist once its key is known: on one side when ct1 is made, on the other when the
         // exchange ends.
         let key_known = matches!(
@@ -222,5 +232,19 @@ impl Spqr {
             return Err(CORRUPT);
         }
         Ok(Self { braid, chains })
+    }
+
+    /// The keys kept for late messages, of every epoch that has any.
+    pub(in crate::ratchet) fn kept_to_record(&self) -> Vec<record::KeptEpoch> {
+        let held = self.chains.epochs.iter().filter(|held| held.skipped.len() > 0);
+        held.map(|held| record::KeptEpoch { epoch: held.epoch, keys: join_keys(held.skipped.keys().iter()) }).collect()
+    }
+
+    /// Takes keys that were away.
+    pub(in crate::ratchet) fn attach_kept(&mut self, stored: &record::KeptEpoch) -> Result<(), RecordError> {
+        match self.chains.epochs.iter_mut().find(|held| held.epoch == stored.epoch) {
+            Some(held) => held.skipped.bring(split_keys(&stored.keys)?).ok_or(CORRUPT),
+            None => Ok(()),
+        }
     }
 }

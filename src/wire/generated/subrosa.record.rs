@@ -160,12 +160,17 @@ pub struct ReceivingChain {
     #[prost(bytes = "vec", tag = "5")]
     pub skipped: ::prost::alloc::vec::Vec<u8>,
     /// (big-endian u32 index, big-endian u64 ms)*, ascending: up to the index was skipped at
-    /// that time, or up to an hour after it
+    /// that time, or up to a day after it
     #[prost(bytes = "vec", tag = "6")]
     pub marks: ::prost::alloc::vec::Vec<u8>,
     /// (big-endian u32 counter, first four bytes of the salt)*, of the newest accepted messages
     #[prost(bytes = "vec", tag = "7")]
     pub salts: ::prost::alloc::vec::Vec<u8>,
+    /// where the seeds are in a record of their own: how many, and the smallest index
+    #[prost(uint32, tag = "8")]
+    pub kept: u32,
+    #[prost(uint32, tag = "9")]
+    pub kept_first: u32,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -203,6 +208,11 @@ pub struct PqEpoch {
     /// (big-endian u32 index, 32-byte key)*, ascending
     #[prost(bytes = "vec", tag = "4")]
     pub skipped: ::prost::alloc::vec::Vec<u8>,
+    /// where the keys are in a record of their own: how many, and the smallest index
+    #[prost(uint32, tag = "5")]
+    pub kept: u32,
+    #[prost(uint32, tag = "6")]
+    pub kept_first: u32,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -321,4 +331,190 @@ pub struct Session {
     pub local_identity: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
     pub remote_identity: ::prost::alloc::vec::Vec<u8>,
+}
+// What follows is of the client: docs/records.md says what each record is for.
+
+/// In the clear but for what seals it: the key that all other records are sealed with.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Vault {
+    #[prost(bytes = "vec", tag = "1")]
+    pub data_key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub address: ::core::option::Option<Address>,
+    /// how often a rollback of the whole store was found
+    #[prost(uint64, tag = "3")]
+    pub generation: u64,
+    #[prost(uint64, tag = "4")]
+    pub anchor: u64,
+    #[prost(bytes = "vec", tag = "5")]
+    pub instance: ::prost::alloc::vec::Vec<u8>,
+}
+/// What changes with every message to or from one peer device.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Peer {
+    /// the store's generation when it was written
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// archived sessions, each in a record of its own
+    #[prost(uint32, tag = "2")]
+    pub archived: u32,
+    /// whether there is a session under another identity key
+    #[prost(bool, tag = "3")]
+    pub parked: bool,
+    /// bit i: the sent log has a record i
+    #[prost(bytes = "vec", tag = "4")]
+    pub sent_slots: ::prost::alloc::vec::Vec<u8>,
+    /// without archived sessions, without keys kept for late messages
+    #[prost(message, optional, tag = "5")]
+    pub session: ::core::option::Option<Session>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct KeptChain {
+    #[prost(bytes = "vec", tag = "1")]
+    pub ratchet_key: ::prost::alloc::vec::Vec<u8>,
+    /// (big-endian u32 index, 32-byte seed)*, ascending
+    #[prost(bytes = "vec", tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct KeptEpoch {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// (big-endian u32 index, 32-byte key)*, ascending
+    #[prost(bytes = "vec", tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
+}
+/// Keys kept for late messages of one session.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Kept {
+    #[prost(message, repeated, tag = "1")]
+    pub chains: ::prost::alloc::vec::Vec<KeptChain>,
+    #[prost(message, repeated, tag = "2")]
+    pub epochs: ::prost::alloc::vec::Vec<KeptEpoch>,
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+/// One archived session, without keys kept for late messages.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Archived {
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    #[prost(message, optional, tag = "2")]
+    pub state: ::core::option::Option<SessionState>,
+}
+/// Which sessions with one peer device are archived.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Archive {
+    /// (u8 suite, 8-byte name, big-endian u64 ms when it was archived)*, newest first
+    #[prost(bytes = "vec", tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SentEntry {
+    /// the host's message id
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+    /// H(plaintext)
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+}
+/// One of the records of the sent log with one peer device.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Sent {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<SentEntry>,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+/// One part of the index of peer devices.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PeerPage {
+    /// ascending
+    #[prost(message, repeated, tag = "1")]
+    pub addresses: ::prost::alloc::vec::Vec<Address>,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PrekeySet {
+    #[prost(uint32, tag = "1")]
+    pub suite: u32,
+    /// (big-endian u32 id, big-endian u64 ms when it was made)*, oldest first
+    #[prost(bytes = "vec", tag = "2")]
+    pub signed: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub last_resort: ::prost::alloc::vec::Vec<u8>,
+    /// made together: (big-endian u32 first id, big-endian u32 id after the last)*, oldest first
+    #[prost(bytes = "vec", tag = "4")]
+    pub one_time: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub one_time_kem: ::prost::alloc::vec::Vec<u8>,
+    /// whether the newest are not known to have arrived at the server
+    #[prost(bool, tag = "6")]
+    pub pending: bool,
+    /// whether the newest signed prekey has accepted so many first messages that it must go
+    #[prost(bool, tag = "7")]
+    pub worn: bool,
+    #[prost(uint32, tag = "8")]
+    pub next_id: u32,
+}
+/// Which prekeys there are.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Prekeys {
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub sets: ::prost::alloc::vec::Vec<PrekeySet>,
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct WantedBundle {
+    #[prost(message, optional, tag = "1")]
+    pub address: ::core::option::Option<Address>,
+    /// H(message)* of what could not be read, newest last
+    #[prost(bytes = "vec", tag = "2")]
+    pub unread: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the host is to bring from the network.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Wants {
+    #[prost(message, repeated, tag = "1")]
+    pub bundles: ::prost::alloc::vec::Vec<WantedBundle>,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
 }

@@ -1,0 +1,278 @@
+use alloc::vec::Vec;
+use core::fmt;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::crypto::{CommittingError, Secret, committing_open, committing_seal, hkdf, hmac};
+use crate::wire::{RecordError, RecordKind, SCHEMA};
+
+const LABEL_RECORD: &[u8] = b"\x10subrosa/1/record";
+const LABEL_DATA: &[u8] = b"\x0esubrosa/1/data";
+
+/// 32 bytes that the host keeps where its platform keeps keys: what opens the vault.
+///
+/// # Security
+///
+/// Whoever has it and the database has everything. A phone keeps it in the hardware-backed key store, available after
+/// the first unlock; a server in its secrets manager. It is never derived from a password alone.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::persist::StorageKey;
+/// let key = StorageKey::new([7; 32]);
+/// assert_eq!(format!("{key:?}"), "StorageKey(..)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct StorageKey(Secret<32>);
+
+impl StorageKey {
+    /// Takes 32 random bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    pub(super) const fn secret(&self) -> &Secret<32> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StorageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StorageKey(..)")
+    }
+}
+
+/// Names a row: 33 bytes, `u8 kind ‖ 32-byte PRF`. Says what kind of record it is and nothing else, not of which peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey([u8; Self::LEN]);
+
+impl RecordKey {
+    /// Length in bytes.
+    pub const LEN: usize = 33;
+
+    /// Takes the bytes, as a host's own storage gives them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes: what the host stores the row under.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The one row whose key depends on no secret.
+    pub(super) const fn fixed(kind: RecordKind) -> Self {
+        let mut bytes = [0; Self::LEN];
+        bytes[0] = kind.number();
+        Self(bytes)
+    }
+
+    /// Its first byte.
+    const fn kind(&self) -> u8 {
+        let [kind, ..] = self.0;
+        kind
+    }
+}
+
+/// One writing of a row: 16 random bytes, never used again, so that a row that changed and changed back is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version([u8; Self::LEN]);
+
+impl Version {
+    /// Length in bytes.
+    pub const LEN: usize = 16;
+
+    /// Takes the bytes, as a host's own storage gives them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes: what the host stores beside the row and compares.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    pub(crate) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut bytes = [0; Self::LEN];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+}
+
+/// What all records but the vault are keyed and sealed with.
+pub(crate) struct Keys {
+    seal: Secret<32>,
+    prf: Secret<32>,
+    instance: [u8; 16],
+}
+
+impl Keys {
+    pub(crate) fn new(data_key: &Secret<32>, instance: [u8; 16]) -> Self {
+        let [seal, prf] = hkdf::<64>(&instance, data_key.expose(), &[LABEL_DATA]).split2();
+        Self { seal, prf, instance }
+    }
+
+    /// Where a record lies. The parts of its input are joined with their lengths.
+    pub(crate) fn record_key(&self, kind: RecordKind, input: &[&[u8]]) -> RecordKey {
+        let mut bytes = [kind.number(); RecordKey::LEN];
+        for (to, from) in bytes.iter_mut().skip(1).zip(self.prf(kind.number(), input).expose()) {
+            *to = *from;
+        }
+        RecordKey(bytes)
+    }
+
+    /// A name that says nothing without the data key.
+    pub(crate) fn pseudonym(&self, input: &[&[u8]]) -> Secret<32> {
+        self.prf(0, input)
+    }
+
+    fn prf(&self, kind: u8, input: &[&[u8]]) -> Secret<32> {
+        let mut joined = Vec::with_capacity(64);
+        joined.push(kind);
+        for part in input {
+            joined.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            joined.extend_from_slice(part);
+        }
+        hmac(self.prf.expose(), &[&joined])
+    }
+
+    /// Seals a record for its place: `u16 schema ‖ cgcm1`.
+    pub(crate) fn seal(
+        &self,
+        key: &RecordKey,
+        version: &Version,
+        record: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Vec<u8> {
+        seal_row(&self.seal, &self.instance, key, version, record, rng)
+    }
+
+    /// Opens a row.
+    pub(crate) fn open(
+        &self,
+        key: &RecordKey,
+        version: &Version,
+        row: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+        open_row(&self.seal, &self.instance, key, version, row).map_err(|unopened| match unopened {
+            Unopened::Newer(schema) => RecordError::Newer(schema),
+            Unopened::Foreign | Unopened::Damaged => RecordError::Corrupt,
+        })
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// Why a row does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unopened {
+    /// Sealed with another key, or for another place, or damaged in its first bytes.
+    Foreign,
+    Damaged,
+    Newer(u16),
+}
+
+pub(super) fn seal_row(
+    seal: &Secret<32>,
+    instance: &[u8; 16],
+    key: &RecordKey,
+    version: &Version,
+    record: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Vec<u8> {
+    let mut row = SCHEMA.to_be_bytes().to_vec();
+    row.extend_from_slice(&committing_seal(seal, &place(instance, SCHEMA, key, version), record, rng));
+    row
+}
+
+pub(super) fn open_row(
+    seal: &Secret<32>,
+    instance: &[u8; 16],
+    key: &RecordKey,
+    version: &Version,
+    row: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+    let (schema, sealed) = row.split_first_chunk::<2>().ok_or(Unopened::Damaged)?;
+    let schema = u16::from_be_bytes(*schema);
+    let opened =
+        committing_open(seal, &place(instance, schema, key, version), sealed).map_err(|error| match error {
+            CommittingError::Commitment => Unopened::Foreign,
+            CommittingError::Damaged => Unopened::Damaged,
+        })?;
+    // A newer version of the library sealed it: its schema number is authentic, unlike that of a damaged row.
+    if schema > SCHEMA { Err(Unopened::Newer(schema)) } else { Ok(opened) }
+}
+
+/// What a row is bound to: it opens nowhere else, and as nothing older or newer than it is.
+fn place(instance: &[u8; 16], schema: u16, key: &RecordKey, version: &Version) -> Vec<u8> {
+    let mut ad = Vec::with_capacity(LABEL_RECORD.len() + 16 + 4 + 4 + RecordKey::LEN + Version::LEN);
+    ad.extend_from_slice(LABEL_RECORD);
+    ad.extend_from_slice(instance);
+    ad.extend_from_slice(&u16::from(key.kind()).to_be_bytes());
+    ad.extend_from_slice(&schema.to_be_bytes());
+    ad.extend_from_slice(&[0, 0, 0, 33]);
+    ad.extend_from_slice(&key.0);
+    ad.extend_from_slice(&version.0);
+    ad
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::rng;
+
+    #[test]
+    fn a_row_opens_only_where_and_as_what_it_was_sealed() {
+        let mut rng = rng(1);
+        let keys = Keys::new(&Secret::new([1; 32]), [2; 16]);
+        let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
+        let version = Version::random(&mut rng);
+        let row = keys.seal(&here, &version, b"record", &mut rng);
+        assert_eq!(*keys.open(&here, &version, &row).unwrap(), *b"record");
+        let corrupt = Err(RecordError::Corrupt);
+        assert_eq!(keys.open(&keys.record_key(RecordKind::Peer, &[b"bob"]), &version, &row), corrupt, "swapped");
+        assert_eq!(keys.open(&keys.record_key(RecordKind::Sent, &[b"alice"]), &version, &row), corrupt, "of a kind");
+        assert_eq!(keys.open(&here, &Version([0; 16]), &row), corrupt, "another version");
+        assert_eq!(Keys::new(&Secret::new([1; 32]), [3; 16]).open(&here, &version, &row), corrupt, "another account");
+        assert_eq!(Keys::new(&Secret::new([2; 32]), [2; 16]).open(&here, &version, &row), corrupt, "another key");
+        for len in 0..row.len() {
+            assert_eq!(keys.open(&here, &version, &row[..len]), corrupt, "cut to {len}");
+        }
+        for bit in 0..row.len() * 8 {
+            let mut altered = row.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(keys.open(&here, &version, &altered), corrupt, "bit {bit}");
+        }
+    }
+
+    /// A newer version's rows are told from damaged ones: there the host says "update", here "restore".
+    #[test]
+    fn a_newer_schema_is_told_apart() {
+        let (keys, mut rng) = (Keys::new(&Secret::new([1; 32]), [2; 16]), rng(2));
+        let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
+        let version = Version::random(&mut rng);
+        let mut row = 7u16.to_be_bytes().to_vec();
+        row.extend(committing_seal(&keys.seal, &place(&keys.instance, 7, &here, &version), b"?", &mut rng));
+        assert_eq!(keys.open(&here, &version, &row), Err(RecordError::Newer(7)));
+    }
+
+    #[test]
+    fn inputs_are_joined_without_collisions() {
+        let keys = Keys::new(&Secret::new([1; 32]), [2; 16]);
+        let key = |input: &[&[u8]]| keys.record_key(RecordKind::Peer, input);
+        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
+        assert_ne!(key(&[b"abc"]), key(&[b"abc", b""]));
+        assert_eq!(key(&[b"abc"]), key(&[b"abc"]));
+    }
+}
