@@ -15,6 +15,7 @@
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
+//! | [`client`] | one device over a host's database: staged operations |
 //!
 //! # Where to start
 //!
@@ -33,6 +34,7 @@ extern crate self as subrosa;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod client;
 pub mod crypto;
 mod handshake;
 pub mod ident;

@@ -11,7 +11,7 @@ const SALT_LEN: usize = 32;
 const COMMITMENT_LEN: usize = 32;
 
 /// What sealing adds to a plaintext: salt 32, commitment 32, tag 16.
-pub(crate) const COMMITTING_OVERHEAD: usize = SALT_LEN + COMMITMENT_LEN + GCM_TAG_LEN;
+const COMMITTING_OVERHEAD: usize = SALT_LEN + COMMITMENT_LEN + GCM_TAG_LEN;
 
 /// Why a sealed text does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{KemPrekey, OneTimePrekey, PublishedPrekey, SignedPrekey, UnverifiedBundle};
+use super::{KemPrekey, OneTimePrekey, SignedPrekey, UnverifiedBundle};
 use crate::crypto::{KeyPair, PublicKey, Signature, xeddsa_sign};
 use crate::ident::{Address, RegistrationId};
 use crate::suite::Suites;
@@ -92,20 +92,8 @@ impl Device {
             address: self.address.clone(),
             registration_id: self.registration_id,
             identity_key: *self.identity_key(),
-            signed_prekey: PublishedPrekey {
-                id: signed.id(),
-                created: signed.created(),
-                suites: signed.suites(),
-                key: *signed.public_key(),
-                signature: *signed.signature(),
-            },
-            kem_prekey: PublishedPrekey {
-                id: kem.id(),
-                created: kem.created(),
-                suites: kem.suites(),
-                key: kem.public_key().clone(),
-                signature: *kem.signature(),
-            },
+            signed_prekey: signed.published(),
+            kem_prekey: kem.published(),
             kem_is_last_resort: kem.is_last_resort(),
             one_time_prekey: one_time.map(|prekey| (prekey.id(), *prekey.public_key())),
         }

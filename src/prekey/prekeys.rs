@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::signed::{Kind, signed_bytes};
-use super::{Device, SeenBaseKeys};
+use super::{Device, PublishedPrekey, SeenBaseKeys};
 use crate::crypto::{KemKeyPair, KemPublicKey, KemSecretKey, KeyPair, PublicKey, Signature};
 use crate::ident::{PrekeyId, Timestamp};
 use crate::suite::{Suite, Suites};
@@ -140,6 +140,13 @@ impl SignedPrekey {
             pair: key_pair_from_record(stored.pair.as_ref())?,
             signature: signature(&stored.signature)?,
         })
+    }
+
+    /// The public half, as it is published.
+    #[must_use]
+    pub const fn published(&self) -> PublishedPrekey<PublicKey> {
+        let Self { suite: _, id, created, suites, pair, signature } = self;
+        PublishedPrekey { id: *id, created: *created, suites: *suites, key: *pair.public(), signature: *signature }
     }
 
     pub(crate) const fn pair(&self) -> &KeyPair {
@@ -369,6 +376,19 @@ impl KemPrekey {
             pair: KemKeyPair::from_secret(secret).map_err(|_| RecordError::Corrupt)?,
             signature: signature(&stored.signature)?,
         })
+    }
+
+    /// The public half, as it is published.
+    #[must_use]
+    pub fn published(&self) -> PublishedPrekey<KemPublicKey> {
+        let Self { suite: _, id, created, suites, last_resort: _, pair, signature } = self;
+        PublishedPrekey {
+            id: *id,
+            created: *created,
+            suites: *suites,
+            key: pair.public().clone(),
+            signature: *signature,
+        }
     }
 
     pub(crate) const fn pair(&self) -> &KemKeyPair {

@@ -207,7 +207,12 @@ impl DoubleRatchet {
             // A new chain pushes the oldest one out, with its keys.
             None => place.counter == 0 && !(full && self.receiving.front().is_some_and(away)),
         };
-        !untouched || self.receiving.iter().any(|held| held.skipped.is_due(now))
+        !untouched || self.kept_is_due(now)
+    }
+
+    /// Whether keys that are away are to be deleted.
+    pub(super) fn kept_is_due(&self, now: Timestamp) -> bool {
+        self.receiving.iter().any(|held| held.skipped.is_due(now))
     }
 
     pub(super) fn expire(&mut self, now: Timestamp) {

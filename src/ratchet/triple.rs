@@ -117,6 +117,11 @@ impl TripleRatchet {
         chains.chain(self.spqr.kept()).any(|kept| kept.away().is_some())
     }
 
+    /// Whether some of them are to be deleted, and are not here.
+    pub(crate) fn kept_is_due(&self, now: Timestamp) -> bool {
+        self.double.kept_is_due(now)
+    }
+
     /// Whether they have to be here before a message with this header is received.
     pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>, now: Timestamp) -> bool {
         let place = Place { ratchet: *header.ratchet, counter: header.counter, salt: None };

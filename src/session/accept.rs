@@ -195,6 +195,7 @@ fn accept(
         pending: None,
         initiation: Some(first.initiation_hash()),
         transcript_hash,
+        retired: false,
     };
     let opened = state.open(ends, first.inner(), first.external_ad(), now)?;
     let plaintext = state.apply(opened, now, rng)?;

@@ -141,7 +141,7 @@ impl FirstMessage {
         }
     }
 
-    pub(super) const fn base_key(&self) -> &PublicKey {
+    pub(crate) const fn base_key(&self) -> &PublicKey {
         match &self.wire {
             FirstWire::Signal(first) => &first.base_key,
             FirstWire::V1(first) => &first.base_key,

@@ -5,9 +5,7 @@ use rand_core::CryptoRng;
 
 use super::message::Wire;
 use super::state::{Ends, Pending, State};
-use super::{
-    Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS, MAX_UNANSWERED_MS, Message,
-};
+use super::{Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS, Message};
 use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
 use crate::ident::{Address, RegistrationId, Timestamp};
@@ -180,7 +178,7 @@ impl Session {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Ciphertext, EncryptError> {
         let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
-        if current.pending.is_some() && now.since(current.created) > MAX_UNANSWERED_MS {
+        if current.is_unanswered_for_long(now) {
             return Err(EncryptError::Unanswered);
         }
         current.encrypt(&self.ends, plaintext, external_ad, rng)
@@ -318,11 +316,22 @@ impl Session {
         self.archived.len()
     }
 
+    /// Whether [`Self::encrypt`] has a session to encrypt with now.
+    #[must_use]
+    pub fn can_send(&self, now: Timestamp) -> bool {
+        self.current.as_ref().is_some_and(|current| !current.is_unanswered_for_long(now))
+    }
+
     /// Whether the current session was started here and the peer has not answered: every message is a
     /// [`Ciphertext::First`].
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         self.current.as_ref().is_some_and(|state| state.pending.is_some())
+    }
+
+    /// Whether the peer device was ever seen with suite V1.
+    pub(crate) const fn has_seen_v1(&self) -> bool {
+        self.seen_v1
     }
 
     /// The current session's suite.
@@ -364,8 +373,8 @@ impl Session {
         };
         let plaintext = state.ok_or(DecryptError::NoSession)?.apply(opened, now, rng)?;
         // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
-        let promoted = archived_at
-            .filter(|at| !self.seen_v1 || self.archived.get(*at).is_some_and(|state| state.transcript_hash.is_some()));
+        let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript_hash.is_some());
+        let promoted = archived_at.filter(|at| self.archived.get(*at).is_some_and(may_send));
         if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
             self.install(state);
         }
@@ -428,5 +437,6 @@ fn initiate(
         }),
         initiation: None,
         transcript_hash,
+        retired: false,
     })
 }

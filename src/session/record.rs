@@ -93,6 +93,7 @@ impl State {
             pending,
             initiation,
             transcript_hash,
+            retired: _,
         } = self;
         let (double, spqr) = ratchet.to_record(form);
         record::SessionState {
@@ -142,6 +143,7 @@ impl State {
             remote_registration_id: RegistrationId::new(stored.remote_registration_id),
             created: Timestamp::new(stored.created),
             pending,
+            retired: false,
         })
     }
 }

@@ -143,6 +143,7 @@ impl Party {
             }),
             initiation: None,
             transcript_hash: None,
+            retired: false,
         };
         match &mut self.session {
             Some(session) => session.install(state),

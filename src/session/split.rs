@@ -21,6 +21,14 @@ const CORRUPT: RecordError = RecordError::Corrupt;
 /// Names one session among those with a peer device.
 pub(crate) type Name = [u8; 8];
 
+/// An archived session apart from the others.
+pub(crate) struct ArchivedPart {
+    pub(crate) name: Name,
+    pub(crate) suite: Suite,
+    pub(crate) retired: bool,
+    pub(crate) record: record::SessionState,
+}
+
 fn name_of_base_key(base_key: &PublicKey) -> Name {
     let [a, b, c, d, e, f, g, h, ..] = sha256(&[&base_key.to_bytes()]);
     [a, b, c, d, e, f, g, h]
@@ -111,14 +119,23 @@ impl Session {
     }
 
     /// The archived sessions that are here, newest first.
-    pub(crate) fn archived_to_records(&self) -> Vec<(Name, Suite, record::SessionState)> {
-        let record = |state: &State| (state.name(), state.ratchet.suite(), state.to_record(Form::Hot));
-        self.archived.iter().map(record).collect()
+    pub(crate) fn archived_to_records(&self) -> Vec<ArchivedPart> {
+        let part = |state: &State| ArchivedPart {
+            name: state.name(),
+            suite: state.ratchet.suite(),
+            retired: state.retired,
+            record: state.to_record(Form::Hot),
+        };
+        self.archived.iter().map(part).collect()
     }
 
-    /// Brings an archived session back, behind those that are here.
-    pub(crate) fn attach_archived(&mut self, stored: &record::SessionState) -> Result<(), RecordError> {
-        self.archived.push_back(State::from_record(Form::Hot, stored)?);
+    /// Brings an archived session back, behind those that are here. A retired one reads and is never current again; of
+    /// suite `Signal` none is retired, it is gone: see [`Self::rolled_back`].
+    pub(crate) fn attach_archived(&mut self, stored: &record::SessionState, retired: bool) -> Result<(), RecordError> {
+        let state = State::from_record(Form::Hot, stored)?;
+        if !retired || state.ratchet.suite() == Suite::V1 {
+            self.archived.push_back(State { retired, ..state });
+        }
         Ok(())
     }
 
@@ -155,6 +172,12 @@ impl Session {
         self.current.as_ref().is_some_and(|state| state.ratchet.sending_wants_kept())
     }
 
+    /// Whether keys that this session keeps for late messages are to be deleted: they are brought, then
+    /// [`Session::expire`]d.
+    pub(crate) fn kept_is_due(&self, name: Name, now: Timestamp) -> bool {
+        self.named(name).is_some_and(|state| state.ratchet.kept_is_due(now))
+    }
+
     /// Whether this session has keys kept for late messages that are not here.
     pub(crate) fn kept_is_away(&self, name: Name) -> bool {
         self.named(name).is_some_and(|state| state.ratchet.kept_is_away())
@@ -178,6 +201,9 @@ impl Session {
             self.current = None;
         }
         self.archive();
+        for state in &mut self.archived {
+            state.retired = true;
+        }
     }
 
     /// Keeps the current session and the newest archived ones.

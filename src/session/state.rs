@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::Wire;
-use super::{Ciphertext, DecryptError, EncryptError};
+use super::{Ciphertext, DecryptError, EncryptError, MAX_UNANSWERED_MS};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) initiation: Option<[u8; 32]>,
     /// In suite V1: hash of the handshake's transcript, to which every message is bound.
     pub(super) transcript_hash: Option<[u8; 32]>,
+    /// Whether it was in use before its store went back in time: it reads where it is, and never sends again.
+    pub(super) retired: bool,
 }
 
 /// A message that has authenticated: its plaintext, and what it changes.
@@ -66,6 +68,11 @@ impl State {
     /// The tag that names this session in every message of suite V1.
     pub(super) fn tag(&self) -> Option<[u8; 8]> {
         self.transcript_hash.as_ref().map(v1::session_tag)
+    }
+
+    /// Started here, never answered, and too old to go on with.
+    pub(super) fn is_unanswered_for_long(&self, now: Timestamp) -> bool {
+        self.pending.is_some() && now.since(self.created) > MAX_UNANSWERED_MS
     }
 
     pub(super) fn encrypt(

@@ -1,0 +1,151 @@
+use super::archive::Archive;
+use super::peer::{Peer, erase};
+use super::workspace::{Stop, Workspace};
+use super::{Client, Core, Operation, StoredError};
+use crate::crypto::PublicKey;
+use crate::ident::Address;
+use crate::session::Session;
+use crate::wire::RecordKind;
+
+/// What is to be thought of a peer device's identity key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identity {
+    /// It is the one that is known.
+    Known,
+    /// It was seen for the first time, and is known from now on.
+    First,
+    /// It is not the one that is known: this one is. Ask the user, then [`Client::accept_identity`] or
+    /// [`Client::refuse_identity`]. Until then nothing is sent to the device.
+    Changed(PublicKey),
+}
+
+/// Why an identity key was not accepted. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// Nothing is known of the device.
+    #[error("device is unknown")]
+    UnknownDevice,
+    /// The account was wiped.
+    #[error("there is no account")]
+    NoAccount,
+    /// A record does not open.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+}
+
+type Halt = Stop<IdentityError>;
+
+fn from_stored(stop: Stop<StoredError>) -> Halt {
+    stop.map(IdentityError::from)
+}
+
+impl Client {
+    /// Accepts a peer device's other identity key: it is the known one from now on. Sessions under the former one are
+    /// deleted; a session that was received under this one becomes the current one.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// Pass the key that the user has seen or compared ([`Identity::changed_key`]), not whichever is newest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// # let device = subrosa::prekey::Device::generate(bob.address().clone(), &mut rng);
+    /// # let new_key = device.identity_key();
+    /// alice.accept_identity(bob.address(), new_key).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// // The old session is gone: a new one needs a bundle.
+    /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
+        let (core, address, key) = (self.0.clone(), address.clone(), *key);
+        Operation::new(move |work| {
+            let peer = load(&core, work, &address)?;
+            if *peer.session.remote_identity() == key {
+                return Ok(());
+            }
+            let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
+            let parked = take_parked(&core, work, &peer)?;
+            let session = match parked {
+                Some(parked) if *parked.remote_identity() == key => parked,
+                _ => Session::without_state(&device, &address, &key),
+            };
+            peer.replace(&core, work, session).map_err(from_stored)
+        })
+    }
+
+    /// Refuses another identity key of a peer device: what was received under it is deleted, and the known session goes
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// alice.refuse_identity(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refuse_identity(&self, address: &Address) -> Operation<(), IdentityError> {
+        let (core, address) = (self.0.clone(), address.clone());
+        Operation::new(move |work| {
+            let mut peer = load(&core, work, &address)?;
+            if peer.parked {
+                take_parked(&core, work, &peer)?;
+                peer.parked = false;
+                peer.save(&core, work).map_err(from_stored)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Peer, Halt> {
+    Ok(core.load_peer(work, address).map_err(from_stored)?.ok_or(IdentityError::UnknownDevice)?)
+}
+
+/// Takes the parked session out of the store.
+fn take_parked(core: &Core, work: &mut Workspace<'_>, peer: &Peer) -> Result<Option<Session>, Halt> {
+    if !peer.parked {
+        return Ok(None);
+    }
+    let parked = core.load_parked(work, &peer.address).map_err(from_stored)?;
+    if parked.is_some() {
+        work.delete(core.peer_key(RecordKind::Parked, &peer.address));
+    }
+    Ok(parked)
+}
+
+impl Peer {
+    /// Puts another session in the place of all that are here.
+    fn replace(self, core: &Core, work: &mut Workspace<'_>, session: Session) -> Result<(), Stop<StoredError>> {
+        let archive = Archive::load(core, work, &self.address)?;
+        let mut names = archive.names();
+        names.extend(self.session.names());
+        for kind in [RecordKind::Archived, RecordKind::Kept] {
+            work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
+        }
+        for name in names {
+            erase(core, work, RecordKind::Archived, &self.address, name)?;
+            erase(core, work, RecordKind::Kept, &self.address, name)?;
+        }
+        Archive::default().save(core, work, &self.address)?;
+        self.with_session(session).save(core, work)
+    }
+}

@@ -1,0 +1,70 @@
+use super::workspace::Stop;
+use super::{Anchor, Client, OpenError, Operation, StoredError};
+use crate::ident::Timestamp;
+
+/// What maintaining the account gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Maintained {
+    /// What the host stores after the commit, see [`Anchor`]; `None` if the store has gone back in time since this client
+    /// was opened: open it again.
+    pub anchor: Option<Anchor>,
+    /// Whether prekeys are due: [`Client::publish_prekeys`].
+    pub prekeys_due: bool,
+    /// When to maintain again, at the latest.
+    pub next_due: Timestamp,
+}
+
+/// Why the account was not maintained. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaintainError {
+    /// The account was wiped, or the storage key was changed: open it again.
+    #[error("the account is not there any more")]
+    NoAccount,
+    /// A record does not open.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+}
+
+/// At least so often, so that a restored database is found: daily.
+const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl Client {
+    /// Does what is due for the account as a whole: advances the anchor, and says whether prekeys are due. To be called
+    /// once a day, at start for instance; [`Client::tidy`] does what is due for peer devices.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintainError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, now, mut rng, .. } = talking();
+    /// let done = alice.maintain().stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// assert!(done.next_due > now);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn maintain(&self) -> Operation<Maintained, MaintainError> {
+        let core = self.0.clone();
+        Operation::new(move |work| {
+            work.announce([core.prekeys_key()]);
+            let anchor = core.advance_anchor(work).map_err(|stop| {
+                stop.map(|error| match error {
+                    OpenError::NoAccount | OpenError::WrongStorageKey => MaintainError::NoAccount,
+                    OpenError::Stored(error) => MaintainError::Stored(error),
+                })
+            })?;
+            let prekeys = core.load_prekeys(work).map_err(|stop: Stop<StoredError>| stop.map(MaintainError::from))?;
+            let due = prekeys.next_due(work.now);
+            let prekeys_due = prekeys.is_pending(&core) || due <= work.now;
+            let daily = work.now.get().saturating_add(EVERY_MS);
+            let next_due = if due > work.now { due.get().min(daily) } else { daily };
+            Ok(Maintained { anchor, prekeys_due, next_due: Timestamp::new(next_due) })
+        })
+    }
+}

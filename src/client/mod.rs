@@ -1,0 +1,139 @@
+//! The interface that most hosts use: one device whose state lies in opaque records in the host's database, changed by
+//! operations that are staged, committed in one transaction of the host's, and only then exist.
+//!
+//! Owns: [`Client`] and its operations ([`Operation`], [`Staged`], [`Batch`]), what it asks of the host's database
+//! ([`Store`]), what the network must bring ([`Want`]), and which record holds what (docs/records.md).
+//!
+//! **Not its concern:** transport, the database itself, clocks, randomness: they are arguments. What people write is
+//! the host's to keep.
+//!
+//! # How an operation goes
+//!
+//! 1. [`Client::send`], [`Client::receive`] and the others make an [`Operation`]. Nothing has happened.
+//! 2. It is staged: it loads the records it needs and computes. Nothing has happened.
+//! 3. The host commits [`Staged::batch`] in one durable transaction, with rows of its own: the message it shows, the
+//!    envelope it will post. A row that somebody else changed meanwhile is a conflict, and the operation is staged
+//!    again; so many workers and processes share one database without locks.
+//! 4. [`Staged::committed`] gives the outcome.
+//!
+//! # When something breaks
+//!
+//! | where | what is true | what the host does |
+//! |---|---|---|
+//! | before the commit | nothing happened | receives the same bytes again; sends again with the same message id |
+//! | the commit's outcome is unknown | either | stages again: the same message id gives the same envelope, a received message is [`ReceiveError::Duplicate`] |
+//! | after the commit, before the network | the envelope is in the outbox | posts the same bytes again; the recipient sees a duplicate |
+//! | a lost race | [`ApplyError::Conflict`], nothing happened | stages again, see [`retry`] |
+//! | an older database came back | found when it is opened, by the [`Anchor`] | goes on: new sessions are made, old ones still read |
+//!
+//! Sources: `docs/protocol.md`, `docs/records.md`.
+
+mod add_session;
+mod adopt;
+mod archive;
+mod batch;
+mod identity;
+mod maintain;
+mod open;
+mod operation;
+mod outgoing;
+mod peer;
+mod prekeys;
+mod receive;
+mod receive_many;
+mod reset;
+mod send;
+mod sent;
+mod staged;
+mod store;
+mod tidy;
+mod wants;
+mod wipe;
+mod workspace;
+
+use alloc::sync::Arc;
+
+use crate::ident::Address;
+use crate::persist::{Keys, StorageKey};
+use crate::wire::{RecordError, RecordKind};
+
+pub use add_session::{AddError, Added};
+pub use batch::{ApplyError, Batch, Change};
+pub use identity::{Identity, IdentityError};
+pub use maintain::{MaintainError, Maintained};
+pub use open::{Anchor, CreateError, OpenError, Opened};
+pub use operation::{Operation, StageError, Step, retry};
+pub use outgoing::{Lane, Outgoing};
+pub use prekeys::{PrekeyCounts, PrekeyUpload, PublishError};
+pub use receive::{Disposition, Message, ReceiveError, Received, RepairRequest, Unreadable};
+pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
+pub use reset::ResetError;
+pub use send::{SendError, Sent};
+pub use staged::{NotInOrder, Staged};
+pub use store::{Over, Row, Store};
+pub use tidy::Tidied;
+pub use wants::Want;
+
+/// One device, as its host holds it: a handle on keys, without state. Cheap to clone, the same in every thread.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
+/// // What is sent, and the row of the host's outbox, in one transaction.
+/// let sent = alice
+///     .send(MessageId::new([1; 16]), bob.address(), b"Hello, Bob")
+///     .stage(&alice_db, now, &mut rng)?
+///     .commit(|batch, _sent| alice_db.write(batch))?;
+/// // Posted from there; the other host receives it.
+/// let envelope = Envelope::parse(&sent.outgoing().bytes())?;
+/// let received = bob
+///     .receive(&envelope)
+///     .stage(&bob_db, now, &mut rng)?
+///     .commit(|batch, _message| bob_db.write(batch))?;
+/// let Received::Message(message) = received else { panic!() };
+/// assert_eq!(message.plaintext(), Some(&b"Hello, Bob"[..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Core>);
+
+/// What a client knows without its database.
+#[derive(Debug)]
+pub(in crate::client) struct Core {
+    keys: Arc<Keys>,
+    storage_key: StorageKey,
+    address: Address,
+    generation: u64,
+}
+
+/// A stored record does not open.
+///
+/// Damage is not repaired by going on with an older copy of the row: delete what is damaged and start anew, as the
+/// kind's line in docs/records.md says. What is newer needs a newer version of the library: do not overwrite it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind:?} record: {error}")]
+#[non_exhaustive]
+pub struct StoredError {
+    /// Which kind of record.
+    pub kind: RecordKind,
+    /// What is the matter with it.
+    pub error: RecordError,
+}
+
+impl Client {
+    /// One's own address.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// How often the whole store went back in time, plus one.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+}

@@ -1,0 +1,176 @@
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::workspace::{Stop, Workspace};
+use super::{Row, Staged, Store};
+use crate::crypto::{Expander, Secret};
+use crate::ident::Timestamp;
+use crate::persist::RecordKey;
+
+/// What an operation says when it is stepped.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// It needs these rows: [`Operation::supply`] them, in this order, and step again.
+    Need(Vec<RecordKey>),
+    /// It is done; nothing has happened before its batch is durable.
+    Ready(Staged<T>),
+}
+
+/// Why an operation could not be staged. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StageError<E, S> {
+    /// The operation's own error.
+    #[error(transparent)]
+    Operation(E),
+    /// The store could not load.
+    #[error("store could not load")]
+    Store(S),
+    /// The store gave more or fewer rows than it was asked for: a defect of the host's.
+    #[error("store gave another number of rows than it was asked for")]
+    Rows,
+}
+
+/// An operation of a client: a pure function of its arguments, of the records it needs, of time and randomness.
+///
+/// [`Self::stage`] runs it on a [`Store`]. A host that cannot lend one (async storage, another language) steps it by
+/// hand; both give the same bytes.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let Talking { alice, alice_db, bob, now, mut rng, .. } = talking();
+/// use subrosa::client::{Step, Store};
+/// let mut operation = alice.send(MessageId::new([1; 16]), bob.address(), b"hi");
+/// let staged = loop {
+///     match operation.step(now, &mut rng)? {
+///         Step::Need(keys) => operation.supply(alice_db.load(&keys)?),
+///         Step::Ready(staged) => break staged,
+///     }
+/// };
+/// alice_db.write(staged.batch())?; // one durable transaction
+/// let sent = staged.committed(); // now it exists
+/// # assert!(!sent.outgoing().bytes().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "an operation does nothing before it is staged"]
+pub struct Operation<T, E> {
+    #[expect(clippy::type_complexity, reason = "one boxed function")]
+    run: Box<dyn Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync>,
+    rows: BTreeMap<RecordKey, Option<Row>>,
+    needed: Vec<RecordKey>,
+    seed: Option<Secret<32>>,
+}
+
+impl<T, E> core::fmt::Debug for Operation<T, E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Operation").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T, E> Operation<T, E> {
+    pub(super) fn new(run: impl Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync + 'static) -> Self {
+        Self { run: Box::new(run), rows: BTreeMap::new(), needed: Vec::new(), seed: None }
+    }
+
+    /// Goes as far as the rows allow.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own. Nothing has happened.
+    ///
+    /// # Security
+    ///
+    /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them. What an earlier
+    /// step made for want of a row is gone, so no two outcomes are made of the same bytes.
+    pub fn step(&mut self, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Step<T>, E> {
+        let seed = self.seed.get_or_insert_with(|| Secret::random(rng)).clone();
+        let mut workspace = Workspace::new(&self.rows, now, Expander::new(seed));
+        match (self.run)(&mut workspace) {
+            Ok(output) => {
+                let batch = workspace.into_batch();
+                // Stepped once more it begins anew, with other random bytes.
+                (self.seed, self.rows, self.needed) = (None, BTreeMap::new(), Vec::new());
+                Ok(Step::Ready(Staged::new(batch, output)))
+            }
+            Err(Stop::Need) => {
+                self.needed = workspace.into_needed();
+                Ok(Step::Need(self.needed.clone()))
+            }
+            Err(Stop::Fail(error)) => Err(error),
+        }
+    }
+
+    /// Gives the rows that the last step asked for, in its order. Answers that are missing are asked for again.
+    pub fn supply(&mut self, rows: Vec<Option<Row>>) {
+        self.rows.extend(self.needed.drain(..).zip(rows));
+    }
+
+    /// Loads what it needs and goes to the end.
+    ///
+    /// # Errors
+    ///
+    /// [`StageError`]. Nothing has happened.
+    pub fn stage<S: Store>(
+        mut self,
+        store: &S,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Staged<T>, StageError<E, S::Error>> {
+        loop {
+            match self.step(now, rng).map_err(StageError::Operation)? {
+                Step::Ready(staged) => return Ok(staged),
+                Step::Need(keys) => {
+                    let rows = store.load(&keys).map_err(StageError::Store)?;
+                    if rows.len() != keys.len() {
+                        return Err(StageError::Rows);
+                    }
+                    self.supply(rows);
+                }
+            }
+        }
+    }
+}
+
+/// Stages and commits until no conflict is in the way, at most `attempts` times.
+///
+/// `attempt` makes the operation anew, stages it and commits it: what it relied on has changed.
+///
+/// # Errors
+///
+/// The last attempt's.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let Talking { alice, alice_db, bob, now, mut rng, .. } = talking();
+/// use subrosa::client::retry;
+/// let sent = retry(5, || {
+///     let staged = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng).unwrap();
+///     staged.commit(|batch, _sent| alice_db.write(batch))
+/// })?;
+/// # assert!(!sent.outgoing().bytes().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub fn retry<T, E>(
+    attempts: u32,
+    mut attempt: impl FnMut() -> Result<T, super::ApplyError<E>>,
+) -> Result<T, super::ApplyError<E>> {
+    let mut left = attempts.max(1);
+    loop {
+        left -= 1;
+        match attempt() {
+            Err(super::ApplyError::Conflict) if left > 0 => {}
+            outcome => return outcome,
+        }
+    }
+}

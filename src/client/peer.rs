@@ -1,0 +1,310 @@
+//! A peer device as it lies in the store: what changes with every message in one record, everything else apart.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use super::archive::Archive;
+use super::workspace::{Stop, Workspace, stored};
+use super::{Core, StoredError};
+use crate::ident::Address;
+use crate::persist::RecordKey;
+use crate::session::{Name, Session};
+use crate::suite::v1::encode_address;
+use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+
+/// Records of the sent log with one peer device.
+pub(super) const SENT_SLOTS: usize = 1024;
+
+type Halt = Stop<StoredError>;
+
+/// One peer device, and what of its parts was brought from the store.
+pub(super) struct Peer {
+    pub(super) address: Address,
+    pub(super) session: Session,
+    pub(super) parked: bool,
+    /// Which records of the sent log there are: a bit for each, or nothing.
+    sent_slots: Vec<u8>,
+    archived: u32,
+    /// Whether the record is there.
+    is_new: bool,
+    /// The current session when the record was read.
+    current: Option<Name>,
+    /// The archived sessions that were brought, as they were.
+    brought: BTreeMap<Name, Zeroizing<Vec<u8>>>,
+    /// Keys kept for late messages that were brought, as they were.
+    kept: BTreeMap<Name, Zeroizing<Vec<u8>>>,
+}
+
+impl Core {
+    pub(super) fn peer_key(&self, kind: RecordKind, address: &Address) -> RecordKey {
+        self.keys.record_key(kind, &[&encode_address(address)])
+    }
+
+    pub(super) fn session_key(&self, kind: RecordKind, address: &Address, name: Name) -> RecordKey {
+        self.keys.record_key(kind, &[&encode_address(address), &name])
+    }
+
+    pub(super) fn page_of(&self, address: &Address) -> u8 {
+        let [page, ..] = *self.keys.pseudonym(&[b"page", &encode_address(address)]).expose();
+        page
+    }
+
+    pub(super) fn page_key(&self, page: u8) -> RecordKey {
+        self.keys.record_key(RecordKind::PeerPage, &[&[page]])
+    }
+
+    /// What is known of a peer device, if anything is.
+    pub(super) fn load_peer(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Peer>, Halt> {
+        let key = self.peer_key(RecordKind::Peer, address);
+        let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
+        let peer = Peer::from_bytes(&bytes, self.generation).map_err(stored(RecordKind::Peer))?;
+        if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }
+    }
+}
+
+fn corrupt(kind: RecordKind) -> Halt {
+    Stop::Fail(StoredError { kind, error: RecordError::Corrupt })
+}
+
+impl Peer {
+    /// A peer device that was unknown.
+    pub(super) fn new(session: Session) -> Self {
+        Self {
+            address: session.remote_address().clone(),
+            session,
+            parked: false,
+            sent_slots: Vec::new(),
+            archived: 0,
+            is_new: true,
+            current: None,
+            brought: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8], generation: u64) -> Result<Self, RecordError> {
+        let stored: record::Peer = decode_record(RecordKind::Peer, bytes)?;
+        let session = Session::from_hot_record(stored.session.as_ref().ok_or(RecordError::Corrupt)?)?;
+        if !matches!(stored.sent_slots.len(), 0 | 128) {
+            return Err(RecordError::Corrupt);
+        }
+        let mut peer = Self {
+            address: session.remote_address().clone(),
+            current: session.current_name(),
+            session,
+            parked: stored.parked,
+            sent_slots: stored.sent_slots.clone(),
+            archived: stored.archived,
+            is_new: false,
+            brought: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        };
+        if stored.generation != generation {
+            // The store went back in time: what this session has sent since then is not known.
+            peer.session.rolled_back();
+        }
+        Ok(peer)
+    }
+
+    pub(super) const fn has_archived(&self) -> bool {
+        self.archived > 0
+    }
+
+    /// The same device with another session, and nothing else of the former one but what was sent.
+    pub(super) fn with_session(self, session: Session) -> Self {
+        let Self { sent_slots, .. } = self;
+        Self { sent_slots, is_new: false, ..Self::new(session) }
+    }
+
+    pub(super) const fn set_archived(&mut self, count: u32) {
+        self.archived = count;
+    }
+
+    /// The records of the sent log that there are.
+    pub(super) fn sent_slots(&self) -> Vec<u16> {
+        let bit = |slot: &u16| {
+            let byte = self.sent_slots.get(usize::from(slot / 8)).copied().unwrap_or(0);
+            byte & (1 << (slot % 8)) != 0
+        };
+        (0..1024).filter(bit).collect()
+    }
+
+    pub(super) fn set_sent_slot(&mut self, slot: u16, present: bool) {
+        self.sent_slots.resize(SENT_SLOTS / 8, 0);
+        if let Some(byte) = self.sent_slots.get_mut(usize::from(slot / 8)) {
+            let bit = 1 << (slot % 8);
+            if present { *byte |= bit } else { *byte &= !bit }
+        }
+    }
+
+    /// Brings an archived session, if it is there.
+    pub(super) fn bring(&mut self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<bool, Halt> {
+        if self.session.names().contains(&name) {
+            return Ok(true);
+        }
+        if self.archived == 0 {
+            return Ok(false);
+        }
+        let key = core.session_key(RecordKind::Archived, &self.address, name);
+        let Some(bytes) = work.read(&core.keys, RecordKind::Archived, key)? else { return Ok(false) };
+        self.attach(core, &bytes, name).map_err(stored(RecordKind::Archived))?;
+        Ok(self.session.names().contains(&name))
+    }
+
+    fn attach(&mut self, core: &Core, bytes: &Zeroizing<Vec<u8>>, name: Name) -> Result<(), RecordError> {
+        let stored: record::Archived = decode_record(RecordKind::Archived, bytes)?;
+        let state = stored.state.as_ref().ok_or(RecordError::Corrupt)?;
+        self.session.attach_archived(state, stored.generation != core.generation)?;
+        self.brought.insert(name, bytes.clone());
+        Ok(())
+    }
+
+    /// Brings all archived sessions of suite `Signal`, newest first: their messages name none.
+    pub(super) fn bring_unnamed(&mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        if self.archived == 0 {
+            return Ok(());
+        }
+        let names = Archive::load(core, work, &self.address)?.unnamed();
+        work.announce(names.iter().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
+        for name in names {
+            self.bring(core, work, name)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the keys that a session keeps for late messages.
+    pub(super) fn bring_kept(&mut self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
+        if !self.session.kept_is_away(name) {
+            return Ok(());
+        }
+        let key = core.session_key(RecordKind::Kept, &self.address, name);
+        let bytes = work.read(&core.keys, RecordKind::Kept, key)?.ok_or_else(|| corrupt(RecordKind::Kept))?;
+        let kept = decode_record::<record::Kept>(RecordKind::Kept, &bytes);
+        let attached = kept.and_then(|kept| self.session.attach_kept(name, &kept));
+        attached.map_err(stored(RecordKind::Kept))?;
+        self.kept.insert(name, bytes);
+        Ok(())
+    }
+
+    /// Writes what has changed.
+    pub(super) fn save(mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        let (now, current) = (self.session.names(), self.session.current_name());
+        let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
+        let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
+        self.save_archived(core, work, current, &gone)?;
+        for name in &now {
+            self.save_kept(core, work, *name)?;
+        }
+        let key = core.peer_key(RecordKind::Peer, &self.address);
+        if self.is_new {
+            work.row(key)?;
+            self.enter_index(core, work)?;
+        }
+        let record = record::Peer {
+            generation: core.generation,
+            archived: self.archived,
+            parked: self.parked,
+            sent_slots: core::mem::take(&mut self.sent_slots),
+            session: Some(self.session.to_hot_record()),
+        };
+        work.put(&core.keys, key, encode_record(RecordKind::Peer, &record));
+        Ok(())
+    }
+
+    /// Writes archived sessions that came or changed, and deletes the records of those that went or became current.
+    fn save_archived(
+        &mut self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        current: Option<Name>,
+        gone: &[Name],
+    ) -> Result<(), Halt> {
+        let parts = self.session.archived_to_records();
+        let promoted = current.filter(|name| self.brought.contains_key(name));
+        let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name)).count();
+        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty();
+        if changes_archive {
+            // In one round: the list, and the places of those that come.
+            let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name));
+            work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
+            let mut archive = Archive::load(core, work, &self.address)?;
+            // The newest is entered last: it stands first.
+            for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name)) {
+                archive.enter(part.suite, part.name, work.now);
+            }
+            for name in promoted.iter().chain(gone) {
+                archive.remove(*name);
+            }
+            let evicted = archive.evict();
+            let left = promoted.iter().chain(gone).chain(&evicted);
+            work.announce(left.clone().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
+            let dead = gone.iter().chain(&evicted);
+            work.announce(dead.clone().map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
+            for name in left {
+                erase(core, work, RecordKind::Archived, &self.address, *name)?;
+            }
+            for name in dead {
+                erase(core, work, RecordKind::Kept, &self.address, *name)?;
+            }
+            self.archived = archive.len();
+            archive.save(core, work, &self.address)?;
+        }
+        for part in parts {
+            let generation = if part.retired { 0 } else { core.generation };
+            let state = record::Archived { generation, state: Some(part.record) };
+            let bytes = encode_record(RecordKind::Archived, &state);
+            if self.brought.get(&part.name).is_none_or(|before| **before != *bytes) {
+                let key = core.session_key(RecordKind::Archived, &self.address, part.name);
+                work.row(key)?;
+                work.put(&core.keys, key, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the keys that a session keeps for late messages, if they are here and have changed.
+    fn save_kept(&self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
+        if self.session.kept_is_away(name) {
+            return Ok(());
+        }
+        let key = core.session_key(RecordKind::Kept, &self.address, name);
+        let kept = self.session.kept_to_record(name).map(|kept| encode_record(RecordKind::Kept, &kept));
+        match (self.kept.get(&name), kept) {
+            (Some(before), Some(kept)) if **before == *kept => {}
+            (_, Some(kept)) => {
+                work.row(key)?;
+                work.put(&core.keys, key, kept);
+            }
+            (Some(_), None) => work.delete(key),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn enter_index(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        let page = core.page_of(&self.address);
+        let mut addresses = core.load_page(work, page)?;
+        if let Err(at) = addresses.binary_search(&self.address) {
+            addresses.insert(at, self.address.clone());
+            core.save_page(work, page, &addresses)?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a record of one session, if it is there.
+pub(super) fn erase(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    kind: RecordKind,
+    address: &Address,
+    name: Name,
+) -> Result<(), Halt> {
+    let key = core.session_key(kind, address, name);
+    if work.read(&core.keys, kind, key)?.is_some() {
+        work.delete(key);
+    }
+    Ok(())
+}

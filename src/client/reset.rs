@@ -1,0 +1,52 @@
+use super::wants::Wants;
+use super::workspace::Stop;
+use super::{Client, Operation, StoredError};
+use crate::ident::Address;
+
+/// Why no session was reset. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResetError {
+    /// Nothing is known of the device.
+    #[error("device is unknown")]
+    UnknownDevice,
+    /// A record does not open.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+}
+
+impl Client {
+    /// Archives the session with a peer device: late messages of it are still read, and nothing more is sent with it. Its
+    /// bundle is [wanted](super::Want::Bundle), and a new session is started with [`Client::add_session`].
+    ///
+    /// # Errors
+    ///
+    /// [`ResetError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
+    /// assert!(wants.contains(&Want::Bundle(bob.address().clone())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset(&self, address: &Address) -> Operation<(), ResetError> {
+        let (core, address) = (self.0.clone(), address.clone());
+        Operation::new(move |work| {
+            let from_stored = |stop: Stop<StoredError>| stop.map(ResetError::from);
+            work.announce([super::wants::key(&core)]);
+            let peer = core.load_peer(work, &address).map_err(from_stored)?;
+            let mut peer = peer.ok_or(ResetError::UnknownDevice)?;
+            peer.session.archive();
+            let mut wants = Wants::load(&core, work).map_err(from_stored)?;
+            wants.bundle(&address);
+            wants.save(&core, work).map_err(from_stored)?;
+            peer.save(&core, work).map_err(from_stored)
+        })
+    }
+}

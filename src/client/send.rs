@@ -1,0 +1,202 @@
+use alloc::vec::Vec;
+
+use rand_core::Rng;
+use zeroize::Zeroizing;
+
+use super::peer::Peer;
+use super::sent::{Entry, Slot, slot_of};
+use super::workspace::{Stop, Workspace};
+use super::{Client, Core, Operation, Outgoing, StoredError};
+use crate::crypto::sha256;
+use crate::ident::{Address, MessageId};
+use crate::session::EncryptError;
+use crate::suite::Suite;
+use crate::wire::{Content, Envelope, Payload, RosterView};
+
+/// A message that was encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The host's id of it.
+    pub message_id: MessageId,
+    /// Whether it was sent before, and this is the same envelope once more.
+    pub repeated: bool,
+    outgoing: Outgoing,
+}
+
+impl Sent {
+    /// The envelope for the host's outbox.
+    #[must_use]
+    pub const fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+}
+
+/// Why a message was not sent. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no session to send with: there never was one, it was reset, it has been unanswered for 30 days, or the
+    /// database went back in time. Fetch the device's bundle, [add the session](Client::add_session), send again.
+    #[error("there is no session with the device")]
+    NoSession,
+    /// The device's identity key has changed. Ask the user, then [`Client::accept_identity`] or
+    /// [`Client::refuse_identity`].
+    #[error("the device's identity key has changed")]
+    IdentityChanged,
+    /// This id was used for another message to the device. Ids are random: draw another one.
+    #[error("message id was used for another message")]
+    IdReused,
+    /// The message was sent before, and so much was sent since that its envelope is not kept. Nothing is to be done.
+    #[error("message was sent before")]
+    SentBefore,
+    /// Longer than 65,000 bytes. Send it as a file.
+    #[error("message is too long")]
+    TooLong,
+    /// The session has no keys left: 2^32 messages were sent in one direction without an answer. [Reset](Client::reset) it.
+    #[error("session is exhausted")]
+    Exhausted,
+    /// A record does not open.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+}
+
+/// Longest message of the host's: the payload around it takes the rest of 65,536 bytes.
+const MAX_LEN: usize = 65_000;
+
+impl Client {
+    /// Sends a message to a peer device.
+    ///
+    /// It is idempotent: a `message_id` that was sent within the last 24 hours gives the same envelope, so a commit whose
+    /// outcome is unknown is answered by sending again.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// In suite V1 lengths are padded; in suite `Signal` the plaintext is the host's own, and its length shows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// let id = MessageId::new([1; 16]);
+    /// let sent = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// // Was the commit durable? Whoever does not know sends again.
+    /// let again = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// assert_eq!(sent.outgoing(), again.outgoing());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
+        let (core, to, plaintext) = (self.0.clone(), to.clone(), Zeroizing::new(plaintext.to_vec()));
+        Operation::new(move |work| send(&core, work, message_id, &to, &plaintext))
+    }
+
+    /// Forgets that a message was sent, when it is deleted: an entry of the sent log dies with its message. Otherwise it
+    /// dies after 24 hours.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// let id = MessageId::new([1; 16]);
+    /// alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// alice.forget(id, bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
+        let (core, to) = (self.0.clone(), to.clone());
+        Operation::new(move |work| {
+            work.announce([Slot::key(&core, &to, slot_of(message_id))]);
+            let Some(mut peer) = core.load_peer(work, &to)? else { return Ok(()) };
+            let mut slot = Slot::load(&core, work, &to, slot_of(message_id))?;
+            if slot.find(message_id).is_some() {
+                slot.remove(message_id);
+                slot.save(&core, work, &mut peer);
+                peer.save(&core, work)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn send(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    message_id: MessageId,
+    to: &Address,
+    plaintext: &[u8],
+) -> Result<Sent, Stop<SendError>> {
+    let number = slot_of(message_id);
+    work.announce([Slot::key(core, to, number)]);
+    let peer = core.load_peer(work, to).map_err(from_stored)?;
+    let mut slot = Slot::load(core, work, to, number).map_err(from_stored)?;
+    slot.expire(work.now);
+    let digest = sha256(&[plaintext]);
+    if let Some(entry) = slot.find(message_id) {
+        if *entry.digest() != digest {
+            return Err(SendError::IdReused.into());
+        }
+        let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
+        return Ok(Sent { message_id, repeated: true, outgoing: core.outgoing(envelope) });
+    }
+    let mut peer = peer.ok_or(SendError::NoSession)?;
+    if plaintext.len() > MAX_LEN {
+        return Err(SendError::TooLong.into());
+    }
+    let envelope = peer.encrypt(core, work, Content::App(plaintext.to_vec()))?;
+    slot.enter(Entry::new(message_id, work.now, digest, &envelope));
+    slot.save(core, work, &mut peer);
+    peer.save(core, work).map_err(from_stored)?;
+    Ok(Sent { message_id, repeated: false, outgoing: core.outgoing(envelope) })
+}
+
+fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
+    stop.map(SendError::from)
+}
+
+impl Peer {
+    /// Encrypts a content with the current session.
+    pub(super) fn encrypt(
+        &mut self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        content: Content,
+    ) -> Result<Envelope, Stop<SendError>> {
+        if self.parked {
+            return Err(SendError::IdentityChanged.into());
+        }
+        let suite = self.session.suite().ok_or(SendError::NoSession)?;
+        let plaintext = Zeroizing::new(match (suite, content) {
+            // There the plaintext is the host's own.
+            (Suite::Signal, Content::App(plaintext)) => plaintext,
+            (Suite::Signal, _) => Vec::new(),
+            (Suite::V1, content) => {
+                Payload { own: RosterView::default(), peer: RosterView::default(), content }.to_bytes()
+            }
+        });
+        if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
+            self.bring_kept(core, work, name).map_err(from_stored)?;
+        }
+        let (now, mut id) = (work.now, [0; 16]);
+        let ciphertext = self.session.encrypt(&plaintext, now, &mut work.rng).map_err(|error| match error {
+            EncryptError::TooLong => SendError::TooLong,
+            EncryptError::Exhausted => SendError::Exhausted,
+            EncryptError::NoSession | EncryptError::Unanswered | EncryptError::NoExternalAd => SendError::NoSession,
+        })?;
+        work.rng.fill_bytes(&mut id);
+        Ok(core.envelope(&self.address, suite, id, ciphertext))
+    }
+}

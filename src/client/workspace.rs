@@ -1,0 +1,202 @@
+//! What an operation works on: the rows it was given, and the changes it makes of them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use super::{Batch, Change, Row, StoredError};
+use crate::crypto::Expander;
+use crate::ident::Timestamp;
+use crate::persist::{Keys, RecordKey, StorageKey, Version, seal_vault};
+use crate::wire::{RecordError, RecordKind};
+
+/// Why an operation stops.
+#[derive(Debug)]
+pub(super) enum Stop<E> {
+    /// It needs rows; it begins anew with them.
+    Need,
+    /// It failed.
+    Fail(E),
+}
+
+impl<E> From<E> for Stop<E> {
+    fn from(error: E) -> Self {
+        Self::Fail(error)
+    }
+}
+
+impl<E> Stop<E> {
+    /// The same with another operation's error.
+    pub(super) fn map<F>(self, map: impl FnOnce(E) -> F) -> Stop<F> {
+        match self {
+            Self::Need => Stop::Need,
+            Self::Fail(error) => Stop::Fail(map(error)),
+        }
+    }
+}
+
+enum Write {
+    /// To be sealed at the end, once, however often it was written.
+    Record(Arc<Keys>, Zeroizing<Vec<u8>>),
+    /// The same, where there is surely no row: it was not read.
+    New(Arc<Keys>, Zeroizing<Vec<u8>>),
+    /// Sealed otherwise.
+    Sealed(Version, Vec<u8>),
+    Deleted,
+}
+
+/// One pass of an operation.
+pub(super) struct Workspace<'a> {
+    rows: &'a BTreeMap<RecordKey, Option<Row>>,
+    relied_on: BTreeSet<RecordKey>,
+    needed: BTreeSet<RecordKey>,
+    writes: BTreeMap<RecordKey, Write>,
+    /// What was written over in the attempt that is going on.
+    undo: Option<Vec<(RecordKey, Option<Write>)>>,
+    pub(super) now: Timestamp,
+    pub(super) rng: Expander,
+}
+
+impl<'a> Workspace<'a> {
+    pub(super) const fn new(rows: &'a BTreeMap<RecordKey, Option<Row>>, now: Timestamp, rng: Expander) -> Self {
+        Self {
+            rows,
+            relied_on: BTreeSet::new(),
+            needed: BTreeSet::new(),
+            writes: BTreeMap::new(),
+            undo: None,
+            now,
+            rng,
+        }
+    }
+
+    /// Says which rows will be asked for, so that they come in one round.
+    pub(super) fn announce(&mut self, keys: impl IntoIterator<Item = RecordKey>) {
+        let keys = keys.into_iter().filter(|key| !self.rows.contains_key(key) && !self.writes.contains_key(key));
+        self.needed.extend(keys);
+    }
+
+    /// A row as it is stored.
+    pub(super) fn row<E>(&mut self, key: RecordKey) -> Result<Option<&'a Row>, Stop<E>> {
+        self.relied_on.insert(key);
+        match self.rows.get(&key) {
+            Some(row) => Ok(row.as_ref()),
+            None => {
+                self.needed.insert(key);
+                Err(Stop::Need)
+            }
+        }
+    }
+
+    /// A record, opened; as this operation has written it, if it has.
+    pub(super) fn read(
+        &mut self,
+        keys: &Keys,
+        kind: RecordKind,
+        key: RecordKey,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Stop<StoredError>> {
+        match self.writes.get(&key) {
+            Some(Write::Record(_, record) | Write::New(_, record)) => return Ok(Some(record.clone())),
+            Some(Write::Deleted) => return Ok(None),
+            Some(Write::Sealed(..)) | None => {}
+        }
+        let Some(row) = self.row(key)? else { return Ok(None) };
+        let opened = keys.open(&key, &row.version, &row.bytes).map_err(|error| StoredError { kind, error })?;
+        Ok(Some(opened))
+    }
+
+    /// Writes a record. Its row was read, so that it is known what is replaced.
+    pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: Zeroizing<Vec<u8>>) {
+        self.write(key, Write::Record(keys.clone(), record));
+    }
+
+    /// Writes a record under a key that nobody can have derived before.
+    pub(super) fn put_new(&mut self, keys: &Arc<Keys>, key: RecordKey, record: Zeroizing<Vec<u8>>) {
+        self.write(key, Write::New(keys.clone(), record));
+    }
+
+    /// Deletes a record that was read.
+    pub(super) fn delete(&mut self, key: RecordKey) {
+        self.write(key, Write::Deleted);
+    }
+
+    /// Writes the vault.
+    pub(super) fn put_vault(&mut self, storage_key: &StorageKey, record: &[u8]) {
+        let version = Version::random(&mut self.rng);
+        let sealed = seal_vault(storage_key, &version, record, &mut self.rng);
+        self.write(RecordKey::VAULT, Write::Sealed(version, sealed));
+    }
+
+    fn write(&mut self, key: RecordKey, write: Write) {
+        let before = self.writes.insert(key, write);
+        if let Some(undo) = &mut self.undo {
+            undo.push((key, before));
+        }
+    }
+
+    /// Does something that leaves no writes where it fails.
+    pub(super) fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Stop<E>>) -> Result<T, Stop<E>> {
+        self.undo = Some(Vec::new());
+        let outcome = act(self);
+        let undo = self.undo.take().unwrap_or_default();
+        if outcome.is_err() {
+            for (key, before) in undo.into_iter().rev() {
+                match before {
+                    Some(write) => self.writes.insert(key, write),
+                    None => self.writes.remove(&key),
+                };
+            }
+        }
+        outcome
+    }
+
+    /// Stops if rows were asked for that are not there.
+    pub(super) fn ready<E>(&self) -> Result<(), Stop<E>> {
+        if self.needed.is_empty() { Ok(()) } else { Err(Stop::Need) }
+    }
+
+    /// How many rows were read.
+    pub(super) fn reads(&self) -> usize {
+        self.relied_on.len()
+    }
+
+    pub(super) fn into_needed(self) -> Vec<RecordKey> {
+        self.needed.into_iter().collect()
+    }
+
+    /// Seals what was written. An operation that writes nothing changes nothing, so it checks nothing.
+    pub(super) fn into_batch(mut self) -> Batch {
+        let writes = core::mem::take(&mut self.writes);
+        if writes.is_empty() {
+            return Batch::default();
+        }
+        let expect = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);
+        let mut changes = BTreeMap::new();
+        for key in self.relied_on {
+            changes.insert(key, Change::Check { key, expect: expect(&key) });
+        }
+        for (key, write) in writes {
+            let known = self.rows.contains_key(&key) || matches!(write, Write::New(..));
+            debug_assert!(known, "a row is written that was not read");
+            let change = match (write, expect(&key)) {
+                (Write::Sealed(version, bytes), expect) => Change::Put { key, bytes, expect, version },
+                (Write::Record(keys, record) | Write::New(keys, record), expect) => {
+                    let version = Version::random(&mut self.rng);
+                    let bytes = keys.seal(&key, &version, &record, &mut self.rng);
+                    Change::Put { key, bytes, expect, version }
+                }
+                (Write::Deleted, Some(expect)) => Change::Delete { key, expect },
+                (Write::Deleted, None) => Change::Check { key, expect: None },
+            };
+            changes.insert(key, change);
+        }
+        Batch::new(changes.into_values().collect())
+    }
+}
+
+/// A record is damaged or newer than this build: which kind, and which of the two.
+pub(super) fn stored(kind: RecordKind) -> impl Fn(RecordError) -> StoredError {
+    move |error| StoredError { kind, error }
+}
