@@ -230,7 +230,7 @@ impl Client {
             vault.anchor = vault.anchor.max(anchor.0.unwrap_or(0)).saturating_add(1);
             work.put_vault(&storage_key, &vault.to_bytes());
             let anchor = Anchor(anchor.0.map(|_| vault.anchor));
-            Ok(Opened { client: Client(Arc::new(vault.into_core(&storage_key))), anchor, rolled_back })
+            Ok(Opened { client: Self(Arc::new(vault.into_core(&storage_key))), anchor, rolled_back })
         })
     }
 }

@@ -14,10 +14,14 @@ use crate::wire::{Envelope, RecordError, RecordKind, decode_record, encode_recor
 /// How long a message id is remembered: 24 hours.
 pub(super) const SENT_LOG_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Most messages in one record of the log; the oldest goes.
-const MAX_ENTRIES: usize = 32;
+/// Most messages in one record of the log; the oldest goes. A thousand messages in a day fill the records with one on
+/// average, more than four in one of 270.
+const MAX_ENTRIES: usize = 16;
 
-/// Most bytes of envelopes in one record; of the oldest only the id is remembered.
+/// Most messages of one record whose envelope is kept; of the others only the id is remembered.
+const MAX_ENVELOPES: usize = 4;
+
+/// Most bytes of envelopes in one record, besides the newest.
 const MAX_BYTES: usize = 128 * 1024;
 
 /// One message.
@@ -89,9 +93,9 @@ impl Slot {
             self.entries.remove(0);
         }
         let mut bytes = 0;
-        for entry in self.entries.iter_mut().rev() {
+        for (age, entry) in self.entries.iter_mut().rev().enumerate() {
             bytes += entry.envelope.len();
-            if bytes > MAX_BYTES.max(entry.envelope.len()) {
+            if age > 0 && (age >= MAX_ENVELOPES || bytes > MAX_BYTES) {
                 entry.envelope = Vec::new();
             }
         }
