@@ -90,7 +90,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
     let mut peer = match peer {
-        None => Peer::new(Session::without_state(&device, address, bundle.identity_key())),
+        None => Peer::new(core, Session::without_state(&device, address, bundle.identity_key())),
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };

@@ -146,6 +146,6 @@ impl Peer {
             erase(core, work, RecordKind::Kept, &self.address, name)?;
         }
         Archive::default().save(core, work, &self.address)?;
-        self.with_session(session).save(core, work)
+        self.with_session(core, session).save(core, work)
     }
 }

@@ -312,7 +312,7 @@ impl Core {
                 let accepted = Session::accept(&device, from, first, prekeys, work.now, &mut work.rng)?;
                 Ok((accepted.0, accepted.1))
             })?;
-            let saving = Saving { peer: Peer::new(session), parked: None, wants_session: false };
+            let saving = Saving { peer: Peer::new(self, session), parked: None, wants_session: false };
             return Ok((saving, Opened { plaintext, identity: Identity::First }));
         };
         if first.identity_key() != peer.session.remote_identity() {

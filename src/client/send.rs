@@ -119,9 +119,11 @@ impl Client {
     pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
         let (core, to) = (self.0.clone(), to.clone());
         Operation::new(move |work| {
-            work.announce([Slot::key(&core, &to, slot_of(message_id))]);
+            let number = slot_of(message_id);
+            let place = (number, Slot::key(&core, &to, number));
+            work.announce([place.1]);
             let Some(mut peer) = core.load_peer(work, &to)? else { return Ok(()) };
-            let mut slot = Slot::load(&core, work, &to, slot_of(message_id))?;
+            let mut slot = Slot::load(&core, work, place)?;
             if slot.find(message_id).is_some() {
                 slot.remove(message_id);
                 slot.save(&core, work, &mut peer);
@@ -140,9 +142,10 @@ fn send(
     plaintext: &[u8],
 ) -> Result<Sent, Stop<SendError>> {
     let number = slot_of(message_id);
-    work.announce([Slot::key(core, to, number)]);
+    let place = (number, Slot::key(core, to, number));
+    work.announce([place.1]);
     let peer = core.load_peer(work, to).map_err(from_stored)?;
-    let mut slot = Slot::load(core, work, to, number).map_err(from_stored)?;
+    let mut slot = Slot::load(core, work, place).map_err(from_stored)?;
     slot.expire(work.now);
     let digest = sha256(&[plaintext]);
     if let Some(entry) = slot.find(message_id) {

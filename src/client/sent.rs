@@ -8,6 +8,7 @@ use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, Timestamp};
+use crate::persist::RecordKey;
 use crate::suite::v1::encode_address;
 use crate::wire::{Envelope, RecordError, RecordKind, decode_record, encode_record, record};
 
@@ -55,6 +56,7 @@ impl Entry {
 /// One record of the log.
 pub(super) struct Slot {
     number: u16,
+    key: RecordKey,
     entries: Vec<Entry>,
 }
 
@@ -65,22 +67,20 @@ pub(super) fn slot_of(id: MessageId) -> u16 {
 }
 
 impl Slot {
-    pub(super) fn key(core: &Core, address: &Address, number: u16) -> crate::persist::RecordKey {
+    pub(super) fn key(core: &Core, address: &Address, number: u16) -> RecordKey {
         core.keys.record_key(RecordKind::Sent, &[&encode_address(address), &number.to_be_bytes()])
     }
 
     pub(super) fn load(
         core: &Core,
         work: &mut Workspace<'_>,
-        address: &Address,
-        number: u16,
+        (number, key): (u16, RecordKey),
     ) -> Result<Self, Stop<StoredError>> {
-        let key = Self::key(core, address, number);
         let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else {
-            return Ok(Self { number, entries: Vec::new() });
+            return Ok(Self { number, key, entries: Vec::new() });
         };
         let entries = entries(&bytes).map_err(stored(RecordKind::Sent))?;
-        Ok(Self { number, entries })
+        Ok(Self { number, key, entries })
     }
 
     pub(super) fn find(&self, id: MessageId) -> Option<&Entry> {
@@ -116,7 +116,7 @@ impl Slot {
 
     /// Writes the record, which was read, and notes in the peer whether it is there.
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) {
-        let key = Self::key(core, &peer.address, self.number);
+        let key = self.key;
         peer.set_sent_slot(self.number, !self.entries.is_empty());
         if self.entries.is_empty() {
             work.delete(key);
