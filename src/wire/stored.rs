@@ -29,6 +29,8 @@ pub enum RecordKind {
     Bundle = 6,
     /// Base keys of the first messages that a signed prekey has accepted.
     SeenBaseKeys = 7,
+    /// A file on its way out: its key, and the hashes of the chunks that may have left.
+    Upload = 40,
 }
 
 /// Why bytes are not a record of this kind.
