@@ -96,7 +96,8 @@ fn decrypt_in(opener: &Opener, object: &[u8], slices: &[usize]) -> Vec<u8> {
 
 /// Lengths around everything that matters: nothing, one chunk, several, and where padding adds a chunk of its own.
 fn lengths(chunk: usize) -> impl Strategy<Value = usize> {
-    let near = prop_oneof![Just(0), Just(chunk), Just(2 * chunk), Just(16 * chunk), Just(33 * chunk), Just(130 * chunk)];
+    let near =
+        prop_oneof![Just(0), Just(chunk), Just(2 * chunk), Just(16 * chunk), Just(33 * chunk), Just(130 * chunk)];
     prop_oneof![
         0..3 * chunk,
         0..140 * chunk,

@@ -58,15 +58,17 @@ fn through(len: u64) {
         if header.is_empty() {
             header = piece.to_vec();
         }
-        list.clear();
-        if piece.len() % 32 == 0 {
-            list.extend_from_slice(piece);
+        // The length of a chunk is an odd multiple of 16 here, that of the header no multiple.
+        if piece.len().is_multiple_of(32) {
+            list = piece.to_vec();
         }
     });
+    let list_start = reference.object_len() - u64::try_from(list.len()).unwrap();
     let mut decryptor = Decryptor::new(CheckedHeader::new(&reference, &header).unwrap().with_list(&list).unwrap());
+    drop(list);
     let (mut at, mut expected) = (0, vec![0; 1 << 16]);
     let again = encrypt(len, |piece| {
-        if decryptor.position() == reference.object_len() - u64::try_from(list.len()).unwrap() || piece == header {
+        if decryptor.position() == list_start || piece == header {
             return;
         }
         let mut bytes = piece;

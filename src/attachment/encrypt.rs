@@ -116,6 +116,10 @@ impl Encryptor {
     }
 
     fn sealed(&mut self, hash: ChunkHash) {
+        if self.hashes.len() == self.hashes.capacity() {
+            // Doubling would make the list of a long file cost three times its length at its worst.
+            self.hashes.reserve_exact(self.hashes.len() / 4 + 64);
+        }
         self.hashes.push(hash);
         self.chunk += 1;
     }

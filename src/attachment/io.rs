@@ -1,4 +1,6 @@
-use std::boxed::Box;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rand_core::CryptoRng;
@@ -8,8 +10,6 @@ use super::{
     AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, FinishError, HEADER_LEN, Layout,
     Opener, Tail,
 };
-use alloc::vec;
-use alloc::vec::Vec;
 
 /// What the bytes are is wrong, not the reading of them: the library's own error is inside.
 fn invalid(error: impl core::error::Error + Send + Sync + 'static) -> io::Error {
@@ -305,5 +305,135 @@ impl<R> Seek for ObjectReader<R> {
         let at = from.checked_add_signed(by);
         self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the beginning"))?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ChunkError, DecryptError, OpenError, decrypt, encrypt};
+    use super::*;
+    use crate::support::rng;
+    use proptest::prelude::*;
+    use rand_core::Rng;
+    use std::io::Cursor;
+
+    fn file(len: usize) -> Vec<u8> {
+        let mut file = vec![0; len];
+        rng(1).fill_bytes(&mut file);
+        file
+    }
+
+    /// Gives a few bytes at a time, and is interrupted in between.
+    struct Slow<R>(R, u32);
+
+    impl<R: Read> Read for Slow<R> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            if self.1.is_multiple_of(3) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let len = out.len().min(usize::try_from(self.1 * 37 % 1_000).unwrap() + 1);
+            self.0.read(&mut out[..len])
+        }
+    }
+
+    impl<R: Seek> Seek for Slow<R> {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    /// The library's error inside of another.
+    fn inner<E: core::error::Error + Copy + 'static>(error: &io::Error) -> E {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        *error.get_ref().unwrap().downcast_ref::<E>().unwrap()
+    }
+
+    fn writer(reference: &AttachmentRef, object: &[u8]) -> (DecryptWriter<Vec<u8>>, usize) {
+        let header = CheckedHeader::new(reference, &object[..56]).unwrap();
+        let list = usize::try_from(header.layout().list_range().start).unwrap();
+        (DecryptWriter::new(Vec::new(), header.with_list(&object[list..]).unwrap()), list)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn slow_readers_and_any_seeks(
+            len in prop_oneof![0..20_000usize, 525_000..560_000usize],
+            seeks in proptest::collection::vec((any::<prop::sample::Index>(), 0..9_000usize), 0..20),
+        ) {
+            let plain = file(len);
+            let key = AttachmentKey::random(&mut rng(2));
+            let mut reader = EncryptReader::new(Slow(&plain[..], 0), key, ChunkSize::MIN, &mut rng(3));
+            prop_assert_eq!(reader.reference("", "").unwrap_err(), FinishError::Unfinished);
+            let mut object = Vec::new();
+            reader.read_to_end(&mut object).unwrap();
+            let reference = reader.reference("", "").unwrap();
+            prop_assert!(*decrypt(&reference, &object).unwrap() == plain);
+
+            let (mut writer, list) = writer(&reference, &object);
+            io::copy(&mut Slow(&object[56..list], 1), &mut writer).unwrap();
+            prop_assert!(writer.finish().unwrap() == plain);
+
+            let mut reader = ObjectReader::open(&reference, Slow(Cursor::new(&object), 2)).unwrap();
+            for (at, len) in seeks {
+                let at = at.index(plain.len() + 1);
+                let end = plain.len().min(at + len);
+                reader.seek(SeekFrom::Start(u64::try_from(at).unwrap())).unwrap();
+                let mut read = vec![0; end - at];
+                reader.read_exact(&mut read).unwrap();
+                prop_assert!(read == plain[at..end]);
+            }
+            reader.rewind().unwrap();
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            prop_assert!(read == plain);
+        }
+    }
+
+    #[test]
+    fn seeks_beyond_the_ends() {
+        let (object, reference) = encrypt(&file(1_000), "", "", &mut rng(1)).unwrap();
+        let mut reader = ObjectReader::open(&reference, Cursor::new(&object)).unwrap();
+        assert_eq!(reader.seek(SeekFrom::End(-10)).unwrap(), 990);
+        assert_eq!(reader.read(&mut [0; 100]).unwrap(), 10);
+        for to in [SeekFrom::Start(u64::MAX), SeekFrom::End(1), SeekFrom::Current(0)] {
+            reader.seek(to).unwrap();
+            assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
+        }
+        assert!(reader.seek(SeekFrom::End(-1_001)).is_err());
+        assert_eq!(reader.seek(SeekFrom::Current(-1)).unwrap(), 1_000, "where it was");
+    }
+
+    #[test]
+    fn altered_objects_give_the_reason() {
+        let (object, reference) = encrypt(&file(100_000), "", "", &mut rng(1)).unwrap();
+        let altered = |at: usize| {
+            let mut altered = object.clone();
+            altered[at] ^= 1;
+            altered
+        };
+        let open = |object: Vec<u8>| ObjectReader::open(&reference, Cursor::new(object));
+        assert_eq!(inner::<OpenError>(&open(altered(30)).unwrap_err()), OpenError::Key);
+        assert_eq!(inner::<OpenError>(&open(altered(object.len() - 1)).unwrap_err()), OpenError::List);
+        assert_eq!(inner::<OpenError>(&open(object[..object.len() - 1].to_vec()).unwrap_err()), OpenError::List);
+        let mut reader = open(altered(100)).unwrap();
+        let mut read = [9; 50];
+        assert_eq!(inner::<ChunkError>(&reader.read(&mut read).unwrap_err()), ChunkError::Altered);
+        assert_eq!(read, [9; 50]);
+        // The other chunk is as it should be.
+        reader.seek(SeekFrom::Start(70_000)).unwrap();
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!(read, file(100_000)[70_000..70_050]);
+
+        let (mut all, list) = writer(&reference, &object);
+        let error = all.write_all(&altered(100)[56..list]).unwrap_err();
+        let refused = DecryptError::Chunk { chunk: 0, error: ChunkError::Altered };
+        assert_eq!(inner::<DecryptError>(&error), refused);
+        assert_eq!((all.position(), all.plain_position()), (56, 0));
+        all.write_all(&object[56..list - 1]).unwrap();
+        assert_eq!(all.plain_position(), 65_536);
+        assert_eq!(inner::<DecryptError>(&all.finish().unwrap_err()), DecryptError::Truncated);
     }
 }

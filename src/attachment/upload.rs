@@ -135,12 +135,7 @@ impl Upload {
         Ok(Self::from_parts(key, salt, layout, Vec::new()))
     }
 
-    pub(super) fn from_parts(
-        key: AttachmentKey,
-        salt: [u8; SALT_LEN],
-        layout: Layout,
-        hashes: Vec<ChunkHash>,
-    ) -> Self {
+    pub(super) fn from_parts(key: AttachmentKey, salt: [u8; SALT_LEN], layout: Layout, hashes: Vec<ChunkHash>) -> Self {
         let cipher = ChunkCipher::derive(&key, &salt, layout.chunk_size());
         Self { key, salt, layout, hashes, cipher, sealed: Vec::new() }
     }

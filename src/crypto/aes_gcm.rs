@@ -94,11 +94,7 @@ impl GcmCipher {
     /// # Errors
     ///
     /// [`GcmError`] as with [`gcm_open`].
-    pub(crate) fn open_in_place<'a>(
-        &self,
-        nonce: &[u8; 12],
-        sealed: &'a mut [u8],
-    ) -> Result<&'a mut [u8], GcmError> {
+    pub(crate) fn open_in_place<'a>(&self, nonce: &[u8; 12], sealed: &'a mut [u8]) -> Result<&'a mut [u8], GcmError> {
         let (text, tag) = sealed.split_last_chunk_mut::<GCM_TAG_LEN>().ok_or(GcmError)?;
         let tag: &[u8; GCM_TAG_LEN] = tag;
         self.0.decrypt_inout_detached(nonce.into(), &[], text.into(), tag.into()).map_err(|_| GcmError)?;
