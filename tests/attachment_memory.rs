@@ -4,6 +4,7 @@
 //! `cargo test --release --test attachment_memory -- --ignored` streams 4 GiB.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a measurement reports")]
 
 use peak_alloc::PeakAlloc;
 use rand_chacha::ChaCha20Rng;

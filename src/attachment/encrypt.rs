@@ -102,7 +102,6 @@ impl Encryptor {
     }
 
     /// The file is complete.
-    #[must_use]
     pub fn finish(self) -> Tail {
         // `push` has kept to the limit.
         let layout = Layout::within_limits(self.taken, self.chunk_size);
