@@ -168,6 +168,38 @@ fn t19_an_object_other_than_the_one_committed_to() {
     assert!(decryptor.finish().is_ok() && plain == file(LEN));
 }
 
+/// After a refusal the chunk's right bytes are taken, however both come in slices.
+#[test]
+fn a_refused_chunk_can_be_fetched_again() {
+    let (object, reference) = example();
+    let mut altered = object.clone();
+    altered[CHUNKS[1] + 3_000] ^= 1;
+    let opener = opener(&reference, &object);
+    for len in [1, 100, 4_111, 4_112, 20_000] {
+        let mut decryptor = Decryptor::new(&opener);
+        let (mut plain, mut refused) = (Vec::new(), 0);
+        while decryptor.position() < wide(CHUNKS[3]) {
+            let source = if refused == 0 { &altered } else { &object };
+            let at = usize::try_from(decryptor.position()).unwrap();
+            let mut bytes = &source[at..CHUNKS[3].min(at + len)];
+            loop {
+                match decryptor.push(&mut bytes) {
+                    Ok(Some(piece)) => plain.extend_from_slice(piece),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(error, DecryptError::Chunk { chunk: 1, error: ChunkError::Altered });
+                        assert_eq!(decryptor.position(), wide(CHUNKS[1]));
+                        refused += 1;
+                        break;
+                    }
+                }
+            }
+            assert!(refused < 2, "slices of {len}");
+        }
+        assert!(decryptor.finish().is_ok() && refused == 1 && plain == file(LEN), "slices of {len}");
+    }
+}
+
 /// What a sender commits to and what is no attachment: one reason, and nothing released.
 #[test]
 fn a_sender_cannot_commit_to_what_is_not_sealed_right() {
