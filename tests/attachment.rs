@@ -5,6 +5,8 @@
 
 #[path = "support/att1.rs"]
 mod att1;
+#[path = "attachment/golden.rs"]
+mod golden;
 #[path = "attachment/hostile.rs"]
 mod hostile;
 #[path = "attachment/resume.rs"]
