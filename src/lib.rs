@@ -14,6 +14,7 @@
 //! | `handshake` | PQXDH |
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
+//! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //! | [`client`] | one device over a host's database: staged operations |
 //!
@@ -25,7 +26,9 @@
 //!
 //! # Features
 //!
-//! None yet. The crate is `no_std` with `alloc`.
+//! * `std`: adapters of [`attachment`] for `std::io`.
+//!
+//! Without features the crate is `no_std` with `alloc`.
 #![no_std]
 
 extern crate alloc;
@@ -34,6 +37,7 @@ extern crate self as subrosa;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod attachment;
 pub mod client;
 pub mod crypto;
 mod handshake;

@@ -25,7 +25,8 @@ use subrosa::wire::{
 /// Name of a target, its body, its seeds.
 type Target = (&'static str, fn(&[u8]) -> bool, fn() -> Vec<Vec<u8>>);
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
+    ("attachment", bodies::attachment, bodies::attachment_seeds),
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
     ("first_message", bodies::first_message, first_messages),

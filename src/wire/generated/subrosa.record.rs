@@ -547,3 +547,24 @@ pub struct Wants {
     #[prost(uint32, tag = "2")]
     pub count: u32,
 }
+/// A file on its way out in att1. Numbers 40 to 49 of the record kinds are the room's.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Upload {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+    /// log2 of the chunk size
+    #[prost(uint32, tag = "3")]
+    pub chunk_size: u32,
+    #[prost(uint64, tag = "4")]
+    pub plain_len: u64,
+    /// H(chunk 0) onwards, of every chunk that may have left, joined
+    #[prost(bytes = "vec", tag = "5")]
+    pub hashes: ::prost::alloc::vec::Vec<u8>,
+    /// how many they are: there even if it is 0
+    #[prost(uint64, optional, tag = "6")]
+    pub count: ::core::option::Option<u64>,
+}
