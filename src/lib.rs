@@ -14,6 +14,8 @@
 //! | `handshake` | PQXDH |
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
+//! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
+//! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
 //!
 //! # Where to start
 //!
@@ -35,8 +37,10 @@ extern crate std;
 pub mod crypto;
 mod handshake;
 pub mod ident;
+pub mod platform;
 pub mod prekey;
 mod ratchet;
+pub mod report;
 pub mod session;
 pub mod suite;
 pub mod wire;

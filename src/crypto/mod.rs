@@ -29,8 +29,7 @@ pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 pub(crate) use aes_gcm::{GCM_TAG_LEN, gcm_open, gcm_seal};
-#[expect(unused_imports, reason = "its users are being built")]
-pub(crate) use committing::{COMMITTING_OVERHEAD, CommittingError, committing_open, committing_seal};
+pub(crate) use committing::{committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
 pub(crate) use kdf::{hkdf, hmac, sha256, sha512};

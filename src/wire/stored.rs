@@ -29,6 +29,14 @@ pub enum RecordKind {
     Bundle = 6,
     /// Base keys of the first messages that a signed prekey has accepted.
     SeenBaseKeys = 7,
+    /// What one device knows of the chains of one conversation.
+    ChainState = 50,
+    /// What proves one framed message.
+    Evidence = 51,
+    /// A platform's stamp keys.
+    StampKeys = 52,
+    /// A platform's key for opening reports.
+    ModerationKey = 53,
 }
 
 /// Why bytes are not a record of this kind.
