@@ -59,7 +59,8 @@ impl<'a> Chain<'a> {
     /// Gives whether its start is open.
     fn judge(&self, (t0, t1): (u64, u64), found: &mut Vec<Finding>) -> bool {
         let Self { items: _, owner, chain, numbers } = *self;
-        let (Some((first, earliest)), Some((last, _))) = (numbers.first_key_value(), numbers.last_key_value()) else {
+        let (Some((first, earliest)), Some((last, latest))) = (numbers.first_key_value(), numbers.last_key_value())
+        else {
             return false;
         };
         let closed = *first == 0 || self.at(earliest).any(|item| time(item) < t0);
@@ -90,7 +91,8 @@ impl<'a> Chain<'a> {
             counter = counters.into_iter().fold(counter, u64::max);
             before = Some((*seq, places));
         }
-        if !numbers.values().any(|places| self.at(places).any(|item| time(item) > t1)) {
+        // The last one, not any: an old message that was submitted again after the window closes nothing behind it.
+        if !self.at(latest).any(|item| time(item) > t1) {
             found.push(Finding::OpenEnd { owner, chain, last: *last });
         }
         !closed
