@@ -27,7 +27,7 @@ fn t02_commitment_and_content_differ() {
     let (mut platform, mut alice, mut bob) = pair(102);
     let shown = alice.send(&mut platform, "abuse");
     let innocent = alice.send(&mut platform, "flowers");
-    let crossed = Post { inner: shown.inner.clone(), ..innocent.clone() };
+    let crossed = Post { inner: shown.inner.clone(), ..innocent };
     assert_eq!(bob.receive(&crossed, platform.now).unwrap_err(), AcceptError::Commitment);
     let altered = Post { inner: replace(&shown.inner, b"abuse", b"hello"), ..shown.clone() };
     assert_eq!(bob.receive(&altered, platform.now).unwrap_err(), AcceptError::Commitment);

@@ -166,7 +166,7 @@ fn t18_encodings_do_not_collide() {
     let report = bob.report_all();
     let part = [0x22, 0x27, 0x08, 0x01, 0x12, 0x01, b'x', 0x1a, 0x20];
     let at = report.windows(part.len()).position(|window| window == part).unwrap();
-    let mut shorter = report.clone();
+    let mut shorter = report;
     shorter.remove(at + 9);
     for len in [3, at + 1, at + 8] {
         shorter[len] -= 1;

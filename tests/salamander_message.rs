@@ -3,7 +3,7 @@
 //!
 //! Attachments are the room `attachment`'s, with the same construction.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests stop where something is wrong")]
 
 #[path = "support/framing.rs"]
 mod framing;
@@ -108,7 +108,7 @@ fn t01_two_keys_one_message() {
     let abuse = framer.send(&mut platform, "abuse, for Bob");
     let bound = abuse.commitment.external_ad();
     let sent = alice.session.as_mut().unwrap().encrypt_bound(&abuse.inner, &bound, NOW, &mut alice.rng).unwrap();
-    let Ciphertext::Message(bytes) = &sent else { unreachable!() };
+    let Ciphertext::Message(bytes) = &sent else { panic!("a first message") };
     let wire = V1Message::parse(bytes).unwrap();
     let (header, ciphertext) = (wire.header().to_vec(), message_ciphertext(bytes, &wire));
     let ad = [b"\x11subrosa/1/session".as_slice(), &[0; 33], &header, &bound].concat();
@@ -137,7 +137,7 @@ fn t01_two_keys_one_message() {
     // And had it: two plaintexts under one commitment are refused by the receiver, one of them at least, before
     // anything is shown; and by the platform, whichever is reported.
     let innocent = framer.send(&mut platform, "have a nice day");
-    let crossed = Post { inner: innocent.inner.clone(), ..abuse.clone() };
+    let crossed = Post { inner: innocent.inner, ..abuse.clone() };
     assert_eq!(reader.receive(&crossed, platform.now).unwrap_err(), AcceptError::Commitment);
     for plaintext in &read {
         let refused = reader.receive(&Post { inner: plaintext.clone(), ..abuse.clone() }, platform.now).unwrap_err();

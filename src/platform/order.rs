@@ -56,10 +56,10 @@ pub(super) fn display_order(items: &[Item]) -> Vec<usize> {
         for to in edges.get_mut(next.1).map(core::mem::take).unwrap_or_default() {
             let Some(count) = waiting.get_mut(to) else { continue };
             *count = count.saturating_sub(1);
-            if let (0, Some(entry)) = (*count, tie(to)) {
-                if left.contains(&entry) {
-                    ready.insert(entry);
-                }
+            if let (0, Some(entry)) = (*count, tie(to))
+                && left.contains(&entry)
+            {
+                ready.insert(entry);
             }
         }
     }

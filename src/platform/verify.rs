@@ -167,7 +167,7 @@ pub fn verify_report(
             .and_then(|item| if known.insert(item.commitment) { Ok(item) } else { Err(Reject::DuplicateInReport) });
         match judged {
             Ok(item) => {
-                conversation.get_or_insert(item.header.dest().conversation(item.header.sender()));
+                conversation.get_or_insert_with(|| item.header.dest().conversation(item.header.sender()));
                 items.push(item);
             }
             Err(reject) => rejected.push((at, reject)),

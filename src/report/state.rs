@@ -90,7 +90,7 @@ pub(super) struct PeerChain {
 #[derive(Debug, Clone)]
 pub struct SealedMessage {
     /// The framed content, to be put into the payload. Encrypt it bound to
-    /// [`Commitment::external_ad`] of [`Evidence::commitment`], which goes on the envelope.
+    /// [`Commitment::external_ad`](super::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
     ///
     /// # Security
     ///
@@ -201,13 +201,12 @@ impl ChainState {
         let mut stamped = evidence.clone();
         stamped.attach(&stamp)?;
         let header = evidence.header();
-        let (owner, place) = (*header.sender() == self.me, (header.chain(), header.seq()));
-        if owner && place.0 == &self.own.chain {
-            if let Some((commitment, time)) = self.own.recent.0.get_mut(&place.1) {
-                if commitment == evidence.commitment() && *time == 0 {
-                    *time = stamp.context.time.get();
-                }
-            }
+        if (header.sender(), header.chain()) == (&self.me, &self.own.chain)
+            && let Some((commitment, time)) = self.own.recent.0.get_mut(&header.seq())
+            && commitment == evidence.commitment()
+            && *time == 0
+        {
+            *time = stamp.context.time.get();
         }
         Ok(stamped)
     }
@@ -250,7 +249,7 @@ impl ChainState {
 
     /// Of whoever has the most of something, the chain with the most of it: a flood drives out its own.
     fn heaviest(&self, weight: impl Fn(&PeerChain) -> usize) -> Option<ChainKey> {
-        let owner = self.heaviest_owner(|chain| weight(chain))?;
+        let owner = self.heaviest_owner(&weight)?;
         let of_owner = self.chains.iter().filter(|((of, _), _)| *of == owner);
         of_owner.max_by_key(|(_, chain)| weight(chain)).filter(|(_, chain)| weight(chain) > 0).map(|(key, _)| *key)
     }

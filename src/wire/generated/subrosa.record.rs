@@ -334,7 +334,7 @@ pub struct ChainState {
     pub kind: u32,
     #[prost(bytes = "vec", tag = "3")]
     pub dest: ::prost::alloc::vec::Vec<u8>,
-    /// this device's own chain: its id, its next number, what was sent last (runs, see PeerChain)
+    /// this device's own chain: its id, its next number, what was sent last (runs, as below)
     #[prost(bytes = "vec", tag = "4")]
     pub chain: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "5")]
@@ -369,7 +369,7 @@ pub struct PeerChain {
     pub used: u64,
     #[prost(bool, tag = "6")]
     pub unverifiable: bool,
-    /// what was accepted last: runs of u64 first ‖ u32 count ‖ count × (commitment 32 ‖ u64 stamp_ms, 0 for none)
+    /// what was accepted last: runs of u64 first ‖ u32 count ‖ count × (commitment 32 ‖ u64 time, 0 for none)
     #[prost(bytes = "vec", tag = "7")]
     pub recent: ::prost::alloc::vec::Vec<u8>,
     /// (u64 from ‖ u64 to ‖ u8 named ‖ commitment 32)*, ascending
@@ -386,7 +386,7 @@ pub struct Evidence {
     /// 32 bytes for each part
     #[prost(bytes = "vec", tag = "2")]
     pub digests: ::prost::alloc::vec::Vec<u8>,
-    /// u32 kid ‖ u64 time_ms ‖ u64 conv_seq ‖ tag 32; empty if there is none
+    /// u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32; empty if there is none
     #[prost(bytes = "vec", tag = "3")]
     pub stamp: ::prost::alloc::vec::Vec<u8>,
     /// while the content is there
