@@ -237,7 +237,7 @@ fn p6_third_party_deniability() {
 }
 
 /// Each message of a conversation left out, altered in place, or said twice, is a finding or a refusal. Random
-/// transcripts: tests/report_simulation.rs.
+/// transcripts: `tests/report_simulation.rs`.
 #[test]
 fn p7_order_and_gaps() {
     let (mut platform, mut alice, mut bob) = pair(11);

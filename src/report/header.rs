@@ -42,7 +42,7 @@ pub enum HeaderError {
 ///
 /// ```
 /// use subrosa::report::{Header, HeaderError};
-/// assert_eq!(Header::parse(&[1; 133]), Err(HeaderError::Malformed));
+/// assert_eq!(Header::parse(&[0; 133]), Err(HeaderError::Malformed));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
