@@ -15,8 +15,10 @@
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
 //! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
+//! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //! | [`client`] | one device over a host's database: staged operations |
+//! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
 //!
 //! # Where to start
 //!
@@ -43,8 +45,10 @@ pub mod crypto;
 mod handshake;
 pub mod ident;
 pub mod persist;
+pub mod platform;
 pub mod prekey;
 mod ratchet;
+pub mod report;
 pub mod session;
 pub mod suite;
 pub mod wire;

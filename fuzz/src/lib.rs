@@ -7,9 +7,11 @@ mod decoders;
 mod interaction;
 mod liar;
 mod party;
+mod reports;
 
 pub use attachment::{attachment, attachment_seeds};
 pub use decoders::{bundle, envelope, first_message, message, payload, prekey_bytes, session_bytes, spqr_message};
 pub use interaction::interaction;
 pub use liar::liar;
 pub use party::{pair, stages};
+pub use reports::{report, report_fixture, report_header};

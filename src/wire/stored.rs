@@ -51,6 +51,14 @@ pub enum RecordKind {
     Wants = 25,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
+    /// What one device knows of the chains of one conversation.
+    ChainState = 50,
+    /// What proves one framed message.
+    Evidence = 51,
+    /// A platform's stamp keys.
+    StampKeys = 52,
+    /// A platform's key for opening reports.
+    ModerationKey = 53,
 }
 
 impl RecordKind {
