@@ -53,7 +53,7 @@ impl Client {
     /// # }
     /// ```
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             let peers = core.load_page(work, page)?;
             work.announce(peers.iter().map(|address| core.peer_key(RecordKind::Peer, address)));

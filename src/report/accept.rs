@@ -19,7 +19,7 @@ const CHAINS_PER_DAY: usize = 4;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A framed message that was accepted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// What it says.
     pub parts: Vec<Part>,

@@ -49,6 +49,8 @@ pub enum RecordKind {
     Prekeys = 24,
     /// What the host is to bring from the network.
     Wants = 25,
+    /// The chains of framed messages of one conversation.
+    Framing = 26,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.

@@ -536,6 +536,18 @@ pub struct WantedBundle {
     #[prost(bytes = "vec", tag = "2")]
     pub unread: ::prost::alloc::vec::Vec<u8>,
 }
+/// The chains of framed messages of one conversation.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Framing {
+    /// the store's generation when it was written
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// a record of kind ChainState
+    #[prost(bytes = "vec", tag = "2")]
+    pub state: ::prost::alloc::vec::Vec<u8>,
+}
 /// What the host is to bring from the network.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, ::prost::Message)]
