@@ -156,8 +156,8 @@ fn random_conversations() {
         }
     }
     println!("{count:?}");
-    // The edges are edges: far more is noticed than not, and each exception was met.
-    assert!(count.noticed > count.edge + count.open_end + count.unseen_chain, "{count:?}");
+    // Inside a window far more is noticed than not. (An edge is what lies at or outside the window: boundary items too.)
+    assert!(count.noticed > 10 * (count.open_end + count.unseen_chain + count.late_stamp), "{count:?}");
     assert!(count.edge > 0 && count.open_end > 0 && count.late_stamp * 50 < count.noticed, "{count:?}");
     assert!(count.refused > 1_000, "{count:?}");
 }
