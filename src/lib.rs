@@ -16,6 +16,7 @@
 //! | [`session`] | everything shared with one device of a peer |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //! | [`client`] | one device over a host's database: staged operations |
+//! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
 //!
 //! # Where to start
 //!
@@ -25,7 +26,12 @@
 //!
 //! # Features
 //!
-//! None yet. The crate is `no_std` with `alloc`.
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` | nothing yet |
+//! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
+//!
+//! Without them the crate is `no_std` with `alloc`.
 #![no_std]
 
 extern crate alloc;
@@ -43,6 +49,8 @@ pub mod prekey;
 mod ratchet;
 pub mod session;
 pub mod suite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod wire;
 
 #[cfg(test)]

@@ -1,0 +1,13 @@
+//! For a host's own tests: a store in memory, a seeded generator, a suite that tries the host's store, and a simulator
+//! that drives two devices through a bad network, crashes and restored backups. Feature `testing`; not for an app.
+//!
+//! Owns: [`MemoryStore`], [`SeededRng`], [`conformance`], the reference host [`Host`], [`simulator`].
+//!
+//! **Not its concern:** anything that an app ships. Nothing here protects anybody.
+
+pub mod conformance;
+mod rng;
+mod store;
+
+pub use rng::SeededRng;
+pub use store::{Counters, MemoryStore, Snapshot};
