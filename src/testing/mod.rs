@@ -6,8 +6,13 @@
 //! **Not its concern:** anything that an app ships. Nothing here protects anybody.
 
 pub mod conformance;
+mod host;
+mod relay;
 mod rng;
+pub mod simulator;
 mod store;
 
+pub use host::{Answer, Audit, Crash, Crashed, Draft, Entry, Host, Tables};
+pub use relay::{Posted, Relay};
 pub use rng::SeededRng;
 pub use store::{Counters, MemoryStore, Snapshot};
