@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::SeededRng;
 use crate::client::{PrekeyCounts, PrekeyUpload};
+use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
@@ -87,6 +88,12 @@ impl Relay {
         let upload = self.devices.get_mut(address)?.values_mut().next_back()?;
         let (one_time, one_time_kem) = (upload.one_time.pop(), upload.one_time_kem.pop());
         Some(upload.bundle(one_time.as_ref(), one_time_kem.as_ref()))
+    }
+
+    /// The identity key that a device has now.
+    #[must_use]
+    pub fn identity(&self, address: &Address) -> Option<PublicKey> {
+        self.devices.get(address)?.values().next().map(|upload| upload.identity_key)
     }
 
     /// Takes an envelope, or not. `loss` and `doubt` are in a hundred.

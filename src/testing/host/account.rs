@@ -60,11 +60,6 @@ impl Host {
         self.keychain = None;
     }
 
-    /// Whether it has a place for its anchor.
-    pub(in crate::testing) const fn has_keychain(&self) -> bool {
-        self.keychain.is_some()
-    }
-
     /// Opens the client anew, as after a crash. Whether the database was found to be an older copy.
     ///
     /// # Errors
@@ -99,7 +94,9 @@ impl Host {
         if opens {
             self.storage_key = new;
         }
-        changed.map(|_| ())
+        let changed = changed?;
+        debug_assert!(changed.is_ok() || opens, "the storage key is another one");
+        self.open(now).map(|_| ())
     }
 
     /// Does what is due: advances the anchor, uploads prekeys, brings the bundles that are wanted.
@@ -109,7 +106,11 @@ impl Host {
     /// [`Crashed`].
     pub fn attend(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
         let maintained = self.run(now, Client::maintain, |_, _| {})?;
-        let Ok(maintained) = maintained else { return Ok(()) };
+        let Ok(maintained) = maintained else {
+            // Another process has changed the storage key.
+            self.open(now)?;
+            return Ok(());
+        };
         match (maintained.anchor, self.keychain) {
             (Some(anchor), Some(counter)) => self.keychain = anchor.get().map(|new| new.max(counter)),
             (None, _) => {
@@ -135,16 +136,14 @@ impl Host {
         Ok(())
     }
 
-    /// Does what is due for all peer devices, one part after the other.
+    /// Does what is due for one part of the peer devices. Whether there are any.
     ///
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn tidy(&mut self, now: Timestamp) -> Result<(), Crashed> {
-        for page in 0..=u8::MAX {
-            self.run(now, |client| client.tidy(page), |_, _| {})?.ok();
-        }
-        Ok(())
+    pub fn tidy(&mut self, page: u8, now: Timestamp) -> Result<bool, Crashed> {
+        let tidied = self.run(now, |client| client.tidy(page), |_, _| {})?;
+        Ok(tidied.is_ok_and(|tidied| !tidied.peers.is_empty()))
     }
 
     /// Accepts a peer's other identity key, or refuses it: what the user says.

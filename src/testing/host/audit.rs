@@ -4,12 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
-use crate::client::{Batch, Change};
+use crate::client::{Batch, Change, Staged};
 
 /// What was measured of a host's operations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
     rounds: usize,
+    deepest: &'static str,
     largest: BTreeMap<u8, usize>,
     staged: u64,
     leaks: Vec<String>,
@@ -21,6 +22,12 @@ impl Audit {
     #[must_use]
     pub const fn rounds(&self) -> usize {
         self.rounds
+    }
+
+    /// What that operation gave, as a type.
+    #[must_use]
+    pub const fn deepest(&self) -> &'static str {
+        self.deepest
     }
 
     /// The longest row that was staged, of each kind of record.
@@ -50,9 +57,11 @@ impl Audit {
         self.secrets.extend([hex, list.join(", "), text.to_lowercase()]);
     }
 
-    pub(super) fn staged(&mut self, rounds: usize, batch: &Batch, staged: &impl Debug) {
+    pub(super) fn staged<T>(&mut self, rounds: usize, batch: &Batch, staged: &Staged<T>) {
         self.staged += 1;
-        self.rounds = self.rounds.max(rounds);
+        if rounds > self.rounds {
+            (self.rounds, self.deepest) = (rounds, core::any::type_name::<T>());
+        }
         for change in batch.changes() {
             if let Change::Put { key, bytes, .. } = change {
                 let [kind, ..] = *key.as_bytes();
@@ -64,7 +73,9 @@ impl Audit {
     }
 
     pub(super) fn refused(&mut self, rounds: usize, error: &(impl Debug + Display)) {
-        self.rounds = self.rounds.max(rounds);
+        if rounds > self.rounds {
+            (self.rounds, self.deepest) = (rounds, core::any::type_name_of_val(error));
+        }
         self.printed(error);
         self.shown(&format!("{error}"));
     }

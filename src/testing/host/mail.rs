@@ -6,6 +6,7 @@ use crate::client::{
     AddError, Added, Client, Disposition, Identity, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
 };
 use crate::ident::{Address, MessageId, Timestamp};
+use crate::session::AcceptError;
 use crate::testing::Relay;
 use crate::wire::Envelope;
 
@@ -16,7 +17,7 @@ pub enum Answer {
     /// It was read.
     Read,
     /// It cannot be read, and is done with.
-    Unreadable,
+    Unreadable(AcceptError),
     /// It was refused, and is done with.
     Refused(ReceiveError),
     /// It is to come again.
@@ -226,7 +227,7 @@ impl Tables {
 fn answer(received: Result<&Received, &ReceiveError>) -> Answer {
     match received {
         Ok(Received::Message(_) | Received::RepairRequest(_)) => Answer::Read,
-        Ok(Received::Unreadable(_)) => Answer::Unreadable,
+        Ok(Received::Unreadable(unreadable)) => Answer::Unreadable(unreadable.reason),
         Err(error) => match error.disposition() {
             Disposition::Ack => Answer::Refused(*error),
             Disposition::Later | Disposition::Retry => Answer::Again(*error),

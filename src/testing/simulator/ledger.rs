@@ -1,6 +1,8 @@
 //! Which messages were promised, and what excuses those that are missing.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::crypto::sha256;
@@ -166,5 +168,11 @@ impl Ledger {
     pub(super) fn numbers(&self, ids: &[[u8; 16]]) -> Vec<usize> {
         let positions = self.promises.iter().enumerate();
         positions.filter(|(_, promise)| ids.contains(&promise.id)).map(|(at, _)| at).collect()
+    }
+
+    /// What a trace calls an envelope: the number of its message, and the step at which it was made.
+    pub(super) fn named(&self, envelope: &[u8; 16]) -> String {
+        let Some(made) = self.envelopes.get(envelope) else { return "?".into() };
+        made.promise.map_or_else(|| format!("repair@{}", made.at), |promise| format!("{promise}@{}", made.at))
     }
 }

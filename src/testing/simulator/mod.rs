@@ -58,8 +58,8 @@ pub enum Broken {
     RollbackInvented,
     /// Something that is printed shows a secret.
     Leak(String),
-    /// An operation needed so many rounds of loading.
-    Rounds(usize),
+    /// An operation needed so many rounds of loading; what it gave, or how it failed, as a type.
+    Rounds(usize, &'static str),
     /// A record of this kind is so long.
     TooLong(u8, usize),
     /// The library refused what it should not have.

@@ -41,6 +41,7 @@ pub(super) struct World {
     backups: [Option<Backup>; 2],
     accounts: [usize; 2],
     keys: [usize; 2],
+    pages: [Option<u8>; 2],
     /// Days for which something has waited for a side.
     waited: [u64; 2],
     /// Whether users make new accounts in this run, and restore backups, and have a place for the anchor.
@@ -83,6 +84,7 @@ impl World {
             backups: [None, None],
             accounts: [0; 2],
             keys: [0; 2],
+            pages: [None; 2],
             waited: [0; 2],
             moves,
             restores,
@@ -146,7 +148,10 @@ impl World {
             94..97 if self.restores => self.restore(side),
             97 if self.moves => self.new_account(side),
             98 => self.change_key(side),
-            _ => self.decide(side, None),
+            _ => {
+                let willing = self.rng.happens(70);
+                self.decide(side, willing)
+            }
         }
     }
 
@@ -217,7 +222,8 @@ impl World {
                 self.host(side).posted(outgoing.id());
             }
             if posted != Posted::Taken {
-                self.note(format!("{side} posts: {posted:?}"));
+                let which = self.ledger.named(outgoing.id());
+                self.note(format!("{side} posts {which}: {posted:?}"));
             }
             if posted == Posted::Lost {
                 self.ledger.lost(outgoing.id());
@@ -268,15 +274,15 @@ impl World {
     }
 
     fn answered(&mut self, side: usize, envelope: &Envelope, answer: Answer) -> Step {
-        let number = envelope.id[0];
-        self.note(format!("{side} receives {number:02x}: {answer:?}"));
+        let which = self.ledger.named(&envelope.id);
+        self.note(format!("{side} receives {which}, {:?}: {answer:?}", envelope.kind));
         match answer {
             Answer::Read => {
                 let known = self.host(side).tables().changed().next().is_none();
                 self.ledger.read(&envelope.id, known);
                 Ok(())
             }
-            Answer::Unreadable | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
+            Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }
@@ -373,10 +379,17 @@ impl World {
         self.post(side, 5)
     }
 
+    /// The pages that there are; once it is known which one the other side is on, only that.
     fn tidy(&mut self, side: usize) -> Step {
-        let now = self.time();
-        let done = self.host(side).tidy(now);
-        self.opened(side, done)
+        let (now, page) = (self.time(), self.pages[side]);
+        for page in page.map_or(0..=u8::MAX, |page| page..=page) {
+            match self.host(side).tidy(page, now) {
+                Ok(true) => self.pages[side] = Some(page),
+                Ok(false) => {}
+                Err(crashed) => return self.opened(side, Err(crashed)),
+            }
+        }
+        Ok(())
     }
 
     fn reset(&mut self, side: usize) -> Step {
@@ -445,6 +458,7 @@ impl World {
         *self.host(side) = host;
         self.accounts[side] = number;
         self.keys[side] = 0;
+        self.pages[side] = None;
         self.reasons = [true; 2];
         self.open(side, false)?;
         self.write(side)
@@ -462,16 +476,15 @@ impl World {
         self.opened(side, done)
     }
 
-    /// The user looks at the other's new identity key.
-    fn decide(&mut self, side: usize, accept: Option<bool>) -> Step {
+    /// The user looks at the other's new identity key, which is accepted if it is the other's, and the user is willing.
+    fn decide(&mut self, side: usize, willing: bool) -> Step {
         let (peer, now, step) = (address(1 - side), self.time(), self.step);
-        if self.hosts[side].tables().changed().next().is_none() {
-            return Ok(());
-        }
-        let accept = accept.unwrap_or_else(|| self.rng.happens(70));
+        let Some((_, key)) = self.hosts[side].tables().changed().next() else { return Ok(()) };
+        let right = self.relay.identity(&peer) == Some(*key);
+        let accept = right && willing;
         let done = self.host(side).decide(&peer, accept, now);
         self.note(format!("{side} decides on the new identity: {accept}, {done:?}"));
-        if done == Ok(Ok(())) && !accept {
+        if done == Ok(Ok(())) && right && !accept {
             let tables = self.hosts[side].tables().clone();
             self.ledger.refused(side, step, &tables);
         }

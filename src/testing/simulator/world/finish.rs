@@ -35,18 +35,20 @@ impl World {
         for side in [0, 1] {
             self.host(side).crash_next(None::<Crash>);
         }
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             self.step += 1;
             self.now += DAY_MS / 24;
             let mut quiet = true;
             for side in [0, 1] {
-                self.decide(side, Some(true))?;
+                self.decide(side, true)?;
+                if round == 0 {
+                    self.tidy(side)?;
+                }
                 let now = self.time();
                 let [alice, bob] = &mut self.hosts;
                 let host = if side == 0 { alice } else { bob };
                 let done = host
                     .attend(&mut self.relay, now)
-                    .and_then(|()| host.tidy(now))
                     .and_then(|()| host.bring(&mut self.relay, now))
                     .and_then(|()| host.send_drafts(&mut self.relay, now));
                 self.look();
@@ -121,7 +123,7 @@ impl World {
             return Err(Broken::Leak(leak.clone()));
         }
         if audit.rounds() > MAX_ROUNDS {
-            return Err(Broken::Rounds(audit.rounds()));
+            return Err(Broken::Rounds(audit.rounds(), audit.deepest()));
         }
         for (kind, len) in audit.largest() {
             let largest = report.largest.entry(*kind).or_default();
