@@ -19,6 +19,7 @@
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //! | [`client`] | one device over a host's database: staged operations |
 //! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
+//! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
 //!
 //! # Where to start
 //!
@@ -28,9 +29,12 @@
 //!
 //! # Features
 //!
-//! * `std`: adapters of [`attachment`] for `std::io`.
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` | adapters of [`attachment`] for `std::io` |
+//! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
 //!
-//! Without features the crate is `no_std` with `alloc`.
+//! Without them the crate is `no_std` with `alloc`.
 #![no_std]
 
 extern crate alloc;
@@ -51,6 +55,8 @@ mod ratchet;
 pub mod report;
 pub mod session;
 pub mod suite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod wire;
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ mod dh;
 mod expander;
 mod kdf;
 mod kem;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod seals;
 mod secret;
 mod sign;
 #[cfg(test)]
