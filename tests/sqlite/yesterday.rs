@@ -50,3 +50,15 @@ fn an_old_database_is_found_and_the_conversation_goes_on() {
     drop(alice);
     assert!(!folder.open("alice").rolled_back, "once is enough");
 }
+
+/// The commit is durable, the anchor is not: however often a host dies between them, nothing went back.
+#[test]
+fn dying_again_and_again_before_the_anchor_is_stored_is_no_rollback() {
+    let folder = Folder::new();
+    drop(folder.open("alice"));
+    let anchor = std::fs::read(folder.path("alice.anchor")).unwrap();
+    for _ in 0..4 {
+        assert!(!folder.open("alice").rolled_back);
+        std::fs::write(folder.path("alice.anchor"), &anchor).unwrap();
+    }
+}
