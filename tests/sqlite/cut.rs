@@ -162,3 +162,31 @@ fn after_any_cut_everything_arrives_once() {
         assert_eq!(texts(&alice, false), texts(&bob, true), "commit {number}");
     }
 }
+
+/// Commits that others have seen the effects of are lost, and no anchor tells: a database with relaxed durability. What is
+/// sent then stands where something else was read; the recipient asks for it in a new session.
+#[test]
+fn commits_that_are_lost_unnoticed_are_healed() {
+    let recorded = Recorded::new();
+    let commit = recorded.commits.iter().rposition(|commit| commit.posted < recorded.posted.len()).unwrap() - 1;
+    let folder = recorded.cut(recorded.commits[commit].log);
+    fs::write(folder.path("alice.anchor"), &recorded.commits[commit].anchor).unwrap();
+    recorded.folder.copy_prekeys(&folder);
+    for (bytes, id) in &recorded.posted {
+        folder.relay().post(&address("bob").unwrap(), id, bytes).unwrap();
+    }
+    let (mut alice, mut bob) = (folder.open("alice"), folder.open("bob"));
+    assert!(!alice.rolled_back);
+    deliver(&mut alice, &mut bob);
+    for turn in 0..3 {
+        alice.send(message_id(), "bob", &format!("alice goes on {turn}")).unwrap();
+        deliver(&mut alice, &mut bob);
+        bob.send(message_id(), "alice", &format!("bob goes on {turn}")).unwrap();
+        deliver(&mut alice, &mut bob);
+    }
+    for (from, to, who) in [(&alice, &bob, "alice"), (&bob, &alice, "bob")] {
+        let (sent, received) = (messages::texts(from.sql(), true).unwrap(), messages::texts(to.sql(), false).unwrap());
+        let goes_on = |texts: &[String]| texts.iter().filter(|text| text.contains("goes on")).cloned().collect::<Vec<_>>();
+        assert_eq!(goes_on(&received), goes_on(&sent), "of {who}");
+    }
+}

@@ -50,6 +50,19 @@ impl Folder {
         let _ = fs::remove_file(to.path(&format!("{name}.sqlite-shm")));
     }
 
+    /// The relay of another folder has these hosts' prekeys.
+    pub(crate) fn copy_prekeys(&self, to: &Self) {
+        for name in ["alice", "bob"] {
+            for what in ["bundles", "given"] {
+                let folder = format!("relay/{name}.1/{what}");
+                fs::create_dir_all(to.path(&folder)).unwrap();
+                for file in fs::read_dir(self.path(&folder)).unwrap().map(Result::unwrap) {
+                    fs::copy(file.path(), to.path(&folder).join(file.file_name())).unwrap();
+                }
+            }
+        }
+    }
+
     /// Two hosts that talk: each has answered the other.
     pub(crate) fn talking(&self) -> (Host, Host) {
         let (mut alice, mut bob) = (self.open("alice"), self.open("bob"));
