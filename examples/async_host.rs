@@ -48,9 +48,9 @@ impl Database {
     async fn commit<T>(&self, staged: Staged<T>, own: impl FnOnce(&mut Tables, &T)) -> Result<T, ApplyError<Failure>> {
         sleep(Duration::from_millis(1)).await;
         let mut tables = self.0.lock().await;
-        staged.batch().apply(|change| {
-            Ok(tables.records.get(change.key()).map(|row| row.version) == change.expect())
-        })?;
+        staged
+            .batch()
+            .apply(|change| Ok(tables.records.get(change.key()).map(|row| row.version) == change.expect()))?;
         for change in staged.batch().changes() {
             match change {
                 Change::Put { key, bytes, version, .. } => {

@@ -95,7 +95,10 @@ mod facade {
     }
 
     impl Running {
-        fn new<T: 'static, E: Error + Send + Sync + 'static>(operation: Operation<T, E>, map: fn(T) -> Outcome) -> Self {
+        fn new<T: 'static, E: Error + Send + Sync + 'static>(
+            operation: Operation<T, E>,
+            map: fn(T) -> Outcome,
+        ) -> Self {
             Self(Mutex::new(State::Going(Box::new(Typed(operation, map)))))
         }
 
@@ -258,7 +261,9 @@ mod app {
         /// The transaction: compares every version, then writes every row and the app's own ones.
         fn write(&mut self, running: &Running) -> Result<bool, Failure> {
             let (batch, own) = (running.batch()?, running.rows()?);
-            if batch.iter().any(|change| self.records.get(&change.key).map(|row| &row.version) != change.expect.as_ref())
+            if batch
+                .iter()
+                .any(|change| self.records.get(&change.key).map(|row| &row.version) != change.expect.as_ref())
             {
                 return Ok(false);
             }

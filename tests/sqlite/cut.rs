@@ -186,7 +186,8 @@ fn commits_that_are_lost_unnoticed_are_healed() {
     }
     for (from, to, who) in [(&alice, &bob, "alice"), (&bob, &alice, "bob")] {
         let (sent, received) = (messages::texts(from.sql(), true).unwrap(), messages::texts(to.sql(), false).unwrap());
-        let goes_on = |texts: &[String]| texts.iter().filter(|text| text.contains("goes on")).cloned().collect::<Vec<_>>();
+        let goes_on =
+            |texts: &[String]| texts.iter().filter(|text| text.contains("goes on")).cloned().collect::<Vec<_>>();
         assert_eq!(goes_on(&received), goes_on(&sent), "of {who}");
     }
 }

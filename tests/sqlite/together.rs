@@ -5,8 +5,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use subrosa::client::{Anchor, ApplyError, Client, Row, Store};
+use subrosa::client::{Anchor, ApplyError, Client, Received, Row, Step, Store};
 use subrosa::persist::RecordKey;
+use subrosa::wire::Envelope;
 
 use super::folder::{Folder, deliver, key};
 use crate::host::records::Database;
@@ -117,4 +118,43 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     let lost = second.commit(|batch, sent| db.write(batch, |tx| messages::sent(tx, sent, "bob", "two")));
     assert!(matches!(lost, Err(ApplyError::Conflict)));
     assert!(messages::outbox(db.sql()).unwrap().is_empty());
+}
+
+/// An operation loads twice, and in between somebody writes both records: they do not fit together, and that is neither
+/// damage nor an answer.
+#[test]
+fn rows_of_two_moments_are_no_damage() {
+    let folder = Folder::new();
+    let (mut alice, bob) = folder.talking();
+    drop(bob);
+    for text in ["one", "two", "three"] {
+        alice.send(message_id(), "bob", text).unwrap();
+    }
+    let queued = messages::outbox(alice.sql()).unwrap();
+    let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at].bytes).unwrap());
+    let mut db = Database::open(&folder.path("bob.sqlite"), "").unwrap();
+    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now().unwrap(), &mut rng()).unwrap();
+    let bob = opened.committed().client;
+    let receive = |db: &mut Database, envelope: &Envelope| {
+        let staged = bob.receive(envelope).stage(&*db, now().unwrap(), &mut rng()).unwrap();
+        staged.commit(|batch, _| db.write(batch, |_| Ok(()))).unwrap()
+    };
+    receive(&mut db, &three);
+
+    let (mut operation, mut loads) = (bob.receive(&one), 0);
+    let staged = loop {
+        match operation.step(now().unwrap(), &mut rng()).unwrap() {
+            Step::Need(keys) => {
+                operation.supply(db.load(&keys).unwrap());
+                loads += 1;
+                if loads == 1 {
+                    receive(&mut db, &two);
+                }
+            }
+            Step::Ready(staged) => break staged,
+        }
+    };
+    assert!(loads > 1, "there was no moment in between");
+    let received = staged.commit(|batch, _| db.write(batch, |_| Ok(()))).unwrap();
+    assert!(matches!(received, Received::Message(message) if message.plaintext() == Some(b"one")));
 }

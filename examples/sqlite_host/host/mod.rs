@@ -299,7 +299,9 @@ impl Host {
         }
         for again in messages::to_be_sent_again(self.db.sql())? {
             // The same id whichever process does it: whoever comes second repeats the first one's envelope.
-            self.send_with(again.new_id(), &again.peer, &again.text, |tx, sent| messages::sent_again(tx, sent, &again))?;
+            self.send_with(again.new_id(), &again.peer, &again.text, |tx, sent| {
+                messages::sent_again(tx, sent, &again)
+            })?;
         }
         Ok(())
     }

@@ -66,10 +66,10 @@ impl Store for Database {
     type Error = rusqlite::Error;
 
     fn load(&self, keys: &[RecordKey]) -> rusqlite::Result<Vec<Option<Row>>> {
-        let mut query = self.0.prepare_cached("SELECT version, bytes FROM record WHERE key = ?1")?;
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(Row { version: Version::from_bytes(row.get(0)?), bytes: row.get(1)? })
-        };
+        // All of one moment: a transaction that reads, and locks nobody out. It is over when this returns.
+        let tx = self.0.unchecked_transaction()?;
+        let mut query = tx.prepare_cached("SELECT version, bytes FROM record WHERE key = ?1")?;
+        let row = |row: &rusqlite::Row<'_>| Ok(Row { version: Version::from_bytes(row.get(0)?), bytes: row.get(1)? });
         keys.iter().map(|key| query.query_row([key.as_bytes()], row).optional()).collect()
     }
 }
@@ -88,8 +88,7 @@ fn apply(tx: &Connection, change: &Change) -> rusqlite::Result<bool> {
             .execute(params![key.as_bytes(), expect.as_bytes()])?,
         Change::Check { key, expect } => {
             let mut query = tx.prepare_cached("SELECT version FROM record WHERE key = ?1")?;
-            let found: Option<[u8; Version::LEN]> =
-                query.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+            let found: Option<[u8; Version::LEN]> = query.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
             usize::from(found == expect.map(|version| *version.as_bytes()))
         }
         // A kind of change that this host does not know must not be passed over.
