@@ -101,7 +101,7 @@ fn show(hosts: &[(&str, &Host)]) -> Result<(), Failure> {
     for (name, host) in hosts {
         let size = |query: &str| host.sql().query_row(query, [], |row| row.get::<_, i64>(0));
         let (rows, bytes) = (size("SELECT count(*) FROM record")?, size("SELECT sum(length(bytes)) FROM record")?);
-        println!("  {name}: {rows} sealed records of {} kB", bytes / 1000);
+        println!("  {name}: {rows} sealed records of {} kB, {} conflicts", bytes / 1000, host.conflicts());
         println!("    sent     {:?}", messages::texts(host.sql(), true)?);
         println!("    received {:?}", messages::texts(host.sql(), false)?);
     }

@@ -31,7 +31,7 @@ pub(crate) fn work(folder: &Folder, name: &str, role: &str, most: usize) {
         host.post().unwrap();
         host.receive(most).unwrap();
     }
-    fs::write(folder.path(&format!("{role}.report")), format!("{} {}", host.received, host.conflicts)).unwrap();
+    fs::write(folder.path(&format!("{role}.report")), format!("{} {}", host.received, host.conflicts())).unwrap();
 }
 
 /// Bob's process.
@@ -102,11 +102,11 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     let (mut db, bob) = (Database::open(&path, "").unwrap(), address("bob").unwrap());
     let other = Connection::open(&path).unwrap();
     other.busy_timeout(Duration::ZERO).unwrap();
-    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now().unwrap(), &mut rng()).unwrap();
+    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let client = opened.committed().client;
 
     let store = Open(&db, other);
-    let send = |text: &[u8]| client.send(message_id(), &bob, text).stage(&store, now().unwrap(), &mut rng()).unwrap();
+    let send = |text: &[u8]| client.send(message_id(), &bob, text).stage(&store, now(), &mut rng()).unwrap();
     let (first, second) = (send(b"one"), send(b"two"));
     // Both are staged, and nobody waits: another connection writes in between.
     let Open(_, mut other) = store;
@@ -133,17 +133,17 @@ fn rows_of_two_moments_are_no_damage() {
     let queued = messages::outbox(alice.sql()).unwrap();
     let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at].bytes).unwrap());
     let mut db = Database::open(&folder.path("bob.sqlite"), "").unwrap();
-    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now().unwrap(), &mut rng()).unwrap();
+    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let bob = opened.committed().client;
     let receive = |db: &mut Database, envelope: &Envelope| {
-        let staged = bob.receive(envelope).stage(&*db, now().unwrap(), &mut rng()).unwrap();
+        let staged = bob.receive(envelope).stage(&*db, now(), &mut rng()).unwrap();
         staged.commit(|batch, _| db.write(batch, |_| Ok(()))).unwrap()
     };
     receive(&mut db, &three);
 
     let (mut operation, mut loads) = (bob.receive(&one), 0);
     let staged = loop {
-        match operation.step(now().unwrap(), &mut rng()).unwrap() {
+        match operation.step(now(), &mut rng()).unwrap() {
             Step::Need(keys) => {
                 operation.supply(db.load(&keys).unwrap());
                 loads += 1;

@@ -22,7 +22,7 @@ use rand_core::{Rng, UnwrapErr};
 use rusqlite::Connection;
 use subrosa::client::{
     ApplyError, Client, CreateError, Disposition, MAX_BULK, OpenError, Operation, ReceiveError, Received, SendError,
-    Sent, StageError, Want, retry,
+    Sent, StageError, Want,
 };
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
@@ -31,14 +31,11 @@ use subrosa::wire::Envelope;
 
 use anchor::AnchorFile;
 use messages::Incoming;
-use records::Database;
+use records::{Database, Stopped};
 use relay::{Letter, Relay};
 
 /// Whatever went wrong, told to the user.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
-
-/// Why an operation did not come to its end: nothing of it has happened.
-pub(crate) type Stopped<E> = ApplyError<StageError<E, rusqlite::Error>>;
 
 type Outcome = Result<Received, ReceiveError>;
 
@@ -53,8 +50,6 @@ pub(crate) struct Host {
     relay: Relay,
     /// Whether the file turned out to be an older copy when it was opened.
     pub(crate) rolled_back: bool,
-    /// How often somebody else was faster.
-    pub(crate) conflicts: u32,
     /// Messages that this process received.
     pub(crate) received: usize,
 }
@@ -65,9 +60,9 @@ pub(crate) const fn rng() -> UnwrapErr<SysRng> {
 }
 
 /// So is the time.
-pub(crate) fn now() -> Result<Timestamp, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Timestamp::new(u64::try_from(since.as_millis())?))
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Everyone has one device here.
@@ -82,44 +77,21 @@ pub(crate) fn message_id() -> MessageId {
     MessageId::new(id)
 }
 
-/// Stages an operation, then commits it with the host's own rows, until nobody else is faster.
-fn run<T, E>(
-    db: &mut Database,
-    conflicts: &mut u32,
-    attempts: u32,
-    operation: impl Fn() -> Operation<T, E>,
-    own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
-) -> Result<T, Stopped<E>> {
-    retry(attempts, || {
-        let now = now().map_err(|_| ApplyError::Store(StageError::Store(rusqlite::Error::InvalidQuery)))?;
-        let staged = operation().stage(&*db, now, &mut rng()).map_err(ApplyError::Store)?;
-        staged.commit(|batch, output| {
-            db.write(batch, |tx| own(tx, output)).map_err(|error| match error {
-                ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
-                _ => {
-                    *conflicts += 1;
-                    ApplyError::Conflict
-                }
-            })
-        })
-    })
-}
-
 impl Host {
     /// Opens `name`'s account in this folder, or makes it, and does what is due.
     pub(crate) fn open(folder: &Path, name: &str, key: &StorageKey, relay: &Relay) -> Result<Self, Failure> {
         let mut db = Database::open(&folder.join(format!("{name}.sqlite")), messages::TABLES)?;
         let anchor = AnchorFile::at(&folder.join(format!("{name}.anchor")));
-        let (address, mut conflicts) = (address(name)?, 0);
+        let address = address(name)?;
         let opened = loop {
             // Where somebody was faster the counter is another one: read it again, and try once more.
             let counter = anchor.read()?;
-            match run(&mut db, &mut conflicts, 1, || Client::open(key, counter), |_, _| Ok(())) {
+            match db.run(1, now(), || Client::open(key, counter), |_, _| Ok(())) {
                 Err(ApplyError::Conflict) => continue,
                 Err(ApplyError::Store(StageError::Operation(OpenError::NoAccount))) => {}
                 opened => break opened?,
             }
-            match run(&mut db, &mut conflicts, 1, || Client::create(key, &address, Suites::V1), |_, _| Ok(())) {
+            match db.run(1, now(), || Client::create(key, &address, Suites::V1), |_, _| Ok(())) {
                 Err(ApplyError::Conflict | ApplyError::Store(StageError::Operation(CreateError::Exists))) => {}
                 created => break created?,
             }
@@ -131,13 +103,18 @@ impl Host {
         // A process that died between a commit and this left deleted keys in the log.
         db.empty_log()?;
         let (client, rolled_back) = (opened.client, opened.rolled_back);
-        let mut host = Self { client, db, anchor, relay: relay.clone(), rolled_back, conflicts, received: 0 };
-        if rolled_back || messages::due(host.db.sql())? <= now()? {
+        let mut host = Self { client, db, anchor, relay: relay.clone(), rolled_back, received: 0 };
+        if rolled_back || messages::due(host.db.sql())? <= now() {
             host.maintain()?;
         }
         host.receive_kept()?;
         host.attend()?;
         Ok(host)
+    }
+
+    /// How often somebody else was faster.
+    pub(crate) const fn conflicts(&self) -> u32 {
+        self.db.conflicts
     }
 
     /// The host's tables, to be read.
@@ -150,7 +127,7 @@ impl Host {
         operation: impl Fn(&Client) -> Operation<T, E>,
         own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
     ) -> Result<T, Stopped<E>> {
-        run(&mut self.db, &mut self.conflicts, ATTEMPTS, || operation(&self.client), own)
+        self.db.run(ATTEMPTS, now(), || operation(&self.client), own)
     }
 
     /// Sends a text: the message, its envelope and the step of the ratchet in one transaction. Then [`Self::post`].
@@ -252,7 +229,7 @@ impl Host {
                     Incoming::of(outcome, &letter.bytes).map_or(Ok(()), |incoming| incoming.write(tx))
                 })
             };
-            run(&mut self.db, &mut self.conflicts, 1, || self.client.receive_many(&whole), own)?
+            self.db.run(1, now(), || self.client.receive_many(&whole), own)?
         };
         // It is durable: now, and not before, the relay may forget them.
         for (outcome, letter) in outcomes.iter().zip(letters) {

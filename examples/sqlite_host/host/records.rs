@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use subrosa::client::{ApplyError, Batch, Change, Row, Store};
+use subrosa::client::{ApplyError, Batch, Change, Operation, Row, StageError, Store, retry};
+use subrosa::ident::Timestamp;
 use subrosa::persist::{RecordKey, Version};
 
 /// The library's table. The host's own are beside it, in the same file: only so can they change together.
@@ -12,8 +15,15 @@ const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS record (key BLOB PRIMARY KEY, version BLOB NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;
 ";
 
+/// Why an operation did not come to its end: nothing of it has happened.
+pub(crate) type Stopped<E> = ApplyError<StageError<E, rusqlite::Error>>;
+
 /// A SQLite file with the table of records and some of the host's own.
-pub(crate) struct Database(Connection);
+pub(crate) struct Database {
+    db: Connection,
+    /// How often somebody else was faster.
+    pub(crate) conflicts: u32,
+}
 
 impl Database {
     /// Opens the file, or makes it.
@@ -27,12 +37,35 @@ impl Database {
         tx.execute_batch(TABLE)?;
         tx.execute_batch(tables)?;
         tx.commit()?;
-        Ok(Self(db))
+        Ok(Self { db, conflicts: 0 })
     }
 
     /// For what the host reads of its own tables.
     pub(crate) const fn sql(&self) -> &Connection {
-        &self.0
+        &self.db
+    }
+
+    /// Stages an operation, then commits it with the host's own rows; does it again as long as somebody else is faster, at
+    /// most so often.
+    pub(crate) fn run<T, E>(
+        &mut self,
+        attempts: u32,
+        now: Timestamp,
+        operation: impl Fn() -> Operation<T, E>,
+        own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
+    ) -> Result<T, Stopped<E>> {
+        retry(attempts, || {
+            let staged = operation().stage(&*self, now, &mut UnwrapErr(SysRng)).map_err(ApplyError::Store)?;
+            staged.commit(|batch, output| {
+                self.write(batch, |tx| own(tx, output)).map_err(|error| match error {
+                    ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
+                    _ => {
+                        self.conflicts += 1;
+                        ApplyError::Conflict
+                    }
+                })
+            })
+        })
     }
 
     /// Writes a batch and the host's own rows in one durable transaction, or nothing of either.
@@ -44,7 +77,7 @@ impl Database {
         batch: &Batch,
         own: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<(), ApplyError<rusqlite::Error>> {
-        let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // An early return drops the transaction, which rolls it back.
         batch.apply(|change| apply(&tx, change))?;
         own(&tx)?;
@@ -58,7 +91,7 @@ impl Database {
 
     /// Moves the write-ahead log into the database and cuts it to nothing. `false` if somebody was reading: try later.
     pub(crate) fn empty_log(&self) -> rusqlite::Result<bool> {
-        self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 }
 
@@ -67,7 +100,7 @@ impl Store for Database {
 
     fn load(&self, keys: &[RecordKey]) -> rusqlite::Result<Vec<Option<Row>>> {
         // All of one moment: a transaction that reads, and locks nobody out. It is over when this returns.
-        let tx = self.0.unchecked_transaction()?;
+        let tx = self.db.unchecked_transaction()?;
         let mut query = tx.prepare_cached("SELECT version, bytes FROM record WHERE key = ?1")?;
         let row = |row: &rusqlite::Row<'_>| Ok(Row { version: Version::from_bytes(row.get(0)?), bytes: row.get(1)? });
         keys.iter().map(|key| query.query_row([key.as_bytes()], row).optional()).collect()
