@@ -2,6 +2,7 @@
 //!
 //! Write first, then act: no byte goes to the relay that is not on the disk, and nothing is acknowledged before it is.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::net::TcpStream;
@@ -10,20 +11,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
-use rand_core::UnwrapErr;
-use subrosa::ident::{Address, DeviceId, Timestamp, UserId};
-use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyIds, SignedPrekey, UnverifiedBundle};
-use subrosa::session::Session;
-use subrosa::suite::{Suite, Suites};
+use rand_core::{Rng, UnwrapErr};
+use subrosa::client::{ApplyError, Client, PrekeyCounts, SendError, StageError, Want};
+use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+use subrosa::prekey::UnverifiedBundle;
+use subrosa::suite::Suite;
+use subrosa::wire::EnvelopeKind;
 
 use crate::Failure;
-use crate::inbound::{self, Letter, Outcome};
+use crate::inbound::{self, Outcome};
 use crate::script::{self, Scripted};
-use crate::store::{Line, Outgoing, Store};
+use crate::store::{Line, Store, put_line, put_outgoing};
 use crate::wire::Frame;
 
-/// So many bundles with one-time prekeys are published at a time.
-const ONE_TIME: usize = 4;
 /// The relay is asked again for the bundle of somebody who has none yet.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -44,13 +44,24 @@ enum Source {
     Script(Vec<Scripted>),
 }
 
-struct Client {
+/// A line that is to be sent, under the id that it has from then on.
+struct Draft {
+    id: MessageId,
+    text: String,
+}
+
+struct Chat {
     peer: String,
     name: String,
-    device: Device,
+    client: Client,
     store: Store,
     relay: TcpStream,
     source: Source,
+    draft: Option<Draft>,
+    /// When the relay was last asked for the peer's prekeys.
+    asked: Option<Instant>,
+    /// The highest row of the outbox that was posted in this run.
+    posted: i64,
     listening: bool,
     closing: bool,
 }
@@ -61,9 +72,9 @@ pub(crate) const fn rng() -> UnwrapErr<SysRng> {
 }
 
 /// So is the time.
-pub(crate) fn now() -> Result<Timestamp, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Timestamp::new(u64::try_from(since.as_millis())?))
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Everyone has one device here.
@@ -82,7 +93,7 @@ pub(crate) fn join(
 ) -> Result<(), Failure> {
     let mut store = Store::open(db)?;
     address(peer)?;
-    let device = device(&mut store, name, suite)?;
+    let client = store.account(db, &address(name)?, suite)?;
     let relay = TcpStream::connect(relay)?;
     relay.set_nodelay(true)?;
     let (events, inbox) = channel();
@@ -91,25 +102,9 @@ pub(crate) fn join(
     std::thread::spawn(move || read_terminal(&typed));
     let source = if scripted { Source::Script(script::script()) } else { Source::Terminal(VecDeque::new()) };
     let (name, peer) = (name.to_owned(), peer.to_owned());
-    Client { peer, name, device, store, relay, source, listening: false, closing: false }.run(&inbox)
-}
-
-/// The device in the file, or a new one.
-fn device(store: &mut Store, name: &str, suite: Suite) -> Result<Device, Failure> {
-    let address = address(name)?;
-    if let Some(device) = store.device()? {
-        return match () {
-            () if *device.address() != address => Err("the file is somebody else's".into()),
-            () if !device.suites().contains(suite) => Err("the file is of a device that speaks another suite".into()),
-            () => Ok(device),
-        };
-    }
-    let suites = if suite == Suite::Signal { Suites::SIGNAL } else { Suites::V1 };
-    let device = Device::generate(address, &mut rng()).with_suites(suites);
-    let batch = store.begin()?;
-    batch.put_device(&device, &PrekeyIds::random(&mut rng()))?;
-    batch.commit()?;
-    Ok(device)
+    let (draft, asked, posted) = (None, None, 0);
+    Chat { peer, name, client, store, relay, source, draft, asked, posted, listening: false, closing: false }
+        .run(&inbox)
 }
 
 fn read_relay(mut relay: TcpStream, events: &Sender<Event>) {
@@ -130,24 +125,16 @@ fn read_terminal(events: &Sender<Event>) {
     let _ = events.send(Event::EndOfInput);
 }
 
-impl Client {
+impl Chat {
     fn run(mut self, events: &Receiver<Event>) -> Result<(), Failure> {
         self.tell(&Frame::Hello { name: self.name.clone() })?;
         // What a former run did not get confirmed goes out again: the same bytes.
-        let unconfirmed = self.store.outbox()?;
-        let batch = self.store.begin()?;
-        batch.add_to_tally("posted again", u32::try_from(unconfirmed.len())?)?;
-        batch.commit()?;
-        for outgoing in unconfirmed {
-            self.post(outgoing)?;
-        }
-        if self.store.session(&self.peer)?.is_none() {
-            self.tell(&Frame::Fetch { name: self.peer.clone() })?;
-        }
+        self.store.add_to_tally("posted again", u32::try_from(self.store.outbox()?.len())?)?;
+        self.post()?;
         loop {
             self.send_what_is_due()?;
             let drained = !matches!(&self.source, Source::Terminal(typed) if !typed.is_empty());
-            if self.closing && drained && self.store.outbox()?.is_empty() {
+            if self.closing && drained && self.draft.is_none() && self.store.outbox()?.is_empty() {
                 return Ok(());
             }
             match events.recv_timeout(ASK_AGAIN) {
@@ -159,11 +146,7 @@ impl Client {
                 }
                 Ok(Event::EndOfInput) => self.closing = true,
                 Ok(Event::RelayGone) | Err(RecvTimeoutError::Disconnected) => return Err("the relay has gone".into()),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.store.session(&self.peer)?.is_none() {
-                        self.tell(&Frame::Fetch { name: self.peer.clone() })?;
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -175,63 +158,79 @@ impl Client {
     /// Takes a frame of the relay's.
     fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         match frame {
-            // Nothing to hand out, or nothing but the bundle that is for everyone.
-            Frame::Welcome { bundles: 0 } => self.publish(),
+            Frame::Welcome { bundles } => {
+                let left = u32::try_from(bundles)?;
+                if left == 0 { self.publish(left) } else { self.attend(left) }
+            }
             Frame::Bundle { found: true, bundle } => self.initiate(&bundle),
             Frame::Posted { id } => self.store.posted(id.cast_signed()),
-            Frame::Deliver { number, from, first, bytes } => {
-                let outcome =
-                    inbound::take(&mut self.store, &self.device, &Letter { from: from.clone(), first, bytes })?;
-                self.show(&from, outcome);
+            // The answer to what came behind the prekeys: the relay has them.
+            Frame::Status { .. } => Ok(self.store.run(|| self.client.published(), |_, ()| Ok(()))?),
+            Frame::Deliver { number, from, bytes } => {
+                let outcome = inbound::take(&mut self.store, &self.client, &bytes)?;
                 // It is on the disk: now, and not before, the relay may forget it.
-                self.tell(&Frame::Ack { number })
+                if !matches!(outcome, Outcome::Later) {
+                    self.tell(&Frame::Ack { number })?;
+                }
+                let wanting = !matches!(outcome, Outcome::Received { .. });
+                self.show(&from, outcome);
+                // Prekeys in plenty: what they are counted for is only how many to make.
+                if wanting { self.attend(u32::MAX) } else { Ok(()) }
             }
             _ => Ok(()),
         }
     }
 
-    /// Makes prekeys, and publishes them once their private halves are on the disk.
-    fn publish(&mut self) -> Result<(), Failure> {
-        let suite = if self.device.suites() == Suites::SIGNAL { Suite::Signal } else { Suite::V1 };
-        let (now, mut rng) = (now()?, rng());
-        let batch = self.store.begin()?;
-        let mut ids = batch.prekey_ids()?;
-        let signed = SignedPrekey::generate(&self.device, suite, ids.take()?, now, &mut rng);
-        batch.put_signed(&signed)?;
-        let mut bundles = Vec::new();
-        for _ in 0..ONE_TIME {
-            let one_time = OneTimePrekey::generate(suite, ids.take()?, &mut rng);
-            let kem = KemPrekey::one_time(&self.device, suite, ids.take()?, now, &mut rng);
-            batch.put_one_time(&one_time)?;
-            batch.put_kem(&kem)?;
-            bundles.push((false, self.device.bundle(&signed, &kem, Some(&one_time)).to_bytes()));
+    /// Brings what the library wants from the network.
+    fn attend(&mut self, prekeys_left: u32) -> Result<(), Failure> {
+        for want in self.store.run(|| self.client.wants(), |_, _| Ok(()))? {
+            match want {
+                Want::Bundle(device) => self.tell(&Frame::Fetch { name: device.user().as_str().to_owned() })?,
+                Want::UploadPrekeys => self.publish(prekeys_left)?,
+                _ => {}
+            }
         }
-        let last_resort = KemPrekey::last_resort(&self.device, suite, ids.take()?, now, &mut rng);
-        batch.put_kem(&last_resort)?;
-        bundles.push((true, self.device.bundle(&signed, &last_resort, None).to_bytes()));
-        batch.put_device(&self.device, &ids)?;
-        batch.commit()?;
-        bundles.into_iter().try_for_each(|(for_all, bundle)| self.tell(&Frame::Publish { for_all, bundle }))
+        Ok(())
     }
 
-    /// Starts a session from what the relay says are the peer's keys.
+    /// Makes prekeys, and publishes them once their private halves are on the disk. Until the relay has them the same
+    /// ones are published again.
+    fn publish(&mut self, left: u32) -> Result<(), Failure> {
+        let left = PrekeyCounts { one_time: left, one_time_kem: left };
+        let uploads = self.store.run(|| self.client.publish_prekeys(left), |_, _| Ok(()))?;
+        for upload in uploads {
+            for (one_time, kem) in upload.one_time.iter().zip(&upload.one_time_kem) {
+                let bundle = upload.bundle(Some(one_time), Some(kem)).to_bytes();
+                self.tell(&Frame::Publish { for_all: false, bundle })?;
+            }
+            self.tell(&Frame::Publish { for_all: true, bundle: upload.bundle(None, None).to_bytes() })?;
+        }
+        self.tell(&Frame::Ask)
+    }
+
+    /// Starts a session from what the relay says are the peer's keys, unless there is one.
     fn initiate(&mut self, bundle: &[u8]) -> Result<(), Failure> {
         let bundle = UnverifiedBundle::parse(bundle)?.verify()?;
         // The signatures say that the keys belong together, not whose they are.
         if *bundle.address() != address(&self.peer)? {
             return Err("the relay gave somebody else's bundle".into());
         }
-        let batch = self.store.begin()?;
-        if batch.session(&self.peer)?.is_none() {
-            batch.put_session(&self.peer, &Session::initiate(&self.device, &bundle, now()?, &mut rng())?)?;
-        }
-        batch.commit()
+        self.store.run(
+            || self.client.add_session(&bundle),
+            |tx, added| added.repair.as_ref().map_or(Ok(()), |repair| put_outgoing(tx, repair)),
+        )?;
+        self.asked = None;
+        self.post()
     }
 
     fn send_what_is_due(&mut self) -> Result<(), Failure> {
-        if self.store.session(&self.peer)?.is_some() {
-            while let Some(text) = self.next_line()? {
-                self.send(text)?;
+        while self.asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+            let Some(draft) = self.next_line()? else { break };
+            if !self.send(&draft)? {
+                // There is no session: it is sent when there are prekeys to start one.
+                self.draft = Some(draft);
+                self.asked = Some(Instant::now());
+                self.tell(&Frame::Fetch { name: self.peer.clone() })?;
             }
         }
         let opened = matches!(self.source, Source::Terminal(_)) || self.store.count(true)? >= script::OPENING;
@@ -243,48 +242,76 @@ impl Client {
     }
 
     /// The next line to send. A script goes on where the file says that it stopped.
-    fn next_line(&mut self) -> Result<Option<String>, Failure> {
-        match &mut self.source {
-            Source::Terminal(typed) => Ok(typed.pop_front()),
+    fn next_line(&mut self) -> Result<Option<Draft>, Failure> {
+        if self.draft.is_some() {
+            return Ok(self.draft.take());
+        }
+        let text = match &mut self.source {
+            Source::Terminal(typed) => typed.pop_front(),
             Source::Script(script) => {
                 let (sent, received) = (self.store.count(true)?, self.store.count(false)?);
                 let due = script::due(script, &self.name, sent, received).map(str::to_owned);
                 if due.is_some() {
                     std::thread::sleep(TYPING);
                 }
-                Ok(due)
+                due
+            }
+        };
+        let mut id = [0; 16];
+        rng().fill_bytes(&mut id);
+        Ok(text.map(|text| Draft { id: MessageId::new(id), text }))
+    }
+
+    /// Sends a line: the library's batch, the line and the envelope are durable together, and only then is it posted.
+    /// `false` if there is no session to send it in.
+    fn send(&mut self, draft: &Draft) -> Result<bool, Failure> {
+        let (to, at) = (address(&self.peer)?, i64::try_from(now().get())?);
+        let began = Cell::new(Instant::now());
+        let sent = self.store.run(
+            || {
+                began.set(Instant::now());
+                self.client.send(draft.id, &to, draft.text.as_bytes())
+            },
+            |tx, sent| {
+                let micros = began.get().elapsed().as_secs_f64() * 1e6;
+                if sent.repeated {
+                    return Ok(());
+                }
+                let (outgoing, peer, text) = (sent.outgoing(), self.peer.clone(), draft.text.clone());
+                let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
+                let first = outgoing.envelope().kind == EnvelopeKind::First;
+                put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros })?;
+                put_outgoing(tx, outgoing)
+            },
+        );
+        match sent {
+            Err(ApplyError::Store(StageError::Operation(SendError::NoSession))) => Ok(false),
+            sent => {
+                sent?;
+                self.post()?;
+                Ok(true)
             }
         }
     }
 
-    /// Encrypts a line, makes the session, the line and the ciphertext durable, and only then posts it.
-    fn send(&mut self, text: String) -> Result<(), Failure> {
-        let (peer, at) = (self.peer.clone(), now()?);
-        let batch = self.store.begin()?;
-        let mut session = batch.session(&peer)?.ok_or("no session")?;
-        let began = Instant::now();
-        let ciphertext = session.encrypt(text.as_bytes(), at, &mut rng())?;
-        let micros = began.elapsed().as_secs_f64() * 1e6;
-        batch.put_session(&peer, &session)?;
-        let (first, bytes) = (ciphertext.is_first(), ciphertext.into_bytes());
-        let (at, wire_len) = (i64::try_from(at.get())?, u32::try_from(bytes.len())?);
-        batch.put_line(&Line { peer: peer.clone(), mine: true, text, at, first, wire_len, micros })?;
-        let id = batch.put_outgoing(&peer, first, &bytes)?;
-        batch.commit()?;
-        self.post(Outgoing { id, peer, first, bytes })
-    }
-
-    fn post(&mut self, Outgoing { id, peer, first, bytes }: Outgoing) -> Result<(), Failure> {
-        self.tell(&Frame::Post { to: peer, id: id.cast_unsigned(), first, bytes })
+    /// Posts what is in the outbox and was not posted in this run, in its order.
+    fn post(&mut self) -> Result<(), Failure> {
+        for queued in self.store.outbox()? {
+            if queued.id > self.posted {
+                self.posted = queued.id;
+                self.tell(&Frame::Post { to: queued.peer, id: queued.id.cast_unsigned(), bytes: queued.bytes })?;
+            }
+        }
+        Ok(())
     }
 
     fn show(&self, from: &str, outcome: Outcome) {
         match outcome {
-            Outcome::Received(text) if matches!(self.source, Source::Terminal(_)) => {
-                println!("{from}: {}", plain(&text))
+            Outcome::Received { from, text } if matches!(self.source, Source::Terminal(_)) => {
+                println!("{}: {}", plain(&from), plain(&text))
             }
             Outcome::Refused(why) => eprintln!("{}: a message from {} was dropped: {why}", self.name, plain(from)),
-            Outcome::Received(_) | Outcome::Duplicate => {}
+            Outcome::Received { .. } | Outcome::Done | Outcome::Later => {}
         }
     }
 }

@@ -1,128 +1,78 @@
 //! What becomes of a received message: a decision of the library, made durable in one transaction.
 
+use std::cell::Cell;
 use std::time::Instant;
 
-use subrosa::prekey::Device;
-use subrosa::session::{AcceptError, DecryptError, FirstMessage, Message, Session};
-use subrosa::wire::WireError;
+use subrosa::client::{ApplyError, Client, Disposition, ReceiveError, Received, StageError};
+use subrosa::wire::{Envelope, EnvelopeKind};
 
 use crate::Failure;
-use crate::client::{address, now, rng};
-use crate::store::{Batch, Line, Store};
+use crate::client::now;
+use crate::store::{Line, Store, put_line, tally};
 
-/// A message as the relay delivered it.
-pub(crate) struct Letter {
-    pub(crate) from: String,
-    pub(crate) first: bool,
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// What became of it. The relay may forget it in every case.
+/// What became of it.
 pub(crate) enum Outcome {
-    Received(String),
-    Duplicate,
+    Received {
+        from: String,
+        text: String,
+    },
+    /// Nothing to show.
+    Done,
     /// It cannot be read, now or later.
     Refused(String),
-}
-
-/// Why there is no text.
-enum Stop {
-    Duplicate,
-    Refused(String),
-    /// Not the message's fault: the file, the disk. It will be delivered again.
-    Host(Failure),
+    /// A newer version of this program may read it: the relay keeps it.
+    Later,
 }
 
 /// Takes a message: when this returns, its outcome is on the disk.
-pub(crate) fn take(store: &mut Store, device: &Device, letter: &Letter) -> Result<Outcome, Failure> {
-    let batch = store.begin()?;
-    let outcome = match open(&batch, device, letter) {
-        Ok((plaintext, micros)) => {
-            let text = String::from_utf8_lossy(&plaintext).into_owned();
-            let (peer, at) = (letter.from.clone(), i64::try_from(now()?.get())?);
-            let (first, wire_len) = (letter.first, u32::try_from(letter.bytes.len())?);
-            batch.put_line(&Line { peer, mine: false, text: text.clone(), at, first, wire_len, micros })?;
-            Outcome::Received(text)
-        }
-        Err(Stop::Duplicate) => {
-            batch.add_to_tally("duplicates", 1)?;
-            Outcome::Duplicate
-        }
-        Err(Stop::Refused(why)) => {
-            batch.add_to_tally("refused", 1)?;
-            Outcome::Refused(why)
-        }
-        Err(Stop::Host(failure)) => return Err(failure),
+pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<Outcome, Failure> {
+    let envelope = match Envelope::parse(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => return refuse(store, error.into()),
     };
-    batch.commit()?;
-    Ok(outcome)
+    let (at, wire_len) = (i64::try_from(now().get())?, u32::try_from(bytes.len())?);
+    let (first, began) = (envelope.kind == EnvelopeKind::First, Cell::new(Instant::now()));
+    let received = store.run(
+        || {
+            began.set(Instant::now());
+            client.receive(&envelope)
+        },
+        |tx, received| {
+            // Staged, not yet durable: whatever is told of it is told after the commit.
+            let micros = began.get().elapsed().as_secs_f64() * 1e6;
+            match text(received) {
+                Some((peer, text)) => put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }),
+                None => tally(tx, if matches!(received, Received::Unreadable(_)) { "refused" } else { "requests" }, 1),
+            }
+        },
+    );
+    match received {
+        Ok(Received::Unreadable(unreadable)) => Ok(Outcome::Refused(unreadable.reason.to_string())),
+        Ok(received) => Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text })),
+        Err(ApplyError::Store(StageError::Operation(error))) => refuse(store, error),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Decrypts a message and writes the session that did it, not yet committed.
-fn open(batch: &Batch<'_>, device: &Device, letter: &Letter) -> Result<(Vec<u8>, f64), Stop> {
-    let Letter { from, first, bytes } = letter;
-    let session = batch.session(from)?;
-    if !first {
-        let mut session = session.ok_or(DecryptError::NoSession)?;
-        let (message, now) = (Message::parse(bytes)?, now()?);
-        let began = Instant::now();
-        let plaintext = session.decrypt(&message, now, &mut rng())?;
-        let micros = began.elapsed().as_secs_f64() * 1e6;
-        batch.put_session(from, &session)?;
-        return Ok((plaintext, micros));
-    }
-    let (first, now) = (FirstMessage::parse(bytes)?, now()?);
-    let needs = first.needs();
-    // Until it is answered, a sender repeats the start in front of every message: only one of them needs prekeys.
-    let known = session.as_ref().is_some_and(|session| session.recognizes(&first));
-    let mut prekeys = if known { None } else { batch.prekeys(&needs)? };
-    let began = Instant::now();
-    let (session, accepted) = match (session, &mut prekeys) {
-        // Both may have started at the same time: the new session becomes the current one, the other is archived.
-        (Some(mut session), prekeys) => {
-            let mut secrets = prekeys.as_mut().map(|prekeys| prekeys.secrets());
-            let accepted = session.accept_next(device, &first, secrets.as_mut(), now, &mut rng())?;
-            (session, accepted)
+/// Who wrote what, if it is a text.
+fn text(received: &Received) -> Option<(String, String)> {
+    let Received::Message(message) = received else { return None };
+    let text = String::from_utf8_lossy(message.plaintext()?).into_owned();
+    Some((message.sender().user().as_str().to_owned(), text))
+}
+
+fn refuse(store: &Store, error: ReceiveError) -> Result<Outcome, Failure> {
+    match (&error, error.disposition()) {
+        (ReceiveError::Duplicate, _) => {
+            store.add_to_tally("duplicates", 1)?;
+            Ok(Outcome::Done)
         }
-        // Nothing is known of this sender: here a real application asks what its user knows.
-        (None, Some(prekeys)) => {
-            let from = address(from).map_err(|error| Stop::Refused(error.to_string()))?;
-            Session::accept(device, &from, &first, &mut prekeys.secrets(), now, &mut rng())?
+        (_, Disposition::Ack) => {
+            store.add_to_tally("refused", 1)?;
+            Ok(Outcome::Refused(error.to_string()))
         }
-        (None, None) => return Err(Stop::Refused("its prekeys are gone".into())),
-    };
-    let micros = began.elapsed().as_secs_f64() * 1e6;
-    batch.put_session(from, &session)?;
-    batch.delete_prekeys(accepted.consumed)?;
-    if let Some(prekeys) = prekeys {
-        batch.put_seen(needs.signed, &prekeys.seen)?;
-    }
-    Ok((accepted.plaintext, micros))
-}
-
-impl From<DecryptError> for Stop {
-    fn from(error: DecryptError) -> Self {
-        match error {
-            DecryptError::Duplicate => Self::Duplicate,
-            other => Self::Refused(other.to_string()),
-        }
-    }
-}
-
-impl From<AcceptError> for Stop {
-    fn from(error: AcceptError) -> Self {
-        if error.is_duplicate() { Self::Duplicate } else { Self::Refused(error.to_string()) }
-    }
-}
-
-impl From<WireError> for Stop {
-    fn from(error: WireError) -> Self {
-        Self::Refused(error.to_string())
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Host(failure)
+        (_, Disposition::Later) => Ok(Outcome::Later),
+        // Not the message's fault: the file, the disk. It will be delivered again.
+        _ => Err(error.into()),
     }
 }

@@ -1,10 +1,9 @@
-//! The relay: mail boxes in memory, a thread for each connection. All it knows are names, blobs, and which blobs are
-//! first messages.
+//! The relay: mail boxes in memory, a thread for each connection. All it knows are names and blobs.
 //!
 //! It is trusted with delivery and nothing else. This one believes whoever says a name; a real one asks for proof,
 //! and limits how much anyone may post or fetch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -27,7 +26,6 @@ const MAX_WAITING: usize = 10_000;
 #[derive(Clone)]
 struct Letter {
     from: String,
-    first: bool,
     bytes: Vec<u8>,
 }
 
@@ -35,6 +33,8 @@ struct Letter {
 #[derive(Default)]
 struct Mailbox {
     bundles: Vec<Vec<u8>>,
+    /// Every one that was ever published: what comes a second time is not handed out a second time.
+    published: BTreeSet<Vec<u8>>,
     /// The bundle for everyone, when there are no others.
     bundle_for_all: Option<Vec<u8>>,
     waiting: BTreeMap<u64, Letter>,
@@ -122,7 +122,7 @@ impl Relay {
                 let mailbox = self.mailbox(&name()?);
                 if for_all {
                     mailbox.bundle_for_all = Some(bundle)
-                } else {
+                } else if mailbox.published.insert(bundle.clone()) {
                     mailbox.bundles.push(bundle)
                 }
                 None
@@ -132,16 +132,16 @@ impl Relay {
                 let bundle = mailbox.bundles.pop().or_else(|| mailbox.bundle_for_all.clone());
                 Some(Frame::Bundle { found: bundle.is_some(), bundle: bundle.unwrap_or_default() })
             }
-            Frame::Post { to, id, first, bytes } => {
-                self.post(&to, Letter { from: name()?, first, bytes })?;
+            Frame::Post { to, id, bytes } => {
+                self.post(&to, Letter { from: name()?, bytes })?;
                 Some(Frame::Posted { id })
             }
             Frame::Listen => {
                 let mailbox = self.mailbox(&name()?);
                 mailbox.listener = Some(answer.clone());
                 for (number, letter) in &mailbox.waiting {
-                    let Letter { from, first, bytes } = letter.clone();
-                    answer.send(Frame::Deliver { number: *number, from, first, bytes })?;
+                    let Letter { from, bytes } = letter.clone();
+                    answer.send(Frame::Deliver { number: *number, from, bytes })?;
                 }
                 None
             }
@@ -198,8 +198,8 @@ impl Relay {
         let number = self.numbers;
         let mailbox = self.mailbox(to);
         mailbox.waiting.insert(number, letter.clone());
-        let Letter { from, first, bytes } = letter;
-        let delivered = mailbox.listener.as_ref().map(|to| to.send(Frame::Deliver { number, from, first, bytes }));
+        let Letter { from, bytes } = letter;
+        let delivered = mailbox.listener.as_ref().map(|to| to.send(Frame::Deliver { number, from, bytes }));
         if matches!(delivered, Some(Err(_))) {
             mailbox.listener = None;
         }

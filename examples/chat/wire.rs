@@ -4,8 +4,8 @@
 
 use std::io::{self, Read, Write};
 
-/// Longest frame: the library's longest message, and room for what is around it.
-const MAX_FRAME: usize = subrosa::wire::MAX_MESSAGE_LEN + 1024;
+/// Longest frame: the library's longest envelope, and room for what is around it.
+const MAX_FRAME: usize = subrosa::wire::MAX_MESSAGE_LEN + 4096;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum Frame {
     /// Asks for a bundle.
     Fetch { name: String },
     /// A message. `id` is the sender's own, for [`Frame::Posted`].
-    Post { id: u64, first: bool, to: String, bytes: Vec<u8> },
+    Post { id: u64, to: String, bytes: Vec<u8> },
     /// From now on, deliver.
     Listen,
     /// The message is stored over here: forget it.
@@ -32,7 +32,7 @@ pub(crate) enum Frame {
     /// The relay has the message.
     Posted { id: u64 },
     /// A message. It comes again after every [`Frame::Listen`], until it is acknowledged.
-    Deliver { number: u64, first: bool, from: String, bytes: Vec<u8> },
+    Deliver { number: u64, from: String, bytes: Vec<u8> },
 
     // What any relay could do to its users, on demand.
     /// Set the next `count` messages to this client aside; later ones overtake them.
@@ -52,13 +52,13 @@ impl Frame {
             Self::Hello { name } => (1, 0, 0, name, &[]),
             Self::Publish { for_all, bundle } => (2, (*for_all).into(), 0, "", bundle),
             Self::Fetch { name } => (3, 0, 0, name, &[]),
-            Self::Post { id, first, to, bytes } => (4, *id, (*first).into(), to, bytes),
+            Self::Post { id, to, bytes } => (4, *id, 0, to, bytes),
             Self::Listen => (5, 0, 0, "", &[]),
             Self::Ack { number } => (6, *number, 0, "", &[]),
             Self::Welcome { bundles } => (7, *bundles, 0, "", &[]),
             Self::Bundle { found, bundle } => (8, (*found).into(), 0, "", bundle),
             Self::Posted { id } => (9, *id, 0, "", &[]),
-            Self::Deliver { number, first, from, bytes } => (10, *number, (*first).into(), from, bytes),
+            Self::Deliver { number, from, bytes } => (10, *number, 0, from, bytes),
             Self::Withhold { count, to } => (11, *count, 0, to, &[]),
             Self::Release { to } => (12, 0, 0, to, &[]),
             Self::Ask => (13, 0, 0, "", &[]),
@@ -81,13 +81,13 @@ impl Frame {
             1 => Self::Hello { name },
             2 => Self::Publish { for_all: one == 1, bundle: blob },
             3 => Self::Fetch { name },
-            4 => Self::Post { id: one, first: two == 1, to: name, bytes: blob },
+            4 => Self::Post { id: one, to: name, bytes: blob },
             5 => Self::Listen,
             6 => Self::Ack { number: one },
             7 => Self::Welcome { bundles: one },
             8 => Self::Bundle { found: one == 1, bundle: blob },
             9 => Self::Posted { id: one },
-            10 => Self::Deliver { number: one, first: two == 1, from: name, bytes: blob },
+            10 => Self::Deliver { number: one, from: name, bytes: blob },
             11 => Self::Withhold { count: one, to: name },
             12 => Self::Release { to: name },
             13 => Self::Ask,

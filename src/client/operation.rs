@@ -66,7 +66,13 @@ pub struct Operation<T, E> {
     rows: BTreeMap<RecordKey, Option<Row>>,
     needed: Vec<RecordKey>,
     seed: Option<Secret<32>>,
+    /// How many loads the rows are of, and how often they were loaded anew.
+    loads: u32,
+    reloads: u32,
 }
+
+/// So often an operation loads all its rows anew because they may be of different moments.
+const MAX_RELOADS: u32 = 8;
 
 impl<T, E> core::fmt::Debug for Operation<T, E> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -76,7 +82,7 @@ impl<T, E> core::fmt::Debug for Operation<T, E> {
 
 impl<T, E> Operation<T, E> {
     pub(super) fn new(run: impl Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync + 'static) -> Self {
-        Self { run: Box::new(run), rows: BTreeMap::new(), needed: Vec::new(), seed: None }
+        Self { run: Box::new(run), rows: BTreeMap::new(), needed: Vec::new(), seed: None, loads: 0, reloads: 0 }
     }
 
     /// Goes as far as the rows allow.
@@ -95,20 +101,39 @@ impl<T, E> Operation<T, E> {
         match (self.run)(&mut workspace) {
             Ok(output) => {
                 let batch = workspace.into_batch();
+                if batch.is_empty() && self.is_mixed() {
+                    return Ok(Step::Need(self.reload()));
+                }
                 // Stepped once more it begins anew, with other random bytes.
                 (self.seed, self.rows, self.needed) = (None, BTreeMap::new(), Vec::new());
+                (self.loads, self.reloads) = (0, 0);
                 Ok(Step::Ready(Staged::new(batch, output)))
             }
             Err(Stop::Need) => {
                 self.needed = workspace.into_needed();
                 Ok(Step::Need(self.needed.clone()))
             }
+            Err(Stop::Fail(_)) if self.is_mixed() => Ok(Step::Need(self.reload())),
             Err(Stop::Fail(error)) => Err(error),
         }
     }
 
+    /// Whether an outcome that no batch checks may come from rows that never were there together: somebody else wrote
+    /// between two loads, and what belongs together looks damaged, or gone.
+    const fn is_mixed(&self) -> bool {
+        self.loads > 1 && self.reloads < MAX_RELOADS
+    }
+
+    /// Asks for all rows once more, in one load.
+    fn reload(&mut self) -> Vec<RecordKey> {
+        (self.loads, self.reloads) = (0, self.reloads + 1);
+        self.needed = core::mem::take(&mut self.rows).into_keys().collect();
+        self.needed.clone()
+    }
+
     /// Gives the rows that the last step asked for, in its order. Answers that are missing are asked for again.
     pub fn supply(&mut self, rows: Vec<Option<Row>>) {
+        self.loads = self.loads.saturating_add(1);
         self.rows.extend(self.needed.drain(..).zip(rows));
     }
 

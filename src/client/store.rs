@@ -15,7 +15,8 @@ pub struct Row {
 /// What the library asks of a host's database while an operation is staged: to load. Writing is [`Batch::apply`], in a
 /// transaction of the host's.
 ///
-/// Rows need not be of one moment: what changed between loading and writing is a conflict. A guide to what the database
+/// The rows of one call are of one moment: a snapshot, a read transaction. Those of different calls need not be: what
+/// changed between loading and writing is a conflict. A guide to what the database
 /// must promise is docs/storage.md; `subrosa::testing` has a suite that tries it.
 ///
 /// # Examples

@@ -1,0 +1,325 @@
+//! A host in another language, as a binding would serve it: handles, byte arrays, plain records; no callback and no
+//! closure crosses the border.
+//!
+//! [`facade`] is what a binding generator would export: methods on objects, errors as text. [`app`] stands for the app in
+//! Swift or Kotlin: it holds byte arrays, compares and swaps them in its database, and knows nothing of the library.
+
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
+mod facade {
+    use std::error::Error;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use rand_core::UnwrapErr;
+    use subrosa::client::{Anchor, Change, Client, Operation, PrekeyCounts, Received, Row, Staged, Step};
+    use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+    use subrosa::persist::{RecordKey, StorageKey, Version};
+    use subrosa::prekey::UnverifiedBundle;
+    use subrosa::suite::Suites;
+    use subrosa::wire::Envelope;
+
+    /// Errors cross the border as text here; a real binding gives them codes.
+    pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+    /// What to do with a row.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Op {
+        Put,
+        Delete,
+        Check,
+    }
+
+    /// One change. `expect` is the version that the row must have; `None`: there must be no such row.
+    pub(crate) struct PlainChange {
+        pub(crate) op: Op,
+        pub(crate) key: Vec<u8>,
+        pub(crate) expect: Option<Vec<u8>>,
+        /// Empty unless it is a put, like `bytes`.
+        pub(crate) version: Vec<u8>,
+        pub(crate) bytes: Vec<u8>,
+    }
+
+    /// A row as the app has it.
+    #[derive(Clone)]
+    pub(crate) struct PlainRow {
+        pub(crate) version: Vec<u8>,
+        pub(crate) bytes: Vec<u8>,
+    }
+
+    /// What an operation gives, one record for all kinds: what one has none of is `None`.
+    #[derive(Clone, Default)]
+    pub(crate) struct Outcome {
+        pub(crate) account: Option<Account>,
+        /// Where no backup reaches.
+        pub(crate) anchor: Option<u64>,
+        /// For the server.
+        pub(crate) bundle: Option<Vec<u8>>,
+        /// For the outbox.
+        pub(crate) envelope: Option<Vec<u8>>,
+        /// For the table of messages.
+        pub(crate) text: Option<Vec<u8>>,
+    }
+
+    /// One device.
+    #[derive(Clone)]
+    pub(crate) struct Account(Client);
+
+    /// An operation under way: step it until it wants no more rows, write its batch in one transaction, say so.
+    pub(crate) struct Running(Mutex<State>);
+
+    enum State {
+        Going(Box<dyn Going>),
+        Ready(Staged<Outcome>),
+        Over,
+    }
+
+    /// An operation of whichever type.
+    trait Going: Send {
+        fn step(&mut self, now: Timestamp) -> Result<Step<Outcome>, Failure>;
+        fn supply(&mut self, rows: Vec<Option<Row>>);
+    }
+
+    struct Typed<T, E>(Operation<T, E>, fn(T) -> Outcome);
+
+    impl<T, E: Error + Send + Sync + 'static> Going for Typed<T, E> {
+        fn step(&mut self, now: Timestamp) -> Result<Step<Outcome>, Failure> {
+            Ok(match self.0.step(now, &mut UnwrapErr(getrandom::SysRng))? {
+                Step::Need(keys) => Step::Need(keys),
+                Step::Ready(staged) => Step::Ready(staged.map(self.1)),
+            })
+        }
+
+        fn supply(&mut self, rows: Vec<Option<Row>>) {
+            self.0.supply(rows);
+        }
+    }
+
+    impl Running {
+        fn new<T: 'static, E: Error + Send + Sync + 'static>(
+            operation: Operation<T, E>,
+            map: fn(T) -> Outcome,
+        ) -> Self {
+            Self(Mutex::new(State::Going(Box::new(Typed(operation, map)))))
+        }
+
+        fn state(&self) -> MutexGuard<'_, State> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// Goes as far as it can. The keys of the rows that it wants, to be [supplied](Self::supply) in this order; none:
+        /// it is ready.
+        pub(crate) fn step(&self, now: u64) -> Result<Vec<Vec<u8>>, Failure> {
+            let mut state = self.state();
+            let State::Going(going) = &mut *state else { return Err("it is not to be stepped any more".into()) };
+            match going.step(Timestamp::new(now))? {
+                Step::Need(keys) => Ok(keys.iter().map(|key| key.as_bytes().to_vec()).collect()),
+                Step::Ready(staged) => {
+                    *state = State::Ready(staged);
+                    Ok(Vec::new())
+                }
+            }
+        }
+
+        /// Gives the rows that the last step wanted; `None` where there is none.
+        pub(crate) fn supply(&self, rows: Vec<Option<PlainRow>>) -> Result<(), Failure> {
+            let mut state = self.state();
+            let State::Going(going) = &mut *state else { return Err("it wants no rows".into()) };
+            let row = |row: PlainRow| {
+                let version = row.version.as_slice().try_into().map_err(|_| "a version is 16 bytes long")?;
+                Ok(Row { version: Version::from_bytes(version), bytes: row.bytes })
+            };
+            let rows: Result<_, Failure> = rows.into_iter().map(|plain| plain.map(row).transpose()).collect();
+            going.supply(rows?);
+            Ok(())
+        }
+
+        /// What to write in one transaction.
+        pub(crate) fn batch(&self) -> Result<Vec<PlainChange>, Failure> {
+            let State::Ready(staged) = &*self.state() else { return Err("it is not ready".into()) };
+            let plain = |change: &Change| {
+                let (op, version, bytes) = match change {
+                    Change::Put { version, bytes, .. } => (Op::Put, version.as_bytes().to_vec(), bytes.clone()),
+                    Change::Delete { .. } => (Op::Delete, Vec::new(), Vec::new()),
+                    Change::Check { .. } => (Op::Check, Vec::new(), Vec::new()),
+                    _ => return Err("this binding does not know that change".into()),
+                };
+                let expect = change.expect().map(|version| version.as_bytes().to_vec());
+                Ok(PlainChange { op, key: change.key().as_bytes().to_vec(), expect, version, bytes })
+            };
+            staged.batch().changes().iter().map(plain).collect()
+        }
+
+        /// What to write in the same transaction, and to use for nothing else before that is durable.
+        pub(crate) fn rows(&self) -> Result<Outcome, Failure> {
+            let State::Ready(staged) = &*self.state() else { return Err("it is not ready".into()) };
+            Ok(staged.output().clone())
+        }
+
+        /// Says that all of it is durable. Whoever never says it drops the handle: then nothing has happened.
+        pub(crate) fn committed(&self) -> Result<Outcome, Failure> {
+            match std::mem::replace(&mut *self.state(), State::Over) {
+                State::Ready(staged) => Ok(staged.committed()),
+                _ => Err("it was not ready".into()),
+            }
+        }
+    }
+
+    fn address(name: &str) -> Result<Address, Failure> {
+        Ok(Address::new(UserId::new(name)?, DeviceId::new(1)))
+    }
+
+    fn storage_key(key: &[u8]) -> Result<StorageKey, Failure> {
+        Ok(StorageKey::new(key.try_into().map_err(|_| "a storage key is 32 bytes long")?))
+    }
+
+    impl Account {
+        pub(crate) fn create(key: &[u8], name: &str) -> Result<Running, Failure> {
+            Ok(Running::new(Client::create(&storage_key(key)?, &address(name)?, Suites::V1), Outcome::of_opened))
+        }
+
+        pub(crate) fn open(key: &[u8], anchor: u64) -> Result<Running, Failure> {
+            Ok(Running::new(Client::open(&storage_key(key)?, Anchor::new(anchor)), Outcome::of_opened))
+        }
+
+        pub(crate) fn publish(&self) -> Running {
+            Running::new(self.0.publish_prekeys(PrekeyCounts::default()), |uploads| {
+                let bundle = |upload: &subrosa::client::PrekeyUpload| {
+                    upload.bundle(upload.one_time.first(), upload.one_time_kem.first()).to_bytes()
+                };
+                Outcome { bundle: uploads.first().map(bundle), ..Outcome::default() }
+            })
+        }
+
+        pub(crate) fn add_session(&self, bundle: &[u8]) -> Result<Running, Failure> {
+            Ok(Running::new(self.0.add_session(&UnverifiedBundle::parse(bundle)?.verify()?), |added| Outcome {
+                envelope: added.repair.map(|outgoing| outgoing.bytes()),
+                ..Outcome::default()
+            }))
+        }
+
+        pub(crate) fn send(&self, id: &[u8], to: &str, text: &[u8]) -> Result<Running, Failure> {
+            let id = MessageId::new(id.try_into().map_err(|_| "a message id is 16 bytes long")?);
+            Ok(Running::new(self.0.send(id, &address(to)?, text), |sent| Outcome {
+                envelope: Some(sent.outgoing().bytes()),
+                ..Outcome::default()
+            }))
+        }
+
+        pub(crate) fn receive(&self, envelope: &[u8]) -> Result<Running, Failure> {
+            Ok(Running::new(self.0.receive(&Envelope::parse(envelope)?), |received| match received {
+                Received::Message(message) => {
+                    Outcome { text: message.plaintext().map(<[u8]>::to_vec), ..Outcome::default() }
+                }
+                _ => Outcome::default(),
+            }))
+        }
+    }
+
+    impl Outcome {
+        fn of_opened(opened: subrosa::client::Opened) -> Self {
+            Self { account: Some(Account(opened.client)), anchor: opened.anchor.get(), ..Self::default() }
+        }
+    }
+
+    /// Row keys are 33 bytes long; a column of the app's table may say so.
+    pub(crate) const KEY_LEN: usize = RecordKey::LEN;
+}
+
+mod app {
+    use std::collections::BTreeMap;
+
+    use crate::facade::{Failure, KEY_LEN, Op, Outcome, PlainRow, Running};
+
+    /// The app's database and key store.
+    #[derive(Default)]
+    pub(crate) struct App {
+        records: BTreeMap<Vec<u8>, PlainRow>,
+        pub(crate) outbox: Vec<Vec<u8>>,
+        pub(crate) messages: Vec<Vec<u8>>,
+        /// In the key store, "this device only".
+        pub(crate) anchor: u64,
+    }
+
+    impl App {
+        /// Runs one operation. `false` from [`Self::write`] would be a conflict: begin anew.
+        pub(crate) fn run(&mut self, running: &Running) -> Result<Outcome, Failure> {
+            loop {
+                let keys = running.step(1_800_000_000_000)?;
+                if keys.is_empty() {
+                    break;
+                }
+                running.supply(keys.iter().map(|key| self.records.get(key).cloned()).collect())?;
+            }
+            if !self.write(running)? {
+                return Err("a row was changed in the meantime".into());
+            }
+            let outcome = running.committed()?;
+            self.anchor = self.anchor.max(outcome.anchor.unwrap_or(0));
+            Ok(outcome)
+        }
+
+        /// The transaction: compares every version, then writes every row and the app's own ones.
+        fn write(&mut self, running: &Running) -> Result<bool, Failure> {
+            let (batch, own) = (running.batch()?, running.rows()?);
+            if batch
+                .iter()
+                .any(|change| self.records.get(&change.key).map(|row| &row.version) != change.expect.as_ref())
+            {
+                return Ok(false);
+            }
+            for change in batch {
+                match change.op {
+                    Op::Put if change.key.len() == KEY_LEN => {
+                        self.records.insert(change.key, PlainRow { version: change.version, bytes: change.bytes });
+                    }
+                    Op::Put => return Err("a key of another length".into()),
+                    Op::Delete => drop(self.records.remove(&change.key)),
+                    Op::Check => {}
+                }
+            }
+            self.outbox.extend(own.envelope);
+            self.messages.extend(own.text);
+            Ok(true)
+        }
+
+        pub(crate) fn rows(&self) -> usize {
+            self.records.len()
+        }
+    }
+}
+
+use app::App;
+use facade::{Account, Failure};
+
+fn main() -> Result<(), Failure> {
+    let (alice_key, bob_key) = ([1; 32], [2; 32]);
+    let (mut hers, mut his) = (App::default(), App::default());
+    let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
+    let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
+    let bundle = his.run(&bob.publish())?.bundle.ok_or("no bundle")?;
+    hers.run(&alice.add_session(&bundle)?)?;
+    println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
+
+    // An operation that is stepped and dropped has not happened.
+    drop(alice.send(&[1; 16], "bob", b"never mind")?.step(1_800_000_000_000)?);
+
+    for (number, text) in (2..).zip([&b"Hello, Bob"[..], b"from another language"]) {
+        hers.run(&alice.send(&[number; 16], "bob", text)?)?;
+    }
+    // The app comes to its end and opens its account again.
+    let alice = hers.run(&Account::open(&alice_key, hers.anchor)?)?.account.ok_or("no account")?;
+    for envelope in std::mem::take(&mut hers.outbox) {
+        his.run(&bob.receive(&envelope)?)?;
+    }
+    his.run(&bob.send(&[9; 16], "alice", b"Hello, Alice")?)?;
+    for envelope in std::mem::take(&mut his.outbox) {
+        hers.run(&alice.receive(&envelope)?)?;
+    }
+    for (name, app) in [("alice", &hers), ("bob", &his)] {
+        for text in &app.messages {
+            println!("{name} received: {}", String::from_utf8_lossy(text));
+        }
+    }
+    let complete = hers.messages.len() == 1 && his.messages.len() == 2;
+    if complete { Ok(()) } else { Err("a message is missing".into()) }
+}

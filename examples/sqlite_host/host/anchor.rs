@@ -1,0 +1,42 @@
+//! The counter by which an older copy of the database is found: a file apart from it, that no backup takes along.
+//!
+//! On a phone it lies in the key store, "this device only"; on a server, on a disk that is not in the snapshots.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use subrosa::client::Anchor;
+
+pub(crate) struct AnchorFile(PathBuf);
+
+impl AnchorFile {
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The counter; 0 where there is no file yet.
+    pub(crate) fn read(&self) -> io::Result<Anchor> {
+        match fs::read_to_string(&self.0) {
+            Ok(counter) => Ok(Anchor::new(counter.trim().parse().map_err(io::Error::other)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Anchor::new(0)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a counter, unless a greater one is there already: two processes may open one database.
+    pub(crate) fn advance(&self, anchor: Anchor) -> io::Result<()> {
+        let lock = File::create(self.0.with_extension("lock"))?;
+        lock.lock()?;
+        let Some(counter) = anchor.get().filter(|_| self.read().is_ok_and(|stored| stored < anchor)) else {
+            return Ok(());
+        };
+        // Written beside it and put in its place: whoever dies in between leaves the old one, whole.
+        let new = self.0.with_extension("new");
+        let mut file = File::create(&new)?;
+        writeln!(file, "{counter}")?;
+        file.sync_all()?;
+        fs::rename(&new, &self.0)?;
+        self.0.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+}

@@ -1,0 +1,64 @@
+//! A database of yesterday comes back.
+
+use subrosa::wire::{Envelope, EnvelopeKind};
+
+use super::folder::{Folder, deliver};
+use crate::host::{message_id, messages};
+
+#[test]
+fn an_old_database_is_found_and_the_conversation_goes_on() {
+    let (folder, backup) = (Folder::new(), Folder::new());
+    let (mut alice, mut bob) = folder.talking();
+    alice.rest().unwrap();
+    folder.copy_host("alice", &backup);
+    let yesterday = messages::texts(alice.sql(), true).unwrap();
+    // A day goes by.
+    alice.maintain().unwrap();
+    for text in ["one", "two", "three"] {
+        alice.send(message_id(), "bob", text).unwrap();
+        bob.send(message_id(), "alice", &format!("answer to {text}")).unwrap();
+        deliver(&mut alice, &mut bob);
+    }
+    bob.send(message_id(), "alice", "under way").unwrap();
+    bob.post().unwrap();
+    drop(alice);
+
+    // The backup has no anchor that counts: that one stays where it is.
+    let anchor = std::fs::read(folder.path("alice.anchor")).unwrap();
+    backup.copy_host("alice", &folder);
+    std::fs::write(folder.path("alice.anchor"), anchor).unwrap();
+    let mut alice = folder.open("alice");
+    assert!(alice.rolled_back);
+    assert_eq!(messages::texts(alice.sql(), true).unwrap(), yesterday);
+    // What goes out is of a new session: no key of an old chain is used a second time.
+    alice.send(message_id(), "bob", "after the restore").unwrap();
+    let outbox = messages::outbox(alice.sql()).unwrap();
+    assert!(!outbox.is_empty());
+    for queued in &outbox {
+        assert_eq!(Envelope::parse(&queued.bytes).unwrap().kind, EnvelopeKind::First);
+    }
+    deliver(&mut alice, &mut bob);
+    bob.send(message_id(), "alice", "welcome back").unwrap();
+    deliver(&mut alice, &mut bob);
+    alice.send(message_id(), "bob", "thank you").unwrap();
+    deliver(&mut alice, &mut bob);
+
+    let hers = messages::texts(alice.sql(), false).unwrap();
+    assert_eq!(hers[hers.len() - 2..], ["under way", "welcome back"]);
+    let his = messages::texts(bob.sql(), false).unwrap();
+    assert_eq!(his[his.len() - 5..], ["one", "two", "three", "after the restore", "thank you"]);
+    drop(alice);
+    assert!(!folder.open("alice").rolled_back, "once is enough");
+}
+
+/// The commit is durable, the anchor is not: however often a host dies between them, nothing went back.
+#[test]
+fn dying_again_and_again_before_the_anchor_is_stored_is_no_rollback() {
+    let folder = Folder::new();
+    drop(folder.open("alice"));
+    let anchor = std::fs::read(folder.path("alice.anchor")).unwrap();
+    for _ in 0..4 {
+        assert!(!folder.open("alice").rolled_back);
+        std::fs::write(folder.path("alice.anchor"), &anchor).unwrap();
+    }
+}
