@@ -91,12 +91,13 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
     let mut peer = match peer {
-        None => Peer::new(core, Session::without_state(&device, address, bundle.identity_key())),
+        None => Peer::new(core, Session::without_state(&device, address, bundle.identity_key(), false)),
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };
     let mut wants = Wants::load(core, work).map_err(from_stored)?;
-    let unread = wants.take(address);
+    // While the user has another key to decide upon, nothing is asked for, and the wish stays.
+    let unread = if peer.parked { None } else { wants.take(address) };
     // With an unread message the session is no proof that the two still understand each other: only a new one is, unless
     // the peer has yet to see the one that was started here.
     let lost = unread.as_ref().is_some_and(|unread| !unread.is_empty());
@@ -108,7 +109,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     if let Some(unread) = unread {
         wants.save(core, work).map_err(from_stored)?;
         // Suite `Signal` has no such message: there the host tells its peer.
-        if (started || lost) && !peer.parked && peer.session.suite() == Some(Suite::V1) {
+        if (started || lost) && peer.session.suite() == Some(Suite::V1) {
             let request = peer.encrypt(core, work, Content::RepairRequest(unread.concat()), None);
             let request = request.map_err(|stop| {
                 stop.map(|error| match error {

@@ -1,6 +1,6 @@
 use zeroize::Zeroizing;
 
-use super::receive::Received;
+use super::received::Received;
 use super::send::{MAX_LEN, Sent};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Identity, Operation, ReceiveError, SendError, StoredError};
@@ -57,7 +57,7 @@ pub(super) struct Framed<'a> {
 type Halt = Stop<StoredError>;
 
 impl Core {
-    fn chains_key(&self, user: &UserId) -> RecordKey {
+    pub(super) fn chains_key(&self, user: &UserId) -> RecordKey {
         self.keys.record_key(RecordKind::Framing, &[user.as_str().as_bytes()])
     }
 
@@ -97,7 +97,10 @@ impl Core {
         let from = from.clone();
         match accepted {
             Ok(accepted) => {
-                self.save_chains(work, from.user(), &chains);
+                // Whoever is not accepted does not get at the chains of whom is known.
+                if !matches!(identity, Identity::Changed(_)) {
+                    self.save_chains(work, from.user(), &chains);
+                }
                 Ok(Received::Framed(FramedMessage { from, identity, accepted }))
             }
             Err(report::AcceptError::Fork(forked)) => {

@@ -70,15 +70,19 @@ impl Client {
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
         let (core, address, key) = (self.core.clone(), address.clone(), *key);
         Operation::new(move |work| {
-            let peer = load(&core, work, &address)?;
-            if *peer.session.remote_identity() == key {
-                return Ok(());
-            }
+            let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
+            work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
+            let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
-            let parked = take_parked(&core, work, &peer)?;
+            if *peer.session.remote_identity() == key {
+                return refuse(&core, work, peer);
+            }
+            let parked = core.load_parked(work, &address).map_err(from_stored)?;
+            erase_parked(&core, work, &mut peer)?;
             let session = match parked {
                 Some(parked) if *parked.remote_identity() == key => parked,
-                _ => Session::without_state(&device, &address, &key),
+                // A device that was seen with the better suite is given nothing weaker, under whichever key.
+                _ => Session::without_state(&device, &address, &key, peer.session.has_seen_v1()),
             };
             peer.replace(&core, work, session).map_err(from_stored)
         })
@@ -105,13 +109,8 @@ impl Client {
     pub fn refuse_identity(&self, address: &Address) -> Operation<(), IdentityError> {
         let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| {
-            let mut peer = load(&core, work, &address)?;
-            if peer.parked {
-                take_parked(&core, work, &peer)?;
-                peer.parked = false;
-                peer.save(&core, work).map_err(from_stored)?;
-            }
-            Ok(())
+            let peer = load(&core, work, &address)?;
+            refuse(&core, work, peer)
         })
     }
 }
@@ -120,16 +119,23 @@ fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Peer
     Ok(core.load_peer(work, address).map_err(from_stored)?.ok_or(IdentityError::UnknownDevice)?)
 }
 
-/// Takes the parked session out of the store.
-fn take_parked(core: &Core, work: &mut Workspace<'_>, peer: &Peer) -> Result<Option<Session>, Halt> {
-    if !peer.parked {
-        return Ok(None);
+/// Goes on with the known key.
+fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Peer) -> Result<(), Halt> {
+    if peer.parked {
+        erase_parked(core, work, &mut peer)?;
+        peer.save(core, work).map_err(from_stored)?;
     }
-    let parked = core.load_parked(work, &peer.address).map_err(from_stored)?;
-    if parked.is_some() {
-        work.delete(core.peer_key(RecordKind::Parked, &peer.address));
+    Ok(())
+}
+
+/// Deletes the parked session, whether its record opens or not.
+fn erase_parked(core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) -> Result<(), Halt> {
+    let key = core.peer_key(RecordKind::Parked, &peer.address);
+    if work.row::<IdentityError>(key)?.is_some() {
+        work.delete(key);
     }
-    Ok(parked)
+    peer.parked = false;
+    Ok(())
 }
 
 impl Peer {
@@ -137,7 +143,7 @@ impl Peer {
     fn replace(self, core: &Core, work: &mut Workspace<'_>, session: Session) -> Result<(), Stop<StoredError>> {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
-        names.extend(self.session.names());
+        names.extend(self.names());
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
         }

@@ -60,11 +60,10 @@ impl Client {
                 })
             })?;
             let prekeys = core.load_prekeys(work).map_err(|stop: Stop<StoredError>| stop.map(MaintainError::from))?;
-            let due = prekeys.next_due(work.now);
-            let prekeys_due = prekeys.is_pending(&core) || due <= work.now;
+            let prekeys_due = prekeys.is_pending(&core, work.now);
             let daily = work.now.get().saturating_add(EVERY_MS);
-            let next_due = if due > work.now { due.get().min(daily) } else { daily };
-            Ok(Maintained { anchor, prekeys_due, next_due: Timestamp::new(next_due) })
+            let next_due = Timestamp::new(prekeys.next_due(work.now).get().min(daily));
+            Ok(Maintained { anchor, prekeys_due, next_due })
         })
     }
 }

@@ -92,17 +92,21 @@ struct Vault {
     instance: [u8; 16],
     address: Address,
     generation: u64,
+    /// The counter that the host was told last.
     anchor: u64,
+    /// The highest one that it has ever shown: a smaller one is another host's.
+    confirmed: u64,
 }
 
 impl Vault {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { data_key, instance, address, generation, anchor } = self;
+        let Self { data_key, instance, address, generation, anchor, confirmed } = self;
         let record = record::Vault {
             data_key: data_key.expose().to_vec(),
             address: Some(address_to_record(address)),
             generation: *generation,
             anchor: *anchor,
+            confirmed: *confirmed,
             instance: instance.to_vec(),
         };
         encode_record(RecordKind::Vault, &record)
@@ -116,11 +120,12 @@ impl Vault {
             address: address_from_record(stored.address.as_ref())?,
             generation: stored.generation,
             anchor: stored.anchor,
+            confirmed: stored.confirmed,
         })
     }
 
     fn into_core(self, storage_key: &StorageKey) -> Core {
-        let Self { data_key, instance, address, generation, anchor: _ } = self;
+        let Self { data_key, instance, address, generation, anchor: _, confirmed: _ } = self;
         Core { keys: Arc::new(Keys::new(&data_key, instance)), storage_key: storage_key.clone(), address, generation }
     }
 }
@@ -209,13 +214,13 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice_db: db, alice_key: storage_key, now, mut rng, .. } = talking();
-    /// # let mut keychain = 1;
+    /// # let mut keychain = now.get();
     /// let opened = Client::open(&storage_key, Anchor::new(keychain))
     ///     .stage(&db, now, &mut rng)?
     ///     .commit(|batch, _| db.write(batch))?;
     /// keychain = opened.anchor.get().unwrap().max(keychain);
     /// assert!(!opened.rolled_back);
-    /// # assert_eq!(keychain, 2);
+    /// # assert_eq!(keychain, now.get() + 1);
     /// # Ok(())
     /// # }
     /// ```
@@ -223,16 +228,22 @@ impl Client {
         let storage_key = storage_key.clone();
         Operation::new(move |work| {
             let mut vault = read_vault(work, &storage_key)?;
-            // One ahead: the commit was durable, and the host came to its end before it stored the anchor.
-            let rolled_back =
-                anchor.0.is_some_and(|counter| vault.anchor != counter && Some(vault.anchor) != counter.checked_add(1));
+            // A host that has no anchor neither finds a rollback nor makes another process find one.
+            let Some(counter) = anchor.0 else {
+                let client = Self::new(vault.into_core(&storage_key));
+                return Ok(Opened { client, anchor: Anchor::UNAVAILABLE, rolled_back: false });
+            };
+            // Above what the vault has told: the vault is older. Below what it was shown: on another machine, or after
+            // a reset. Between the two: hosts have died between the commit and the storing of the anchor.
+            let rolled_back = counter > vault.anchor || counter < vault.confirmed;
             vault.generation = vault.generation.saturating_add(u64::from(rolled_back));
-            // It stays one ahead however often that happens: two ahead would be a rollback.
-            if anchor.0.is_none_or(|counter| counter.checked_add(1) != Some(vault.anchor)) {
-                vault.anchor = vault.anchor.max(anchor.0.unwrap_or(0)).saturating_add(1);
+            vault.confirmed = vault.confirmed.max(counter);
+            vault.anchor = vault.anchor.max(counter).saturating_add(1);
+            if rolled_back {
+                vault.confirmed = counter;
             }
             work.put_vault(&storage_key, &vault.to_bytes());
-            let anchor = Anchor(anchor.0.map(|_| vault.anchor));
+            let anchor = Anchor::new(vault.anchor);
             Ok(Opened { client: Self::new(vault.into_core(&storage_key)), anchor, rolled_back })
         })
     }
@@ -298,12 +309,14 @@ fn create(
     let mut instance = [0; 16];
     work.rng.fill_bytes(&mut instance);
     let data_key = Secret::random(&mut work.rng);
-    let vault = Vault { data_key, instance, address: device.address().clone(), generation: 1, anchor: 1 };
+    // Above whatever an earlier account on this machine came to, which the host keeps.
+    let anchor = work.now.get().max(1);
+    let vault = Vault { data_key, instance, address: device.address().clone(), generation: 1, anchor, confirmed: 0 };
     work.put_vault(storage_key, &vault.to_bytes());
     let core = vault.into_core(storage_key);
     // Under a key that nobody has ever derived: there can be no such row.
     work.put_new(&core.keys, core.device_key(), device.to_bytes());
-    Ok(Opened { client: Client::new(core), anchor: Anchor::new(1), rolled_back: false })
+    Ok(Opened { client: Client::new(core), anchor: Anchor::new(anchor), rolled_back: false })
 }
 
 impl Core {

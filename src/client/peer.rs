@@ -10,7 +10,7 @@ use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::session::{Name, Session};
+use crate::session::{Message, Name, Session};
 use crate::suite::v1::encode_address;
 use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
 
@@ -104,6 +104,9 @@ impl Peer {
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
         };
+        if stored.generation > generation {
+            return Err(RecordError::OtherGeneration);
+        }
         if stored.generation != generation {
             // The store went back in time: what this session has sent since then is not known.
             peer.session.rolled_back();
@@ -123,6 +126,11 @@ impl Peer {
 
     pub(super) const fn set_archived(&mut self, count: u32) {
         self.archived = count;
+    }
+
+    /// All sessions of the record, with one that a rollback has taken out of use.
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.current.into_iter().chain(self.session.names()).collect()
     }
 
     /// The records of the sent log that there are.
@@ -159,22 +167,38 @@ impl Peer {
     fn attach(&mut self, core: &Core, bytes: &Zeroizing<Vec<u8>>, name: Name) -> Result<(), RecordError> {
         let stored: record::Archived = decode_record(RecordKind::Archived, bytes)?;
         let state = stored.state.as_ref().ok_or(RecordError::Corrupt)?;
+        if stored.identity != self.session.remote_identity().to_bytes() {
+            // Left behind by a record of the device that was deleted: of another key, it is not this device's.
+            return Ok(());
+        }
         self.session.attach_archived(state, stored.generation != core.generation)?;
         self.brought.insert(name, bytes.clone());
         Ok(())
     }
 
-    /// Brings all archived sessions of suite `Signal`, newest first: their messages name none.
-    pub(super) fn bring_unnamed(&mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+    /// Brings all archived sessions of suite `Signal`, newest first, with the keys that this message wants of them: its
+    /// messages name none. Whether there are any.
+    pub(super) fn bring_unnamed(
+        &mut self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        message: &Message,
+    ) -> Result<bool, Halt> {
         if self.archived == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let names = Archive::load(core, work, &self.address)?.unnamed();
         work.announce(names.iter().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
-        for name in names {
-            self.bring(core, work, name)?;
+        for name in &names {
+            self.bring(core, work, *name)?;
         }
-        Ok(())
+        let wanting: Vec<Name> =
+            names.into_iter().filter(|name| self.session.wants_kept(*name, message, work.now)).collect();
+        work.announce(wanting.iter().map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
+        for name in &wanting {
+            self.bring_kept(core, work, *name)?;
+        }
+        Ok(!self.session.names().is_empty())
     }
 
     /// Brings the keys that a session keeps for late messages.
@@ -183,7 +207,11 @@ impl Peer {
             return Ok(());
         }
         let key = core.session_key(RecordKind::Kept, &self.address, name);
-        let bytes = work.read(&core.keys, RecordKind::Kept, key)?.ok_or_else(|| corrupt(RecordKind::Kept))?;
+        let Some(bytes) = work.read(&core.keys, RecordKind::Kept, key)? else {
+            // Deleted because it was damaged: late messages are lost, and nothing else.
+            self.session.lose_kept(name);
+            return Ok(());
+        };
         let kept = decode_record::<record::Kept>(RecordKind::Kept, &bytes);
         let attached = kept.and_then(|kept| self.session.attach_kept(name, &kept));
         attached.map_err(stored(RecordKind::Kept))?;
@@ -194,6 +222,9 @@ impl Peer {
     /// Writes what has changed.
     pub(super) fn save(mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         let (now, current) = (self.session.names(), self.session.current_name());
+        // Asked for together with what the archive needs.
+        let kept = now.iter().filter(|name| self.session.has_kept(**name) && !self.kept.contains_key(*name));
+        work.announce(kept.map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
         self.save_archived(core, work, current, &gone)?;
@@ -227,12 +258,16 @@ impl Peer {
         let parts = self.session.archived_to_records();
         let promoted = current.filter(|name| self.brought.contains_key(name));
         let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name)).count();
+        let mut evicted = Vec::new();
         let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty();
         if changes_archive {
             // In one round: the list, and the places of those that come.
             let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name));
             work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
             let mut archive = Archive::load(core, work, &self.address)?;
+            if self.is_new {
+                archive = Archive::default();
+            }
             // The newest is entered last: it stands first.
             for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name)) {
                 archive.enter(part.suite, part.name, work.now);
@@ -240,7 +275,7 @@ impl Peer {
             for name in promoted.iter().chain(gone) {
                 archive.remove(*name);
             }
-            let evicted = archive.evict();
+            evicted = archive.evict();
             let left = promoted.iter().chain(gone).chain(&evicted);
             work.announce(left.clone().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
             let dead = gone.iter().chain(&evicted);
@@ -254,9 +289,10 @@ impl Peer {
             self.archived = archive.len();
             archive.save(core, work, &self.address)?;
         }
-        for part in parts {
+        for part in parts.into_iter().filter(|part| !evicted.contains(&part.name)) {
             let generation = if part.retired { 0 } else { core.generation };
-            let state = record::Archived { generation, state: Some(part.record) };
+            let identity = self.session.remote_identity().to_bytes().to_vec();
+            let state = record::Archived { generation, identity, state: Some(part.record) };
             let bytes = encode_record(RecordKind::Archived, &state);
             if self.brought.get(&part.name).is_none_or(|before| **before != *bytes) {
                 let key = core.session_key(RecordKind::Archived, &self.address, part.name);

@@ -1,27 +1,31 @@
 use alloc::vec::Vec;
 
-use rand_core::CryptoRng;
-
 use super::adopt::SEEN_SHARDS;
+use super::inventory::{Lot, MAX_LOTS, Prekeys, Set};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
 use crate::crypto::{KemPublicKey, PublicKey};
-use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
+use crate::ident::{Address, PrekeyId, RegistrationId};
 use crate::persist::RecordKey;
-use crate::prekey::rotation::{self, Inventory, Rotation};
+use crate::prekey::rotation::{self, Rotation};
 use crate::prekey::{
     Device, IdsExhausted, KemPrekey, OneTimePrekey, PrekeyIds, PublishedPrekey, SignedPrekey, UnverifiedBundle,
 };
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{RecordError, RecordKind, encode_record, record};
 
-/// One-time prekeys that the server still has, as it counts them.
+/// One-time prekeys that the server still has, as it counts them, of one suite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PrekeyCounts {
     /// One-time X25519 prekeys.
     pub one_time: u32,
     /// One-time KEM prekeys.
     pub one_time_kem: u32,
+}
+
+impl PrekeyCounts {
+    /// As many as there should be: nothing is to be topped up.
+    pub const FULL: Self = Self { one_time: rotation::FULL, one_time_kem: rotation::FULL };
 }
 
 /// What the host uploads to its server: the public halves. It replaces what the server has of signed and last-resort
@@ -41,6 +45,8 @@ pub struct PrekeyUpload {
     pub signed: PublishedPrekey<PublicKey>,
     /// The newest last-resort KEM prekey: for when the one-time ones have run out.
     pub last_resort: PublishedPrekey<KemPublicKey>,
+    /// Whether the server deletes the one-time prekeys that it has: after a rollback nobody knows their private halves.
+    pub replaces_one_time: bool,
     /// New one-time X25519 prekeys: each is handed out once.
     pub one_time: Vec<(PrekeyId, PublicKey)>,
     /// New one-time KEM prekeys: each is handed out once.
@@ -89,148 +95,13 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
     stop.map(PublishError::from)
 }
 
-/// Most lots of one-time prekeys that are kept; the oldest are deleted, used or not.
-const MAX_LOTS: usize = 32;
-
-/// Ids from the first, and before the last.
-type Lot = (u32, u32);
-
-/// Which prekeys of one suite there are.
-struct Set {
-    suite: Suite,
-    signed: Vec<(PrekeyId, Timestamp)>,
-    last_resort: Vec<(PrekeyId, Timestamp)>,
-    one_time: Vec<Lot>,
-    one_time_kem: Vec<Lot>,
-    /// Whether the newest lots, signed and last-resort prekey are not known to have arrived.
-    pending: bool,
-    worn: bool,
-    ids: PrekeyIds,
-}
-
-/// Which prekeys there are.
-pub(super) struct Prekeys {
-    generation: u64,
-    sets: Vec<Set>,
-}
-
-impl Prekeys {
-    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Prekeys = decode_record(RecordKind::Prekeys, bytes)?;
-        let sets: Vec<_> =
-            stored.sets.iter().map(Set::from_record).collect::<Option<_>>().ok_or(RecordError::Corrupt)?;
-        let whole = u32::try_from(sets.len()) == Ok(stored.count) && sets.len() <= 2;
-        if whole { Ok(Self { generation: stored.generation, sets }) } else { Err(RecordError::Corrupt) }
-    }
-
-    /// Whether something has to be uploaded, or to be made and uploaded.
-    pub(super) fn is_pending(&self, core: &Core) -> bool {
-        self.sets.is_empty()
-            || self.generation != core.generation
-            || self.sets.iter().any(|set| set.pending || set.worn)
-    }
-
-    /// When a prekey has to be replaced, at the latest.
-    pub(super) fn next_due(&self, now: Timestamp) -> Timestamp {
-        let due = self.sets.iter().map(|set| rotation::plan(&set.inventory(None), now).next_due);
-        due.min().unwrap_or(now)
-    }
-}
-
-impl Set {
-    fn new(suite: Suite, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        Self {
-            suite,
-            signed: Vec::new(),
-            last_resort: Vec::new(),
-            one_time: Vec::new(),
-            one_time_kem: Vec::new(),
-            pending: false,
-            worn: false,
-            ids: PrekeyIds::random(rng),
-        }
-    }
-
-    fn inventory(&self, server: Option<PrekeyCounts>) -> Inventory {
-        let server = server.unwrap_or(PrekeyCounts { one_time: rotation::FULL, one_time_kem: rotation::FULL });
-        Inventory {
-            signed: self.signed.clone(),
-            last_resort: self.last_resort.clone(),
-            one_time: server.one_time,
-            one_time_kem: server.one_time_kem,
-            signed_is_worn: self.worn,
-        }
-    }
-
-    fn from_record(stored: &record::PrekeySet) -> Option<Self> {
-        let lots = |bytes: &[u8]| {
-            let (lots, rest) = bytes.as_chunks::<8>();
-            let lots: Vec<Lot> = lots
-                .iter()
-                .map(|[a, b, c, d, e, f, g, h]| {
-                    (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]))
-                })
-                .collect();
-            let sound = |(first, end): &Lot| first <= end && end - first <= rotation::FULL;
-            (rest.is_empty() && lots.len() <= MAX_LOTS && lots.iter().all(sound)).then_some(lots)
-        };
-        let entries = |bytes: &[u8]| {
-            let (entries, rest) = bytes.as_chunks::<12>();
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|[a, b, c, d, at @ ..]| {
-                    (PrekeyId::new(u32::from_be_bytes([*a, *b, *c, *d])), Timestamp::new(u64::from_be_bytes(*at)))
-                })
-                .collect();
-            rest.is_empty().then_some(entries)
-        };
-        Some(Self {
-            suite: Suite::from_number(stored.suite)?,
-            signed: entries(&stored.signed)?,
-            last_resort: entries(&stored.last_resort)?,
-            one_time: lots(&stored.one_time)?,
-            one_time_kem: lots(&stored.one_time_kem)?,
-            pending: stored.pending,
-            worn: stored.worn,
-            ids: PrekeyIds::resume(PrekeyId::new(stored.next_id)),
-        })
-    }
-
-    fn to_record(&self) -> record::PrekeySet {
-        let lots = |lots: &[Lot]| lots.iter().flat_map(|(a, b)| [a.to_be_bytes(), b.to_be_bytes()]).flatten().collect();
-        let entries = |entries: &[(PrekeyId, Timestamp)]| {
-            let entry =
-                |(id, at): &(PrekeyId, Timestamp)| id.get().to_be_bytes().into_iter().chain(at.get().to_be_bytes());
-            entries.iter().flat_map(entry).collect()
-        };
-        record::PrekeySet {
-            suite: self.suite.number(),
-            signed: entries(&self.signed),
-            last_resort: entries(&self.last_resort),
-            one_time: lots(&self.one_time),
-            one_time_kem: lots(&self.one_time_kem),
-            pending: self.pending,
-            worn: self.worn,
-            next_id: self.ids.next_id().get(),
-        }
-    }
-
-    /// Takes so many ids, one after the other.
-    fn take_lot(&mut self, count: u32) -> Result<Lot, IdsExhausted> {
-        let first = self.ids.next_id().get();
-        for _ in 0..count {
-            self.ids.take()?;
-        }
-        Ok((first, self.ids.next_id().get()))
-    }
-}
-
 impl Client {
     /// Makes the prekeys that are due, and gives what is to be uploaded, one upload for each suite: when the account is
     /// new, when [`Client::maintain`] or [`Client::wants`] says so, or when the server reports that one-time prekeys run
     /// low.
     ///
-    /// `server` is what the server still has of each suite. The same upload comes again until [`Client::published`] says
+    /// `server` is what the server still has of suite V1, or of `Signal` if the device speaks nothing else; a host that
+    /// speaks both tells the rest with [`Client::publish_prekeys_of`]. The same upload comes again until [`Client::published`] says
     /// that it has arrived.
     ///
     /// # Errors
@@ -256,7 +127,42 @@ impl Client {
     /// ```
     pub fn publish_prekeys(&self, server: PrekeyCounts) -> Operation<Vec<PrekeyUpload>, PublishError> {
         let core = self.core.clone();
-        Operation::new(move |work| publish(&core, work, server))
+        Operation::new(move |work| {
+            publish(&core, work, |suite, device| {
+                let first = if device.suites().contains(Suite::V1) { Suite::V1 } else { Suite::Signal };
+                (suite == first).then_some(server)
+            })
+        })
+    }
+
+    /// The same for a device that speaks both suites: what the server still has of each. Of a suite that is not listed
+    /// no one-time prekeys are topped up.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (alice, db) = account("alice");
+    /// # let (now, mut rng) = (NOW, rng());
+    /// # use subrosa::suite::Suite;
+    /// let server = [(Suite::V1, PrekeyCounts { one_time: 90, one_time_kem: 12 }), (Suite::Signal, PrekeyCounts::FULL)];
+    /// let uploads = alice.publish_prekeys_of(&server).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// # assert_eq!(uploads.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_prekeys_of(&self, server: &[(Suite, PrekeyCounts)]) -> Operation<Vec<PrekeyUpload>, PublishError> {
+        let (core, server) = (self.core.clone(), server.to_vec());
+        Operation::new(move |work| {
+            publish(&core, work, |suite, _| {
+                server.iter().find(|(listed, _)| *listed == suite).map(|(_, counts)| *counts)
+            })
+        })
     }
 
     /// Says that the last [`PrekeyUpload`]s have arrived at the server.
@@ -273,7 +179,7 @@ impl Client {
         Operation::new(move |work| {
             let mut prekeys = core.load_prekeys(work)?;
             for set in &mut prekeys.sets {
-                set.pending = false;
+                (set.pending, set.replaces) = (false, false);
             }
             core.save_prekeys(work, &prekeys);
             Ok(())
@@ -281,7 +187,11 @@ impl Client {
     }
 }
 
-fn publish(core: &Core, work: &mut Workspace<'_>, server: PrekeyCounts) -> Result<Vec<PrekeyUpload>, Halt> {
+fn publish(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    server: impl Fn(Suite, &Device) -> Option<PrekeyCounts>,
+) -> Result<Vec<PrekeyUpload>, Halt> {
     work.announce([core.device_key(), core.prekeys_key()]);
     let device = core.load_device(work).map_err(from_stored)?.ok_or(PublishError::NoAccount)?;
     let mut prekeys = core.load_prekeys(work).map_err(from_stored)?;
@@ -298,9 +208,11 @@ fn publish(core: &Core, work: &mut Workspace<'_>, server: PrekeyCounts) -> Resul
             // Which ids were given out since is not known; nor does the server hold what this store knows.
             set.ids = PrekeyIds::random(&mut work.rng);
             set.worn = true;
+            set.replaces = true;
         }
-        let counts = if went_back || (set.signed.is_empty()) { PrekeyCounts::default() } else { server };
-        let plan = rotation::plan(&set.inventory(Some(counts)), work.now);
+        let anew = went_back || set.signed.is_empty();
+        let counts = if anew { Some(PrekeyCounts::default()) } else { server(suite, &device) };
+        let plan = set.plan(counts, work.now);
         if let Some(upload) = core.publish_set(work, &device, &mut set, &plan, went_back)? {
             uploads.push(upload);
         }
@@ -383,8 +295,7 @@ impl Core {
                 let prekey = KemPrekey::one_time(device, suite, id, now, &mut work.rng);
                 work.put_new(&self.keys, self.prekey_key(RecordKind::KemPrekey, suite, id), prekey.to_bytes());
             }
-            set.one_time.push(lot);
-            set.one_time_kem.push(kem_lot);
+            self.keep_lot(work, set, lot, kem_lot).map_err(from_stored)?;
             set.pending = true;
         }
         if !set.pending {
@@ -402,10 +313,32 @@ impl Core {
             keys.extend((0..SEEN_SHARDS).map(|shard| self.seen_key(suite, *id, shard)));
         }
         keys.extend(plan.delete_last_resort.iter().map(|id| self.prekey_key(RecordKind::KemPrekey, suite, *id)));
-        for (lots, kind) in
-            [(&mut set.one_time, RecordKind::OneTimePrekey), (&mut set.one_time_kem, RecordKind::KemPrekey)]
-        {
-            if lots.len() >= MAX_LOTS {
+        work.announce(keys.iter().copied());
+        for key in keys {
+            if work.row::<StoredError>(key)?.is_some() {
+                work.delete(key);
+            }
+        }
+        set.signed.retain(|(id, _)| !plan.delete_signed.contains(id));
+        set.last_resort.retain(|(id, _)| !plan.delete_last_resort.contains(id));
+        Ok(())
+    }
+
+    /// Notes two lots, and deletes the oldest ones if there are too many: those that the server lost.
+    fn keep_lot(
+        &self,
+        work: &mut Workspace<'_>,
+        set: &mut Set,
+        lot: Lot,
+        kem_lot: Lot,
+    ) -> Result<(), Stop<StoredError>> {
+        let (suite, mut keys) = (set.suite, Vec::new());
+        for (lots, lot, kind) in [
+            (&mut set.one_time, lot, RecordKind::OneTimePrekey),
+            (&mut set.one_time_kem, kem_lot, RecordKind::KemPrekey),
+        ] {
+            lots.push(lot);
+            if lots.len() > MAX_LOTS {
                 let (first, end) = lots.remove(0);
                 keys.extend((first..end).map(|id| self.prekey_key(kind, suite, PrekeyId::new(id))));
             }
@@ -416,8 +349,6 @@ impl Core {
                 work.delete(key);
             }
         }
-        set.signed.retain(|(id, _)| !plan.delete_signed.contains(id));
-        set.last_resort.retain(|(id, _)| !plan.delete_last_resort.contains(id));
         Ok(())
     }
 
@@ -456,6 +387,7 @@ impl Core {
             identity_key: *device.identity_key(),
             signed: signed.published(),
             last_resort: last_resort.published(),
+            replaces_one_time: set.replaces,
             one_time,
             one_time_kem,
         })

@@ -1,183 +1,18 @@
 use alloc::vec::Vec;
 
-use super::framed::{ForkedMessage, Framed, FramedMessage};
+use super::framed::Framed;
 use super::peer::Peer;
+use super::received::{Message, ReceiveError, Received, RepairRequest, Unreadable};
 use super::wants::Wants;
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Identity, Operation, StoredError};
-use crate::crypto::{PublicKey, sha256};
+use crate::crypto::sha256;
 use crate::ident::Address;
 use crate::prekey::Device;
-use crate::report::{self, Commitment, FramingPolicy, Unframed, refuse_unframed};
+use crate::report::{Commitment, FramingPolicy, Unframed, refuse_unframed};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
-use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView, WireError};
-
-/// What was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Received {
-    /// A message.
-    Message(Message),
-    /// A message that cannot be read, for want of a session or of a key. What is staged is what
-    /// [`Client::wants`] then tells. Acknowledge it to the transport.
-    Unreadable(Unreadable),
-    /// The peer device could not read messages from here, and has started a new session.
-    RepairRequest(RepairRequest),
-    /// A framed message: it can be reported.
-    Framed(FramedMessage),
-    /// A framed message that contradicts an earlier one: its author tells two stories, or went on with an older state.
-    /// Not to be shown; both can be reported.
-    Forked(ForkedMessage),
-}
-
-/// A message that was decrypted, its sender authenticated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    from: Address,
-    identity: Identity,
-    content: Content,
-    suite: Suite,
-}
-
-impl Message {
-    /// The device that sent it.
-    #[must_use]
-    pub const fn sender(&self) -> &Address {
-        &self.from
-    }
-
-    /// What is to be thought of the sender's identity key. A message under a changed one is shown as such: it may be from
-    /// the person, with a new device, or from somebody between.
-    #[must_use]
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// What it says.
-    #[must_use]
-    pub const fn content(&self) -> &Content {
-        &self.content
-    }
-
-    /// The application's own bytes, if it says nothing else.
-    #[must_use]
-    pub fn plaintext(&self) -> Option<&[u8]> {
-        match &self.content {
-            Content::App(plaintext) => Some(plaintext),
-            _ => None,
-        }
-    }
-
-    /// The suite that it was protected with.
-    #[must_use]
-    pub const fn suite(&self) -> Suite {
-        self.suite
-    }
-}
-
-/// A message that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unreadable {
-    /// Who says to have sent it.
-    pub from: Address,
-    /// SHA-256 of the message as it was received: what a repair request names it by.
-    pub hash: [u8; 32],
-    /// Why.
-    pub reason: AcceptError,
-}
-
-/// A peer device asks for messages again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RepairRequest {
-    /// The device.
-    pub from: Address,
-    /// What is to be thought of its identity key.
-    pub identity: Identity,
-    /// SHA-256 of the messages that it could not read.
-    pub messages: Vec<[u8; 32]>,
-}
-
-/// Why nothing was received. Nothing has happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReceiveError {
-    /// The bytes are not a message, or not what the envelope says of them.
-    #[error("malformed: {0}")]
-    Malformed(#[from] WireError),
-    /// It is for another device.
-    #[error("envelope is for another device")]
-    NotForUs,
-    /// A kind of message that this version does not know, or framed content for a client [without
-    /// framing](Client::with_framing).
-    #[error("this kind of message is not supported")]
-    Unsupported,
-    /// It was received before.
-    #[error("message was received before")]
-    Duplicate,
-    /// It is not authentic, or replayed.
-    #[error("message is not authentic")]
-    NotAuthentic,
-    /// It takes away the better suite that its sender speaks: somebody is between.
-    #[error("message is of a weaker suite than its sender speaks")]
-    SuiteDowngrade,
-    /// One's own device does not speak its suite.
-    #[error("suite is not enabled")]
-    SuiteNotEnabled,
-    /// What a user would see came without a frame, in a conversation where all that is seen is framed: somebody takes
-    /// away the means to report it.
-    #[error("content is not framed")]
-    Unframed,
-    /// Framed content that could not be reported as it is shown, or that has no stamp.
-    #[error(transparent)]
-    Frame(report::AcceptError),
-    /// The account was wiped.
-    #[error("there is no account")]
-    NoAccount,
-    /// A record does not open.
-    #[error(transparent)]
-    Stored(#[from] StoredError),
-}
-
-/// What to tell a transport that delivers at least once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Disposition {
-    /// Acknowledge it: it will never be received.
-    Ack,
-    /// Keep it, or ask for another copy: a newer version of the app may receive it, or one with the platform's stamp.
-    Later,
-    /// Try again when the store works.
-    Retry,
-}
-
-impl ReceiveError {
-    /// What to tell the transport.
-    #[must_use]
-    pub const fn disposition(&self) -> Disposition {
-        match self {
-            Self::Malformed(_)
-            | Self::NotForUs
-            | Self::Duplicate
-            | Self::NotAuthentic
-            | Self::SuiteDowngrade
-            | Self::SuiteNotEnabled
-            | Self::Unframed => Disposition::Ack,
-            // A copy with its genuine stamp may be had, or a newer version reads this one.
-            Self::Frame(
-                report::AcceptError::SealedMode
-                | report::AcceptError::MissingStamp
-                | report::AcceptError::GarbledStamp
-                | report::AcceptError::StampContext,
-            )
-            | Self::Unsupported => Disposition::Later,
-            Self::Frame(_) => Disposition::Ack,
-            Self::NoAccount | Self::Stored(_) => Disposition::Retry,
-        }
-    }
-}
+use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, RosterView, WireError};
 
 impl Client {
     /// Receives one envelope.
@@ -190,6 +25,9 @@ impl Client {
     /// # Security
     ///
     /// Acknowledge to the transport after the commit. Work and memory are bounded whatever the envelope holds.
+    ///
+    /// The transport authenticates `from`, as a platform does that its users log in to: whoever may write any name there
+    /// can have a contact shown with a changed identity key, and nothing is sent to that one until the user has decided.
     ///
     /// # Examples
     ///
@@ -207,9 +45,27 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 }
 
 /// Bytes that were decrypted, before they are taken apart.
-struct Opened {
-    plaintext: Vec<u8>,
-    identity: Identity,
+pub(super) struct Opened {
+    pub(super) plaintext: Vec<u8>,
+    pub(super) identity: Identity,
+}
+
+impl Core {
+    /// What an envelope most likely needs.
+    pub(super) fn announce_envelope(&self, work: &mut Workspace<'_>, envelope: &Envelope) {
+        let Some(from) = &envelope.from else { return };
+        work.announce([self.peer_key(RecordKind::Peer, from)]);
+        if envelope.commitment.is_some() {
+            work.announce([self.chains_key(from.user())]);
+        }
+        if envelope.kind == EnvelopeKind::First
+            && let Ok(first) = FirstMessage::parse(&envelope.body)
+        {
+            self.announce_first(work, from, &first);
+        } else if envelope.suite == EnvelopeSuite::Signal {
+            work.announce([self.peer_key(RecordKind::Archive, from)]);
+        }
+    }
 }
 
 /// An envelope that fits together.
@@ -225,6 +81,9 @@ fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), Recei
     let (Some(from), EnvelopeKind::First | EnvelopeKind::Message) = (&envelope.from, envelope.kind) else {
         return Err(ReceiveError::Unsupported);
     };
+    if *from == core.address {
+        return Err(ReceiveError::NotAuthentic);
+    }
     // Framed content opens only together with its commitment.
     let bound = envelope.commitment.map(|commitment| Commitment::new(commitment).external_ad());
     let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
@@ -253,6 +112,9 @@ impl Core {
             return Err(ReceiveError::Unsupported.into());
         }
         let (from, arrival) = arrival(self, envelope)?;
+        if envelope.commitment.is_some() {
+            work.announce([self.chains_key(from.user())]);
+        }
         let (suite, opened) = match &arrival {
             Arrival::First(first) => (first.suite(), self.receive_first(work, &from, first)),
             Arrival::Next(message) => (message.suite(), self.receive_next(work, &from, message)),
@@ -292,15 +154,13 @@ impl Core {
         from: &Address,
         message: &session::Message,
     ) -> Result<(Saving, Opened), Refusal> {
+        if message.session_name().is_none() {
+            work.announce([self.peer_key(RecordKind::Archive, from)]);
+        }
         let mut peer = self.load_peer(work, from)?.ok_or(DecryptError::NoSession)?;
         let found = match message.session_name() {
             Some(name) => peer.bring(self, work, name)?,
-            None => {
-                if !peer.session.current_knows(message) {
-                    peer.bring_unnamed(self, work)?;
-                }
-                true
-            }
+            None => true,
         };
         if !found && peer.parked {
             return self.receive_parked(work, peer, message);
@@ -311,23 +171,20 @@ impl Core {
                 peer.bring_kept(self, work, name)?;
             }
         }
-        let plaintext = peer.session.decrypt(message, work.now, &mut work.rng)?;
+        let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
+            Ok(plaintext) => plaintext,
+            // In suite `Signal` a message does not say which session it is of: most likely the current one.
+            Err(error) if message.session_name().is_none() && !peer.session.current_knows(message) => {
+                if !peer.bring_unnamed(self, work, message)? {
+                    return Err(error.into());
+                }
+                peer.session.decrypt(message, work.now, &mut work.rng)?
+            }
+            Err(error) => return Err(error.into()),
+        };
         // Nothing can be sent back: it is time for a new session.
         let wants_session = !peer.session.has_current();
         Ok((Saving { peer, parked: None, wants_session }, Opened { plaintext, identity: Identity::Known }))
-    }
-
-    /// A message in the session under an identity key that is not accepted.
-    fn receive_parked(
-        &self,
-        work: &mut Workspace<'_>,
-        peer: Peer,
-        message: &session::Message,
-    ) -> Result<(Saving, Opened), Refusal> {
-        let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
-        let plaintext = parked.decrypt(message, work.now, &mut work.rng)?;
-        let identity = Identity::Changed(*parked.remote_identity());
-        Ok((Saving { peer, parked: Some(parked), wants_session: false }, Opened { plaintext, identity }))
     }
 
     fn receive_first(
@@ -366,65 +223,36 @@ impl Core {
         Ok((Saving { peer, parked: None, wants_session }, Opened { plaintext, identity: Identity::Known }))
     }
 
-    /// A first message under another identity key: its session is parked beside the known one, until the host decides.
-    fn receive_first_changed(
-        &self,
-        work: &mut Workspace<'_>,
-        mut peer: Peer,
-        first: &FirstMessage,
-    ) -> Result<(Saving, Opened), Refusal> {
-        let device = self.device(work)?;
-        // What was seen with the better suite is not believed with the weaker one, under whichever key.
-        if peer.session.has_seen_v1() && first.suite() == Suite::Signal {
-            return Err(AcceptError::SuiteDowngrade.into());
-        }
-        let parked = self.load_parked(work, &peer.address)?;
-        let same = parked.filter(|parked| parked.remote_identity() == first.identity_key());
-        let (mut session, plaintext) = match same {
-            Some(mut session) if session.recognizes(first) => {
-                let plaintext = session.accept_next(&device, first, None, work.now, &mut work.rng)?.plaintext;
-                (session, plaintext)
-            }
-            same => self.adopt(work, first, |work, prekeys| match same.clone() {
-                Some(mut session) => {
-                    let accepted = session.accept_next(&device, first, Some(prekeys), work.now, &mut work.rng)?;
-                    Ok((session, accepted))
-                }
-                None => Session::accept(&device, &peer.address, first, prekeys, work.now, &mut work.rng),
-            })?,
-        };
-        // Whoever makes sessions under a key that nobody accepted gets one, not forty.
-        session.keep_archived(1);
-        peer.parked = true;
-        let identity = Identity::Changed(*session.remote_identity());
-        Ok((Saving { peer, parked: Some(session), wants_session: false }, Opened { plaintext, identity }))
-    }
-
-    fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
+    pub(super) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
         Ok(self.load_device(work)?.ok_or(Stop::Fail(ReceiveError::NoAccount))?)
     }
 }
 
 /// What is to be written for an opened message.
-struct Saving {
-    peer: Peer,
-    parked: Option<Session>,
-    wants_session: bool,
+pub(super) struct Saving {
+    pub(super) peer: Peer,
+    pub(super) parked: Option<Session>,
+    pub(super) wants_session: bool,
 }
 
 impl Saving {
     fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
         let Self { peer, parked, wants_session } = self;
+        let address = peer.address.clone();
+        if wants_session {
+            work.announce([super::wants::key(core)]);
+        }
+        peer.save(core, work)?;
+        if let Some(parked) = parked {
+            core.save_parked(work, &address, &parked)?;
+        }
         if wants_session {
             let mut wants = Wants::load(core, work)?;
-            if wants.bundle(&peer.address) {
+            if wants.bundle(&address) {
                 wants.save(core, work)?;
             }
         }
-        if let Some(parked) = parked {
-            core.save_parked(work, &peer.address, &parked)?;
-        }
-        peer.save(core, work)
+        Ok(())
     }
 }
 
@@ -459,7 +287,7 @@ impl From<AcceptError> for Refusal {
             return Self::Unreadable(error);
         }
         Self::Stop(Stop::Fail(match error {
-            AcceptError::Message(DecryptError::Duplicate) => ReceiveError::Duplicate,
+            AcceptError::Message(DecryptError::Duplicate | DecryptError::ReadBefore) => ReceiveError::Duplicate,
             AcceptError::SuiteDowngrade => ReceiveError::SuiteDowngrade,
             AcceptError::SuiteNotEnabled => ReceiveError::SuiteNotEnabled,
             _ => ReceiveError::NotAuthentic,
@@ -503,45 +331,10 @@ impl Core {
             if !rest.is_empty() || messages.len() > super::wants::MAX_UNREAD {
                 return Err(ReceiveError::from(WireError::Field).into());
             }
-            return Ok(Received::RepairRequest(RepairRequest { from, identity, messages: messages.to_vec() }));
+            // Under a key that nobody accepted nothing can have been sent.
+            let messages = if matches!(identity, Identity::Changed(_)) { Vec::new() } else { messages.to_vec() };
+            return Ok(Received::RepairRequest(RepairRequest { from, identity, messages }));
         }
         Ok(Received::Message(Message { from, identity, content, suite }))
-    }
-}
-
-impl Core {
-    pub(super) fn load_parked(
-        &self,
-        work: &mut Workspace<'_>,
-        address: &Address,
-    ) -> Result<Option<Session>, Stop<StoredError>> {
-        let key = self.peer_key(crate::wire::RecordKind::Parked, address);
-        let kind = crate::wire::RecordKind::Parked;
-        let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
-        let session = Session::from_bytes(&bytes).map_err(|error| StoredError { kind, error })?;
-        Ok(Some(session))
-    }
-
-    pub(super) fn save_parked(
-        &self,
-        work: &mut Workspace<'_>,
-        address: &Address,
-        parked: &Session,
-    ) -> Result<(), Stop<StoredError>> {
-        let key = self.peer_key(crate::wire::RecordKind::Parked, address);
-        work.row(key)?;
-        work.put(&self.keys, key, parked.to_bytes());
-        Ok(())
-    }
-}
-
-impl Identity {
-    /// The key that is to be accepted or refused.
-    #[must_use]
-    pub const fn changed_key(&self) -> Option<&PublicKey> {
-        match self {
-            Self::Changed(key) => Some(key),
-            Self::Known | Self::First => None,
-        }
     }
 }

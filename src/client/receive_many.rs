@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::workspace::Stop;
 use super::{Client, Operation, ReceiveError, Received};
-use crate::wire::{Envelope, EnvelopeKind, RecordKind};
+use crate::wire::{Envelope, EnvelopeKind};
 
 /// Most envelopes of one staging.
 pub const MAX_BULK: usize = 500;
@@ -55,9 +55,12 @@ impl Client {
         };
         let envelopes: Vec<_> = envelopes.iter().take(MAX_BULK).take_while(fits).cloned().collect();
         Operation::new(move |work| {
-            let senders = envelopes.iter().filter_map(|envelope| envelope.from.as_ref());
-            work.announce(senders.map(|from| core.peer_key(RecordKind::Peer, from)));
-            work.ready()?;
+            if !work.has_rows() {
+                for envelope in &envelopes {
+                    core.announce_envelope(work, envelope);
+                }
+                work.ready()?;
+            }
             let (mut outcomes, mut unusual) = (Vec::with_capacity(envelopes.len()), 0);
             for envelope in &envelopes {
                 let reads = work.reads();

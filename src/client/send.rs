@@ -7,7 +7,7 @@ use super::peer::Peer;
 use super::sent::{Entry, Slot, slot_of};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
-use crate::crypto::sha256;
+use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, MessageId};
 use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
@@ -23,6 +23,7 @@ pub struct Sent {
     /// Whether it was sent before, and this is the same envelope once more.
     pub repeated: bool,
     outgoing: Outgoing,
+    identity: PublicKey,
 }
 
 impl Sent {
@@ -30,6 +31,13 @@ impl Sent {
     #[must_use]
     pub const fn outgoing(&self) -> &Outgoing {
         &self.outgoing
+    }
+
+    /// The identity key that it was sealed to: stored beside the message by a host that answers
+    /// [`RepairRequest`](super::RepairRequest)s.
+    #[must_use]
+    pub const fn identity_key(&self) -> &PublicKey {
+        &self.identity
     }
 }
 
@@ -75,7 +83,8 @@ impl Client {
     /// Sends a message to a peer device.
     ///
     /// It is idempotent: a `message_id` that was sent within the last 24 hours gives the same envelope, so a commit whose
-    /// outcome is unknown is answered by sending again.
+    /// outcome is unknown is answered by sending again. What a peer could not read, and asks for in a
+    /// [`RepairRequest`](super::RepairRequest), is sent again under another id.
     ///
     /// # Errors
     ///
@@ -174,19 +183,23 @@ impl Core {
         let peer = self.load_peer(work, to).map_err(from_stored)?;
         let mut slot = Slot::load(self, work, place).map_err(from_stored)?;
         slot.expire(work.now);
-        if let Some(entry) = slot.find(message_id) {
+        let mut peer = peer.ok_or(SendError::NoSession)?;
+        let identity = *peer.session.remote_identity();
+        // What was sealed to a key that is not the device's any more is sealed anew.
+        if let Some(entry) = slot.find(message_id).filter(|entry| *entry.identity() == identity) {
             if *entry.digest() != digest {
                 return Err(SendError::IdReused.into());
             }
             let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
-            return Ok((Sent { message_id, repeated: true, outgoing: self.outgoing(envelope) }, T::default()));
+            let outgoing = self.outgoing(envelope);
+            return Ok((Sent { message_id, repeated: true, outgoing, identity }, T::default()));
         }
-        let mut peer = peer.ok_or(SendError::NoSession)?;
         let (envelope, output) = encrypt(work, &mut peer)?;
-        slot.enter(Entry::new(message_id, work.now, digest, &envelope));
+        slot.remove(message_id);
+        slot.enter(Entry::new((message_id, digest), work.now, &envelope, identity));
         slot.save(self, work, &mut peer);
         peer.save(self, work).map_err(from_stored)?;
-        Ok((Sent { message_id, repeated: false, outgoing: self.outgoing(envelope) }, output))
+        Ok((Sent { message_id, repeated: false, outgoing: self.outgoing(envelope), identity }, output))
     }
 }
 

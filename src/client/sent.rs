@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::peer::Peer;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::sha256;
+use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::persist::RecordKey;
 use crate::suite::v1::encode_address;
@@ -32,15 +32,26 @@ pub(super) struct Entry {
     digest: [u8; 32],
     /// Empty if only the id is remembered.
     envelope: Vec<u8>,
+    /// The identity key that it was sealed to.
+    identity: PublicKey,
 }
 
 impl Entry {
-    pub(super) fn new(id: MessageId, at: Timestamp, digest: [u8; 32], envelope: &Envelope) -> Self {
-        Self { id, at, digest, envelope: envelope.to_bytes() }
+    pub(super) fn new(
+        (id, digest): (MessageId, [u8; 32]),
+        at: Timestamp,
+        envelope: &Envelope,
+        identity: PublicKey,
+    ) -> Self {
+        Self { id, at, digest, envelope: envelope.to_bytes(), identity }
     }
 
     pub(super) const fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    pub(super) const fn identity(&self) -> &PublicKey {
+        &self.identity
     }
 
     /// What was sent, if it is remembered.
@@ -128,6 +139,7 @@ impl Slot {
             at: entry.at.get(),
             digest: entry.digest.to_vec(),
             envelope: entry.envelope,
+            identity: entry.identity.to_bytes().to_vec(),
         });
         let stored = record::Sent { entries: entries.collect(), count };
         work.put(&core.keys, key, encode_record(RecordKind::Sent, &stored));
@@ -145,6 +157,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
             at: Timestamp::new(entry.at),
             digest: entry.digest.as_slice().try_into().ok()?,
             envelope: core::mem::take(&mut entry.envelope),
+            identity: PublicKey::parse(&entry.identity).ok()?,
         })
     };
     stored.entries.iter_mut().map(entry).collect::<Option<_>>().ok_or(RecordError::Corrupt)

@@ -1,7 +1,9 @@
 use alloc::vec::Vec;
 
+use rand_core::Rng;
+
 use super::archive::Archive;
-use super::peer::{Peer, erase};
+use super::peer::erase;
 use super::sent::Slot;
 use super::wants::Wants;
 use super::workspace::{Stop, Workspace};
@@ -12,12 +14,20 @@ use crate::wire::RecordKind;
 /// An archived session in which nothing was read for so long is deleted: 30 days.
 const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// Peer devices of one staging; the next one takes others.
+const MAX_PEERS: usize = 32;
+
+/// Records of the sent log of one peer device that a staging looks at.
+const MAX_SLOTS: usize = 64;
+
 /// What tidying a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tidied {
     /// The peer devices of the page.
     pub peers: Vec<Address>,
+    /// Those whose records do not open. See docs/records.md on damage, and [`Client::forget_device`].
+    pub damaged: Vec<(Address, StoredError)>,
 }
 
 type Halt = Stop<StoredError>;
@@ -31,7 +41,7 @@ impl Client {
     /// that have no session to be sent with are wanted a bundle of, see [`Client::wants`].
     ///
     /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
-    /// have fallen silent.
+    /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and the next one others.
     ///
     /// # Errors
     ///
@@ -55,71 +65,55 @@ impl Client {
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
         let core = self.core.clone();
         Operation::new(move |work| {
+            // Each device stands for itself: that a message came for another one meanwhile is no conflict.
+            work.rely_on_nothing();
+            let start = work.rng.next_u32();
             let peers = core.load_page(work, page)?;
-            work.announce(peers.iter().map(|address| core.peer_key(RecordKind::Peer, address)));
             work.announce([super::wants::key(&core)]);
+            let some = window(&peers, MAX_PEERS, start);
+            work.announce(some.iter().map(|address| core.peer_key(RecordKind::Peer, address)));
             work.ready()?;
             let mut wants = Wants::load(&core, work)?;
-            let mut wanted = false;
-            for address in &peers {
-                if let Some(peer) = core.load_peer(work, address)? {
-                    wanted |= !peer.session.can_send(work.now) && wants.bundle(address);
-                    announce(&core, work, &peer);
+            let (mut wanted, mut damaged) = (false, Vec::new());
+            for address in some {
+                match work.attempt(|work| tidy(&core, work, address, start)) {
+                    Ok(needs_session) => wanted |= needs_session && wants.bundle(address),
+                    Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
+                    // What others need is asked for in the same round.
+                    Err(Stop::Need) => {}
                 }
             }
             work.ready()?;
-            for address in &peers {
-                if let Some(peer) = core.load_peer(work, address)? {
-                    let (archive, old) = old_sessions(&core, work, &peer)?;
-                    drop(archive);
-                    for kind in [RecordKind::Archived, RecordKind::Kept] {
-                        work.announce(old.iter().map(|name| core.session_key(kind, address, *name)));
-                    }
-                }
-            }
-            work.ready()?;
-            for address in &peers {
-                if let Some(peer) = core.load_peer(work, address)? {
-                    tidy(&core, work, peer)?;
-                }
-            }
             if wanted {
                 wants.save(&core, work)?;
             }
-            Ok(Tidied { peers })
+            Ok(Tidied { peers, damaged })
         })
     }
 }
 
-/// What tidying a peer device reads.
-fn announce(core: &Core, work: &mut Workspace<'_>, peer: &Peer) {
+/// So many of a list, from a place on that changes from one staging to the next.
+fn window<T>(list: &[T], count: usize, start: u32) -> Vec<&T> {
+    let start = usize::try_from(start).ok().and_then(|start| start.checked_rem(list.len())).unwrap_or(0);
+    list.iter().cycle().skip(start).take(count.min(list.len())).collect()
+}
+
+/// Does what is due for one device. Whether it needs a session to be sent with.
+fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) -> Result<bool, Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(false) };
     let slots = peer.sent_slots();
-    work.announce(slots.into_iter().map(|slot| Slot::key(core, &peer.address, slot)));
-    if peer.has_archived() || !peer.session.names().is_empty() {
-        work.announce([core.peer_key(RecordKind::Archive, &peer.address)]);
+    let slots = window(&slots, MAX_SLOTS, start);
+    let place = |slot: u16| (slot, Slot::key(core, address, slot));
+    work.announce(slots.iter().map(|slot| place(**slot).1));
+    if peer.has_archived() {
+        work.announce([core.peer_key(RecordKind::Archive, address)]);
     }
-    if let Some(name) = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now)) {
-        work.announce([core.session_key(RecordKind::Kept, &peer.address, name)]);
-    }
-}
-
-fn old_sessions(
-    core: &Core,
-    work: &mut Workspace<'_>,
-    peer: &Peer,
-) -> Result<(Archive, Vec<crate::session::Name>), Halt> {
-    if !peer.has_archived() {
-        return Ok((Archive::default(), Vec::new()));
-    }
-    let archive = Archive::load(core, work, &peer.address)?;
-    let old = archive.older_than(ARCHIVED_MS, work.now);
-    Ok((archive, old))
-}
-
-fn tidy(core: &Core, work: &mut Workspace<'_>, mut peer: Peer) -> Result<(), Halt> {
+    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
+    work.announce(due.map(|name| core.session_key(RecordKind::Kept, address, name)));
+    work.ready()?;
     let mut changed = false;
-    for number in peer.sent_slots() {
-        let mut slot = Slot::load(core, work, (number, Slot::key(core, &peer.address, number)))?;
+    for number in slots {
+        let mut slot = Slot::load(core, work, place(*number))?;
         let before = slot.len();
         slot.expire(work.now);
         if slot.len() != before {
@@ -127,21 +121,32 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, mut peer: Peer) -> Result<(), Hal
             changed = true;
         }
     }
-    let (mut archive, old) = old_sessions(core, work, &peer)?;
-    for name in &old {
-        erase(core, work, RecordKind::Archived, &peer.address, *name)?;
-        erase(core, work, RecordKind::Kept, &peer.address, *name)?;
-        archive.remove(*name);
+    if peer.has_archived() {
+        let mut archive = Archive::load(core, work, address)?;
+        let old = archive.older_than(ARCHIVED_MS, work.now);
+        for kind in [RecordKind::Archived, RecordKind::Kept] {
+            work.announce(old.iter().map(|name| core.session_key(kind, address, *name)));
+        }
+        work.ready()?;
+        for name in &old {
+            erase(core, work, RecordKind::Archived, address, *name)?;
+            erase(core, work, RecordKind::Kept, address, *name)?;
+            archive.remove(*name);
+        }
+        if !old.is_empty() {
+            archive.save(core, work, address)?;
+            peer.set_archived(archive.len());
+            changed = true;
+        }
     }
-    if !old.is_empty() {
-        archive.save(core, work, &peer.address)?;
-        peer.set_archived(archive.len());
-        changed = true;
-    }
-    if let Some(name) = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now)) {
+    if let Some(name) = due {
         peer.bring_kept(core, work, name)?;
         peer.session.expire(work.now);
         changed = true;
     }
-    if changed { peer.save(core, work) } else { Ok(()) }
+    let needs_session = !peer.parked && !peer.session.can_send(work.now);
+    if changed {
+        peer.save(core, work)?;
+    }
+    Ok(needs_session)
 }

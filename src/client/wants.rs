@@ -125,7 +125,7 @@ impl Client {
         Operation::new(move |work| {
             work.announce([core.prekeys_key()]);
             let wants = Wants::load(&core, work)?;
-            let upload = core.load_prekeys(work)?.is_pending(&core);
+            let upload = core.load_prekeys(work)?.is_pending(&core, work.now);
             let bundles = wants.0.into_iter().map(|(address, _)| Want::Bundle(address));
             Ok(bundles.chain(upload.then_some(Want::UploadPrekeys)).collect())
         })

@@ -51,6 +51,8 @@ enum Write {
 pub(super) struct Workspace<'a> {
     rows: &'a BTreeMap<RecordKey, Option<Row>>,
     relied_on: BTreeSet<RecordKey>,
+    /// Whether what was read and not written is checked.
+    checks: bool,
     needed: BTreeSet<RecordKey>,
     writes: BTreeMap<RecordKey, Write>,
     /// What was written over in the attempt that is going on.
@@ -64,6 +66,7 @@ impl<'a> Workspace<'a> {
         Self {
             rows,
             relied_on: BTreeSet::new(),
+            checks: true,
             needed: BTreeSet::new(),
             writes: BTreeMap::new(),
             undo: None,
@@ -152,9 +155,19 @@ impl<'a> Workspace<'a> {
         outcome
     }
 
+    /// For an operation whose changes are each right whatever else has changed.
+    pub(super) const fn rely_on_nothing(&mut self) {
+        self.checks = false;
+    }
+
     /// Stops if rows were asked for that are not there.
     pub(super) fn ready<E>(&self) -> Result<(), Stop<E>> {
         if self.needed.is_empty() { Ok(()) } else { Err(Stop::Need) }
+    }
+
+    /// Whether this is not the first pass.
+    pub(super) fn has_rows(&self) -> bool {
+        !self.rows.is_empty()
     }
 
     /// How many rows were read.
@@ -174,7 +187,7 @@ impl<'a> Workspace<'a> {
         }
         let expect = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);
         let mut changes = BTreeMap::new();
-        for key in self.relied_on {
+        for key in self.relied_on.into_iter().filter(|_| self.checks) {
             changes.insert(key, Change::Check { key, expect: expect(&key) });
         }
         for (key, write) in writes {

@@ -101,7 +101,7 @@ impl UnverifiedBundle {
         }
         let stored: record::Bundle = decode_record(RecordKind::Bundle, bytes).map_err(|error| match error {
             RecordError::Newer(version) => BundleError::Newer(version),
-            RecordError::Corrupt => BundleError::Malformed,
+            _ => BundleError::Malformed,
         })?;
         Self::from_record(&stored).ok_or(BundleError::Malformed)
     }

@@ -243,8 +243,9 @@ impl ReceivingChain {
                 Some((_, remembered)) if *remembered == salt => Refused::Duplicate,
                 // The same place, another message: the sender has gone back and does not know it.
                 Some(_) => Refused::Rewound,
-                // Which message was read there, if any, is forgotten.
-                None => Refused::TooOld,
+                // One was read there, and which is forgotten.
+                None if refused == Refused::Duplicate => Refused::ReadBefore,
+                None => refused,
             }
         })
     }

@@ -50,6 +50,11 @@ impl Kept {
         Some(())
     }
 
+    /// Gives up keys that are away.
+    pub(super) const fn lose(&mut self) {
+        self.away = None;
+    }
+
     /// What to remember of the keys when they go away, or are away.
     pub(super) fn summary(&self) -> Option<Away> {
         let first = self.keys.first_key_value().map(|(first, _)| *first);

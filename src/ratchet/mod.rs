@@ -47,6 +47,8 @@ pub(crate) enum Refused {
     Duplicate,
     /// Its place in the chain was used before, by another message: its sender's state was rewound.
     Rewound,
+    /// A message at its place was read, so long ago that it is not known whether it was this one.
+    ReadBefore,
     /// Its key may have been kept once and is gone: too many messages or too much time came after it.
     TooOld,
     /// Further ahead than a chain may jump.

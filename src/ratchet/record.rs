@@ -210,6 +210,14 @@ impl TripleRatchet {
         (count > 0).then_some(record::Kept { chains, epochs, count })
     }
 
+    /// Gives up the keys that were away.
+    pub(crate) fn lose_kept(&mut self) {
+        for held in &mut self.double.receiving {
+            held.skipped.seeds.lose();
+        }
+        self.spqr.lose_kept();
+    }
+
     /// Takes the keys that were away. A chain or an epoch that is here no more loses its keys.
     pub(crate) fn attach_kept(&mut self, stored: &record::Kept) -> Result<(), RecordError> {
         for chain in &stored.chains {

@@ -117,6 +117,12 @@ impl TripleRatchet {
         chains.chain(self.spqr.kept()).any(|kept| kept.away().is_some())
     }
 
+    /// Whether there are any.
+    pub(crate) fn has_kept(&self) -> bool {
+        let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
+        chains.chain(self.spqr.kept()).any(|kept| kept.summary().is_some())
+    }
+
     /// Whether some of them are to be deleted, and are not here.
     pub(crate) fn kept_is_due(&self, now: Timestamp) -> bool {
         self.double.kept_is_due(now)

@@ -113,10 +113,10 @@ fn a_rewind_across_a_ratchet_step_asks_for_repair() {
     assert!(DecryptError::Undecryptable.asks_for_repair());
 }
 
-/// Of the newest 64 messages of a chain it is known which were read; further back it is not, and nothing is dropped in
-/// silence.
+/// Of the newest 64 messages of a chain it is known which were read; further back a rewind and a repetition look alike, and
+/// are told from a message whose key is lost.
 #[test]
-fn a_rewind_beyond_memory_asks_for_repair() {
+fn a_rewind_beyond_memory_is_told_as_what_it_is() {
     let (mut alice, mut bob) = talking_in(Suite::V1, 39);
     let mut restored = alice.clone();
     restored.rng = rng(80);
@@ -127,12 +127,12 @@ fn a_rewind_beyond_memory_asks_for_repair() {
     for (at, original) in sent.iter().enumerate() {
         let forgotten = at < 36;
         let message = restored.send(b"another");
-        let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Rewound };
+        let expected = if forgotten { DecryptError::ReadBefore } else { DecryptError::Rewound };
         refused(&mut bob, &message, Refusal::Decrypt(expected));
-        let expected = if forgotten { DecryptError::TooOld } else { DecryptError::Duplicate };
+        let expected = if forgotten { DecryptError::ReadBefore } else { DecryptError::Duplicate };
         refused(&mut bob, original, Refusal::Decrypt(expected));
     }
-    assert!(DecryptError::TooOld.asks_for_repair());
+    assert!(DecryptError::TooOld.asks_for_repair() && !DecryptError::ReadBefore.asks_for_repair());
 }
 
 #[test]

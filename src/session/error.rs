@@ -65,6 +65,11 @@ pub enum DecryptError {
     /// a server that alters one that was read comes to the same.
     #[error("sender's state was rewound")]
     Rewound,
+    /// A message at its place in the chain was read, and more than 64 of the chain since, so that it is not known any more
+    /// whether it was this one. Most likely it is a duplicate, of an inbox that is delivered again; it may be of a sender
+    /// whose state was rolled back that far. Acknowledge it and drop it.
+    #[error("a message at its place was read before")]
+    ReadBefore,
     /// So many messages, or so much time, came after it that its key is deleted. Acknowledge and drop it; the sender
     /// can send its content anew.
     #[error("message is too old")]
@@ -85,7 +90,7 @@ impl DecryptError {
     #[must_use]
     pub const fn asks_for_repair(self) -> bool {
         match self {
-            Self::Duplicate => false,
+            Self::Duplicate | Self::ReadBefore => false,
             Self::NoSession | Self::Rewound | Self::TooOld | Self::TooFarAhead | Self::Undecryptable => true,
         }
     }
@@ -147,7 +152,7 @@ impl AcceptError {
     /// Whether it was read before: acknowledge it to the transport and drop it.
     #[must_use]
     pub const fn is_duplicate(self) -> bool {
-        matches!(self, Self::Message(DecryptError::Duplicate))
+        matches!(self, Self::Message(DecryptError::Duplicate | DecryptError::ReadBefore))
     }
 
     /// Whether the sender should be asked to send again in a new session, see [`DecryptError::asks_for_repair`].

@@ -77,14 +77,14 @@ impl Message {
 
 impl Session {
     /// A peer device whose identity key is known and with which there is no session.
-    pub(crate) fn without_state(device: &Device, remote: &Address, remote_identity: &PublicKey) -> Self {
+    pub(crate) fn without_state(device: &Device, remote: &Address, remote_identity: &PublicKey, seen_v1: bool) -> Self {
         let ends = Ends {
             local: device.address().clone(),
             remote: remote.clone(),
             local_identity: *device.identity_key(),
             remote_identity: *remote_identity,
         };
-        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1: false }
+        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1 }
     }
 
     /// The part that changes with every message.
@@ -183,6 +183,11 @@ impl Session {
         self.named(name).is_some_and(|state| state.ratchet.kept_is_away())
     }
 
+    /// Whether this session has keys kept for late messages here.
+    pub(crate) fn has_kept(&self, name: Name) -> bool {
+        self.named(name).is_some_and(|state| !state.ratchet.kept_is_away() && state.ratchet.has_kept())
+    }
+
     /// The keys that this session keeps for late messages, if there are any.
     pub(crate) fn kept_to_record(&self, name: Name) -> Option<record::Kept> {
         self.named(name).and_then(|state| state.ratchet.kept_to_record())
@@ -203,6 +208,14 @@ impl Session {
         self.archive();
         for state in &mut self.archived {
             state.retired = true;
+        }
+    }
+
+    /// Gives up the keys that this session keeps for late messages: their record is lost.
+    pub(crate) fn lose_kept(&mut self, name: Name) {
+        let mut states = self.current.iter_mut().chain(&mut self.archived);
+        if let Some(state) = states.find(|state| state.name() == name) {
+            state.ratchet.lose_kept();
         }
     }
 

@@ -212,6 +212,7 @@ impl From<Refused> for DecryptError {
         match refused {
             Refused::Duplicate => Self::Duplicate,
             Refused::Rewound => Self::Rewound,
+            Refused::ReadBefore => Self::ReadBefore,
             Refused::TooOld => Self::TooOld,
             Refused::TooFarAhead => Self::TooFarAhead,
             Refused::Undecryptable => Self::Undecryptable,

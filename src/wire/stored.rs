@@ -80,6 +80,10 @@ pub enum RecordError {
     /// anew; do not go on with an older copy.
     #[error("record is corrupt")]
     Corrupt,
+    /// The whole store went back in time and was opened anew by another process since this client was opened. Open the
+    /// client again; nothing is damaged.
+    #[error("record is of a later opening of the store")]
+    OtherGeneration,
     /// A newer version of this library wrote the record. Update; do not overwrite it.
     #[error("record has the newer schema version {0}")]
     Newer(u16),

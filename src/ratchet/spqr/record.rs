@@ -245,6 +245,13 @@ impl Spqr {
         held.map(|held| record::KeptEpoch { epoch: held.epoch, keys: join_keys(held.skipped.keys().iter()) }).collect()
     }
 
+    /// Gives up the keys that were away.
+    pub(in crate::ratchet) fn lose_kept(&mut self) {
+        for held in &mut self.chains.epochs {
+            held.skipped.lose();
+        }
+    }
+
     /// Takes keys that were away.
     pub(in crate::ratchet) fn attach_kept(&mut self, stored: &record::KeptEpoch) -> Result<(), RecordError> {
         match self.chains.epochs.iter_mut().find(|held| held.epoch == stored.epoch) {

@@ -366,9 +366,12 @@ pub struct Vault {
     /// how often a rollback of the whole store was found
     #[prost(uint64, tag = "3")]
     pub generation: u64,
+    /// the counter that the host was told last, and the highest one that it has ever shown
     #[prost(uint64, tag = "4")]
     pub anchor: u64,
-    #[prost(bytes = "vec", tag = "5")]
+    #[prost(uint64, tag = "5")]
+    pub confirmed: u64,
+    #[prost(bytes = "vec", tag = "6")]
     pub instance: ::prost::alloc::vec::Vec<u8>,
 }
 /// What changes with every message to or from one peer device.
@@ -434,9 +437,23 @@ pub struct Kept {
 pub struct Archived {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
-    #[prost(message, optional, tag = "2")]
+    /// the peer device's identity key when it was made
+    #[prost(bytes = "vec", tag = "2")]
+    pub identity: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "3")]
     #[zeroize(skip)]
     pub state: ::core::option::Option<SessionState>,
+}
+/// A session under an identity key that is not accepted.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Parked {
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// a record of kind Session
+    #[prost(bytes = "vec", tag = "2")]
+    pub session: ::prost::alloc::vec::Vec<u8>,
 }
 /// Which sessions with one peer device are archived.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -463,6 +480,9 @@ pub struct SentEntry {
     pub digest: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
     pub envelope: ::prost::alloc::vec::Vec<u8>,
+    /// the identity key that it was sealed to
+    #[prost(bytes = "vec", tag = "5")]
+    pub identity: ::prost::alloc::vec::Vec<u8>,
 }
 /// One of the records of the sent log with one peer device.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -509,7 +529,10 @@ pub struct PrekeySet {
     /// whether the newest signed prekey has accepted so many first messages that it must go
     #[prost(bool, tag = "7")]
     pub worn: bool,
-    #[prost(uint32, tag = "8")]
+    /// whether the pending upload replaces the server's one-time prekeys
+    #[prost(bool, tag = "8")]
+    pub replaces: bool,
+    #[prost(uint32, tag = "9")]
     pub next_id: u32,
 }
 /// Which prekeys there are.

@@ -1,0 +1,116 @@
+use alloc::vec::Vec;
+
+use super::archive::Archive;
+use super::peer::SENT_SLOTS;
+use super::sent::Slot;
+use super::wants::Wants;
+use super::workspace::{Stop, Workspace};
+use super::{Client, Core, Operation, StoredError};
+use crate::ident::Address;
+use crate::session::Name;
+use crate::wire::RecordKind;
+
+impl Client {
+    /// Forgets a peer device: its sessions, its identity key, what was sent to it. When it is gone for good, or when its
+    /// records are damaged: nothing of them has to open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// Whoever comes under its name next is seen for the first time: its identity key is taken as it comes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// alice.forget_device(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn forget_device(&self, address: &Address) -> Operation<(), StoredError> {
+        let (core, address) = (self.core.clone(), address.clone());
+        Operation::new(move |work| forget(&core, work, &address))
+    }
+
+    /// Takes a wish back: a bundle that cannot be had, or that was refused. See [`Client::wants`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.unwant(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
+    /// assert!(!wants.contains(&Want::Bundle(bob.address().clone())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unwant(&self, address: &Address) -> Operation<(), StoredError> {
+        let (core, address) = (self.core.clone(), address.clone());
+        Operation::new(move |work| {
+            let mut wants = Wants::load(&core, work)?;
+            if wants.take(&address).is_some() {
+                wants.save(&core, work)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
+    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked];
+    let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
+    let slots = (0..).take(SENT_SLOTS).map(|slot| Slot::key(core, address, slot));
+    keys.extend(slots);
+    let page = core.page_of(address);
+    work.announce(keys.iter().copied().chain([core.page_key(page), super::wants::key(core)]));
+    work.ready()?;
+    for name in names(core, work, address)? {
+        keys.push(core.session_key(RecordKind::Archived, address, name));
+        keys.push(core.session_key(RecordKind::Kept, address, name));
+    }
+    work.announce(keys.iter().copied());
+    work.ready()?;
+    for key in keys {
+        if work.row::<StoredError>(key)?.is_some() {
+            work.delete(key);
+        }
+    }
+    let mut addresses = core.load_page(work, page)?;
+    if let Ok(at) = addresses.binary_search(address) {
+        addresses.remove(at);
+        core.save_page(work, page, &addresses)?;
+    }
+    let mut wants = Wants::load(core, work)?;
+    if wants.take(address).is_some() {
+        wants.save(core, work)?;
+    }
+    Ok(())
+}
+
+/// The sessions that are known of, as far as the records open.
+fn names(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Vec<Name>, Stop<StoredError>> {
+    let mut names = match Archive::load(core, work, address) {
+        Ok(archive) => archive.names(),
+        Err(Stop::Fail(_)) => Vec::new(),
+        Err(Stop::Need) => return Err(Stop::Need),
+    };
+    match core.load_peer(work, address) {
+        Ok(peer) => names.extend(peer.map(|peer| peer.names()).unwrap_or_default()),
+        Err(Stop::Fail(_)) => {}
+        Err(Stop::Need) => return Err(Stop::Need),
+    }
+    Ok(names)
+}

@@ -1,0 +1,88 @@
+//! Sessions under an identity key that is not accepted: parked beside the known one, until the host decides.
+
+use super::peer::Peer;
+use super::receive::{Opened, Refusal, Saving};
+use super::workspace::{Stop, Workspace, stored};
+use super::{Core, Identity, StoredError};
+use crate::ident::Address;
+use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
+use crate::suite::Suite;
+use crate::wire::{RecordKind, decode_record, encode_record, record};
+
+impl Core {
+    /// A message in the session under an identity key that is not accepted.
+    pub(super) fn receive_parked(
+        &self,
+        work: &mut Workspace<'_>,
+        peer: Peer,
+        message: &session::Message,
+    ) -> Result<(Saving, Opened), Refusal> {
+        let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
+        let plaintext = parked.decrypt(message, work.now, &mut work.rng)?;
+        let identity = Identity::Changed(*parked.remote_identity());
+        Ok((Saving { peer, parked: Some(parked), wants_session: false }, Opened { plaintext, identity }))
+    }
+
+    /// A first message under another identity key: its session is parked beside the known one, until the host decides.
+    pub(super) fn receive_first_changed(
+        &self,
+        work: &mut Workspace<'_>,
+        mut peer: Peer,
+        first: &FirstMessage,
+    ) -> Result<(Saving, Opened), Refusal> {
+        let device = self.device(work)?;
+        // What was seen with the better suite is not believed with the weaker one, under whichever key.
+        if peer.session.has_seen_v1() && first.suite() == Suite::Signal {
+            return Err(AcceptError::SuiteDowngrade.into());
+        }
+        let parked = self.load_parked(work, &peer.address)?;
+        let same = parked.filter(|parked| parked.remote_identity() == first.identity_key());
+        let (mut session, plaintext) = match same {
+            Some(mut session) if session.recognizes(first) => {
+                let plaintext = session.accept_next(&device, first, None, work.now, &mut work.rng)?.plaintext;
+                (session, plaintext)
+            }
+            same => self.adopt(work, first, |work, prekeys| match same.clone() {
+                Some(mut session) => {
+                    let accepted = session.accept_next(&device, first, Some(prekeys), work.now, &mut work.rng)?;
+                    Ok((session, accepted))
+                }
+                None => Session::accept(&device, &peer.address, first, prekeys, work.now, &mut work.rng),
+            })?,
+        };
+        // Whoever makes sessions under a key that nobody accepted gets one, not forty.
+        session.keep_archived(1);
+        peer.parked = true;
+        let identity = Identity::Changed(*session.remote_identity());
+        Ok((Saving { peer, parked: Some(session), wants_session: false }, Opened { plaintext, identity }))
+    }
+
+    pub(super) fn load_parked(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+    ) -> Result<Option<Session>, Stop<StoredError>> {
+        let kind = RecordKind::Parked;
+        let key = self.peer_key(kind, address);
+        let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
+        let parked: record::Parked = decode_record(kind, &bytes).map_err(stored(kind))?;
+        if parked.generation != self.generation {
+            // What was sent in it before the store went back in time is not known. Nobody relies on it yet: it is gone.
+            return Ok(None);
+        }
+        Ok(Some(Session::from_bytes(&parked.session).map_err(stored(kind))?))
+    }
+
+    pub(super) fn save_parked(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        parked: &Session,
+    ) -> Result<(), Stop<StoredError>> {
+        let key = self.peer_key(RecordKind::Parked, address);
+        work.row(key)?;
+        let parked = record::Parked { generation: self.generation, session: parked.to_bytes().to_vec() };
+        work.put(&self.keys, key, encode_record(RecordKind::Parked, &parked));
+        Ok(())
+    }
+}
