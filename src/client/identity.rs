@@ -70,6 +70,8 @@ impl Client {
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
         let (core, address, key) = (self.0.clone(), address.clone(), *key);
         Operation::new(move |work| {
+            work.announce([core.device_key(), core.peer_key(RecordKind::Parked, &address)]);
+            work.announce([core.peer_key(RecordKind::Archive, &address)]);
             let peer = load(&core, work, &address)?;
             if *peer.session.remote_identity() == key {
                 return Ok(());
@@ -139,6 +141,7 @@ impl Peer {
         let mut names = archive.names();
         names.extend(self.session.names());
         for kind in [RecordKind::Archived, RecordKind::Kept] {
+            work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
         }
         for name in names {

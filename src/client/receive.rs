@@ -262,6 +262,9 @@ impl Core {
         message: &session::Message,
     ) -> Result<(Saving, Opened), Refusal> {
         let mut peer = self.load_peer(work, from)?.ok_or(DecryptError::NoSession)?;
+        if !peer.session.has_current() {
+            work.announce([super::wants::key(self)]);
+        }
         let found = match message.session_name() {
             Some(name) => peer.bring(self, work, name)?,
             None => {
@@ -275,6 +278,10 @@ impl Core {
             return self.receive_parked(work, peer, message);
         }
         let names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
+        let now = work.now;
+        let wanted = names.iter().filter(|name| peer.session.wants_kept(**name, message, now));
+        let wanted = wanted.filter(|name| peer.session.kept_is_away(**name));
+        work.announce(wanted.map(|name| self.session_key(crate::wire::RecordKind::Kept, from, *name)));
         for name in names {
             if peer.session.wants_kept(name, message, work.now) {
                 peer.bring_kept(self, work, name)?;
@@ -320,6 +327,9 @@ impl Core {
         }
         let device = self.device(work)?;
         let name = first.session_name();
+        // It may be an archived one, or a new one before which the current one is archived.
+        work.announce([name].map(|name| self.session_key(crate::wire::RecordKind::Archived, from, name)));
+        peer.announce_places(self, work, peer.session.current_name());
         if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, work.now) {
             peer.bring_kept(self, work, name)?;
         }

@@ -95,9 +95,7 @@ impl Client {
 fn announce(core: &Core, work: &mut Workspace<'_>, peer: &Peer) {
     let slots = peer.sent_slots();
     work.announce(slots.into_iter().map(|slot| Slot::key(core, &peer.address, slot)));
-    if peer.has_archived() || !peer.session.names().is_empty() {
-        work.announce([core.peer_key(RecordKind::Archive, &peer.address)]);
-    }
+    work.announce([core.peer_key(RecordKind::Archive, &peer.address)]);
     if let Some(name) = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now)) {
         work.announce([core.session_key(RecordKind::Kept, &peer.address, name)]);
     }
