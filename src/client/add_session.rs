@@ -12,7 +12,8 @@ use crate::wire::{Content, RecordKind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Added {
-    /// Whether a session was started. One that can be sent with is not replaced: [reset](Client::reset) it first.
+    /// Whether a session was started. One that can be sent with is not replaced, unless there are messages of the device
+    /// that could not be read: [reset](Client::reset) it first.
     pub started: bool,
     /// What is to be thought of the identity key: known, or seen for the first time.
     pub identity: Identity,
@@ -94,16 +95,20 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };
-    let started = !peer.session.can_send(work.now);
+    let mut wants = Wants::load(core, work).map_err(from_stored)?;
+    let unread = wants.take(address);
+    // With an unread message the session is no proof that the two still understand each other: only a new one is, unless
+    // the peer has yet to see the one that was started here.
+    let lost = unread.as_ref().is_some_and(|unread| !unread.is_empty());
+    let started = !peer.session.can_send(work.now) || lost && !peer.session.is_unanswered();
     if started {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;
     }
-    let mut wants = Wants::load(core, work).map_err(from_stored)?;
     let mut repair = None;
-    if let Some(unread) = wants.take(address) {
+    if let Some(unread) = unread {
         wants.save(core, work).map_err(from_stored)?;
         // Suite `Signal` has no such message: there the host tells its peer.
-        if started && !peer.parked && bundle.suite() == Suite::V1 {
+        if (started || lost) && !peer.parked && peer.session.suite() == Some(Suite::V1) {
             let request = peer.encrypt(core, work, Content::RepairRequest(unread.concat()), None);
             let request = request.map_err(|stop| {
                 stop.map(|error| match error {
