@@ -28,6 +28,7 @@
 
 mod accounts;
 mod ledger;
+#[expect(clippy::indexing_slicing, reason = "the sides are 0 and 1; a tool of tests")]
 mod world;
 
 use alloc::collections::BTreeMap;

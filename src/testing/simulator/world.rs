@@ -279,7 +279,7 @@ impl World {
         match answer {
             Answer::Read => {
                 let known = self.host(side).tables().changed().next().is_none();
-                self.ledger.read(&envelope.id, known);
+                self.ledger.read(&envelope.id, known, self.signal);
                 Ok(())
             }
             Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
