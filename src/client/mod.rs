@@ -33,6 +33,8 @@ mod adopt;
 mod archive;
 mod batch;
 mod framed;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod maintain;
 mod open;
