@@ -145,6 +145,7 @@ impl Peer {
         let mut names = archive.names();
         names.extend(self.names());
         for kind in [RecordKind::Archived, RecordKind::Kept] {
+            work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
         }
         for name in names {

@@ -34,6 +34,8 @@ mod archive;
 mod batch;
 mod forget;
 mod framed;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod inventory;
 mod maintain;

@@ -187,11 +187,16 @@ impl Peer {
         if self.archived == 0 {
             return Ok(false);
         }
+        // If one of them opens the message, the current session takes its place; if none does, another is wanted.
+        work.announce([super::wants::key(core)]);
+        self.announce_places(core, work, self.session.current_name());
         let names = Archive::load(core, work, &self.address)?.unnamed();
         work.announce(names.iter().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
+        work.ready()?;
         for name in &names {
             self.bring(core, work, *name)?;
         }
+        self.announce_places(core, work, names.iter().copied());
         let wanting: Vec<Name> =
             names.into_iter().filter(|name| self.session.wants_kept(*name, message, work.now)).collect();
         work.announce(wanting.iter().map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
@@ -199,6 +204,17 @@ impl Peer {
             self.bring_kept(core, work, *name)?;
         }
         Ok(!self.session.names().is_empty())
+    }
+
+    /// Says that sessions that are here may be written apart for the first time: archived, or with keys kept for late
+    /// messages. Such rows are absent and cost nothing, but for a round if they are asked for one after the other.
+    pub(super) fn announce_places(&self, core: &Core, work: &mut Workspace<'_>, names: impl IntoIterator<Item = Name>) {
+        for name in names {
+            work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
+            if !self.session.kept_is_away(name) {
+                work.announce([core.session_key(RecordKind::Kept, &self.address, name)]);
+            }
+        }
     }
 
     /// Brings the keys that a session keeps for late messages.
@@ -222,11 +238,11 @@ impl Peer {
     /// Writes what has changed.
     pub(super) fn save(mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         let (now, current) = (self.session.names(), self.session.current_name());
-        // Asked for together with what the archive needs.
-        let kept = now.iter().filter(|name| self.session.has_kept(**name) && !self.kept.contains_key(*name));
-        work.announce(kept.map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
+        // Asked for together with what the archive needs.
+        let kept = now.iter().filter(|name| self.session.has_kept(**name));
+        work.announce(kept.map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
         self.save_archived(core, work, current, &gone)?;
         for name in &now {
             self.save_kept(core, work, *name)?;

@@ -158,6 +158,9 @@ impl Core {
             work.announce([self.peer_key(RecordKind::Archive, from)]);
         }
         let mut peer = self.load_peer(work, from)?.ok_or(DecryptError::NoSession)?;
+        if !peer.session.has_current() {
+            work.announce([super::wants::key(self)]);
+        }
         let found = match message.session_name() {
             Some(name) => peer.bring(self, work, name)?,
             None => true,
@@ -166,6 +169,10 @@ impl Core {
             return self.receive_parked(work, peer, message);
         }
         let names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
+        let now = work.now;
+        let wanted = names.iter().filter(|name| peer.session.wants_kept(**name, message, now));
+        let wanted = wanted.filter(|name| peer.session.kept_is_away(**name));
+        work.announce(wanted.map(|name| self.session_key(RecordKind::Kept, from, *name)));
         for name in names {
             if peer.session.wants_kept(name, message, work.now) {
                 peer.bring_kept(self, work, name)?;
@@ -208,6 +215,9 @@ impl Core {
         }
         let device = self.device(work)?;
         let name = first.session_name();
+        // It may be an archived one, or a new one before which the current one is archived.
+        work.announce([name].map(|name| self.session_key(RecordKind::Archived, from, name)));
+        peer.announce_places(self, work, peer.session.current_name());
         if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, work.now) {
             peer.bring_kept(self, work, name)?;
         }

@@ -105,9 +105,9 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) ->
     let slots = window(&slots, MAX_SLOTS, start);
     let place = |slot: u16| (slot, Slot::key(core, address, slot));
     work.announce(slots.iter().map(|slot| place(**slot).1));
-    if peer.has_archived() {
-        work.announce([core.peer_key(RecordKind::Archive, address)]);
-    }
+    work.announce([core.peer_key(RecordKind::Archive, address)]);
+    // What a rollback has taken out of use is archived with whatever else changes.
+    peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
     work.announce(due.map(|name| core.session_key(RecordKind::Kept, address, name)));
     work.ready()?;

@@ -35,6 +35,8 @@ pub(crate) fn gcm_seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], plaintext: &
 /// As [`gcm_seal`].
 pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], buffer: &mut Vec<u8>, start: usize) {
     let text = buffer.get_mut(start..).unwrap_or_default();
+    #[cfg(any(test, feature = "testing"))]
+    super::seals::note(key, nonce, &[], text);
     #[expect(clippy::expect_used, reason = "the only failure is a text of 64 GiB, which no caller can hold")]
     let tag = Aes256Gcm::new(key.into())
         .encrypt_inout_detached(nonce.into(), &[], text.into())

@@ -104,7 +104,7 @@ pub enum Nonconformance<E> {
 ///
 /// See the [module](self).
 pub fn run<S: HostStore>(mut make_store: impl FnMut() -> Result<S, S::Error>) -> Result<(), Nonconformance<S::Error>> {
-    let rules: [(Rule, fn(&mut Trial<S>) -> Outcome<S>); 12] = [
+    let rules: [(Rule, Attempt<S>); 12] = [
         (Rule::Applies, applies),
         (Rule::Absence, absence),
         (Rule::Order, order),
@@ -131,6 +131,9 @@ pub fn run<S: HostStore>(mut make_store: impl FnMut() -> Result<S, S::Error>) ->
 
 /// Whether the rule was kept.
 type Outcome<S> = Result<bool, <S as Store>::Error>;
+
+/// Tries one rule.
+type Attempt<S> = fn(&mut Trial<S>) -> Outcome<S>;
 
 /// The store under trial; nothing while it is closed.
 struct Trial<S>(Option<S>);

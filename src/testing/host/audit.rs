@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
 use crate::client::{Batch, Change, Staged};
+use crate::persist::RecordKey;
 
 /// What was measured of a host's operations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
     rounds: usize,
-    deepest: &'static str,
+    rounds_of_bulk: usize,
+    deepest: String,
     largest: BTreeMap<u8, usize>,
     staged: u64,
     leaks: Vec<String>,
@@ -24,10 +26,16 @@ impl Audit {
         self.rounds
     }
 
-    /// What that operation gave, as a type.
+    /// The same for operations on many envelopes: one of them may need what another one has changed.
     #[must_use]
-    pub const fn deepest(&self) -> &'static str {
-        self.deepest
+    pub const fn rounds_of_bulk(&self) -> usize {
+        self.rounds_of_bulk
+    }
+
+    /// What that operation gave, as a type, and the kinds of records that it asked for, round by round.
+    #[must_use]
+    pub fn deepest(&self) -> &str {
+        &self.deepest
     }
 
     /// The longest row that was staged, of each kind of record.
@@ -57,11 +65,9 @@ impl Audit {
         self.secrets.extend([hex, list.join(", "), text.to_lowercase()]);
     }
 
-    pub(super) fn staged<T>(&mut self, rounds: usize, batch: &Batch, staged: &Staged<T>) {
+    pub(super) fn staged<T>(&mut self, rounds: &[Vec<RecordKey>], batch: &Batch, staged: &Staged<T>) {
         self.staged += 1;
-        if rounds > self.rounds {
-            (self.rounds, self.deepest) = (rounds, core::any::type_name::<T>());
-        }
+        self.needed(rounds, core::any::type_name::<T>());
         for change in batch.changes() {
             if let Change::Put { key, bytes, .. } = change {
                 let [kind, ..] = *key.as_bytes();
@@ -72,12 +78,20 @@ impl Audit {
         self.printed(staged);
     }
 
-    pub(super) fn refused(&mut self, rounds: usize, error: &(impl Debug + Display)) {
-        if rounds > self.rounds {
-            (self.rounds, self.deepest) = (rounds, core::any::type_name_of_val(error));
-        }
+    pub(super) fn refused(&mut self, rounds: &[Vec<RecordKey>], error: &(impl Debug + Display)) {
+        self.needed(rounds, core::any::type_name_of_val(error));
         self.printed(error);
         self.shown(&format!("{error}"));
+    }
+
+    fn needed(&mut self, rounds: &[Vec<RecordKey>], gave: &str) {
+        if gave.starts_with("alloc::vec::Vec<core::result::Result<") {
+            self.rounds_of_bulk = self.rounds_of_bulk.max(rounds.len());
+        } else if rounds.len() > self.rounds {
+            let kinds = |keys: &Vec<RecordKey>| keys.iter().map(|key| key.as_bytes()[0]).collect::<Vec<_>>();
+            let rounds: Vec<_> = rounds.iter().map(kinds).collect();
+            (self.rounds, self.deepest) = (rounds.len(), format!("{gave} {rounds:?}"));
+        }
     }
 
     /// Looks at what an app might log.

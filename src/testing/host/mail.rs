@@ -219,7 +219,7 @@ impl Tables {
             Received::RepairRequest(request) if request.identity == Identity::Known => {
                 self.repair(&request.from, &request.messages, fresh);
             }
-            Received::RepairRequest(_) | Received::Unreadable(_) | Received::Framed(_) | Received::Forked(_) => {}
+            _ => {}
         }
     }
 }

@@ -9,6 +9,7 @@ mod audit;
 mod mail;
 mod tables;
 
+use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
 use crate::client::{ApplyError, Batch, Client, Operation, Staged, Step, Store as _};
@@ -184,21 +185,21 @@ impl Host {
         mut operation: Operation<T, E>,
         now: Timestamp,
     ) -> Result<Staged<T>, E> {
-        let mut rounds = 0;
+        let mut rounds = Vec::new();
         loop {
             match operation.step(now, &mut self.rng) {
                 Ok(Step::Need(keys)) => {
-                    rounds += 1;
                     let Ok(rows) = self.store.load(&keys);
+                    rounds.push(keys);
                     operation.supply(rows);
                 }
                 Ok(Step::Ready(staged)) => {
-                    self.audit.staged(rounds, staged.batch(), &staged);
+                    self.audit.staged(&rounds, staged.batch(), &staged);
                     self.audit.printed(staged.output());
                     return Ok(staged);
                 }
                 Err(error) => {
-                    self.audit.refused(rounds, &error);
+                    self.audit.refused(&rounds, &error);
                     return Err(error);
                 }
             }

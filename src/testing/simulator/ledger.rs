@@ -48,6 +48,8 @@ pub(super) struct Ledger {
     envelopes: BTreeMap<[u8; 16], Made>,
     /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
     deaf: [Option<(u64, Excuse)>; 2],
+    /// When a side has restored a backup the last time, if what it reads of before then is lost with it.
+    forgot: [Option<u64>; 2],
     /// For good: nothing is promised any more but that it ends well.
     unnoticed: bool,
 }
@@ -84,13 +86,16 @@ impl Ledger {
         }
     }
 
-    /// A side has read an envelope: its sender is heard.
-    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool) {
-        let Some(made) = self.envelopes.get(envelope) else { return };
-        if let Some(deaf) = self.deaf.get_mut(made.by).filter(|_| under_known_key)
-            && deaf.is_some_and(|(since, _)| made.at > since)
-        {
+    /// A side has read an envelope: its sender is heard. Unless it was under way since before a restored backup, in suite
+    /// `Signal`: then the reader goes on in a session that its sender has no more.
+    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool) {
+        let Some(Made { by, at, .. }) = self.envelopes.get(envelope) else { return };
+        let Some(deaf) = self.deaf.get_mut(*by).filter(|_| under_known_key) else { return };
+        let forgot = self.forgot.get(*by).copied().flatten();
+        if deaf.is_some_and(|(since, _)| *at > since) {
             *deaf = None;
+        } else if let Some(since) = forgot.filter(|since| signal && at <= since && deaf.is_none()) {
+            *deaf = Some((since, Excuse::RolledBack));
         }
     }
 
@@ -105,6 +110,9 @@ impl Ledger {
             }
         }
         self.deafen(side, now, Excuse::RolledBack);
+        if let Some(forgot) = self.forgot.get_mut(side) {
+            *forgot = Some(now);
+        }
     }
 
     /// A side has restored a backup, and does not know.
@@ -153,7 +161,7 @@ impl Ledger {
             let [alice, bob] = tables;
             let inbox = if promise.by == 0 { &bob.inbox } else { &alice.inbox };
             if !inbox.contains_key(&promise.id) {
-                match promise.excuse.or(self.unnoticed.then_some(Excuse::Unnoticed)) {
+                match promise.excuse.or_else(|| self.unnoticed.then_some(Excuse::Unnoticed)) {
                     Some(excuse) => *excused.entry(excuse).or_default() += 1,
                     None => missing.push(promise.id),
                 }

@@ -22,11 +22,13 @@
 //! - When faults end, both sides come to rest, and a message goes each way.
 //! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
 //! - A restored backup is found when it is opened, and nothing else is taken for one.
-//! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading. Every
+//! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading, one on
+//!   many envelopes 6. Every
 //!   record is bounded.
 
 mod accounts;
 mod ledger;
+#[expect(clippy::indexing_slicing, reason = "the sides are 0 and 1; a tool of tests")]
 mod world;
 
 use alloc::collections::BTreeMap;
@@ -58,8 +60,8 @@ pub enum Broken {
     RollbackInvented,
     /// Something that is printed shows a secret.
     Leak(String),
-    /// An operation needed so many rounds of loading; what it gave, or how it failed, as a type.
-    Rounds(usize, &'static str),
+    /// An operation needed so many rounds of loading; what it gave, or how it failed, and the kinds of records.
+    Rounds(usize, String),
     /// A record of this kind is so long.
     TooLong(u8, usize),
     /// The library refused what it should not have.
@@ -102,6 +104,8 @@ pub struct Report {
     pub seals: usize,
     /// The most rounds of loading that an operation has needed.
     pub rounds: usize,
+    /// The same of operations on many envelopes.
+    pub rounds_of_bulk: usize,
     /// The longest row of each kind of record.
     pub largest: BTreeMap<u8, usize>,
 }
@@ -118,6 +122,7 @@ impl Report {
         self.operations += other.operations;
         self.seals += other.seals;
         self.rounds = self.rounds.max(other.rounds);
+        self.rounds_of_bulk = self.rounds_of_bulk.max(other.rounds_of_bulk);
         for (excuse, count) in other.excused {
             *self.excused.entry(excuse).or_default() += count;
         }

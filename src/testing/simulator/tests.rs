@@ -12,19 +12,19 @@ fn seeds() -> u64 {
 #[test]
 fn what_is_promised_is_kept() {
     let mut sum = Report::default();
-    let mut failures: BTreeMap<String, (usize, Failure)> = BTreeMap::new();
+    let mut failures: BTreeMap<String, (Vec<u64>, Failure)> = BTreeMap::new();
     for seed in 0..seeds() {
         match run(seed, None) {
             Ok(report) => sum.add(report),
             Err(failure) => {
                 let kind = std::format!("{:?}", failure.broken);
-                failures.entry(kind).or_insert((0, failure)).0 += 1;
+                failures.entry(kind).or_insert_with(|| (Vec::new(), failure)).0.push(seed);
             }
         }
     }
     println!("{sum:#?}");
-    for (kind, (count, failure)) in &failures {
-        println!("{count} times {kind}, for instance:\n{failure}");
+    for (kind, (seeds, failure)) in &failures {
+        println!("{kind} in {seeds:?}, for instance:\n{failure}");
     }
     assert!(failures.is_empty());
 }

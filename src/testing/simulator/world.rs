@@ -279,7 +279,7 @@ impl World {
         match answer {
             Answer::Read => {
                 let known = self.host(side).tables().changed().next().is_none();
-                self.ledger.read(&envelope.id, known);
+                self.ledger.read(&envelope.id, known, self.signal);
                 Ok(())
             }
             Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
@@ -329,7 +329,9 @@ impl World {
         self.look();
         self.opened(side, done)?;
         if let Some(envelope) = envelope {
-            match self.host(side).race(one, &envelope, now) {
+            let raced = self.host(side).race(one, &envelope, now);
+            self.look();
+            match raced {
                 Ok(answer) => self.answered(side, &envelope, answer)?,
                 Err(crashed) => {
                     self.relay.not_acknowledged(&address(side), envelope.to_bytes());

@@ -11,6 +11,9 @@ const ROUNDS: usize = 40;
 /// Most rounds of loading of an operation.
 const MAX_ROUNDS: usize = 4;
 
+/// The same on many envelopes.
+const MAX_ROUNDS_OF_BULK: usize = 6;
+
 /// The longest row of each kind of record: kind, bytes. Sealing adds 82 to 98 bytes.
 const BOUNDS: [(u8, usize); 13] = [
     (1, 1 << 10),
@@ -116,14 +119,15 @@ impl World {
         report.operations += audit.operations();
         report.conflicts += host.store().counters().conflicts;
         report.rounds = report.rounds.max(audit.rounds());
+        report.rounds_of_bulk = report.rounds_of_bulk.max(audit.rounds_of_bulk());
         if host.tables().opened_twice() > 0 {
             return Err(Broken::OpenedTwice);
         }
         if let Some(leak) = audit.leaks().first() {
             return Err(Broken::Leak(leak.clone()));
         }
-        if audit.rounds() > MAX_ROUNDS {
-            return Err(Broken::Rounds(audit.rounds(), audit.deepest()));
+        if audit.rounds() > MAX_ROUNDS || audit.rounds_of_bulk() > MAX_ROUNDS_OF_BULK {
+            return Err(Broken::Rounds(audit.rounds(), audit.deepest().into()));
         }
         for (kind, len) in audit.largest() {
             let largest = report.largest.entry(*kind).or_default();

@@ -1,0 +1,213 @@
+//! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
+
+use subrosa::client::{
+    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Want,
+};
+use subrosa::persist::{RecordKey, StorageKey};
+use subrosa::suite::{Suite, Suites};
+
+use super::side::{DAY, KEY, Side, address, kind};
+
+const PARKED: u8 = 21;
+
+/// Bob makes a new account and writes to Alice: what she sees first.
+fn changed(seed: u64) -> (Side, Side, Side) {
+    let (mut alice, bob) = Side::talking(Suite::V1, seed);
+    let mut new = Side::new("bob", Suite::V1, seed + 50);
+    let bundle = alice.bundle();
+    new.run(new.client.add_session(&bundle)).unwrap();
+    for text in [b"it's me".as_slice(), b"really"] {
+        let envelope = new.send("alice", text);
+        let Ok(Received::Message(message)) = alice.receive(&envelope) else { panic!() };
+        assert_eq!(message.plaintext(), Some(text));
+        assert!(matches!(message.identity(), Identity::Changed(_)));
+    }
+    let id = alice.message_id();
+    let refused = alice.run(alice.client.send(id, &address("bob"), b"secret"));
+    assert_eq!(refused.unwrap_err(), SendError::IdentityChanged);
+    (alice, bob, new)
+}
+
+/// The key of the new account.
+fn key_of(new: &mut Side) -> subrosa::crypto::PublicKey {
+    *new.bundle().identity_key()
+}
+
+#[test]
+fn an_accepted_identity_goes_on_with_what_it_has_said() {
+    let (mut alice, mut old, mut new) = changed(1);
+    let key = key_of(&mut new);
+    alice.run(alice.client.accept_identity(&address("bob"), &key)).unwrap();
+    let envelope = alice.send("bob", b"welcome back");
+    assert_eq!(new.read(&envelope), b"welcome back");
+    let envelope = new.send("alice", b"thanks");
+    assert_eq!(alice.read(&envelope), b"thanks");
+    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED));
+    // The former key is the changed one now.
+    let envelope = old.send("alice", b"from the old phone");
+    assert!(matches!(alice.receive(&envelope), Ok(Received::Unreadable(_))));
+}
+
+#[test]
+fn a_refused_identity_leaves_the_known_session() {
+    let (mut alice, mut old, _) = changed(3);
+    alice.run(alice.client.refuse_identity(&address("bob"))).unwrap();
+    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED));
+    let envelope = alice.send("bob", b"still you");
+    assert_eq!(old.read(&envelope), b"still you");
+    let envelope = old.send("alice", b"still me");
+    assert_eq!(alice.read(&envelope), b"still me");
+}
+
+/// Another key than the one that was seen: nothing of what was parked is taken over.
+#[test]
+fn accepting_a_third_key_keeps_nothing() {
+    let (mut alice, _, _) = changed(5);
+    let third = key_of(&mut Side::new("bob", Suite::V1, 99));
+    alice.run(alice.client.accept_identity(&address("bob"), &third)).unwrap();
+    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED || kind(key) == 19 || kind(key) == 18));
+    let id = alice.message_id();
+    let refused = alice.run(alice.client.send(id, &address("bob"), b"secret"));
+    assert_eq!(refused.unwrap_err(), SendError::NoSession);
+}
+
+#[test]
+fn a_bundle_of_another_identity_starts_nothing() {
+    let (mut alice, _, mut new) = changed(7);
+    let bundle = new.bundle();
+    assert_eq!(alice.run(alice.client.add_session(&bundle)).unwrap_err(), AddError::IdentityChanged);
+}
+
+#[test]
+fn after_a_reset_a_new_session_starts_and_late_messages_are_read() {
+    for suite in [Suite::V1, Suite::Signal] {
+        let (mut alice, mut bob) = Side::talking(suite, 11);
+        let late = bob.send("alice", b"late");
+        alice.run(alice.client.reset(&address("bob"))).unwrap();
+        let id = alice.message_id();
+        assert_eq!(alice.run(alice.client.send(id, &address("bob"), b"x")).unwrap_err(), SendError::NoSession);
+        assert!(alice.run(alice.client.wants()).unwrap().contains(&Want::Bundle(address("bob"))));
+        let bundle = bob.bundle();
+        let added = alice.run(alice.client.add_session(&bundle)).unwrap();
+        assert!(added.started && added.repair.is_some() == (suite == Suite::V1));
+        assert!(!alice.run(alice.client.wants()).unwrap().contains(&Want::Bundle(address("bob"))));
+        assert_eq!(alice.read(&late), b"late");
+        let envelope = alice.send("bob", b"new");
+        assert_eq!(bob.read(&envelope), b"new");
+        let unknown = alice.run(alice.client.reset(&address("carol")));
+        assert!(unknown.is_err());
+    }
+}
+
+#[test]
+fn a_wiped_account_is_gone() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 13);
+    let bundle = bob.bundle();
+    let client = alice.client.clone();
+    alice.run(client.wipe()).unwrap();
+    assert!(!alice.rows.keys().any(|key| kind(key) == 16 || kind(key) == 1));
+    let key = StorageKey::new(KEY);
+    assert_eq!(alice.run(Client::open(&key, Anchor::UNAVAILABLE)).unwrap_err(), OpenError::NoAccount);
+    // A process that has it open still.
+    assert_eq!(alice.run(client.add_session(&bundle)).unwrap_err(), AddError::NoAccount);
+    assert_eq!(alice.run(client.publish_prekeys(Default::default())).unwrap_err(), PublishError::NoAccount);
+    assert_eq!(alice.run(client.maintain()).unwrap_err(), MaintainError::NoAccount);
+    assert!(alice.run(client.wipe()).is_ok(), "twice is the same");
+    assert!(alice.changes.is_empty());
+    // The rest opens with nothing any more.
+    let created = alice.run(Client::create(&key, &address("alice"), Suites::V1)).unwrap().client;
+    let id = alice.message_id();
+    assert_eq!(alice.run(created.send(id, &address("bob"), b"x")).unwrap_err(), SendError::NoSession);
+    let exists = alice.run(Client::create(&key, &address("alice"), Suites::V1));
+    assert_eq!(exists.unwrap_err(), CreateError::Exists);
+}
+
+#[test]
+fn another_storage_key_costs_one_row() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 15);
+    let (old, new) = (StorageKey::new(KEY), StorageKey::new([8; 32]));
+    alice.run(Client::change_storage_key(&old, &new)).unwrap();
+    assert_eq!(alice.done(), [('p', 16)]);
+    assert_eq!(alice.run(Client::open(&old, Anchor::UNAVAILABLE)).unwrap_err(), OpenError::WrongStorageKey);
+    assert_eq!(
+        alice.run(Client::change_storage_key(&old, &new)).unwrap_err(),
+        OpenError::WrongStorageKey,
+        "twice is refused"
+    );
+    alice.client = alice.run(Client::open(&new, Anchor::UNAVAILABLE)).unwrap().client;
+    let envelope = alice.send("bob", b"as before");
+    assert_eq!(bob.read(&envelope), b"as before");
+}
+
+/// By the anchor that lies elsewhere.
+#[test]
+fn a_database_that_went_back_is_found_and_heals() {
+    for suite in [Suite::V1, Suite::Signal] {
+        let (mut alice, mut bob) = Side::talking(suite, 17);
+        let key = StorageKey::new(KEY);
+        let opened = alice.run(Client::open(&key, Anchor::new(1))).unwrap();
+        assert!(!opened.rolled_back);
+        let backup = alice.rows.clone();
+        let opened = alice.run(Client::open(&key, opened.anchor)).unwrap();
+        assert!(!opened.rolled_back);
+        let gone = alice.send("bob", b"after the backup");
+        bob.read(&gone);
+        alice.rows = backup;
+        let opened = alice.run(Client::open(&key, opened.anchor)).unwrap();
+        assert!(opened.rolled_back);
+        alice.client = opened.client;
+        // Once more it is not found again.
+        assert!(!alice.run(Client::open(&key, opened.anchor)).unwrap().rolled_back);
+        let id = alice.message_id();
+        assert_eq!(alice.run(alice.client.send(id, &address("bob"), b"x")).unwrap_err(), SendError::NoSession);
+        for page in 0..=255 {
+            alice.run(alice.client.tidy(page)).unwrap();
+        }
+        let wants = alice.run(alice.client.wants()).unwrap();
+        assert!(wants.contains(&Want::Bundle(address("bob"))) && wants.contains(&Want::UploadPrekeys));
+        let bundle = bob.bundle();
+        assert!(alice.run(alice.client.add_session(&bundle)).unwrap().started);
+        let envelope = alice.send("bob", b"here again");
+        assert_eq!(bob.read(&envelope), b"here again");
+        let envelope = bob.send("alice", b"good");
+        assert_eq!(alice.read(&envelope), b"good");
+    }
+}
+
+/// A host that ends twice between the commit and its key store: nothing went back.
+#[test]
+fn an_anchor_that_was_not_stored_is_no_rollback() {
+    let (mut alice, _) = Side::talking(Suite::V1, 19);
+    let key = StorageKey::new(KEY);
+    let stored = alice.run(Client::open(&key, Anchor::new(1))).unwrap().anchor;
+    let lost = alice.run(Client::open(&key, stored)).unwrap();
+    assert!(!lost.rolled_back);
+    let opened = alice.run(Client::open(&key, stored)).unwrap();
+    assert!(!opened.rolled_back, "one is forgiven");
+}
+
+#[test]
+fn what_is_old_is_tidied() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 21);
+    let kept: Vec<_> = (0..3).map(|_| alice.send("bob", b"late")).collect();
+    let next = alice.send("bob", b"next");
+    bob.read(&next);
+    bob.run(bob.client.reset(&address("alice"))).unwrap();
+    let kinds = |side: &Side| [18, 19, 20, 22].map(|number| side.rows.keys().filter(|key| kind(key) == number).count());
+    assert_eq!(kinds(&bob), [1, 1, 1, 2]);
+    bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 31 * DAY);
+    for page in 0..=255 {
+        bob.run(bob.client.tidy(page)).unwrap();
+    }
+    assert_eq!(kinds(&bob), [0, 0, 0, 0]);
+    assert!(matches!(bob.receive(&kept[0]), Ok(Received::Unreadable(_))));
+}
+
+/// One row whose key depends on nothing; all others under keys that say nothing.
+#[test]
+fn no_two_accounts_share_a_key() {
+    let (alice, bob) = Side::talking(Suite::V1, 23);
+    let shared: Vec<&RecordKey> = alice.rows.keys().filter(|key| bob.rows.contains_key(*key)).collect();
+    assert_eq!(shared.len(), 1);
+    assert_eq!(kind(shared[0]), 16);
+}

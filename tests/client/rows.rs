@@ -1,0 +1,146 @@
+//! Which rows operations touch, and what they cost.
+
+use subrosa::client::{
+    AddError, Anchor, ApplyError, Batch, Client, CreateError, IdentityError, Opened, Operation, PublishError,
+    ReceiveError, Received, ResetError, SendError, Sent, StageError, Staged, Step, Store as _, StoredError,
+};
+use subrosa::suite::Suite;
+
+use super::side::{Rowed, Side, address, rng, stage};
+
+const PEER: u8 = 17;
+const KEPT: u8 = 18;
+const SENT: u8 = 22;
+
+/// No row that all peers share, and no check: two rows to send, one to receive.
+#[test]
+fn a_steady_message_touches_its_own_rows() {
+    for suite in [Suite::V1, Suite::Signal] {
+        let (mut alice, mut bob) = Side::talking(suite, 1);
+        for turn in 0..60_u8 {
+            let envelope = alice.send("bob", &[turn; 100]);
+            assert_eq!(alice.done(), [('p', PEER), ('p', SENT)]);
+            bob.read(&envelope);
+            assert_eq!(bob.done(), [('p', PEER)], "turn {turn}");
+            if turn % 3 == 0 {
+                let envelope = bob.send("alice", b"answer");
+                assert_eq!(bob.done(), [('p', PEER), ('p', SENT)]);
+                alice.read(&envelope);
+                assert_eq!(alice.done(), [('p', PEER)]);
+            }
+        }
+        assert!(alice.len_of(PEER) < 12 << 10 && bob.len_of(PEER) < 12 << 10);
+    }
+}
+
+/// A row at a time, or all that are asked for: the same batch, to the last byte.
+#[test]
+fn however_rows_are_given_the_bytes_are_the_same() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 3);
+    let (envelope, bundle) = (alice.send("bob", b"hi"), bob.bundle());
+    let id = alice.message_id();
+    same(&alice, || alice.client.send(id, &address("bob"), b"text"));
+    same(&alice, || alice.client.reset(&address("bob")));
+    same(&alice, || alice.client.tidy(0));
+    same(&alice, || alice.client.maintain());
+    same(&bob, || bob.client.receive(&envelope));
+    same(&bob, || bob.client.receive_many(&[envelope.clone(), envelope.clone()]));
+    let (mut carol, mut alice) = (Side::new("carol", Suite::V1, 9), alice);
+    same(&carol, || carol.client.add_session(&bundle));
+    let to_carol = carol.bundle();
+    alice.run(alice.client.add_session(&to_carol)).unwrap();
+    let first = alice.send("carol", b"first");
+    same(&carol, || carol.client.receive(&first));
+    alice.run(alice.client.reset(&address("bob"))).unwrap();
+    same(&alice, || alice.client.add_session(&bundle));
+}
+
+#[track_caller]
+fn same<T: std::fmt::Debug, E: std::fmt::Debug>(side: &Side, make: impl Fn() -> Operation<T, E>) {
+    let at_once = make().stage(&Rowed(&side.rows), side.now, &mut rng(5)).unwrap_or_else(|_| panic!("refused"));
+    let by_hand = stage(make(), &side.rows, side.now, &mut rng(5)).unwrap();
+    assert_eq!(at_once.batch(), by_hand.batch());
+    let (mut slowly, mut rng) = (make(), rng(5));
+    let staged = loop {
+        match slowly.step(side.now, &mut rng).unwrap() {
+            Step::Need(keys) => slowly.supply(Rowed(&side.rows).load(&keys[..1]).unwrap()),
+            Step::Ready(staged) => break staged,
+        }
+    };
+    assert_eq!(staged.batch(), by_hand.batch(), "one row at a time");
+    assert!(!by_hand.batch().is_empty() || side.rows.is_empty() || by_hand.batch() == &Batch::default());
+}
+
+/// Keys for late messages lie apart: they do not make every message dearer.
+#[test]
+fn a_thousand_lost_messages_cost_the_hot_row_nothing() {
+    for suite in [Suite::V1, Suite::Signal] {
+        let (mut alice, mut bob) = Side::talking(suite, 5);
+        let envelope = alice.send("bob", b"before");
+        bob.read(&envelope);
+        let before = bob.len_of(PEER);
+        let lost: Vec<_> = (0..1_000).map(|_| alice.send("bob", b"lost")).collect();
+        let next = alice.send("bob", b"next");
+        assert_eq!(bob.read(&next), b"next");
+        assert_eq!(bob.done(), [('p', PEER), ('p', KEPT)]);
+        assert!(bob.len_of(PEER) <= before + 1_024, "{before} → {}", bob.len_of(PEER));
+        assert!(bob.len_of(KEPT) > 1_000 * 36 && bob.len_of(KEPT) < 100_000);
+        for _ in 0..10 {
+            let envelope = alice.send("bob", b"in order");
+            bob.read(&envelope);
+            assert_eq!(bob.done(), [('p', PEER)], "what is kept is left alone");
+        }
+        for at in [0, 999, 500] {
+            assert_eq!(bob.read(&lost[at]), b"lost");
+            assert!(bob.done().contains(&('p', KEPT)));
+            assert!(matches!(bob.receive(&lost[at]), Err(ReceiveError::Duplicate)));
+        }
+    }
+}
+
+/// One poisoned envelope among many fails alone.
+#[test]
+fn what_is_poisoned_in_bulk_fails_alone() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 7);
+    let mut inbox: Vec<_> = (0..20_u8).map(|number| alice.send("bob", &[number; 8])).collect();
+    let last = inbox[4].body.len() - 1;
+    inbox[4].body[last] ^= 1;
+    inbox[6].body.truncate(3);
+    inbox[8] = inbox[7].clone();
+    inbox[10].to = address("carol");
+    let before = bob.clone();
+    let outcomes = bob.run(bob.client.receive_many(&inbox)).unwrap();
+    assert_eq!(outcomes.len(), 20);
+    let mut alone = before;
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let expected = match at {
+            4 => matches!(outcome, Ok(Received::Unreadable(_))),
+            6 => matches!(outcome, Err(ReceiveError::Malformed(_))),
+            8 => matches!(outcome, Err(ReceiveError::Duplicate)),
+            10 => matches!(outcome, Err(ReceiveError::NotForUs)),
+            _ => {
+                matches!(outcome, Ok(Received::Message(message)) if message.plaintext() == Some(&[u8::try_from(at).unwrap(); 8]))
+            }
+        };
+        assert!(expected, "{at}: {outcome:?}");
+        // One by one they come to the same.
+        assert_eq!(&alone.receive(&inbox[at]), outcome, "{at}");
+    }
+}
+
+#[test]
+fn the_types_go_anywhere() {
+    fn anywhere<T: Send + Sync + 'static>() {}
+    anywhere::<Client>();
+    anywhere::<Operation<Sent, SendError>>();
+    anywhere::<Operation<Received, ReceiveError>>();
+    anywhere::<Staged<Received>>();
+    anywhere::<Step<Sent>>();
+    anywhere::<Batch>();
+    anywhere::<Anchor>();
+    anywhere::<Opened>();
+    anywhere::<(SendError, ReceiveError, AddError, IdentityError, ResetError, PublishError, CreateError, StoredError)>(
+    );
+    anywhere::<StageError<SendError, std::io::Error>>();
+    anywhere::<ApplyError<std::io::Error>>();
+}
