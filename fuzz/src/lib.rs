@@ -3,6 +3,8 @@
 //! `tests/corpus.rs` of the library takes this same file and replays the committed corpora as ordinary tests.
 
 mod attachment;
+#[cfg(feature = "testing")]
+mod client;
 mod decoders;
 mod interaction;
 mod liar;
@@ -10,6 +12,8 @@ mod party;
 mod reports;
 
 pub use attachment::{attachment, attachment_seeds};
+#[cfg(feature = "testing")]
+pub use client::{client, client_seeds};
 pub use decoders::{bundle, envelope, first_message, message, payload, prekey_bytes, session_bytes, spqr_message};
 pub use interaction::interaction;
 pub use liar::liar;
