@@ -14,8 +14,12 @@
 //! | `handshake` | PQXDH |
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
+//! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
+//! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
 //! | [`client`] | one device over a host's database: staged operations |
+//! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
+//! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
 //!
 //! # Where to start
 //!
@@ -25,7 +29,12 @@
 //!
 //! # Features
 //!
-//! None yet. The crate is `no_std` with `alloc`.
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` | adapters of [`attachment`] for `std::io` |
+//! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
+//!
+//! Without them the crate is `no_std` with `alloc`.
 #![no_std]
 
 extern crate alloc;
@@ -34,15 +43,20 @@ extern crate self as subrosa;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod attachment;
 pub mod client;
 pub mod crypto;
 mod handshake;
 pub mod ident;
 pub mod persist;
+pub mod platform;
 pub mod prekey;
 mod ratchet;
+pub mod report;
 pub mod session;
 pub mod suite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod wire;
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ use subrosa::wire::{
 /// Name of a target, its body, its seeds.
 type Target = (&'static str, fn(&[u8]) -> bool, fn() -> Vec<Vec<u8>>);
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 13] = [
+    ("attachment", bodies::attachment, bodies::attachment_seeds),
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
     ("first_message", bodies::first_message, first_messages),
@@ -36,6 +37,8 @@ const TARGETS: [Target; 10] = [
     ("envelope", bodies::envelope, envelopes),
     ("payload", bodies::payload, payloads),
     ("interaction", bodies::interaction, interactions),
+    ("report", bodies::report, reports),
+    ("report_header", bodies::report_header, report_headers),
 ];
 
 #[test]
@@ -141,6 +144,21 @@ fn payloads() -> Vec<Vec<u8>> {
         Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
     ];
     contents.map(|content| Payload { own, peer: RosterView::default(), content }.to_bytes()).into()
+}
+
+/// Whole, of one message, edited, cut.
+fn reports() -> Vec<Vec<u8>> {
+    let whole = &bodies::report_fixture().report;
+    let edits = [vec![255], vec![255, 40, 0, 1], vec![255, 200, 1, 7, 3, 2, 255], vec![255, 3, 0, 1, 90, 3, 128]];
+    [whole.clone(), whole[..whole.len() / 2].to_vec(), vec![8, 1, 24, 0, 34, 0]].into_iter().chain(edits).collect()
+}
+
+fn report_headers() -> Vec<Vec<u8>> {
+    let fixture = bodies::report_fixture();
+    // A stamp that nobody gave.
+    let stamp = [&[1, 0, 0, 0, 7, 0, 1][..], &[9; 112]].concat();
+    let sealed = [&[1, 0, 0, 0, 7, 1, 0][..], &[9; 112]].concat();
+    fixture.headers[..2].iter().chain(&fixture.stored).cloned().chain([stamp, sealed]).collect()
 }
 
 /// Every kind, small and large numbers.

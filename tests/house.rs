@@ -220,6 +220,34 @@ fn the_house_is_in_order() {
     assert!(house.dependencies.contains("libcrux_ml_kem") && !house.dependencies.contains("rusqlite"));
 }
 
+/// Rooms that a platform's code may name. Not one that owns a secret of a client: a platform cannot be handed what
+/// its code cannot name.
+fn is_of_a_platform(path: &[String]) -> bool {
+    path.first().is_some_and(|room| matches!(room.as_str(), "platform" | "report" | "crypto" | "ident" | "wire"))
+}
+
+#[test]
+fn the_platform_names_no_secret_of_a_client() {
+    let files = files().into_iter().filter(|(name, _)| name.starts_with("platform/"));
+    let mut looked_at = 0;
+    for (name, source) in files {
+        for (line, path) in crate_paths(&without_tests(&tokens(&source))) {
+            assert!(is_of_a_platform(&path), "{name}:{line}: crate::{}", path.join("::"));
+            // Of what framing knows, neither the state nor the evidence of a client.
+            let named = path.last().map_or("", String::as_str);
+            assert!(
+                !matches!(named, "ChainState" | "Evidence" | "ReportBuilder" | "seal_report"),
+                "{name}:{line}: {named}"
+            );
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 20, "only {looked_at} paths were found");
+    for room in ["session", "prekey", "ratchet", "handshake", "account", "group", "sealed", "client", "persist"] {
+        assert!(!is_of_a_platform(&[room.to_owned(), "Anything".to_owned()]));
+    }
+}
+
 #[test]
 fn unsafe_code_is_forbidden() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();

@@ -2,12 +2,16 @@
 //!
 //! `tests/corpus.rs` of the library takes this same file and replays the committed corpora as ordinary tests.
 
+mod attachment;
 mod decoders;
 mod interaction;
 mod liar;
 mod party;
+mod reports;
 
+pub use attachment::{attachment, attachment_seeds};
 pub use decoders::{bundle, envelope, first_message, message, payload, prekey_bytes, session_bytes, spqr_message};
 pub use interaction::interaction;
 pub use liar::liar;
 pub use party::{pair, stages};
+pub use reports::{report, report_fixture, report_header};

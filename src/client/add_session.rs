@@ -73,7 +73,7 @@ impl Client {
     /// # }
     /// ```
     pub fn add_session(&self, bundle: &Bundle) -> Operation<Added, AddError> {
-        let (core, bundle) = (self.0.clone(), bundle.clone());
+        let (core, bundle) = (self.core.clone(), bundle.clone());
         Operation::new(move |work| add(&core, work, &bundle))
     }
 }
@@ -91,7 +91,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
     let mut peer = match peer {
-        None => Peer::new(Session::without_state(&device, address, bundle.identity_key())),
+        None => Peer::new(core, Session::without_state(&device, address, bundle.identity_key())),
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };
@@ -109,7 +109,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         wants.save(core, work).map_err(from_stored)?;
         // Suite `Signal` has no such message: there the host tells its peer.
         if (started || lost) && !peer.parked && peer.session.suite() == Some(Suite::V1) {
-            let request = peer.encrypt(core, work, Content::RepairRequest(unread.concat()));
+            let request = peer.encrypt(core, work, Content::RepairRequest(unread.concat()), None);
             let request = request.map_err(|stop| {
                 stop.map(|error| match error {
                     SendError::Stored(error) => AddError::Stored(error),

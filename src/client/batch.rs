@@ -101,7 +101,7 @@ pub enum ApplyError<E> {
 }
 
 impl Batch {
-    pub(super) const fn new(changes: Vec<Change>) -> Self {
+    pub(crate) const fn new(changes: Vec<Change>) -> Self {
         Self(changes)
     }
 

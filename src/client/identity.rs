@@ -68,7 +68,7 @@ impl Client {
     /// # }
     /// ```
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
-        let (core, address, key) = (self.0.clone(), address.clone(), *key);
+        let (core, address, key) = (self.core.clone(), address.clone(), *key);
         Operation::new(move |work| {
             let peer = load(&core, work, &address)?;
             if *peer.session.remote_identity() == key {
@@ -103,7 +103,7 @@ impl Client {
     /// # }
     /// ```
     pub fn refuse_identity(&self, address: &Address) -> Operation<(), IdentityError> {
-        let (core, address) = (self.0.clone(), address.clone());
+        let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| {
             let mut peer = load(&core, work, &address)?;
             if peer.parked {
@@ -146,6 +146,6 @@ impl Peer {
             erase(core, work, RecordKind::Kept, &self.address, name)?;
         }
         Archive::default().save(core, work, &self.address)?;
-        self.with_session(session).save(core, work)
+        self.with_session(core, session).save(core, work)
     }
 }

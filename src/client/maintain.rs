@@ -50,7 +50,7 @@ impl Client {
     /// # }
     /// ```
     pub fn maintain(&self) -> Operation<Maintained, MaintainError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             work.announce([core.prekeys_key()]);
             let anchor = core.advance_anchor(work).map_err(|stop| {

@@ -32,6 +32,7 @@ mod add_session;
 mod adopt;
 mod archive;
 mod batch;
+mod framed;
 mod identity;
 mod maintain;
 mod open;
@@ -55,10 +56,12 @@ use alloc::sync::Arc;
 
 use crate::ident::Address;
 use crate::persist::{Keys, StorageKey};
+use crate::report::FramingPolicy;
 use crate::wire::{RecordError, RecordKind};
 
 pub use add_session::{AddError, Added};
 pub use batch::{ApplyError, Batch, Change};
+pub use framed::{ForkedMessage, FramedMessage, FramedSent};
 pub use identity::{Identity, IdentityError};
 pub use maintain::{MaintainError, Maintained};
 pub use open::{Anchor, CreateError, OpenError, Opened};
@@ -99,7 +102,10 @@ pub use wants::Want;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Core>);
+pub struct Client {
+    core: Arc<Core>,
+    framing: Option<FramingPolicy>,
+}
 
 /// What a client knows without its database.
 #[derive(Debug)]
@@ -125,15 +131,31 @@ pub struct StoredError {
 }
 
 impl Client {
+    fn new(core: Core) -> Self {
+        Self { core: Arc::new(core), framing: None }
+    }
+
+    /// The same client for conversations in which whatever is shown can be reported: it receives framed messages, and
+    /// refuses what a user would see and is not framed. A host with both kinds of conversations holds both handles, and
+    /// receives an envelope with the one that its sender's conversation calls for.
+    ///
+    /// # Examples
+    ///
+    /// See [`Client::send_framed`].
+    #[must_use]
+    pub fn with_framing(&self, policy: FramingPolicy) -> Self {
+        Self { core: self.core.clone(), framing: Some(policy) }
+    }
+
     /// One's own address.
     #[must_use]
     pub fn address(&self) -> &Address {
-        &self.0.address
+        &self.core.address
     }
 
     /// How often the whole store went back in time, plus one.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.core.generation
     }
 }

@@ -233,7 +233,7 @@ impl Client {
             }
             work.put_vault(&storage_key, &vault.to_bytes());
             let anchor = Anchor(anchor.0.map(|_| vault.anchor));
-            Ok(Opened { client: Client(Arc::new(vault.into_core(&storage_key))), anchor, rolled_back })
+            Ok(Opened { client: Self::new(vault.into_core(&storage_key)), anchor, rolled_back })
         })
     }
 }
@@ -303,7 +303,7 @@ fn create(
     let core = vault.into_core(storage_key);
     // Under a key that nobody has ever derived: there can be no such row.
     work.put_new(&core.keys, core.device_key(), device.to_bytes());
-    Ok(Opened { client: Client(Arc::new(core)), anchor: Anchor::new(1), rolled_back: false })
+    Ok(Opened { client: Client::new(core), anchor: Anchor::new(1), rolled_back: false })
 }
 
 impl Core {

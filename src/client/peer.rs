@@ -22,6 +22,7 @@ type Halt = Stop<StoredError>;
 /// One peer device, and what of its parts was brought from the store.
 pub(super) struct Peer {
     pub(super) address: Address,
+    key: RecordKey,
     pub(super) session: Session,
     pub(super) parked: bool,
     /// Which records of the sent log there are: a bit for each, or nothing.
@@ -59,7 +60,7 @@ impl Core {
     pub(super) fn load_peer(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Peer>, Halt> {
         let key = self.peer_key(RecordKind::Peer, address);
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
-        let peer = Peer::from_bytes(&bytes, self.generation).map_err(stored(RecordKind::Peer))?;
+        let peer = Peer::from_bytes(&bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }
     }
 }
@@ -70,8 +71,9 @@ fn corrupt(kind: RecordKind) -> Halt {
 
 impl Peer {
     /// A peer device that was unknown.
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(core: &Core, session: Session) -> Self {
         Self {
+            key: core.peer_key(RecordKind::Peer, session.remote_address()),
             address: session.remote_address().clone(),
             session,
             parked: false,
@@ -84,13 +86,14 @@ impl Peer {
         }
     }
 
-    fn from_bytes(bytes: &[u8], generation: u64) -> Result<Self, RecordError> {
+    fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Self, RecordError> {
         let stored: record::Peer = decode_record(RecordKind::Peer, bytes)?;
         let session = Session::from_hot_record(stored.session.as_ref().ok_or(RecordError::Corrupt)?)?;
         if !matches!(stored.sent_slots.len(), 0 | 128) {
             return Err(RecordError::Corrupt);
         }
         let mut peer = Self {
+            key,
             address: session.remote_address().clone(),
             current: session.current_name(),
             session,
@@ -113,9 +116,9 @@ impl Peer {
     }
 
     /// The same device with another session, and nothing else of the former one but what was sent.
-    pub(super) fn with_session(self, session: Session) -> Self {
+    pub(super) fn with_session(self, core: &Core, session: Session) -> Self {
         let Self { sent_slots, .. } = self;
-        Self { sent_slots, is_new: false, ..Self::new(session) }
+        Self { sent_slots, is_new: false, ..Self::new(core, session) }
     }
 
     pub(super) const fn set_archived(&mut self, count: u32) {
@@ -197,7 +200,7 @@ impl Peer {
         for name in &now {
             self.save_kept(core, work, *name)?;
         }
-        let key = core.peer_key(RecordKind::Peer, &self.address);
+        let key = self.key;
         if self.is_new {
             work.row(key)?;
             self.enter_index(core, work)?;

@@ -255,7 +255,7 @@ impl Client {
     /// # }
     /// ```
     pub fn publish_prekeys(&self, server: PrekeyCounts) -> Operation<Vec<PrekeyUpload>, PublishError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| publish(&core, work, server))
     }
 
@@ -269,7 +269,7 @@ impl Client {
     ///
     /// See [`Client::publish_prekeys`].
     pub fn published(&self) -> Operation<(), StoredError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             let mut prekeys = core.load_prekeys(work)?;
             for set in &mut prekeys.sets {

@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::framed::{ForkedMessage, Framed, FramedMessage};
 use super::peer::Peer;
 use super::wants::Wants;
 use super::workspace::{Stop, Workspace};
@@ -7,6 +8,7 @@ use super::{Client, Core, Identity, Operation, StoredError};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::Address;
 use crate::prekey::Device;
+use crate::report::{self, Commitment, FramingPolicy, Unframed, refuse_unframed};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
 use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView, WireError};
@@ -22,6 +24,11 @@ pub enum Received {
     Unreadable(Unreadable),
     /// The peer device could not read messages from here, and has started a new session.
     RepairRequest(RepairRequest),
+    /// A framed message: it can be reported.
+    Framed(FramedMessage),
+    /// A framed message that contradicts an earlier one: its author tells two stories, or went on with an older state.
+    /// Not to be shown; both can be reported.
+    Forked(ForkedMessage),
 }
 
 /// A message that was decrypted, its sender authenticated.
@@ -94,7 +101,7 @@ pub struct RepairRequest {
 }
 
 /// Why nothing was received. Nothing has happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
     /// The bytes are not a message, or not what the envelope says of them.
@@ -103,7 +110,8 @@ pub enum ReceiveError {
     /// It is for another device.
     #[error("envelope is for another device")]
     NotForUs,
-    /// A kind of message that this version does not know, or that is not built yet.
+    /// A kind of message that this version does not know, or framed content for a client [without
+    /// framing](Client::with_framing).
     #[error("this kind of message is not supported")]
     Unsupported,
     /// It was received before.
@@ -118,6 +126,13 @@ pub enum ReceiveError {
     /// One's own device does not speak its suite.
     #[error("suite is not enabled")]
     SuiteNotEnabled,
+    /// What a user would see came without a frame, in a conversation where all that is seen is framed: somebody takes
+    /// away the means to report it.
+    #[error("content is not framed")]
+    Unframed,
+    /// Framed content that could not be reported as it is shown, or that has no stamp.
+    #[error(transparent)]
+    Frame(report::AcceptError),
     /// The account was wiped.
     #[error("there is no account")]
     NoAccount,
@@ -132,7 +147,7 @@ pub enum ReceiveError {
 pub enum Disposition {
     /// Acknowledge it: it will never be received.
     Ack,
-    /// Keep it: a newer version of the app may receive it.
+    /// Keep it, or ask for another copy: a newer version of the app may receive it, or one with the platform's stamp.
     Later,
     /// Try again when the store works.
     Retry,
@@ -148,8 +163,17 @@ impl ReceiveError {
             | Self::Duplicate
             | Self::NotAuthentic
             | Self::SuiteDowngrade
-            | Self::SuiteNotEnabled => Disposition::Ack,
-            Self::Unsupported => Disposition::Later,
+            | Self::SuiteNotEnabled
+            | Self::Unframed => Disposition::Ack,
+            // A copy with its genuine stamp may be had, or a newer version reads this one.
+            Self::Frame(
+                report::AcceptError::SealedMode
+                | report::AcceptError::MissingStamp
+                | report::AcceptError::GarbledStamp
+                | report::AcceptError::StampContext,
+            )
+            | Self::Unsupported => Disposition::Later,
+            Self::Frame(_) => Disposition::Ack,
             Self::NoAccount | Self::Stored(_) => Disposition::Retry,
         }
     }
@@ -171,8 +195,8 @@ impl Client {
     ///
     /// See [`Client`].
     pub fn receive(&self, envelope: &Envelope) -> Operation<Received, ReceiveError> {
-        let (core, envelope) = (self.0.clone(), envelope.clone());
-        Operation::new(move |work| core.receive(work, &envelope))
+        let (core, envelope, framing) = (self.core.clone(), envelope.clone(), self.framing);
+        Operation::new(move |work| core.receive(work, &envelope, framing.as_ref()))
     }
 }
 
@@ -201,15 +225,14 @@ fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), Recei
     let (Some(from), EnvelopeKind::First | EnvelopeKind::Message) = (&envelope.from, envelope.kind) else {
         return Err(ReceiveError::Unsupported);
     };
-    // Framed content comes with its commitment; it is not built yet, and nothing is read without it.
-    if envelope.commitment.is_some() {
-        return Err(ReceiveError::Unsupported);
-    }
+    // Framed content opens only together with its commitment.
+    let bound = envelope.commitment.map(|commitment| Commitment::new(commitment).external_ad());
+    let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
     let (suite, arrival) = if envelope.kind == EnvelopeKind::First {
-        let first = FirstMessage::parse(&envelope.body)?;
+        let first = FirstMessage::parse(&envelope.body)?.bound_to(bound);
         (first.suite(), Arrival::First(first))
     } else {
-        let message = session::Message::parse(&envelope.body)?;
+        let message = session::Message::parse(&envelope.body)?.bound_to(bound);
         (message.suite(), Arrival::Next(message))
     };
     let claimed = match envelope.suite {
@@ -220,7 +243,15 @@ fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), Recei
 }
 
 impl Core {
-    pub(super) fn receive(&self, work: &mut Workspace<'_>, envelope: &Envelope) -> Result<Received, Halt> {
+    pub(super) fn receive(
+        &self,
+        work: &mut Workspace<'_>,
+        envelope: &Envelope,
+        framing: Option<&FramingPolicy>,
+    ) -> Result<Received, Halt> {
+        if envelope.commitment.is_some() && framing.is_none() {
+            return Err(ReceiveError::Unsupported.into());
+        }
         let (from, arrival) = arrival(self, envelope)?;
         let (suite, opened) = match &arrival {
             Arrival::First(first) => (first.suite(), self.receive_first(work, &from, first)),
@@ -228,7 +259,7 @@ impl Core {
         };
         match opened {
             Ok((peer, opened)) => {
-                let received = content(&from, suite, opened)?;
+                let received = self.content(work, (envelope, &from), suite, opened, framing)?;
                 peer.save(self, work).map_err(from_stored)?;
                 Ok(received)
             }
@@ -312,7 +343,7 @@ impl Core {
                 let accepted = Session::accept(&device, from, first, prekeys, work.now, &mut work.rng)?;
                 Ok((accepted.0, accepted.1))
             })?;
-            let saving = Saving { peer: Peer::new(session), parked: None, wants_session: false };
+            let saving = Saving { peer: Peer::new(self, session), parked: None, wants_session: false };
             return Ok((saving, Opened { plaintext, identity: Identity::First }));
         };
         if first.identity_key() != peer.session.remote_identity() {
@@ -436,24 +467,46 @@ impl From<AcceptError> for Refusal {
     }
 }
 
-fn content(from: &Address, suite: Suite, opened: Opened) -> Result<Received, ReceiveError> {
-    let Opened { plaintext, identity } = opened;
-    let content = match suite {
-        Suite::Signal => Content::App(plaintext),
-        Suite::V1 => {
-            let Payload { own: RosterView { .. }, peer: RosterView { .. }, content } = Payload::parse(&plaintext)?;
-            content
+impl Core {
+    /// Takes a plaintext apart.
+    fn content(
+        &self,
+        work: &mut Workspace<'_>,
+        (envelope, from): (&Envelope, &Address),
+        suite: Suite,
+        opened: Opened,
+        framing: Option<&FramingPolicy>,
+    ) -> Result<Received, Halt> {
+        let Opened { plaintext, identity } = opened;
+        let content = match suite {
+            Suite::Signal => Content::App(plaintext),
+            Suite::V1 => {
+                let payload = Payload::parse(&plaintext).map_err(ReceiveError::from)?;
+                let Payload { own: RosterView { .. }, peer: RosterView { .. }, content } = payload;
+                content
+            }
+        };
+        match (&content, &envelope.commitment, framing) {
+            (Content::Framed(inner), Some(commitment), Some(policy)) => {
+                let framed =
+                    Framed { from, commitment: &Commitment::new(*commitment), stamp: envelope.stamp.as_deref() };
+                return self.accept_framed(work, &framed, inner, identity, policy);
+            }
+            // A frame without its commitment, or the other way round.
+            (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
+            (_, None, Some(_)) => refuse_unframed(&content).map_err(|Unframed| ReceiveError::Unframed)?,
+            (_, None, None) => {}
         }
-    };
-    let from = from.clone();
-    if let Content::RepairRequest(hashes) = &content {
-        let (messages, rest) = hashes.as_chunks::<32>();
-        if !rest.is_empty() || messages.len() > super::wants::MAX_UNREAD {
-            return Err(WireError::Field.into());
+        let from = from.clone();
+        if let Content::RepairRequest(hashes) = &content {
+            let (messages, rest) = hashes.as_chunks::<32>();
+            if !rest.is_empty() || messages.len() > super::wants::MAX_UNREAD {
+                return Err(ReceiveError::from(WireError::Field).into());
+            }
+            return Ok(Received::RepairRequest(RepairRequest { from, identity, messages: messages.to_vec() }));
         }
-        return Ok(Received::RepairRequest(RepairRequest { from, identity, messages: messages.to_vec() }));
+        Ok(Received::Message(Message { from, identity, content, suite }))
     }
-    Ok(Received::Message(Message { from, identity, content, suite }))
 }
 
 impl Core {

@@ -48,7 +48,7 @@ impl Client {
         &self,
         envelopes: &[Envelope],
     ) -> Operation<Vec<Result<Received, ReceiveError>>, core::convert::Infallible> {
-        let (core, mut bytes) = (self.0.clone(), 0usize);
+        let (core, framing, mut bytes) = (self.core.clone(), self.framing, 0usize);
         let fits = |envelope: &&Envelope| {
             bytes = bytes.saturating_add(envelope.body.len());
             bytes <= MAX_BULK_BYTES.max(envelope.body.len())
@@ -61,7 +61,7 @@ impl Client {
             let (mut outcomes, mut unusual) = (Vec::with_capacity(envelopes.len()), 0);
             for envelope in &envelopes {
                 let reads = work.reads();
-                match work.attempt(|work| core.receive(work, envelope)) {
+                match work.attempt(|work| core.receive(work, envelope, framing.as_ref())) {
                     Ok(received) => outcomes.push(Ok(received)),
                     Err(Stop::Fail(error)) => outcomes.push(Err(error)),
                     // What others need is asked for in the same round.

@@ -36,7 +36,7 @@ impl Client {
     /// # }
     /// ```
     pub fn reset(&self, address: &Address) -> Operation<(), ResetError> {
-        let (core, address) = (self.0.clone(), address.clone());
+        let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| {
             let from_stored = |stop: Stop<StoredError>| stop.map(ResetError::from);
             work.announce([super::wants::key(&core)]);

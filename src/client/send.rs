@@ -9,6 +9,7 @@ use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId};
+use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
 use crate::suite::Suite;
 use crate::wire::{Content, Envelope, Payload, RosterView};
@@ -56,13 +57,19 @@ pub enum SendError {
     /// The session has no keys left: 2^32 messages were sent in one direction without an answer. [Reset](Client::reset) it.
     #[error("session is exhausted")]
     Exhausted,
+    /// The session is of suite `Signal`, which cannot frame. Use [`Client::send`], where the conversation allows it.
+    #[error("the session's suite cannot frame")]
+    NoFraming,
+    /// The parts make no message, or the chain of framed messages is exhausted.
+    #[error(transparent)]
+    Frame(#[from] SealError),
     /// A record does not open.
     #[error(transparent)]
     Stored(#[from] StoredError),
 }
 
 /// Longest message of the host's: the payload around it takes the rest of 65,536 bytes.
-const MAX_LEN: usize = 65_000;
+pub(super) const MAX_LEN: usize = 65_000;
 
 impl Client {
     /// Sends a message to a peer device.
@@ -93,7 +100,7 @@ impl Client {
     /// # }
     /// ```
     pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
-        let (core, to, plaintext) = (self.0.clone(), to.clone(), Zeroizing::new(plaintext.to_vec()));
+        let (core, to, plaintext) = (self.core.clone(), to.clone(), Zeroizing::new(plaintext.to_vec()));
         Operation::new(move |work| send(&core, work, message_id, &to, &plaintext))
     }
 
@@ -117,11 +124,13 @@ impl Client {
     /// # }
     /// ```
     pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
-        let (core, to) = (self.0.clone(), to.clone());
+        let (core, to) = (self.core.clone(), to.clone());
         Operation::new(move |work| {
-            work.announce([Slot::key(&core, &to, slot_of(message_id))]);
+            let number = slot_of(message_id);
+            let place = (number, Slot::key(&core, &to, number));
+            work.announce([place.1]);
             let Some(mut peer) = core.load_peer(work, &to)? else { return Ok(()) };
-            let mut slot = Slot::load(&core, work, &to, slot_of(message_id))?;
+            let mut slot = Slot::load(&core, work, place)?;
             if slot.find(message_id).is_some() {
                 slot.remove(message_id);
                 slot.save(&core, work, &mut peer);
@@ -139,28 +148,46 @@ fn send(
     to: &Address,
     plaintext: &[u8],
 ) -> Result<Sent, Stop<SendError>> {
-    let number = slot_of(message_id);
-    work.announce([Slot::key(core, to, number)]);
-    let peer = core.load_peer(work, to).map_err(from_stored)?;
-    let mut slot = Slot::load(core, work, to, number).map_err(from_stored)?;
-    slot.expire(work.now);
     let digest = sha256(&[plaintext]);
-    if let Some(entry) = slot.find(message_id) {
-        if *entry.digest() != digest {
-            return Err(SendError::IdReused.into());
-        }
-        let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
-        return Ok(Sent { message_id, repeated: true, outgoing: core.outgoing(envelope) });
-    }
-    let mut peer = peer.ok_or(SendError::NoSession)?;
     if plaintext.len() > MAX_LEN {
         return Err(SendError::TooLong.into());
     }
-    let envelope = peer.encrypt(core, work, Content::App(plaintext.to_vec()))?;
-    slot.enter(Entry::new(message_id, work.now, digest, &envelope));
-    slot.save(core, work, &mut peer);
-    peer.save(core, work).map_err(from_stored)?;
-    Ok(Sent { message_id, repeated: false, outgoing: core.outgoing(envelope) })
+    let (sent, ()) = core.send_once(work, (message_id, digest), to, |work, peer| {
+        Ok((peer.encrypt(core, work, Content::App(plaintext.to_vec()), None)?, ()))
+    })?;
+    Ok(sent)
+}
+
+impl Core {
+    /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message: then gives its envelope again,
+    /// and nothing besides.
+    pub(super) fn send_once<T: Default>(
+        &self,
+        work: &mut Workspace<'_>,
+        (message_id, digest): (MessageId, [u8; 32]),
+        to: &Address,
+        encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, T), Stop<SendError>>,
+    ) -> Result<(Sent, T), Stop<SendError>> {
+        let number = slot_of(message_id);
+        let place = (number, Slot::key(self, to, number));
+        work.announce([place.1]);
+        let peer = self.load_peer(work, to).map_err(from_stored)?;
+        let mut slot = Slot::load(self, work, place).map_err(from_stored)?;
+        slot.expire(work.now);
+        if let Some(entry) = slot.find(message_id) {
+            if *entry.digest() != digest {
+                return Err(SendError::IdReused.into());
+            }
+            let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
+            return Ok((Sent { message_id, repeated: true, outgoing: self.outgoing(envelope) }, T::default()));
+        }
+        let mut peer = peer.ok_or(SendError::NoSession)?;
+        let (envelope, output) = encrypt(work, &mut peer)?;
+        slot.enter(Entry::new(message_id, work.now, digest, &envelope));
+        slot.save(self, work, &mut peer);
+        peer.save(self, work).map_err(from_stored)?;
+        Ok((Sent { message_id, repeated: false, outgoing: self.outgoing(envelope) }, output))
+    }
 }
 
 fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
@@ -174,6 +201,7 @@ impl Peer {
         core: &Core,
         work: &mut Workspace<'_>,
         content: Content,
+        commitment: Option<&Commitment>,
     ) -> Result<Envelope, Stop<SendError>> {
         if self.parked {
             return Err(SendError::IdentityChanged.into());
@@ -191,12 +219,18 @@ impl Peer {
             self.bring_kept(core, work, name).map_err(from_stored)?;
         }
         let (now, mut id) = (work.now, [0; 16]);
-        let ciphertext = self.session.encrypt(&plaintext, now, &mut work.rng).map_err(|error| match error {
+        let bound = commitment.map(Commitment::external_ad);
+        let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
+        let encrypted = self.session.encrypt_bound(&plaintext, bound, now, &mut work.rng);
+        let ciphertext = encrypted.map_err(|error| match error {
             EncryptError::TooLong => SendError::TooLong,
             EncryptError::Exhausted => SendError::Exhausted,
-            EncryptError::NoSession | EncryptError::Unanswered | EncryptError::NoExternalAd => SendError::NoSession,
+            EncryptError::NoExternalAd => SendError::NoFraming,
+            EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
         work.rng.fill_bytes(&mut id);
-        Ok(core.envelope(&self.address, suite, id, ciphertext))
+        let mut envelope = core.envelope(&self.address, suite, id, ciphertext);
+        envelope.commitment = commitment.map(|commitment| *commitment.as_bytes());
+        Ok(envelope)
     }
 }

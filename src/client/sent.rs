@@ -8,16 +8,21 @@ use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, Timestamp};
+use crate::persist::RecordKey;
 use crate::suite::v1::encode_address;
 use crate::wire::{Envelope, RecordError, RecordKind, decode_record, encode_record, record};
 
 /// How long a message id is remembered: 24 hours.
 pub(super) const SENT_LOG_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Most messages in one record of the log; the oldest goes.
-const MAX_ENTRIES: usize = 32;
+/// Most messages in one record of the log; the oldest goes. A thousand messages in a day fill the records with one on
+/// average, more than four in one of 270.
+const MAX_ENTRIES: usize = 16;
 
-/// Most bytes of envelopes in one record; of the oldest only the id is remembered.
+/// Most messages of one record whose envelope is kept; of the others only the id is remembered.
+const MAX_ENVELOPES: usize = 4;
+
+/// Most bytes of envelopes in one record, besides the newest.
 const MAX_BYTES: usize = 128 * 1024;
 
 /// One message.
@@ -51,6 +56,7 @@ impl Entry {
 /// One record of the log.
 pub(super) struct Slot {
     number: u16,
+    key: RecordKey,
     entries: Vec<Entry>,
 }
 
@@ -61,22 +67,20 @@ pub(super) fn slot_of(id: MessageId) -> u16 {
 }
 
 impl Slot {
-    pub(super) fn key(core: &Core, address: &Address, number: u16) -> crate::persist::RecordKey {
+    pub(super) fn key(core: &Core, address: &Address, number: u16) -> RecordKey {
         core.keys.record_key(RecordKind::Sent, &[&encode_address(address), &number.to_be_bytes()])
     }
 
     pub(super) fn load(
         core: &Core,
         work: &mut Workspace<'_>,
-        address: &Address,
-        number: u16,
+        (number, key): (u16, RecordKey),
     ) -> Result<Self, Stop<StoredError>> {
-        let key = Self::key(core, address, number);
         let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else {
-            return Ok(Self { number, entries: Vec::new() });
+            return Ok(Self { number, key, entries: Vec::new() });
         };
         let entries = entries(&bytes).map_err(stored(RecordKind::Sent))?;
-        Ok(Self { number, entries })
+        Ok(Self { number, key, entries })
     }
 
     pub(super) fn find(&self, id: MessageId) -> Option<&Entry> {
@@ -89,9 +93,9 @@ impl Slot {
             self.entries.remove(0);
         }
         let mut bytes = 0;
-        for entry in self.entries.iter_mut().rev() {
+        for (age, entry) in self.entries.iter_mut().rev().enumerate() {
             bytes += entry.envelope.len();
-            if bytes > MAX_BYTES.max(entry.envelope.len()) {
+            if age > 0 && (age >= MAX_ENVELOPES || bytes > MAX_BYTES) {
                 entry.envelope = Vec::new();
             }
         }
@@ -112,7 +116,7 @@ impl Slot {
 
     /// Writes the record, which was read, and notes in the peer whether it is there.
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) {
-        let key = Self::key(core, &peer.address, self.number);
+        let key = self.key;
         peer.set_sent_slot(self.number, !self.entries.is_empty());
         if self.entries.is_empty() {
             work.delete(key);

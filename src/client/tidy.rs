@@ -53,7 +53,7 @@ impl Client {
     /// # }
     /// ```
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             let peers = core.load_page(work, page)?;
             work.announce(peers.iter().map(|address| core.peer_key(RecordKind::Peer, address)));
@@ -119,7 +119,7 @@ fn old_sessions(
 fn tidy(core: &Core, work: &mut Workspace<'_>, mut peer: Peer) -> Result<(), Halt> {
     let mut changed = false;
     for number in peer.sent_slots() {
-        let mut slot = Slot::load(core, work, &peer.address, number)?;
+        let mut slot = Slot::load(core, work, (number, Slot::key(core, &peer.address, number)))?;
         let before = slot.len();
         slot.expire(work.now);
         if slot.len() != before {

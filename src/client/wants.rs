@@ -121,7 +121,7 @@ impl Client {
     /// # }
     /// ```
     pub fn wants(&self) -> Operation<Vec<Want>, StoredError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             work.announce([core.prekeys_key()]);
             let wants = Wants::load(&core, work)?;

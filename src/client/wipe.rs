@@ -27,7 +27,7 @@ impl Client {
     /// # }
     /// ```
     pub fn wipe(&self) -> Operation<(), StoredError> {
-        let core = self.0.clone();
+        let core = self.core.clone();
         Operation::new(move |work| {
             let keys = [RecordKey::VAULT, core.device_key()];
             work.announce(keys);

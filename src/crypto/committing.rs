@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{GCM_TAG_LEN, Secret, gcm_open, gcm_seal, hkdf, sha256};
+use super::{GCM_TAG_LEN, Secret, gcm_open, gcm_seal_tail, hkdf, sha256};
 
 const SALT_LEN: usize = 32;
 const COMMITMENT_LEN: usize = 32;
@@ -24,22 +24,22 @@ pub(crate) enum CommittingError {
     Damaged,
 }
 
-/// Seals: `salt 32 ‖ commitment 32 ‖ ciphertext ‖ tag 16`.
+/// Appends to `out`: `salt 32 ‖ commitment 32 ‖ ciphertext ‖ tag 16`.
 ///
 /// # Security
 ///
 /// AES-GCM alone opens under as many keys as an attacker likes ("invisible salamanders"). The commitment, a second
 /// output of the derivation that gave the key, lets it open under one.
-#[must_use]
 pub(crate) fn committing_seal(
+    out: &mut Vec<u8>,
     key: &Secret<32>,
     ad: &[u8],
     plaintext: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
-) -> Vec<u8> {
+) {
     let mut salt = [0; SALT_LEN];
     rng.fill_bytes(&mut salt);
-    seal_with(key, &salt, ad, plaintext)
+    seal_with(out, key, &salt, ad, plaintext);
 }
 
 /// Opens what [`committing_seal`] made.
@@ -56,13 +56,15 @@ pub(crate) fn committing_open(
     open_with(key, salt, ad, inner)
 }
 
-fn seal_with(key: &Secret<32>, salt: &[u8], ad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+fn seal_with(out: &mut Vec<u8>, key: &Secret<32>, salt: &[u8], ad: &[u8], plaintext: &[u8]) {
     let derived = derive(key, salt, ad);
-    let mut out = Vec::with_capacity(COMMITTING_OVERHEAD + plaintext.len());
+    // One growth: a buffer that moves leaves the plaintext behind.
+    out.reserve_exact(COMMITTING_OVERHEAD + plaintext.len());
     out.extend_from_slice(salt);
     out.extend_from_slice(derived.commitment.expose());
-    out.extend_from_slice(&gcm_seal(derived.key.expose(), derived.nonce.expose(), &[], plaintext));
-    out
+    let start = out.len();
+    out.extend_from_slice(plaintext);
+    gcm_seal_tail(derived.key.expose(), derived.nonce.expose(), out, start);
 }
 
 fn open_with(key: &Secret<32>, salt: &[u8], ad: &[u8], inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, CommittingError> {
@@ -92,6 +94,12 @@ mod tests {
     use super::*;
     use crate::support::rng;
 
+    fn sealed(ad: &[u8], plaintext: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+        let mut out = Vec::new();
+        committing_seal(&mut out, &key(), ad, plaintext, rng);
+        out
+    }
+
     fn key() -> Secret<32> {
         Secret::new(core::array::from_fn(|at| u8::try_from(at).unwrap()))
     }
@@ -103,12 +111,14 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/vectors/reports/more_vectors.json")).unwrap();
         let expected = hex::decode(vectors["cgcm1"].as_str().unwrap()).unwrap();
         assert_eq!(*open_with(&key(), &[], b"ad", &expected).unwrap(), *b"hello");
-        assert_eq!(seal_with(&key(), &[], b"ad", b"hello"), expected);
+        let mut sealed = Vec::new();
+        seal_with(&mut sealed, &key(), &[], b"ad", b"hello");
+        assert_eq!(sealed, expected);
     }
 
     #[test]
     fn every_altered_bit_is_refused() {
-        let sealed = committing_seal(&key(), b"place", b"secret", &mut rng(1));
+        let sealed = sealed(b"place", b"secret", &mut rng(1));
         assert_eq!(sealed.len(), 6 + COMMITTING_OVERHEAD);
         assert_eq!(*committing_open(&key(), b"place", &sealed).unwrap(), *b"secret");
         for bit in 0..sealed.len() * 8 {
@@ -128,8 +138,7 @@ mod tests {
     #[test]
     fn the_same_text_is_never_sealed_alike() {
         let mut rng = rng(2);
-        let seals: std::collections::BTreeSet<_> =
-            (0..100).map(|_| committing_seal(&key(), b"", b"same", &mut rng)).collect();
+        let seals: std::collections::BTreeSet<_> = (0..100).map(|_| sealed(b"", b"same", &mut rng)).collect();
         assert_eq!(seals.len(), 100);
     }
 }

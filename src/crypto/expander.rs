@@ -20,16 +20,10 @@ impl Expander {
         Self { seed, counter: 0, block: Secret::new([0; 32]), used: 32 }
     }
 
-    fn next(&mut self) -> u8 {
-        if let Some(byte) = self.block.expose().get(self.used) {
-            self.used += 1;
-            return *byte;
-        }
+    fn refill(&mut self) {
         *self.block.expose_mut() = sha256(&[b"\x06expand", self.seed.expose(), &self.counter.to_be_bytes()]);
         self.counter += 1;
-        self.used = 1;
-        let [first, ..] = *self.block.expose();
-        first
+        self.used = 0;
     }
 }
 
@@ -37,16 +31,31 @@ impl TryRng for Expander {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_le_bytes([(); 4].map(|()| self.next())))
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_le_bytes([(); 8].map(|()| self.next())))
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
     }
 
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        for byte in dst {
-            *byte = self.next();
+        let mut left = dst;
+        while !left.is_empty() {
+            if self.used == self.block.expose().len() {
+                self.refill();
+            }
+            let ready = self.block.expose().get(self.used..).unwrap_or_default();
+            let count = ready.len().min(left.len());
+            let (now, later) = left.split_at_mut(count);
+            for (to, from) in now.iter_mut().zip(ready) {
+                *to = *from;
+            }
+            self.used += count;
+            left = later;
         }
         Ok(())
     }

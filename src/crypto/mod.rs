@@ -18,6 +18,8 @@ mod dh;
 mod expander;
 mod kdf;
 mod kem;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod seals;
 mod secret;
 mod sign;
 #[cfg(test)]
@@ -29,7 +31,7 @@ pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
-pub(crate) use aes_gcm::{GCM_TAG_LEN, gcm_open, gcm_seal};
+pub(crate) use aes_gcm::{GCM_TAG_LEN, GcmCipher, gcm_open, gcm_seal, gcm_seal_tail};
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;

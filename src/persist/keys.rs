@@ -191,8 +191,9 @@ pub(super) fn seal_row(
     record: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Vec<u8> {
-    let mut row = SCHEMA.to_be_bytes().to_vec();
-    row.extend_from_slice(&committing_seal(seal, &place(instance, SCHEMA, key, version), record, rng));
+    let mut row = Vec::with_capacity(2 + 80 + record.len());
+    row.extend_from_slice(&SCHEMA.to_be_bytes());
+    committing_seal(&mut row, seal, &place(instance, SCHEMA, key, version), record, rng);
     row
 }
 
@@ -263,7 +264,7 @@ mod tests {
         let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
         let version = Version::random(&mut rng);
         let mut row = 7u16.to_be_bytes().to_vec();
-        row.extend(committing_seal(&keys.seal, &place(&keys.instance, 7, &here, &version), b"?", &mut rng));
+        committing_seal(&mut row, &keys.seal, &place(&keys.instance, 7, &here, &version), b"?", &mut rng);
         assert_eq!(keys.open(&here, &version, &row), Err(RecordError::Newer(7)));
     }
 

@@ -78,7 +78,12 @@ pub(super) fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordE
 
 /// (big-endian counter ‖ first four bytes of the salt)*.
 fn join_salts(salts: &VecDeque<(u32, SaltPrefix)>) -> Vec<u8> {
-    salts.iter().flat_map(|(counter, salt)| counter.to_be_bytes().into_iter().chain(*salt)).collect()
+    let mut out = Vec::with_capacity(salts.len() * 8);
+    for (counter, salt) in salts {
+        out.extend_from_slice(&counter.to_be_bytes());
+        out.extend_from_slice(salt);
+    }
+    out
 }
 
 fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError> {

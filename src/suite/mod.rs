@@ -9,6 +9,8 @@ mod padding;
 pub(crate) mod signal;
 pub(crate) mod v1;
 
+pub(crate) use padding::padme;
+
 use crate::crypto::{KemAlgorithm, Secret};
 use crate::wire::MAX_PLAINTEXT_LEN;
 

@@ -13,19 +13,29 @@ pub(crate) struct BadPadding;
 
 /// Padmé: rounds a length up so that its lowest bits are zero, at most 12 % more; all lengths between two powers of
 /// two share a few values (Nikitin et al., "Reducing metadata leakage from encrypted files", PETS 2019).
-const fn padme(len: usize) -> usize {
+///
+/// A length that would be rounded beyond 64 bits stays as it is; callers' limits are far below.
+pub(crate) const fn padme(len: u64) -> u64 {
     if len < 2 {
         return len;
     }
     let exponent = len.ilog2();
     let significant = exponent.ilog2() + 1;
     let mask = (1 << (exponent - significant)) - 1;
-    (len + mask) & !mask
+    match len.checked_add(mask) {
+        Some(sum) => sum & !mask,
+        None => len,
+    }
+}
+
+/// The same of a length in memory.
+fn padme_in_memory(len: usize) -> usize {
+    u64::try_from(len).ok().and_then(|len| usize::try_from(padme(len)).ok()).unwrap_or(len)
 }
 
 /// `plaintext ‖ 0x80 ‖ 0*`, to Padmé's length or 160 bytes.
 pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
-    let len = padme(plaintext.len() + 1).max(MIN);
+    let len = padme_in_memory(plaintext.len() + 1).max(MIN);
     let mut out = Vec::with_capacity(len + GCM_TAG_LEN);
     out.extend_from_slice(plaintext);
     out.push(0x80);

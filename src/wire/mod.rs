@@ -3,8 +3,8 @@
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), the strict
 //! decoders of what suite `Signal` ([`SignalMessage`], [`PreKeySignalMessage`])
 //! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part
-//! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), and the
-//! structs of stored state with their header.
+//! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), of framed
+//! content and reports, and the structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.
@@ -17,6 +17,7 @@
 mod envelope;
 mod payload;
 mod prekey_message;
+mod report_message;
 mod signal_message;
 mod spqr_message;
 mod stored;
@@ -26,6 +27,7 @@ pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
+pub(crate) use report_message::{Framed, MAX_PARTS, ReportItem, ReportMessage, ReportPart};
 pub use signal_message::SignalMessage;
 pub(crate) use signal_message::SignalMessageHeader;
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
@@ -41,6 +43,11 @@ pub(crate) use v1_message::{V1Header, is_v1};
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 pub(crate) mod record {
     include!("generated/subrosa.record.rs");
+}
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+mod report {
+    include!("generated/subrosa.report.rs");
 }
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]

@@ -49,6 +49,18 @@ pub enum RecordKind {
     Prekeys = 24,
     /// What the host is to bring from the network.
     Wants = 25,
+    /// The chains of framed messages of one conversation.
+    Framing = 26,
+    /// A file on its way out: its key, and the hashes of the chunks that may have left.
+    Upload = 40,
+    /// What one device knows of the chains of one conversation.
+    ChainState = 50,
+    /// What proves one framed message.
+    Evidence = 51,
+    /// A platform's stamp keys.
+    StampKeys = 52,
+    /// A platform's key for opening reports.
+    ModerationKey = 53,
 }
 
 impl RecordKind {

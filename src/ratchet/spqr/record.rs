@@ -25,7 +25,12 @@ fn boxed<const N: usize>(bytes: &[u8]) -> Result<Box<[u8; N]>, RecordError> {
 }
 
 fn chunks_to_record<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
-    decoder.chunks().iter().flat_map(|chunk| chunk.index.to_be_bytes().into_iter().chain(chunk.data)).collect()
+    let mut out = Vec::with_capacity(decoder.chunks().len() * (2 + CHUNK_LEN));
+    for chunk in decoder.chunks() {
+        out.extend_from_slice(&chunk.index.to_be_bytes());
+        out.extend_from_slice(&chunk.data);
+    }
+    out
 }
 
 fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {

@@ -24,6 +24,7 @@ pub struct KeyPair {
 #[prost(skip_debug)]
 pub struct Device {
     #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
     pub address: ::core::option::Option<Address>,
     #[prost(uint32, tag = "2")]
     pub registration_id: u32,
@@ -31,6 +32,7 @@ pub struct Device {
     #[prost(uint32, tag = "3")]
     pub suites: u32,
     #[prost(message, optional, tag = "4")]
+    #[zeroize(skip)]
     pub identity: ::core::option::Option<KeyPair>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -44,6 +46,7 @@ pub struct SignedPrekey {
     #[prost(uint64, tag = "3")]
     pub created: u64,
     #[prost(message, optional, tag = "4")]
+    #[zeroize(skip)]
     pub pair: ::core::option::Option<KeyPair>,
     /// the suites that the device offered when it signed
     #[prost(uint32, tag = "5")]
@@ -60,6 +63,7 @@ pub struct OneTimePrekey {
     #[prost(uint32, tag = "2")]
     pub id: u32,
     #[prost(message, optional, tag = "3")]
+    #[zeroize(skip)]
     pub pair: ::core::option::Option<KeyPair>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -89,6 +93,7 @@ pub struct Bundle {
     #[prost(uint32, tag = "1")]
     pub suite: u32,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub address: ::core::option::Option<Address>,
     #[prost(uint32, tag = "3")]
     pub registration_id: u32,
@@ -138,6 +143,7 @@ pub struct SeenBaseKeys {
 #[prost(skip_debug)]
 pub struct SendingChain {
     #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
     pub ratchet: ::core::option::Option<KeyPair>,
     #[prost(bytes = "vec", tag = "2")]
     pub chain_key: ::prost::alloc::vec::Vec<u8>,
@@ -179,11 +185,13 @@ pub struct DoubleRatchet {
     #[prost(bytes = "vec", tag = "1")]
     pub root: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub sending: ::core::option::Option<SendingChain>,
     #[prost(uint32, tag = "3")]
     pub previous_counter: u32,
     /// oldest first
     #[prost(message, repeated, tag = "4")]
+    #[zeroize(skip)]
     pub receiving: ::prost::alloc::vec::Vec<ReceivingChain>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -202,8 +210,10 @@ pub struct PqEpoch {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub sending: ::core::option::Option<PqChain>,
     #[prost(message, optional, tag = "3")]
+    #[zeroize(skip)]
     pub receiving: ::core::option::Option<PqChain>,
     /// (big-endian u32 index, 32-byte key)*, ascending
     #[prost(bytes = "vec", tag = "4")]
@@ -224,6 +234,7 @@ pub struct PqChains {
     pub sending_epoch: u64,
     /// consecutive, oldest first
     #[prost(message, repeated, tag = "3")]
+    #[zeroize(skip)]
     pub epochs: ::prost::alloc::vec::Vec<PqEpoch>,
 }
 /// One of the eleven states of the braid; which fields are there follows from `state`.
@@ -267,8 +278,10 @@ pub struct Spqr {
     #[prost(bool, tag = "1")]
     pub initiator: bool,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub braid: ::core::option::Option<Braid>,
     #[prost(message, optional, tag = "3")]
+    #[zeroize(skip)]
     pub chains: ::core::option::Option<PqChains>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -299,10 +312,13 @@ pub struct SessionState {
     #[prost(uint64, tag = "5")]
     pub created: u64,
     #[prost(message, optional, tag = "6")]
+    #[zeroize(skip)]
     pub pending: ::core::option::Option<Pending>,
     #[prost(message, optional, tag = "7")]
+    #[zeroize(skip)]
     pub double: ::core::option::Option<DoubleRatchet>,
     #[prost(message, optional, tag = "8")]
+    #[zeroize(skip)]
     pub spqr: ::core::option::Option<Spqr>,
     /// hash of what the accepted first message fixed; empty at the initiator
     #[prost(bytes = "vec", tag = "9")]
@@ -316,13 +332,16 @@ pub struct SessionState {
 #[prost(skip_debug)]
 pub struct Session {
     #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
     pub local: ::core::option::Option<Address>,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub remote: ::core::option::Option<Address>,
     /// the current session, if `has_current`, then the archived ones, newest first
     #[prost(bool, tag = "3")]
     pub has_current: bool,
     #[prost(message, repeated, tag = "4")]
+    #[zeroize(skip)]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
     /// whether the peer device was ever seen with suite V1
     #[prost(bool, tag = "5")]
@@ -342,6 +361,7 @@ pub struct Vault {
     #[prost(bytes = "vec", tag = "1")]
     pub data_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub address: ::core::option::Option<Address>,
     /// how often a rollback of the whole store was found
     #[prost(uint64, tag = "3")]
@@ -370,6 +390,7 @@ pub struct Peer {
     pub sent_slots: ::prost::alloc::vec::Vec<u8>,
     /// without archived sessions, without keys kept for late messages
     #[prost(message, optional, tag = "5")]
+    #[zeroize(skip)]
     pub session: ::core::option::Option<Session>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -398,8 +419,10 @@ pub struct KeptEpoch {
 #[prost(skip_debug)]
 pub struct Kept {
     #[prost(message, repeated, tag = "1")]
+    #[zeroize(skip)]
     pub chains: ::prost::alloc::vec::Vec<KeptChain>,
     #[prost(message, repeated, tag = "2")]
+    #[zeroize(skip)]
     pub epochs: ::prost::alloc::vec::Vec<KeptEpoch>,
     #[prost(uint32, tag = "3")]
     pub count: u32,
@@ -412,6 +435,7 @@ pub struct Archived {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
     #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
     pub state: ::core::option::Option<SessionState>,
 }
 /// Which sessions with one peer device are archived.
@@ -446,6 +470,7 @@ pub struct SentEntry {
 #[prost(skip_debug)]
 pub struct Sent {
     #[prost(message, repeated, tag = "1")]
+    #[zeroize(skip)]
     pub entries: ::prost::alloc::vec::Vec<SentEntry>,
     #[prost(uint32, tag = "2")]
     pub count: u32,
@@ -457,6 +482,7 @@ pub struct Sent {
 pub struct PeerPage {
     /// ascending
     #[prost(message, repeated, tag = "1")]
+    #[zeroize(skip)]
     pub addresses: ::prost::alloc::vec::Vec<Address>,
     #[prost(uint32, tag = "2")]
     pub count: u32,
@@ -494,6 +520,7 @@ pub struct Prekeys {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
     #[prost(message, repeated, tag = "2")]
+    #[zeroize(skip)]
     pub sets: ::prost::alloc::vec::Vec<PrekeySet>,
     #[prost(uint32, tag = "3")]
     pub count: u32,
@@ -503,10 +530,23 @@ pub struct Prekeys {
 #[prost(skip_debug)]
 pub struct WantedBundle {
     #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
     pub address: ::core::option::Option<Address>,
     /// H(message)* of what could not be read, newest last
     #[prost(bytes = "vec", tag = "2")]
     pub unread: ::prost::alloc::vec::Vec<u8>,
+}
+/// The chains of framed messages of one conversation.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Framing {
+    /// the store's generation when it was written
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// a record of kind ChainState
+    #[prost(bytes = "vec", tag = "2")]
+    pub state: ::prost::alloc::vec::Vec<u8>,
 }
 /// What the host is to bring from the network.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -514,7 +554,122 @@ pub struct WantedBundle {
 #[prost(skip_debug)]
 pub struct Wants {
     #[prost(message, repeated, tag = "1")]
+    #[zeroize(skip)]
     pub bundles: ::prost::alloc::vec::Vec<WantedBundle>,
     #[prost(uint32, tag = "2")]
     pub count: u32,
+}
+/// A file on its way out in att1. Numbers 40 to 49 of the record kinds are the room's.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Upload {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+    /// log2 of the chunk size
+    #[prost(uint32, tag = "3")]
+    pub chunk_size: u32,
+    #[prost(uint64, tag = "4")]
+    pub plain_len: u64,
+    /// H(chunk 0) onwards, of every chunk that may have left, joined
+    #[prost(bytes = "vec", tag = "5")]
+    pub hashes: ::prost::alloc::vec::Vec<u8>,
+    /// how many they are: there even if it is 0
+    #[prost(uint64, optional, tag = "6")]
+    pub count: ::core::option::Option<u64>,
+}
+/// What one device knows of the chains of one conversation.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ChainState {
+    #[prost(bytes = "vec", tag = "1")]
+    pub me: ::prost::alloc::vec::Vec<u8>,
+    /// 1 direct, 2 group
+    #[prost(uint32, tag = "2")]
+    pub kind: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub dest: ::prost::alloc::vec::Vec<u8>,
+    /// this device's own chain: its id, its next number, what was sent last (runs, as below)
+    #[prost(bytes = "vec", tag = "4")]
+    pub chain: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "5")]
+    pub next: u64,
+    #[prost(bytes = "vec", tag = "6")]
+    pub recent: ::prost::alloc::vec::Vec<u8>,
+    /// (owner 32 ‖ chain 16)*: heads that the next message has to name, oldest first
+    #[prost(bytes = "vec", tag = "7")]
+    pub unnamed: ::prost::alloc::vec::Vec<u8>,
+    /// ascending by (owner, chain)
+    #[prost(message, repeated, tag = "8")]
+    #[zeroize(skip)]
+    pub chains: ::prost::alloc::vec::Vec<PeerChain>,
+    /// counts what was accepted; always written, so that a record cut short is seen to be
+    #[prost(uint64, optional, tag = "9")]
+    pub clock: ::core::option::Option<u64>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PeerChain {
+    #[prost(bytes = "vec", tag = "1")]
+    pub owner: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub chain: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub device: u32,
+    /// when its first message was accepted
+    #[prost(uint64, tag = "4")]
+    pub first_ms: u64,
+    /// the state's clock when it was last used
+    #[prost(uint64, tag = "5")]
+    pub used: u64,
+    #[prost(bool, tag = "6")]
+    pub unverifiable: bool,
+    /// what was accepted last: runs of u64 first ‖ u32 count ‖ count × (commitment 32 ‖ u64 time, 0 for none)
+    #[prost(bytes = "vec", tag = "7")]
+    pub recent: ::prost::alloc::vec::Vec<u8>,
+    /// (u64 from ‖ u64 to ‖ u8 named ‖ commitment 32)*, ascending
+    #[prost(bytes = "vec", tag = "8")]
+    pub missing: ::prost::alloc::vec::Vec<u8>,
+}
+/// What proves one message, next to which it is stored.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Evidence {
+    #[prost(bytes = "vec", tag = "1")]
+    pub header: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes for each part
+    #[prost(bytes = "vec", tag = "2")]
+    pub digests: ::prost::alloc::vec::Vec<u8>,
+    /// u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32; empty if there is none
+    #[prost(bytes = "vec", tag = "3")]
+    pub stamp: ::prost::alloc::vec::Vec<u8>,
+    /// while the content is there
+    #[prost(bytes = "vec", tag = "4")]
+    pub framing_key: ::prost::alloc::vec::Vec<u8>,
+    /// after that
+    #[prost(bytes = "vec", tag = "5")]
+    pub header_key: ::prost::alloc::vec::Vec<u8>,
+}
+/// The platform's: (u32 kid ‖ master 32)*, ascending.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct StampKeys {
+    #[prost(bytes = "vec", tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ModerationKey {
+    #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
+    pub agreement: ::core::option::Option<KeyPair>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub kem: ::prost::alloc::vec::Vec<u8>,
 }

@@ -1,0 +1,132 @@
+//! What a file costs: streams both ways at chunks of 64 KiB, beside bare AES-256-GCM over the same chunks and SHA-256
+//! of them in the same run. Goal: without the hashing, at least 0.85 of the bare cipher.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench fails by panicking")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock")]
+#![allow(clippy::print_stdout, reason = "a bench reports")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use sha2::{Digest, Sha256};
+use subrosa::attachment::{AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, Opener};
+
+const CHUNK: usize = 1 << 16;
+const TAG: usize = 16;
+/// A length that needs no padding: 128 chunks.
+const FILE: usize = 8 << 20;
+const RUNS: usize = 61;
+
+fn encrypt(plain: &[u8], key: &AttachmentKey, rng: &mut ChaCha20Rng, mut piece: impl FnMut(&[u8])) -> AttachmentRef {
+    let mut encryptor = Encryptor::new(key.clone(), ChunkSize::DEFAULT, rng);
+    let mut rest = plain;
+    while let Some(bytes) = encryptor.push(&mut rest).unwrap() {
+        piece(bytes);
+    }
+    let mut tail = encryptor.finish();
+    while let Some(bytes) = tail.next_piece() {
+        piece(bytes);
+    }
+    tail.reference("", "").unwrap()
+}
+
+fn decrypt(opener: &Opener, chunks: &[u8]) {
+    let mut decryptor = Decryptor::new(opener);
+    let mut rest = chunks;
+    while let Some(piece) = decryptor.push(&mut rest).unwrap() {
+        black_box(piece);
+    }
+    decryptor.finish().unwrap();
+}
+
+fn nonce(chunk: usize) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[4..].copy_from_slice(&u64::try_from(chunk).unwrap().to_be_bytes());
+    nonce
+}
+
+fn bare_encrypt(cipher: &aes_gcm::Aes256Gcm, plain: &[u8], out: &mut [u8]) {
+    for (number, text) in plain.chunks(CHUNK).enumerate() {
+        let buffer = InOutBuf::new(text, &mut out[..text.len()]).unwrap();
+        black_box(cipher.encrypt_inout_detached(&nonce(number).into(), &[], buffer).unwrap());
+    }
+}
+
+fn bare_decrypt(cipher: &aes_gcm::Aes256Gcm, sealed: &[u8], out: &mut [u8]) {
+    for (number, stored) in sealed.chunks(CHUNK + TAG).enumerate() {
+        let (text, tag) = stored.split_last_chunk::<TAG>().unwrap();
+        let buffer = InOutBuf::new(text, &mut out[..text.len()]).unwrap();
+        cipher.decrypt_inout_detached(&nonce(number).into(), &[], buffer, tag.into()).unwrap();
+    }
+}
+
+fn bare_sealed(cipher: &aes_gcm::Aes256Gcm, plain: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::new();
+    for (number, text) in plain.chunks(CHUNK).enumerate() {
+        let mut buffer = text.to_vec();
+        cipher.encrypt_in_place(&nonce(number).into(), &[], &mut buffer).unwrap();
+        sealed.extend_from_slice(&buffer);
+    }
+    sealed
+}
+
+/// As both sides hash: chunk by chunk, as it is stored.
+fn hash(chunks: &[u8]) {
+    for chunk in chunks.chunks(CHUNK + TAG) {
+        black_box(Sha256::digest(chunk));
+    }
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+fn main() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(1);
+    let plain = vec![0x5a; FILE];
+    let key = AttachmentKey::random(rng);
+    let mut object = Vec::new();
+    let reference = encrypt(&plain, &key, rng, |piece| object.extend_from_slice(piece));
+    let header = CheckedHeader::new(&reference, &object[..56]).unwrap();
+    let (chunks, list) = object[56..].split_at(usize::try_from(header.layout().list_range().start).unwrap() - 56);
+    let opener = header.with_list(list).unwrap();
+    let cipher = aes_gcm::Aes256Gcm::new(&[7; 32].into());
+    let sealed = bare_sealed(&cipher, &plain);
+    let mut out = vec![0; CHUNK];
+
+    // In turns, so that a slow moment of the machine falls on all alike; medians afterwards, of ratios too.
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for _ in 0..RUNS {
+        times[0].push(time(|| bare_encrypt(&cipher, &plain, &mut out)));
+        times[1].push(time(|| drop(encrypt(&plain, &key, rng, |piece| _ = black_box(piece)))));
+        times[2].push(time(|| bare_decrypt(&cipher, &sealed, &mut out)));
+        times[3].push(time(|| decrypt(&opener, chunks)));
+        times[4].push(time(|| hash(chunks)));
+    }
+    let of = |which: usize, run: usize| times[which][run].as_secs_f64();
+    let median = |of_run: &dyn Fn(usize) -> f64| {
+        let mut values: Vec<f64> = (0..RUNS).map(of_run).collect();
+        values.sort_by(f64::total_cmp);
+        values[RUNS / 2]
+    };
+    let speed = |seconds: f64| f64::from(u32::try_from(FILE).unwrap()) / seconds / 1e9;
+    println!("chunks of 64 KiB, {} MiB, medians of {RUNS} runs in turns", FILE >> 20);
+    println!("SHA-256 of the chunks                   {:6.2} GB/s", speed(median(&|run| of(4, run))));
+    for (name, bare, whole) in [("encrypt", 0, 1), ("decrypt", 2, 3)] {
+        let without = |run| of(whole, run) - of(4, run);
+        println!("bare AES-256-GCM, {name}               {:6.2} GB/s", speed(median(&|run| of(bare, run))));
+        println!("att1, {name} as a stream               {:6.2} GB/s", speed(median(&|run| of(whole, run))));
+        println!("att1, {name}, without its hashing      {:6.2} GB/s", speed(median(&without)));
+        println!("    of the bare cipher                {:7.2}", median(&|run| of(bare, run) / without(run)));
+        println!(
+            "    of the bare cipher and SHA-256    {:7.2}",
+            median(&|run| (of(bare, run) + of(4, run)) / of(whole, run))
+        );
+    }
+}

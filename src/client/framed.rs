@@ -1,0 +1,235 @@
+use zeroize::Zeroizing;
+
+use super::receive::Received;
+use super::send::{MAX_LEN, Sent};
+use super::workspace::{Stop, Workspace, stored};
+use super::{Client, Core, Identity, Operation, ReceiveError, SendError, StoredError};
+use crate::crypto::sha256;
+use crate::ident::{Address, MessageId, UserId};
+use crate::persist::RecordKey;
+use crate::report::{
+    self, Accepted, AccountTag, ChainState, Commitment, Dest, Evidence, Forked, FramingPolicy, OwnStampError, Part,
+};
+use crate::wire::{Content, RecordKind, decode_record, encode_record, record};
+
+/// A framed message that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
+    pub accepted: Accepted,
+}
+
+/// A framed message that contradicts an earlier one of its author's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForkedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, what proves it, and what it contradicts.
+    pub forked: Forked,
+}
+
+/// A framed message that was encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedSent {
+    /// What goes out.
+    pub sent: Sent,
+    /// One's own evidence, without a stamp: stored beside the message, in the same transaction. `None` if the message was
+    /// sent before: then it was stored then.
+    pub evidence: Option<Evidence>,
+}
+
+/// What stands around framed content.
+pub(super) struct Framed<'a> {
+    pub(super) from: &'a Address,
+    pub(super) commitment: &'a Commitment,
+    pub(super) stamp: Option<&'a [u8]>,
+}
+
+type Halt = Stop<StoredError>;
+
+impl Core {
+    fn chains_key(&self, user: &UserId) -> RecordKey {
+        self.keys.record_key(RecordKind::Framing, &[user.as_str().as_bytes()])
+    }
+
+    /// What is known of the chains of the conversation with a user.
+    fn load_chains(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<ChainState, Halt> {
+        let Some(bytes) = work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? else {
+            let (me, peer) = (AccountTag::of(self.address.user()), AccountTag::of(user));
+            return Ok(ChainState::new(me, Dest::Direct(peer), &mut work.rng));
+        };
+        let kind = stored(RecordKind::Framing);
+        let framing: record::Framing = decode_record(RecordKind::Framing, &bytes).map_err(&kind)?;
+        let mut chains = ChainState::from_bytes(&framing.state).map_err(&kind)?;
+        if framing.generation != self.generation {
+            // What was sent since is not known: going on would tell two stories.
+            chains.renew(&mut work.rng);
+        }
+        Ok(chains)
+    }
+
+    fn save_chains(&self, work: &mut Workspace<'_>, user: &UserId, chains: &ChainState) {
+        let framing = record::Framing { generation: self.generation, state: chains.to_bytes().to_vec() };
+        work.put(&self.keys, self.chains_key(user), encode_record(RecordKind::Framing, &framing));
+    }
+
+    /// Accepts framed content that a session has opened.
+    pub(super) fn accept_framed(
+        &self,
+        work: &mut Workspace<'_>,
+        framed: &Framed<'_>,
+        inner: &[u8],
+        identity: Identity,
+        policy: &FramingPolicy,
+    ) -> Result<Received, Stop<ReceiveError>> {
+        let Framed { from, commitment, stamp } = *framed;
+        let mut chains = self.load_chains(work, from.user()).map_err(|stop| stop.map(ReceiveError::from))?;
+        let accepted = chains.accept(&report::Peer::of(from), inner, commitment, stamp, work.now, policy);
+        let from = from.clone();
+        match accepted {
+            Ok(accepted) => {
+                self.save_chains(work, from.user(), &chains);
+                Ok(Received::Framed(FramedMessage { from, identity, accepted }))
+            }
+            Err(report::AcceptError::Fork(forked)) => {
+                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked }))
+            }
+            Err(error) => Err(ReceiveError::Frame(error).into()),
+        }
+    }
+}
+
+impl Client {
+    /// Sends a message that its recipient can report: text, files, edits, reactions as [`Part`]s, committed to and
+    /// linked to the messages before it.
+    ///
+    /// It is idempotent, as [`Client::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// The platform learns nothing before somebody reports, and then what the reporter reveals. The evidence holds the
+    /// key to the commitment: it is kept like the message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Commitment, Dest, FramingPolicy, Part, StampContext}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
+    /// # let mut keys = StampKeys::default();
+    /// # keys.generate(1, &mut rng)?;
+    /// let parts = [Part::text("Hello, Bob")];
+    /// let framed = alice
+    ///     .send_framed(MessageId::new([1; 16]), bob.address(), &parts)
+    ///     .stage(&alice_db, now, &mut rng)?
+    ///     .commit(|batch, _| alice_db.write(batch))?;
+    /// // The platform stamps the commitment, for the account that submits it:
+    /// let mut envelope = framed.sent.outgoing().envelope().clone();
+    /// let commitment = Commitment::new(envelope.commitment.unwrap());
+    /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
+    /// let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// envelope.stamp = Some(stamp(&keys, 1, &commitment, &context)?.to_bytes().to_vec());
+    /// // Bob shows nothing that he could not report.
+    /// let bob = bob.with_framing(FramingPolicy::default());
+    /// let received = bob.receive(&envelope).stage(&bob_db, now, &mut rng)?.commit(|batch, _| bob_db.write(batch))?;
+    /// let Received::Framed(message) = received else { panic!() };
+    /// assert_eq!(message.accepted.parts, parts);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_framed(&self, message_id: MessageId, to: &Address, parts: &[Part]) -> Operation<FramedSent, SendError> {
+        let (core, to, parts) = (self.core.clone(), to.clone(), parts.to_vec());
+        Operation::new(move |work| core.send_framed(work, message_id, &to, &parts))
+    }
+
+    /// Takes the stamp that the platform gave to a message of one's own, and gives the evidence with it, to replace the
+    /// one that is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnStampError`] inside if the stamp is not one of this message; [`StoredError`] when a record does not open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Dest, Part, StampContext}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// # let mut keys = StampKeys::default();
+    /// # keys.generate(1, &mut rng)?;
+    /// # let framed = alice.send_framed(MessageId::new([1; 16]), bob.address(), &[Part::text("hi")]);
+    /// # let framed = framed.stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// # let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
+    /// # let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// let evidence = framed.evidence.unwrap();
+    /// # let stamp = stamp(&keys, 1, evidence.commitment(), &context)?.to_bytes();
+    /// let stamped = alice
+    ///     .own_stamp(bob.address().user(), &evidence, &stamp)
+    ///     .stage(&db, now, &mut rng)?
+    ///     .commit(|batch, _| db.write(batch))??;
+    /// assert!(stamped.stamp().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn own_stamp(
+        &self,
+        user: &UserId,
+        evidence: &Evidence,
+        stamp: &[u8],
+    ) -> Operation<Result<Evidence, OwnStampError>, StoredError> {
+        let (core, user, evidence, stamp) = (self.core.clone(), user.clone(), evidence.clone(), stamp.to_vec());
+        Operation::new(move |work| {
+            let mut chains = core.load_chains(work, &user)?;
+            let stamped = chains.own_stamp(&evidence, &stamp);
+            if stamped.is_ok() {
+                core.save_chains(work, &user, &chains);
+            }
+            Ok(stamped)
+        })
+    }
+}
+
+impl Core {
+    fn send_framed(
+        &self,
+        work: &mut Workspace<'_>,
+        message_id: MessageId,
+        to: &Address,
+        parts: &[Part],
+    ) -> Result<FramedSent, Stop<SendError>> {
+        let mut joined = Zeroizing::new(b"framed".to_vec());
+        for part in parts {
+            joined.extend_from_slice(&part.kind().get().to_be_bytes());
+            joined.extend_from_slice(&u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes());
+            joined.extend_from_slice(part.body());
+        }
+        if joined.len() > MAX_LEN {
+            return Err(SendError::TooLong.into());
+        }
+        work.announce([self.chains_key(to.user())]);
+        let (sent, evidence) = self.send_once(work, (message_id, sha256(&[&joined])), to, |work, peer| {
+            let mut chains = self.load_chains(work, to.user()).map_err(|stop| stop.map(SendError::from))?;
+            let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
+            let commitment = *sealed.evidence.commitment();
+            let envelope = peer.encrypt(self, work, Content::Framed(sealed.inner), Some(&commitment))?;
+            self.save_chains(work, to.user(), &chains);
+            Ok((envelope, Some(sealed.evidence)))
+        })?;
+        Ok(FramedSent { sent, evidence })
+    }
+}

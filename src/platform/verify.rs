@@ -1,0 +1,259 @@
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::order::{Items, display_order, order};
+use super::window::findings;
+use super::{Finding, Order, Reject, RevealedPart, StampKeys, Verdict, VerifiedMessage};
+use crate::crypto::{Secret, sha256};
+use crate::ident::Timestamp;
+use crate::report::{
+    AccountTag, Commitment, ConversationTag, Dest, GroupTag, Header, HeaderError, MAX_ITEMS, MAX_PARTS_LEN,
+    MAX_REPORT_LEN, Part, PartKind, Stamp, StampContext, StampFormatError, header_digest, part_digest, root,
+};
+use crate::wire::{ReportItem, ReportMessage, ReportPart, WireError};
+
+/// How much of a report is looked at, and how exact its times have to be.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::platform::Limits;
+/// assert_eq!(Limits::default().max_items, 1000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most messages: 1,000.
+    pub max_items: usize,
+    /// Longest report, in bytes: 16 MiB.
+    pub max_report_len: usize,
+    /// Longest part, in bytes: 1 MiB, as long as a receiver accepts. Less would let messages through that cannot be
+    /// reported.
+    pub max_part_len: usize,
+    /// How far a sender's clock may be from the platform's before [`Finding::TimeAnomaly`], in milliseconds: 10 minutes.
+    pub skew_ms: u64,
+    /// How much later than a message that had seen it one may be stamped before [`Finding::LateStamp`], in
+    /// milliseconds: a minute.
+    pub late_tolerance_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_items: MAX_ITEMS,
+            max_report_len: MAX_REPORT_LEN,
+            max_part_len: MAX_PARTS_LEN,
+            skew_ms: 10 * 60_000,
+            late_tolerance_ms: 60_000,
+        }
+    }
+}
+
+/// Who reports, as the platform knows it: never taken from the report.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::{ident::{Timestamp, UserId}, platform::Reporter, report::{AccountTag, GroupTag}};
+/// let bob = Reporter::new(AccountTag::of(&UserId::new("bob")?));
+/// // Bob was in this group from its beginning until a second after the epoch.
+/// let bob = bob.with_membership(GroupTag::of(b"group"), Timestamp::new(0), Timestamp::new(1_000));
+/// # Ok::<(), subrosa::ident::InvalidUserId>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reporter {
+    account: AccountTag,
+    memberships: Vec<(GroupTag, Timestamp, Timestamp)>,
+}
+
+impl Reporter {
+    /// The account that is authenticated on the reporting connection.
+    #[must_use]
+    pub const fn new(account: AccountTag) -> Self {
+        Self { account, memberships: Vec::new() }
+    }
+
+    /// Says that the account was a member of a group from one moment to another, both included. Only messages that were
+    /// stamped in such a time are verified, and the account's own.
+    #[must_use]
+    pub fn with_membership(mut self, group: GroupTag, from: Timestamp, until: Timestamp) -> Self {
+        self.memberships.push((group, from, until));
+        self
+    }
+
+    /// The account.
+    #[must_use]
+    pub const fn account(&self) -> &AccountTag {
+        &self.account
+    }
+
+    fn is_party(&self, sender: &AccountTag, dest: &Dest, at: Timestamp) -> bool {
+        *sender == self.account
+            || match dest {
+                Dest::Direct(recipient) => *recipient == self.account,
+                Dest::Group(group) => {
+                    self.memberships.iter().any(|(of, from, until)| of == group && (*from..=*until).contains(&at))
+                }
+            }
+    }
+}
+
+/// Why there is no verdict on a report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// Longer, or of more messages or parts, than the limits allow. Ask for a smaller one.
+    #[error("report is too long")]
+    TooLong,
+    /// Not a report as this library writes it. Drop it.
+    #[error("report is malformed")]
+    Malformed,
+    /// Of a version that is not known here. Update.
+    #[error("unsupported report version {0}")]
+    UnsupportedVersion(u8),
+    /// Not one of its messages is proven, for these reasons, by their places in the report. Nothing follows from it, not
+    /// even that the reporter lies: stamp keys may be gone.
+    #[error("nothing in the report verifies")]
+    NothingVerified(Vec<(usize, Reject)>),
+}
+
+/// A message that the platform stamped.
+pub(super) struct Item {
+    pub(super) header: Header,
+    pub(super) commitment: Commitment,
+    pub(super) stamp: Stamp,
+    pub(super) parts: Vec<RevealedPart>,
+}
+
+/// Judges a report, opened with [`ModerationKey::open`](super::ModerationKey::open).
+///
+/// A pure function: the same report gives the same verdict, for as long as the stamp keys are there.
+///
+/// # Errors
+///
+/// [`ReportError`].
+///
+/// # Security
+///
+/// The verdict convinces whoever trusts the holder of the stamp keys, and nobody else.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::platform::{Limits, ReportError, Reporter, StampKeys, verify_report};
+/// use subrosa::report::{AccountTag, ReportBuilder};
+/// let bob = AccountTag::new([1; 32]);
+/// let report = ReportBuilder::new(bob).build();
+/// let verdict = verify_report(&StampKeys::default(), &Reporter::new(bob), &report, &Limits::default());
+/// assert_eq!(verdict, Err(ReportError::NothingVerified(vec![])));
+/// ```
+pub fn verify_report(
+    keys: &StampKeys,
+    reporter: &Reporter,
+    report: &[u8],
+    limits: &Limits,
+) -> Result<Verdict, ReportError> {
+    if report.len() > limits.max_report_len {
+        return Err(ReportError::TooLong);
+    }
+    let message = ReportMessage::parse(report, limits.max_items).map_err(|error| match error {
+        WireError::TooLong => ReportError::TooLong,
+        WireError::UnsupportedVersion(version) => ReportError::UnsupportedVersion(version),
+        _ => ReportError::Malformed,
+    })?;
+    let (mut items, mut rejected) = (Items::new(), Vec::new());
+    let (mut conversation, mut known) = (None, BTreeSet::new());
+    for (at, item) in message.items.into_iter().enumerate() {
+        let judged = judge(keys, reporter, item, limits, conversation)
+            .and_then(|item| if known.insert(item.commitment) { Ok(item) } else { Err(Reject::DuplicateInReport) });
+        match judged {
+            Ok(item) => {
+                conversation.get_or_insert_with(|| item.header.dest().conversation(item.header.sender()));
+                items.push(item);
+            }
+            Err(reject) => rejected.push((at, reject)),
+        }
+    }
+    let Some(conversation) = conversation else { return Err(ReportError::NothingVerified(rejected)) };
+    let commitments: Vec<[u8; 32]> = known.iter().map(|commitment| *commitment.as_bytes()).collect();
+    let report_id = sha256(&[b"\x10frank1/report-id", commitments.as_flattened(), reporter.account.as_bytes()]);
+    let (order, findings): (Order, Vec<Finding>) = (order(&items), findings(&items, limits));
+    let places = display_order(&items);
+    let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
+    let messages = places.into_iter().filter_map(|at| items.get_mut(at)?.take()).map(verified).collect();
+    let claimed_boundaries = (message.boundary & 1 != 0, message.boundary & 2 != 0);
+    Ok(Verdict { report_id, conversation, messages, rejected, order, findings, note: message.note, claimed_boundaries })
+}
+
+/// Whether the platform stamped exactly this, for a conversation of the reporter's.
+fn judge(
+    keys: &StampKeys,
+    reporter: &Reporter,
+    item: Option<ReportItem>,
+    limits: &Limits,
+    conversation: Option<ConversationTag>,
+) -> Result<Item, Reject> {
+    let item = item.ok_or(Reject::Malformed)?;
+    if item.sealed {
+        return Err(Reject::SealedMode);
+    }
+    let header = Header::parse(&item.header).map_err(|error| match error {
+        HeaderError::SealedMode => Reject::SealedMode,
+        _ => Reject::Malformed,
+    })?;
+    let stamp = Stamp::parse(&item.stamp).map_err(|error| match error {
+        StampFormatError::SealedMode => Reject::SealedMode,
+        _ => Reject::Malformed,
+    })?;
+    if item.parts.len() != usize::from(header.parts()) {
+        return Err(Reject::PartCount);
+    }
+    let (mut digests, mut parts) = (Vec::with_capacity(item.parts.len()), Vec::with_capacity(item.parts.len()));
+    for (at, part) in (0..=u16::MAX).zip(item.parts) {
+        match part {
+            ReportPart::Open { body, .. } if body.len() > limits.max_part_len => return Err(Reject::Malformed),
+            ReportPart::Open { kind, body, key } => {
+                digests.push(part_digest(&key, at, kind, &body));
+                parts.push(RevealedPart::Open(Part::new(PartKind::new(kind), body)));
+            }
+            ReportPart::Redacted(digest) => {
+                digests.push(digest);
+                parts.push(RevealedPart::Redacted);
+            }
+        }
+    }
+    let commitment = root(&header_digest(&item.header_key, &item.header), &digests);
+    let StampContext { sender, dest, time, .. } = &stamp.context;
+    let tag = keys.tag(stamp.kid, &commitment, &stamp.context).ok_or(Reject::UnknownStampKey)?;
+    if tag != Secret::new(stamp.tag) {
+        return Err(Reject::BadStamp);
+    }
+    // The platform stamped this commitment for this account: only now does it matter what the header says.
+    if sender != header.sender() {
+        return Err(Reject::SenderMismatch);
+    }
+    if dest != header.dest() {
+        return Err(Reject::DestMismatch);
+    }
+    if !reporter.is_party(sender, dest, *time) {
+        return Err(Reject::ReporterNotParty);
+    }
+    if conversation.is_some_and(|conversation| conversation != dest.conversation(sender)) {
+        return Err(Reject::OtherConversation);
+    }
+    Ok(Item { header, commitment, stamp, parts })
+}
+
+fn verified(item: Item) -> VerifiedMessage {
+    let Item { header, commitment, stamp: Stamp { kid, context, tag: _ }, parts } = item;
+    VerifiedMessage {
+        commitment,
+        sender: context.sender,
+        dest: context.dest,
+        place: (*header.chain(), header.seq()),
+        platform_time: context.time,
+        claimed_time: header.sent(),
+        conv_seq: context.conv_seq,
+        stamp_kid: kid,
+        parts,
+    }
+}

@@ -1,0 +1,192 @@
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use super::commit::{FramingKey, header_digest, root};
+use super::{Commitment, Header, Part, Stamp, StampContext};
+use crate::crypto::Secret;
+use crate::ident::Timestamp;
+use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+
+/// What proves one message to the platform, if its holder so decides. Stored next to the message, some 260 bytes.
+///
+/// # Security
+///
+/// With the parts it opens the commitment; without them it says who wrote to whom and when. Seal it like the message.
+///
+/// # Examples
+///
+/// See [`ChainState`](super::ChainState).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Evidence {
+    header: Header,
+    /// What stands for the parts.
+    digests: Vec<[u8; 32]>,
+    commitment: Commitment,
+    stamp: Option<Stamp>,
+    opening: Opening,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Opening {
+    Full(FramingKey),
+    /// The content is gone: the header opens, and no part does.
+    Reduced(Secret<32>),
+}
+
+/// The stamp says something else than the message. Keep the message unstamped; the platform, or who stands between, is
+/// not honest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stamp is of another message")]
+pub struct StampMismatch;
+
+impl Evidence {
+    pub(super) fn new(header: Header, key: FramingKey, parts: &[Part], stamp: Option<Stamp>) -> Self {
+        let digests = key.digests(parts);
+        let commitment = root(&header_digest(&key.header_key(), &header.to_bytes()), &digests);
+        Self { header, digests, commitment, stamp, opening: Opening::Full(key) }
+    }
+
+    /// The message's commitment.
+    #[must_use]
+    pub const fn commitment(&self) -> &Commitment {
+        &self.commitment
+    }
+
+    /// The message's header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The platform's stamp. Without it the message cannot be reported.
+    #[must_use]
+    pub const fn stamp(&self) -> Option<&Stamp> {
+        self.stamp.as_ref()
+    }
+
+    /// Whether the content can no longer be opened.
+    #[must_use]
+    pub const fn is_reduced(&self) -> bool {
+        matches!(self.opening, Opening::Reduced(_))
+    }
+
+    /// Takes the stamp of a message that had none. One that has a stamp keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`StampMismatch`] if sender or destination are others than the message's; nothing was changed.
+    pub fn attach(&mut self, stamp: &Stamp) -> Result<(), StampMismatch> {
+        if stamp.context.sender != *self.header.sender() || stamp.context.dest != *self.header.dest() {
+            return Err(StampMismatch);
+        }
+        self.stamp.get_or_insert(*stamp);
+        Ok(())
+    }
+
+    /// What remains when the message is deleted: it proves that there was a message at this place, and not which.
+    ///
+    /// # Security
+    ///
+    /// The message's key goes. What it said is then nowhere, not even to be guessed at.
+    #[must_use]
+    pub fn reduce(&self) -> Self {
+        Self { opening: Opening::Reduced(self.header_key()), ..self.clone() }
+    }
+
+    pub(super) const fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    pub(super) fn digests(&self) -> &[[u8; 32]] {
+        &self.digests
+    }
+
+    pub(super) fn header_key(&self) -> Secret<32> {
+        match &self.opening {
+            Opening::Full(key) => key.header_key(),
+            Opening::Reduced(key) => key.clone(),
+        }
+    }
+
+    /// The stored form, unsealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { header, digests, commitment: _, stamp, opening } = self;
+        let (framing_key, header_key) = match opening {
+            Opening::Full(FramingKey(key)) => (key.expose().to_vec(), Vec::new()),
+            Opening::Reduced(key) => (Vec::new(), key.expose().to_vec()),
+        };
+        // Sender and dest of a stamp are those of the header.
+        let stamp = stamp.map(|Stamp { kid, context: StampContext { time, conv_seq, .. }, tag }| {
+            let (kid, time, conv_seq) = (kid.to_be_bytes(), time.get().to_be_bytes(), conv_seq.to_be_bytes());
+            [&kid[..], &time, &conv_seq, &tag].concat()
+        });
+        encode_record(
+            RecordKind::Evidence,
+            &record::Evidence {
+                header: header.to_bytes(),
+                digests: digests.as_flattened().to_vec(),
+                stamp: stamp.unwrap_or_default(),
+                framing_key,
+                header_key,
+            },
+        )
+    }
+
+    /// Takes the stored form, checked.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let corrupt = RecordError::Corrupt;
+        let stored: record::Evidence = decode_record(RecordKind::Evidence, bytes)?;
+        let header = Header::parse(&stored.header).map_err(|_| corrupt)?;
+        let (digests, rest) = stored.digests.as_chunks::<32>();
+        if !rest.is_empty() || digests.len() != usize::from(header.parts()) {
+            return Err(corrupt);
+        }
+        let opening = match (stored.framing_key.as_slice(), stored.header_key.as_slice()) {
+            (key, []) => Opening::Full(FramingKey(Secret::from_slice(key).ok_or(corrupt)?)),
+            ([], key) => Opening::Reduced(Secret::from_slice(key).ok_or(corrupt)?),
+            _ => return Err(corrupt),
+        };
+        let header_key = match &opening {
+            Opening::Full(key) => key.header_key(),
+            Opening::Reduced(key) => key.clone(),
+        };
+        let stamp = match stored.stamp.as_slice() {
+            [] => None,
+            bytes => {
+                let (kid, rest) = bytes.split_first_chunk().ok_or(corrupt)?;
+                let (time, rest) = rest.split_first_chunk().ok_or(corrupt)?;
+                let (conv_seq, tag) = rest.split_first_chunk().ok_or(corrupt)?;
+                Some(Stamp {
+                    kid: u32::from_be_bytes(*kid),
+                    context: StampContext {
+                        sender: *header.sender(),
+                        dest: *header.dest(),
+                        time: Timestamp::new(u64::from_be_bytes(*time)),
+                        conv_seq: u64::from_be_bytes(*conv_seq),
+                    },
+                    tag: tag.try_into().map_err(|_| corrupt)?,
+                })
+            }
+        };
+        let commitment = root(&header_digest(&header_key, &stored.header), digests);
+        Ok(Self { header, digests: digests.to_vec(), commitment, stamp, opening })
+    }
+}
+
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { header: _, digests: _, commitment, stamp, opening: _ } = self;
+        f.debug_struct("Evidence")
+            .field("commitment", commitment)
+            .field("stamped", &stamp.is_some())
+            .field("reduced", &self.is_reduced())
+            .finish_non_exhaustive()
+    }
+}

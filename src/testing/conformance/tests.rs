@@ -1,0 +1,176 @@
+//! Stores with one defect each, as they are found in the wild: every one has to be named.
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+use super::*;
+use crate::testing::MemoryStore;
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Defect {
+    None,
+    /// `INSERT OR REPLACE`, without a look at the version.
+    NoCompare,
+    /// A change that writes nothing is taken for one that has nothing to do.
+    LostCheck,
+    /// Each change for itself, without a transaction around.
+    HalfABatch,
+    /// The version is one of the content, as an entity tag is: the same bytes have the same one.
+    ReusedVersions,
+    /// The rows as the database gives them, not as they were asked for.
+    Unordered,
+    /// Written when the app has time.
+    Lazy,
+    /// A column of 64 KiB.
+    Cut,
+    /// Text columns: what is empty is absent.
+    EmptyIsAbsent,
+    /// Refuses everything.
+    Shut,
+    /// Deletes are only marks.
+    Undead,
+    /// `DELETE WHERE key = ?`.
+    BlindDelete,
+    /// Its transaction holds a thousand changes.
+    Few,
+}
+
+struct Faulty {
+    defect: Defect,
+    rows: BTreeMap<RecordKey, Row>,
+    on_disk: BTreeMap<RecordKey, Row>,
+    tags: RefCell<BTreeMap<Vec<u8>, Version>>,
+}
+
+impl Store for Faulty {
+    type Error = Infallible;
+
+    fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Infallible> {
+        let mut keys = keys.to_vec();
+        if self.defect == Defect::Unordered {
+            keys.sort_unstable();
+        }
+        let found = |key: &RecordKey| {
+            self.rows.get(key).filter(|row| self.defect != Defect::EmptyIsAbsent || !row.bytes.is_empty()).cloned()
+        };
+        Ok(keys.iter().map(found).collect())
+    }
+}
+
+impl Faulty {
+    fn apply(&self, rows: &mut BTreeMap<RecordKey, Row>, change: &Change) -> bool {
+        let as_expected = rows.get(change.key()).map(|row| row.version) == change.expect();
+        let passed_over = match (self.defect, change) {
+            (Defect::NoCompare, _)
+            | (Defect::LostCheck, Change::Check { .. })
+            | (Defect::BlindDelete, Change::Delete { .. }) => true,
+            _ => false,
+        };
+        if !as_expected && !passed_over {
+            return false;
+        }
+        match change {
+            Change::Put { key, bytes, version, .. } => {
+                let mut row = Row { version: *version, bytes: bytes.clone() };
+                if self.defect == Defect::ReusedVersions {
+                    row.version = *self.tags.borrow_mut().entry(row.bytes.clone()).or_insert(row.version);
+                }
+                if self.defect == Defect::Cut {
+                    row.bytes.truncate(65_535);
+                }
+                rows.insert(*key, row);
+            }
+            Change::Delete { .. } if self.defect == Defect::Undead => {}
+            Change::Delete { key, .. } => {
+                rows.remove(key);
+            }
+            Change::Check { .. } => {}
+        }
+        true
+    }
+}
+
+impl HostStore for Faulty {
+    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
+        if self.defect == Defect::Shut {
+            return Err(ApplyError::Conflict);
+        }
+        let mut rows = self.rows.clone();
+        let mut left = if self.defect == Defect::Few { 1_000 } else { usize::MAX };
+        let applied = batch.apply(|change| {
+            left = left.saturating_sub(1);
+            Ok::<_, Infallible>(left > 0 && self.apply(&mut rows, change))
+        });
+        if applied.is_ok() || self.defect == Defect::HalfABatch {
+            if self.defect == Defect::Lazy {
+                self.on_disk = self.rows.clone();
+            }
+            self.rows = rows;
+        }
+        applied
+    }
+
+    fn reopen(mut self) -> Result<Self, Infallible> {
+        if self.defect == Defect::Lazy {
+            self.rows = self.on_disk.clone();
+        }
+        Ok(self)
+    }
+}
+
+fn verdict(defect: Defect) -> Result<(), Nonconformance<Infallible>> {
+    run(|| Ok(Faulty { defect, rows: BTreeMap::new(), on_disk: BTreeMap::new(), tags: RefCell::default() }))
+}
+
+#[test]
+fn a_sound_store_passes() {
+    assert_eq!(verdict(Defect::None), Ok(()));
+}
+
+#[test]
+fn each_defect_is_named() {
+    for (defect, rule) in [
+        (Defect::NoCompare, Rule::ComparePut),
+        (Defect::LostCheck, Rule::CompareCheck),
+        (Defect::HalfABatch, Rule::AllOrNothing),
+        (Defect::ReusedVersions, Rule::Versions),
+        (Defect::Unordered, Rule::Order),
+        (Defect::Lazy, Rule::Reopened),
+        (Defect::Cut, Rule::LargeRow),
+        (Defect::EmptyIsAbsent, Rule::Exactness),
+        (Defect::Shut, Rule::Applies),
+        (Defect::Undead, Rule::Applies),
+        (Defect::BlindDelete, Rule::CompareDelete),
+        (Defect::Few, Rule::ManyRows),
+    ] {
+        assert_eq!(verdict(defect), Err(Nonconformance::Breaks(rule)));
+    }
+}
+
+struct Memory(MemoryStore);
+
+impl Store for Memory {
+    type Error = Infallible;
+
+    fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Infallible> {
+        self.0.load(keys)
+    }
+}
+
+impl HostStore for Memory {
+    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
+        self.0.write(batch)
+    }
+
+    fn reopen(self) -> Result<Self, Infallible> {
+        Ok(self)
+    }
+}
+
+#[test]
+fn the_store_in_memory_passes() {
+    assert_eq!(run(|| Ok(Memory(MemoryStore::new()))), Ok(()));
+}

@@ -1,0 +1,168 @@
+use alloc::vec::Vec;
+
+use super::audit::Audit;
+use super::{Crashed, Host, MemoryStore, SeededRng, Snapshot, Tables};
+use crate::client::{Anchor, Client, IdentityError, Opened, PrekeyUpload, Store as _};
+use crate::ident::{Address, Timestamp};
+use crate::persist::StorageKey;
+use crate::suite::Suites;
+use crate::testing::Relay;
+
+impl Host {
+    /// Makes an account, its randomness from a seed.
+    #[must_use]
+    pub fn create(address: &Address, suites: Suites, storage_key: StorageKey, seed: u64, now: Timestamp) -> Self {
+        let (store, mut rng) = (MemoryStore::new(), SeededRng::new(seed));
+        let mut operation = Client::create(&storage_key, address, suites);
+        let client = loop {
+            match operation.step(now, &mut rng) {
+                Ok(crate::client::Step::Need(keys)) => {
+                    let Ok(rows) = store.load(&keys);
+                    operation.supply(rows);
+                }
+                Ok(crate::client::Step::Ready(staged)) => {
+                    store.write_blindly(staged.batch());
+                    break staged.committed().client;
+                }
+                // There is no account in an empty store.
+                Err(crate::client::CreateError::Exists) => store.restore(&Snapshot::default()),
+            }
+        };
+        let (tables, audit, address) = (Tables::default(), Audit::default(), address.clone());
+        Self { address, storage_key, keychain: Some(1), client, store, tables, rng, crash: None, audit, blind: false }
+    }
+
+    /// The same device with another generator.
+    pub(in crate::testing) fn replica(&self, seed: u64) -> Self {
+        let store = MemoryStore::new();
+        store.restore(&self.store.snapshot());
+        Self {
+            address: self.address.clone(),
+            storage_key: self.storage_key.clone(),
+            keychain: self.keychain,
+            client: self.client.clone(),
+            store,
+            tables: self.tables.clone(),
+            rng: SeededRng::new(seed),
+            crash: None,
+            audit: Audit::default(),
+            blind: false,
+        }
+    }
+
+    /// Looks for these bytes in everything that is printed.
+    pub(in crate::testing) fn look_for(&mut self, secret: &[u8]) {
+        self.audit.look_for(secret);
+    }
+
+    /// Forgets the anchor, as a host does that has no place for it.
+    pub(in crate::testing) const fn lose_keychain(&mut self) {
+        self.keychain = None;
+    }
+
+    /// Opens the client anew, as after a crash. Whether the database was found to be an older copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`]: open it again.
+    ///
+    /// # Panics
+    ///
+    /// If the database does not open: then the test has failed.
+    pub fn open(&mut self, now: Timestamp) -> Result<bool, Crashed> {
+        let (key, anchor) = (self.storage_key.clone(), self.keychain.map_or(Anchor::UNAVAILABLE, Anchor::new));
+        let opened = self.run(now, |_| Client::open(&key, anchor), |_, _| {})?;
+        #[expect(clippy::expect_used, reason = "a tool of tests stops where something is wrong")]
+        let Opened { client, anchor, rolled_back, .. } = opened.expect("the database does not open");
+        self.client = client;
+        if self.keychain.is_some() {
+            self.keychain = anchor.get();
+        }
+        Ok(rolled_back)
+    }
+
+    /// Seals the vault with another storage key.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`]: of the two keys one opens it.
+    pub fn change_storage_key(&mut self, new: StorageKey, now: Timestamp) -> Result<(), Crashed> {
+        let old = self.storage_key.clone();
+        // The host stores both until it knows; this one is told by the store.
+        let changed = self.run(now, |_| Client::change_storage_key(&old, &new), |_, ()| {});
+        let opens = self.stage(Client::open(&new, Anchor::UNAVAILABLE), now).is_ok();
+        if opens {
+            self.storage_key = new;
+        }
+        let changed = changed?;
+        debug_assert!(changed.is_ok() || opens, "the storage key is another one");
+        self.open(now).map(|_| ())
+    }
+
+    /// Does what is due: advances the anchor, uploads prekeys, brings the bundles that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn attend(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+        let maintained = self.run(now, Client::maintain, |_, _| {})?;
+        let Ok(maintained) = maintained else {
+            // Another process has changed the storage key.
+            self.open(now)?;
+            return Ok(());
+        };
+        match (maintained.anchor, self.keychain) {
+            (Some(anchor), Some(counter)) => self.keychain = anchor.get().map(|new| new.max(counter)),
+            (None, _) => {
+                self.open(now)?;
+            }
+            (Some(_), None) => {}
+        }
+        if maintained.prekeys_due {
+            self.upload(relay, now)?;
+        }
+        self.bring(relay, now)
+    }
+
+    /// Makes prekeys that are due, and uploads them.
+    pub(super) fn upload(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+        let counts = relay.counts(&self.address);
+        let uploads = self.run(now, |client| client.publish_prekeys(counts), |_, _| {})?;
+        let uploads: Vec<PrekeyUpload> = uploads.unwrap_or_default();
+        for upload in uploads {
+            relay.upload(upload);
+        }
+        self.run(now, Client::published, |_, ()| {})?.ok();
+        Ok(())
+    }
+
+    /// Does what is due for one part of the peer devices. Whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn tidy(&mut self, page: u8, now: Timestamp) -> Result<bool, Crashed> {
+        let tidied = self.run(now, |client| client.tidy(page), |_, _| {})?;
+        Ok(tidied.is_ok_and(|tidied| !tidied.peers.is_empty()))
+    }
+
+    /// Accepts a peer's other identity key, or refuses it: what the user says.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`]; inside, the library's own.
+    pub fn decide(
+        &mut self,
+        peer: &Address,
+        accept: bool,
+        now: Timestamp,
+    ) -> Result<Result<(), IdentityError>, Crashed> {
+        let Some(key) = self.tables.changed.get(peer).copied() else { return Ok(Ok(())) };
+        let decide = |client: &Client| {
+            if accept { client.accept_identity(peer, &key) } else { client.refuse_identity(peer) }
+        };
+        self.run(now, decide, |tables, ()| {
+            tables.changed.remove(peer);
+        })
+    }
+}

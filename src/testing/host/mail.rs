@@ -1,0 +1,236 @@
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::{Crash, Crashed, Draft, Host, Tables};
+use crate::client::{
+    AddError, Added, Client, Disposition, Identity, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
+};
+use crate::ident::{Address, MessageId, Timestamp};
+use crate::session::AcceptError;
+use crate::testing::Relay;
+use crate::wire::Envelope;
+
+/// What the transport is told of an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It was read.
+    Read,
+    /// It cannot be read, and is done with.
+    Unreadable(AcceptError),
+    /// It was refused, and is done with.
+    Refused(ReceiveError),
+    /// It is to come again.
+    Again(ReceiveError),
+}
+
+impl Host {
+    /// The user has written something: a row, before anything else is tried. Gives what names it.
+    pub fn write_draft(&mut self, to: &Address, text: &[u8]) -> [u8; 16] {
+        let (id, message_id) = (self.draw(), MessageId::new(self.draw()));
+        self.tables.drafts.push(Draft { id, message_id, to: to.clone(), text: text.to_vec() });
+        id
+    }
+
+    /// Sends what the user has written; brings a bundle where there is no session, and leaves it where the user has to
+    /// decide first.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn send_drafts(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+        let mut fetched = BTreeSet::new();
+        for draft in self.tables.drafts.clone() {
+            while let Err(error) = self.send(&draft, now)? {
+                if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
+                    break;
+                }
+                self.add(relay, &draft.to, now)?.ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one draft.
+    pub(in crate::testing) fn send(&mut self, draft: &Draft, now: Timestamp) -> Result<Result<(), SendError>, Crashed> {
+        let sent = self.run(
+            now,
+            |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
+            |tables, sent| tables.sent(draft, sent),
+        )?;
+        Ok(sent.map(|_| ()))
+    }
+
+    /// Makes the envelope of the first draft and gives it away before anything is stored: a defect for the simulator to
+    /// find.
+    pub(in crate::testing) fn send_before_commit(&mut self, now: Timestamp) -> Option<Outgoing> {
+        let draft = self.tables.drafts.first()?.clone();
+        let operation = self.client.send(draft.message_id, &draft.to, &draft.plaintext());
+        let staged = self.stage(operation, now).ok()?;
+        let outgoing = staged.output().outgoing().clone();
+        // The app was ended in between.
+        if self.crash.take_if(|crash| *crash == Crash::Before).is_none() {
+            self.commit(staged.batch(), |tables| tables.sent(&draft, staged.output())).ok()?;
+            self.posted(outgoing.id());
+        }
+        Some(outgoing)
+    }
+
+    /// What is to be posted, in order.
+    #[must_use]
+    pub fn outbox(&self) -> Vec<Outgoing> {
+        self.tables.outbox.clone()
+    }
+
+    /// The relay has it.
+    pub fn posted(&mut self, id: &[u8; 16]) {
+        self.tables.outbox.retain(|outgoing| outgoing.id() != id);
+    }
+
+    /// Receives an envelope.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn receive(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Crashed> {
+        let fresh = self.draw();
+        let received = self.run(
+            now,
+            |client| client.receive(envelope),
+            |tables, received| tables.arrived(envelope, received, &fresh),
+        )?;
+        Ok(answer(received.as_ref()))
+    }
+
+    /// Receives many envelopes in one transaction; fewer answers than envelopes are for the first of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn receive_many(&mut self, envelopes: &[Envelope], now: Timestamp) -> Result<Vec<Answer>, Crashed> {
+        let fresh = self.draw();
+        let received = self.run(
+            now,
+            |client| client.receive_many(envelopes),
+            |tables, outcomes| {
+                for (envelope, received) in envelopes.iter().zip(outcomes) {
+                    if let Ok(received) = received {
+                        tables.arrived(envelope, received, &fresh);
+                    }
+                }
+            },
+        )?;
+        let Ok(outcomes) = received;
+        Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
+    }
+
+    /// Two workers on one database: both stage, then both commit; who comes second stages again.
+    pub(in crate::testing) fn race(
+        &mut self,
+        draft: &Draft,
+        envelope: &Envelope,
+        now: Timestamp,
+    ) -> Result<Answer, Crashed> {
+        let receiving = self.client.receive(envelope);
+        let staged = self.stage(receiving, now);
+        self.send(draft, now)?.ok();
+        let fresh = self.draw();
+        if let Ok(staged) = staged {
+            let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output(), &fresh));
+            if committed.is_ok() {
+                return Ok(answer(Ok(staged.output())));
+            }
+        }
+        self.receive(envelope, now)
+    }
+
+    /// Two workers that both send.
+    pub(in crate::testing) fn race_of_senders(
+        &mut self,
+        one: &Draft,
+        other: &Draft,
+        now: Timestamp,
+    ) -> Result<(), Crashed> {
+        let sending = self.client.send(one.message_id, &one.to, &one.plaintext());
+        let staged = self.stage(sending, now);
+        self.send(other, now)?.ok();
+        if let Ok(staged) = staged {
+            // Whoever loses leaves its draft where it is.
+            let _ = self.commit(staged.batch(), |tables| tables.sent(one, staged.output()));
+        }
+        Ok(())
+    }
+
+    /// Archives the session with a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`]; inside, the library's own.
+    pub fn reset(&mut self, peer: &Address, now: Timestamp) -> Result<Result<(), ResetError>, Crashed> {
+        self.run(now, |client| client.reset(peer), |_, ()| {})
+    }
+
+    /// Brings what the library wants from the network.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`].
+    pub fn bring(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+        let wants = self.run(now, Client::wants, |_, _| {})?;
+        for want in wants.unwrap_or_default() {
+            match want {
+                Want::Bundle(peer) => {
+                    self.add(relay, &peer, now)?.ok();
+                }
+                Want::UploadPrekeys => self.upload(relay, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a device's bundle.
+    fn add(&mut self, relay: &mut Relay, peer: &Address, now: Timestamp) -> Result<Result<Added, AddError>, Crashed> {
+        let bundle = relay.bundle(peer).and_then(|bundle| bundle.verify().ok());
+        let Some(bundle) = bundle.filter(|bundle| bundle.address() == peer) else {
+            return Ok(Err(AddError::NoAccount));
+        };
+        let key = *bundle.identity_key();
+        let added = self.run(
+            now,
+            |client| client.add_session(&bundle),
+            |tables, added| {
+                if let Some(repair) = &added.repair {
+                    tables.post(repair);
+                }
+            },
+        )?;
+        if added == Err(AddError::IdentityChanged) {
+            // The user is asked; a real host writes this row as well.
+            self.tables.changed.insert(peer.clone(), key);
+        }
+        Ok(added)
+    }
+}
+
+impl Tables {
+    fn arrived(&mut self, envelope: &Envelope, received: &Received, fresh: &[u8; 16]) {
+        match received {
+            Received::Message(message) => self.received(envelope.id, message),
+            Received::RepairRequest(request) if request.identity == Identity::Known => {
+                self.repair(&request.from, &request.messages, fresh);
+            }
+            Received::RepairRequest(_) | Received::Unreadable(_) => {}
+        }
+    }
+}
+
+fn answer(received: Result<&Received, &ReceiveError>) -> Answer {
+    match received {
+        Ok(Received::Message(_) | Received::RepairRequest(_)) => Answer::Read,
+        Ok(Received::Unreadable(unreadable)) => Answer::Unreadable(unreadable.reason),
+        Err(error) => match error.disposition() {
+            Disposition::Ack => Answer::Refused(*error),
+            Disposition::Later | Disposition::Retry => Answer::Again(*error),
+        },
+    }
+}

@@ -1,0 +1,178 @@
+//! Which messages were promised, and what excuses those that are missing.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::crypto::sha256;
+use crate::testing::{Host, Tables};
+
+/// Why a message may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Excuse {
+    /// The relay said that it had it, and lost it, or kept it for too long.
+    LostByRelay,
+    /// Its sender has restored a backup that it is not in.
+    WrittenAfterBackup,
+    /// Its recipient has restored a backup, and had not been heard again when it was sent.
+    RolledBack,
+    /// Its sender or recipient has made a new account, or the sender's new identity key was refused.
+    OtherAccount,
+    /// A host without a place for its anchor has restored a backup.
+    Unnoticed,
+}
+
+/// One message that a user wrote.
+struct Promise {
+    id: [u8; 16],
+    by: usize,
+    /// The step at which it was written.
+    written: u64,
+    sent: bool,
+    excuse: Option<Excuse>,
+}
+
+/// An envelope that was made.
+struct Made {
+    /// Of a message; of none if it asks for messages.
+    promise: Option<usize>,
+    by: usize,
+    at: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    promises: Vec<Promise>,
+    envelopes: BTreeMap<[u8; 16], Made>,
+    /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
+    deaf: [Option<(u64, Excuse)>; 2],
+    /// For good: nothing is promised any more but that it ends well.
+    unnoticed: bool,
+}
+
+impl Ledger {
+    pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, now: u64) {
+        self.promises.push(Promise { id, by, written: now, sent: false, excuse: None });
+    }
+
+    /// Takes down what has come into an outbox.
+    pub(super) fn look_at(&mut self, side: usize, host: &Host, now: u64) {
+        let tables = host.tables();
+        for outgoing in &tables.outbox {
+            if self.envelopes.contains_key(outgoing.id()) {
+                continue;
+            }
+            let draft = tables.sent.get(&sha256(&[&outgoing.envelope().body]));
+            let promise = draft.and_then(|draft| self.promises.iter().position(|promise| promise.id == draft.id));
+            let to = 1 - side;
+            let excuse = self.deaf.get(to).copied().flatten().map(|(_, excuse)| excuse);
+            if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+                promise.sent = true;
+                promise.excuse = promise.excuse.or(excuse);
+            }
+            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now });
+        }
+    }
+
+    /// The relay has lost an envelope.
+    pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
+        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
+        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+            promise.excuse.get_or_insert(Excuse::LostByRelay);
+        }
+    }
+
+    /// A side has read an envelope: its sender is heard.
+    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool) {
+        let Some(made) = self.envelopes.get(envelope) else { return };
+        if let Some(deaf) = self.deaf.get_mut(made.by).filter(|_| under_known_key)
+            && deaf.is_some_and(|(since, _)| made.at > since)
+        {
+            *deaf = None;
+        }
+    }
+
+    /// A side has restored a backup that was made at a step.
+    pub(super) fn restored(&mut self, side: usize, backup: u64, now: u64, tables: &Tables) {
+        for promise in &mut self.promises {
+            if promise.by == side && promise.written > backup {
+                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
+            }
+            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
+                promise.excuse.get_or_insert(Excuse::RolledBack);
+            }
+        }
+        self.deafen(side, now, Excuse::RolledBack);
+    }
+
+    /// A side has restored a backup, and does not know.
+    pub(super) const fn unnoticed(&mut self) {
+        self.unnoticed = true;
+    }
+
+    /// A side has made a new account.
+    pub(super) fn new_account(&mut self, side: usize, now: u64, other: &Tables) {
+        for promise in &mut self.promises {
+            if promise.by != side && promise.sent || promise.by == side && !other.inbox.contains_key(&promise.id) {
+                promise.excuse.get_or_insert(Excuse::OtherAccount);
+            }
+        }
+        self.deafen(side, now, Excuse::OtherAccount);
+        if let Some(other) = self.deaf.get_mut(1 - side) {
+            *other = None;
+        }
+    }
+
+    /// A side has refused the other's new identity key.
+    pub(super) fn refused(&mut self, side: usize, now: u64, tables: &Tables) {
+        for promise in &mut self.promises {
+            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
+                promise.excuse.get_or_insert(Excuse::OtherAccount);
+            }
+        }
+        self.deafen(side, now, Excuse::OtherAccount);
+    }
+
+    fn deafen(&mut self, side: usize, now: u64, excuse: Excuse) {
+        if let Some(deaf) = self.deaf.get_mut(side) {
+            *deaf = Some((now, excuse));
+        }
+    }
+
+    /// How many were written.
+    pub(super) const fn written(&self) -> usize {
+        self.promises.len()
+    }
+
+    /// What is missing without an excuse, and how much is missing with one.
+    pub(super) fn settle(&self, tables: [&Tables; 2]) -> (Vec<[u8; 16]>, BTreeMap<Excuse, usize>) {
+        let (mut missing, mut excused) = (Vec::new(), BTreeMap::new());
+        for promise in &self.promises {
+            let [alice, bob] = tables;
+            let inbox = if promise.by == 0 { &bob.inbox } else { &alice.inbox };
+            if !inbox.contains_key(&promise.id) {
+                match promise.excuse.or(self.unnoticed.then_some(Excuse::Unnoticed)) {
+                    Some(excuse) => *excused.entry(excuse).or_default() += 1,
+                    None => missing.push(promise.id),
+                }
+            }
+        }
+        (missing, excused)
+    }
+}
+
+impl Ledger {
+    /// Which messages these were, in the order in which they were written.
+    pub(super) fn numbers(&self, ids: &[[u8; 16]]) -> Vec<usize> {
+        let positions = self.promises.iter().enumerate();
+        positions.filter(|(_, promise)| ids.contains(&promise.id)).map(|(at, _)| at).collect()
+    }
+
+    /// What a trace calls an envelope: the number of its message, and the step at which it was made.
+    pub(super) fn named(&self, envelope: &[u8; 16]) -> String {
+        let Some(made) = self.envelopes.get(envelope) else { return "?".into() };
+        made.promise.map_or_else(|| format!("repair@{}", made.at), |promise| format!("{promise}@{}", made.at))
+    }
+}

@@ -1,0 +1,179 @@
+//! Two devices, a bad network, crashes and restored backups, all from one number: what the library promises is asserted
+//! after every run.
+//!
+//! Owns: [`run`], what it asserts ([`Broken`]), and the defects that it has to find ([`Mutation`]).
+//!
+//! **Not its concern:** cryptography that is wrong alike on both sides; recorded conversations and known answers are for
+//! that.
+//!
+//! # What happens in a run
+//!
+//! Users write; the relay refuses, loses, doubles and reorders; the hosts crash before their transaction is durable, after
+//! it, and between it and the network; a transaction's outcome is not known; two workers race; days pass; a session is
+//! reset; the storage key is changed; a backup is restored; a user makes a new account.
+//!
+//! # What is asserted
+//!
+//! - A message is in its recipient's table exactly once, unless something [excuses](Report::excused) it: the relay lost
+//!   it; it was written after the backup that its sender has restored; it was sent to a device that has restored a backup
+//!   or made a new account, before that device was heard again; its sender's new identity key was refused.
+//! - No envelope is opened twice by a database that was not rolled back. A text comes twice only where its sender went
+//!   back in time or was asked for it.
+//! - When faults end, both sides come to rest, and a message goes each way.
+//! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
+//! - A restored backup is found when it is opened, and nothing else is taken for one.
+//! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading. Every
+//!   record is bounded.
+
+mod accounts;
+mod ledger;
+mod world;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use ledger::Excuse;
+
+/// What was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Broken {
+    /// So many messages are missing that nothing excuses.
+    Lost(usize),
+    /// An envelope was opened twice by one database.
+    OpenedTwice,
+    /// A text came twice, and its sender had no reason.
+    CameTwice,
+    /// The two sides do not come to rest.
+    Restless,
+    /// When all faults had ended, no message came through.
+    Silent,
+    /// A key and nonce sealed two texts.
+    KeyRepeated,
+    /// A restored backup was not found.
+    RollbackMissed,
+    /// A database that was not rolled back was said to be.
+    RollbackInvented,
+    /// Something that is printed shows a secret.
+    Leak(String),
+    /// An operation needed so many rounds of loading; what it gave, or how it failed, as a type.
+    Rounds(usize, &'static str),
+    /// A record of this kind is so long.
+    TooLong(u8, usize),
+    /// The library refused what it should not have.
+    Refused(String),
+}
+
+/// A defect of a host's or a store's, planted so that the simulator proves that it finds such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mutation {
+    /// An envelope is posted before its batch is durable.
+    SendBeforeCommit,
+    /// The anchor is left out when a restored backup is opened, and the old sessions go on.
+    ReuseAfterRestore,
+    /// The store writes without comparing versions.
+    SkippedCheck,
+}
+
+/// What a run was made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Messages that users wrote.
+    pub written: usize,
+    /// Of these, how many were in the recipient's table at the end.
+    pub read: usize,
+    /// How many were excused, by reason, and are not there.
+    pub excused: BTreeMap<Excuse, usize>,
+    /// Crashes, and commits of unknown outcome.
+    pub crashes: usize,
+    /// Batches that lost a race.
+    pub conflicts: u64,
+    /// Backups that were restored.
+    pub restores: usize,
+    /// Accounts that were made anew.
+    pub accounts: usize,
+    /// Operations that were staged.
+    pub operations: u64,
+    /// Texts and records that were sealed.
+    pub seals: usize,
+    /// The most rounds of loading that an operation has needed.
+    pub rounds: usize,
+    /// The longest row of each kind of record.
+    pub largest: BTreeMap<u8, usize>,
+}
+
+impl Report {
+    /// Adds another run's.
+    pub fn add(&mut self, other: Self) {
+        self.written += other.written;
+        self.read += other.read;
+        self.crashes += other.crashes;
+        self.conflicts += other.conflicts;
+        self.restores += other.restores;
+        self.accounts += other.accounts;
+        self.operations += other.operations;
+        self.seals += other.seals;
+        self.rounds = self.rounds.max(other.rounds);
+        for (excuse, count) in other.excused {
+            *self.excused.entry(excuse).or_default() += count;
+        }
+        for (kind, len) in other.largest {
+            let largest = self.largest.entry(kind).or_default();
+            *largest = len.max(*largest);
+        }
+    }
+}
+
+/// A seed that shows a defect, with everything that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed: the same run again.
+    pub seed: u64,
+    /// What is wrong.
+    pub broken: Broken,
+    /// The steps.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {:?}", self.seed, self.broken)?;
+        self.trace.iter().try_for_each(|step| writeln!(f, "  {step}"))
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Runs one seed, perhaps with a defect.
+///
+/// # Errors
+///
+/// [`Failure`] with the seed and every step.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::testing::simulator::{Mutation, run};
+/// let report = run(1, None).unwrap();
+/// assert!(report.read > 0);
+/// let caught = (0..100).find(|seed| run(*seed, Some(Mutation::SkippedCheck)).is_err());
+/// assert!(caught.is_some());
+/// ```
+pub fn run(seed: u64, mutation: Option<Mutation>) -> Result<Report, Failure> {
+    crate::crypto::seals::watch();
+    let mut world = world::World::new(seed, mutation);
+    let outcome = world.run();
+    let (seals, repeated) = crate::crypto::seals::seen();
+    let outcome = outcome.and_then(|mut report| {
+        report.seals = seals;
+        if repeated == 0 { Ok(report) } else { Err(Broken::KeyRepeated) }
+    });
+    outcome.map_err(|broken| Failure { seed, broken, trace: world.into_trace() })
+}
+
+#[cfg(test)]
+mod tests;

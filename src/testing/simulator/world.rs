@@ -1,0 +1,495 @@
+//! The world of one run, and what can happen in it.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::accounts::{ACCOUNTS, SENTINEL, START, account, address, storage_key};
+use super::ledger::Ledger;
+use super::{Broken, Mutation, Report};
+use crate::client::ReceiveError;
+use crate::ident::Timestamp;
+use crate::testing::{Answer, Crash, Crashed, Host, Posted, Relay, SeededRng, Snapshot, Tables};
+use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Steps of one run before faults end.
+const STEPS: u64 = 70;
+
+/// Days for which the relay keeps what nobody fetches.
+const KEPT_DAYS: u64 = 12;
+
+type Step = Result<(), Broken>;
+
+struct Backup {
+    step: u64,
+    account: usize,
+    rows: (Snapshot, Tables),
+}
+
+pub(super) struct World {
+    signal: bool,
+    mutation: Option<Mutation>,
+    rng: SeededRng,
+    now: u64,
+    step: u64,
+    hosts: [Host; 2],
+    relay: Relay,
+    pub(super) ledger: Ledger,
+    backups: [Option<Backup>; 2],
+    accounts: [usize; 2],
+    keys: [usize; 2],
+    pages: [Option<u8>; 2],
+    /// Days for which something has waited for a side.
+    waited: [u64; 2],
+    /// Whether users make new accounts in this run, and restore backups, and have a place for the anchor.
+    moves: bool,
+    restores: bool,
+    anchored: bool,
+    /// What went out in suite `Signal`, under which message key.
+    signal_keys: BTreeMap<(usize, Vec<u8>, u32), Vec<u8>>,
+    reasons: [bool; 2],
+    report: Report,
+    trace: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut rng = SeededRng::new(seed);
+        let signal = rng.happens(30);
+        let (restores, moves) = (rng.happens(35), rng.happens(15));
+        // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
+        let anchored = signal || rng.happens(85);
+        let mut relay = Relay::new();
+        let hosts = [0, 1].map(|side| {
+            let (mut host, uploads) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            uploads.into_iter().for_each(|upload| relay.upload(upload));
+            host.blind = mutation == Some(Mutation::SkippedCheck);
+            if !anchored {
+                host.lose_keychain();
+            }
+            host
+        });
+        let mut world = Self {
+            signal,
+            mutation,
+            rng,
+            now: START.get(),
+            step: 0,
+            hosts,
+            relay,
+            ledger: Ledger::default(),
+            backups: [None, None],
+            accounts: [0; 2],
+            keys: [0; 2],
+            pages: [None; 2],
+            waited: [0; 2],
+            moves,
+            restores,
+            anchored,
+            signal_keys: BTreeMap::new(),
+            reasons: [false; 2],
+            report: Report::default(),
+            trace: Vec::new(),
+        };
+        world.note(format!("suite {}, anchor {anchored}", if signal { "Signal" } else { "V1" }));
+        world
+    }
+
+    pub(super) fn into_trace(self) -> Vec<String> {
+        self.trace
+    }
+
+    fn note(&mut self, what: String) {
+        let day = (self.now - START.get()) / DAY_MS;
+        self.trace.push(format!("{:3} day {day}: {what}", self.step));
+    }
+
+    const fn time(&self) -> Timestamp {
+        Timestamp::new(self.now)
+    }
+
+    fn host(&mut self, side: usize) -> &mut Host {
+        let [alice, bob] = &mut self.hosts;
+        if side == 0 { alice } else { bob }
+    }
+
+    pub(super) fn run(&mut self) -> Result<Report, Broken> {
+        while self.step < STEPS {
+            self.step += 1;
+            self.now += 1 + u64::try_from(self.rng.below(60_000)).unwrap_or(0);
+            self.anything()?;
+            self.look();
+        }
+        self.drain()?;
+        self.finish()
+    }
+
+    /// One thing that can happen.
+    fn anything(&mut self) -> Step {
+        let side = self.rng.below(2);
+        if self.rng.happens(6) {
+            let crash = [Crash::Before, Crash::After, Crash::Unknown][self.rng.below(3)];
+            self.note(format!("{side} will crash: {crash:?}"));
+            self.report.crashes += 1;
+            self.host(side).crash_next(Some(crash));
+        }
+        match self.rng.below(100) {
+            0..30 => self.write(side),
+            30..70 => self.deliver(side),
+            70..76 => self.deliver_many(side),
+            76..81 => self.race(side),
+            81..85 => self.jump(),
+            85..88 => self.attend(side),
+            88..90 => self.reset(side),
+            90..94 => self.back_up(side),
+            94..97 if self.restores => self.restore(side),
+            97 if self.moves => self.new_account(side),
+            98 => self.change_key(side),
+            _ => {
+                let willing = self.rng.happens(70);
+                self.decide(side, willing)
+            }
+        }
+    }
+
+    /// Whoever has crashed is opened again, perhaps after having crashed once more.
+    fn opened(&mut self, side: usize, done: Result<(), Crashed>) -> Step {
+        if done == Err(Crashed) {
+            self.note(format!("{side} has crashed"));
+            self.open(side, false)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, side: usize, restored: bool) -> Step {
+        let now = self.time();
+        let rolled_back = loop {
+            if let Ok(rolled_back) = self.host(side).open(now) {
+                break rolled_back;
+            }
+        };
+        match (rolled_back, restored) {
+            (false, true) if self.anchored && self.mutation != Some(Mutation::ReuseAfterRestore) => {
+                Err(Broken::RollbackMissed)
+            }
+            (true, false) => Err(Broken::RollbackInvented),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, side: usize) -> Step {
+        let text = format!("{SENTINEL} {}", self.ledger.written());
+        let (to, step) = (address(1 - side), self.step);
+        let id = self.host(side).write_draft(&to, text.as_bytes());
+        self.ledger.wrote(id, side, step);
+        self.note(format!("{side} writes {text}"));
+        self.send(side)
+    }
+
+    fn send(&mut self, side: usize) -> Step {
+        let now = self.time();
+        let [alice, bob] = &mut self.hosts;
+        let host = if side == 0 { alice } else { bob };
+        let done = if self.mutation == Some(Mutation::SendBeforeCommit) {
+            if let Some(outgoing) = host.send_before_commit(now) {
+                self.relay.post(outgoing.envelope(), &mut self.rng, 0, 0);
+                self.went_out(side, outgoing.envelope())?;
+            }
+            let [alice, bob] = &mut self.hosts;
+            let host = if side == 0 { alice } else { bob };
+            host.send_drafts(&mut self.relay, now)
+        } else {
+            host.send_drafts(&mut self.relay, now)
+        };
+        self.look();
+        self.opened(side, done)?;
+        self.post(side, 5)
+    }
+
+    /// Posts what is in the outbox, unless the host comes to its end between the commit and the network.
+    fn post(&mut self, side: usize, faults: usize) -> Step {
+        self.look();
+        for outgoing in self.host(side).outbox() {
+            if self.rng.happens(faults) {
+                self.note(format!("{side} ends before it posts"));
+                return self.opened(side, Err(Crashed));
+            }
+            let posted = self.relay.post(outgoing.envelope(), &mut self.rng, faults, faults);
+            if matches!(posted, Posted::Taken | Posted::Lost) {
+                self.host(side).posted(outgoing.id());
+            }
+            if posted != Posted::Taken {
+                let which = self.ledger.named(outgoing.id());
+                self.note(format!("{side} posts {which}: {posted:?}"));
+            }
+            if posted == Posted::Lost {
+                self.ledger.lost(outgoing.id());
+            }
+            self.went_out(side, outgoing.envelope())?;
+        }
+        Ok(())
+    }
+
+    /// In suite `Signal` no key goes out under two texts.
+    fn went_out(&mut self, side: usize, envelope: &Envelope) -> Step {
+        if envelope.suite != EnvelopeSuite::Signal {
+            return Ok(());
+        }
+        let message = if envelope.kind == EnvelopeKind::First {
+            PreKeySignalMessage::parse(&envelope.body).map(|first| first.message)
+        } else {
+            SignalMessage::parse(&envelope.body)
+        };
+        let Ok(message) = message else { return Err(Broken::Refused("malformed".into())) };
+        let key = (side, message.ratchet_key.to_bytes().to_vec(), message.counter);
+        let before = self.signal_keys.entry(key).or_insert_with(|| message.ciphertext.clone());
+        if *before == message.ciphertext { Ok(()) } else { Err(Broken::KeyRepeated) }
+    }
+
+    fn look(&mut self) {
+        for (side, host) in self.hosts.iter().enumerate() {
+            self.ledger.look_at(side, host, self.step);
+        }
+    }
+
+    /// Takes an envelope off the relay.
+    fn take(&mut self, side: usize, twice: usize) -> Option<Envelope> {
+        let bytes = self.relay.take(&address(side), &mut self.rng, twice)?;
+        Envelope::parse(&bytes).ok()
+    }
+
+    fn deliver(&mut self, side: usize) -> Step {
+        let Some(envelope) = self.take(side, 10) else { return Ok(()) };
+        let now = self.time();
+        match self.host(side).receive(&envelope, now) {
+            Ok(answer) => self.answered(side, &envelope, answer),
+            Err(crashed) => {
+                self.relay.not_acknowledged(&address(side), envelope.to_bytes());
+                self.opened(side, Err(crashed))
+            }
+        }
+    }
+
+    fn answered(&mut self, side: usize, envelope: &Envelope, answer: Answer) -> Step {
+        let which = self.ledger.named(&envelope.id);
+        self.note(format!("{side} receives {which}, {:?}: {answer:?}", envelope.kind));
+        match answer {
+            Answer::Read => {
+                let known = self.host(side).tables().changed().next().is_none();
+                self.ledger.read(&envelope.id, known);
+                Ok(())
+            }
+            Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
+            Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
+        }
+    }
+
+    fn deliver_many(&mut self, side: usize) -> Step {
+        let mut envelopes: Vec<_> = (0..12).map_while(|_| self.take(side, 10)).collect();
+        let now = self.time();
+        while !envelopes.is_empty() {
+            match self.host(side).receive_many(&envelopes, now) {
+                Ok(answers) => {
+                    let rest = envelopes.split_off(answers.len().min(envelopes.len()));
+                    for (envelope, answer) in envelopes.iter().zip(answers) {
+                        self.answered(side, envelope, answer)?;
+                    }
+                    envelopes = rest;
+                }
+                Err(crashed) => {
+                    for envelope in envelopes.iter().rev() {
+                        self.relay.not_acknowledged(&address(side), envelope.to_bytes());
+                    }
+                    return self.opened(side, Err(crashed));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Two workers on one database.
+    fn race(&mut self, side: usize) -> Step {
+        let (to, now, step) = (address(1 - side), self.time(), self.step);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let text = format!("{SENTINEL} {}", self.ledger.written());
+            let id = self.host(side).write_draft(&to, text.as_bytes());
+            self.ledger.wrote(id, side, step);
+            self.note(format!("{side} writes {text}, racing"));
+            ids.push(id);
+        }
+        let drafts: Vec<_> =
+            self.host(side).tables().drafts().iter().filter(|draft| ids.contains(&draft.id)).cloned().collect();
+        let [one, other] = drafts.as_slice() else { return Ok(()) };
+        let envelope = self.take(side, 0);
+        let done = self.host(side).race_of_senders(one, other, now);
+        self.look();
+        self.opened(side, done)?;
+        if let Some(envelope) = envelope {
+            match self.host(side).race(one, &envelope, now) {
+                Ok(answer) => self.answered(side, &envelope, answer)?,
+                Err(crashed) => {
+                    self.relay.not_acknowledged(&address(side), envelope.to_bytes());
+                    self.opened(side, Err(crashed))?;
+                }
+            }
+        }
+        self.send(side)
+    }
+
+    /// Days pass.
+    fn jump(&mut self) -> Step {
+        for side in [0, 1] {
+            self.post(side, 0)?;
+        }
+        let days = 1 + u64::try_from(self.rng.below(6)).unwrap_or(0);
+        self.now += days * DAY_MS;
+        self.note(format!("{days} days pass"));
+        for side in [0, 1] {
+            let waiting = self.relay.waiting(&address(side)) > 0;
+            let waited = if waiting { self.waited[side] + days } else { 0 };
+            self.waited[side] = waited;
+            if waited > KEPT_DAYS {
+                self.note(format!("what waited for {side} is dropped"));
+                for bytes in self.relay.expire(&address(side)) {
+                    if let Ok(envelope) = Envelope::parse(&bytes) {
+                        self.ledger.lost(&envelope.id);
+                    }
+                }
+            }
+            if self.rng.happens(80) {
+                self.attend(side)?;
+                self.tidy(side)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attend(&mut self, side: usize) -> Step {
+        let now = self.time();
+        let [alice, bob] = &mut self.hosts;
+        let host = if side == 0 { alice } else { bob };
+        let done = host.attend(&mut self.relay, now);
+        self.note(format!("{side} attends"));
+        self.look();
+        self.opened(side, done)?;
+        self.post(side, 5)
+    }
+
+    /// The pages that there are; once it is known which one the other side is on, only that.
+    fn tidy(&mut self, side: usize) -> Step {
+        let (now, page) = (self.time(), self.pages[side]);
+        for page in page.map_or(0..=u8::MAX, |page| page..=page) {
+            match self.host(side).tidy(page, now) {
+                Ok(true) => self.pages[side] = Some(page),
+                Ok(false) => {}
+                Err(crashed) => return self.opened(side, Err(crashed)),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, side: usize) -> Step {
+        let (now, peer) = (self.time(), address(1 - side));
+        let done = self.host(side).reset(&peer, now).map(|_| ());
+        self.note(format!("{side} resets"));
+        self.opened(side, done)
+    }
+
+    fn back_up(&mut self, side: usize) -> Step {
+        self.note(format!("{side} makes a backup"));
+        let (step, account, rows) = (self.step, self.accounts[side], self.host(side).back_up());
+        self.backups[side] = Some(Backup { step, account, rows });
+        Ok(())
+    }
+
+    fn restore(&mut self, side: usize) -> Step {
+        if self.backups[side].as_ref().is_none_or(|backup| backup.account != self.accounts[side]) {
+            return Ok(());
+        }
+        // What was copied after the anchor grew last is not found: so it grows.
+        self.attend(side)?;
+        let (now, step) = (self.time(), self.step);
+        let Some(backup) = self.backups[side].take() else { return Ok(()) };
+        self.note(format!("{side} restores the backup of step {}", backup.step));
+        self.report.restores += 1;
+        self.host(side).crash_next(None);
+        self.host(side).restore(&backup.rows);
+        if self.mutation == Some(Mutation::ReuseAfterRestore) {
+            self.host(side).lose_keychain();
+        }
+        self.ledger.restored(side, backup.step, step, &backup.rows.1);
+        self.reasons = [true; 2];
+        if !self.anchored {
+            self.ledger.unnoticed();
+        }
+        // The key that opens it is the one of then.
+        self.open(side, true)?;
+        self.attend(side)?;
+        self.tidy(side)?;
+        let done = {
+            let [alice, bob] = &mut self.hosts;
+            let host = if side == 0 { alice } else { bob };
+            host.bring(&mut self.relay, now)
+        };
+        self.opened(side, done)?;
+        // In suite `Signal` nothing but a message tells the peer.
+        if self.signal || self.rng.happens(50) { self.write(side) } else { self.post(side, 5) }
+    }
+
+    fn new_account(&mut self, side: usize) -> Step {
+        let number = self.accounts[side] + 1;
+        if number >= ACCOUNTS {
+            return Ok(());
+        }
+        self.note(format!("{side} makes a new account"));
+        self.report.accounts += 1;
+        let seed = rand_core::Rng::next_u64(&mut self.rng);
+        let (mut host, uploads) = account(side, self.signal, number, seed);
+        uploads.into_iter().for_each(|upload| self.relay.upload(upload));
+        host.blind = self.mutation == Some(Mutation::SkippedCheck);
+        if !self.anchored {
+            host.lose_keychain();
+        }
+        self.ledger.new_account(side, self.step, self.hosts[1 - side].tables());
+        *self.host(side) = host;
+        self.accounts[side] = number;
+        self.keys[side] = 0;
+        self.pages[side] = None;
+        self.reasons = [true; 2];
+        self.open(side, false)?;
+        self.write(side)
+    }
+
+    fn change_key(&mut self, side: usize) -> Step {
+        // A backup opens with the key of then, which this host does not keep.
+        if self.backups[side].is_some() {
+            return Ok(());
+        }
+        self.keys[side] += 1;
+        let (now, key) = (self.time(), storage_key(self.keys[side]));
+        self.note(format!("{side} changes its storage key"));
+        let done = self.host(side).change_storage_key(key, now);
+        self.opened(side, done)
+    }
+
+    /// The user looks at the other's new identity key, which is accepted if it is the other's, and the user is willing.
+    fn decide(&mut self, side: usize, willing: bool) -> Step {
+        let (peer, now, step) = (address(1 - side), self.time(), self.step);
+        let Some((_, key)) = self.hosts[side].tables().changed().next() else { return Ok(()) };
+        let right = self.relay.identity(&peer) == Some(*key);
+        let accept = right && willing;
+        let done = self.host(side).decide(&peer, accept, now);
+        self.note(format!("{side} decides on the new identity: {accept}, {done:?}"));
+        if done == Ok(Ok(())) && right && !accept {
+            let tables = self.hosts[side].tables().clone();
+            self.ledger.refused(side, step, &tables);
+        }
+        self.opened(side, done.map(|_| ()))
+    }
+}
+
+mod finish;

@@ -1,0 +1,264 @@
+//! The attacks on content, encodings and the stamp's absence, each under its number: docs/reports.md lists them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests stop where something is wrong")]
+
+#[path = "support/framing.rs"]
+mod framing;
+
+use std::collections::BTreeSet;
+
+use framing::{Device, START, account, deliver, pair};
+use subrosa::ident::Timestamp;
+use subrosa::platform::{Finding, Reject, ReportError, Verdict};
+use subrosa::report::{
+    AcceptError, Action, AfterDeletion, ChainStatus, Commitment, Deletion, Dest, FramingPolicy, MessagePolicy,
+    MissingStamp, Part, PartKind, Reveal, RuleError, Ruling, StampStatus, Target, Unframed, refuse_unframed, rule,
+};
+use subrosa::wire::{Content, UnknownPayload};
+
+fn has(verdict: &Verdict, is: impl Fn(&Finding) -> bool) -> bool {
+    verdict.findings.iter().any(is)
+}
+
+#[test]
+fn t14_edit_and_delete() {
+    let (mut platform, mut alice, mut bob) = pair(115);
+    let original = alice.send(&mut platform, "abuse");
+    let edit = alice.send_parts(&mut platform, &[Part::edit_of(&original.commitment), Part::text("flowers")]);
+    let deletion = alice.send_parts(&mut platform, &[Part::delete_of(&original.commitment)]);
+    for post in [&original, &edit, &deletion] {
+        let accepted = deliver(&platform, &mut bob, post);
+        let target = Target { author: alice.account(), deleted: false, policy: MessagePolicy::default() };
+        let ruling = rule(&accepted.parts, accepted.evidence.header().sender(), |_| Some(target));
+        assert!(matches!(ruling, Ok(Ruling::Do(_))));
+    }
+    // All three stand in the report, as three stamped messages.
+    let verdict = platform.verify(bob.account(), &bob.report_all()).unwrap();
+    assert_eq!(framing::texts(&verdict)[0], "abuse");
+    assert_eq!(verdict.messages.len(), 3);
+    // The evidence outlives the deletion, for a day.
+    let (policy, now) = (FramingPolicy::default(), Timestamp::new(START));
+    assert_eq!(policy.after(Deletion::Remote, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
+    assert_eq!(policy.after(Deletion::ViewOnce, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
+    assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::Reduce);
+    assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
+    assert_eq!(FramingPolicy { erase: true, ..policy }.after(Deletion::Local, now), AfterDeletion::Erase);
+    // After it, what remains still holds the chain together.
+    bob.log[0].0 = bob.log[0].0.reduce();
+    let verdict = platform.verify(bob.account(), &bob.report_all()).unwrap();
+    assert!(!has(&verdict, |f| matches!(f, Finding::Gap { .. })) && framing::texts(&verdict)[0] != "abuse");
+}
+
+/// Who may edit, delete and react.
+#[test]
+fn t14_only_authors_edit_and_delete() {
+    let (alice, mallory, id) = (account("alice"), account("mallory"), Commitment::new([1; 32]));
+    let target = Target { author: alice, deleted: false, policy: MessagePolicy::default() };
+    let edit = [Part::edit_of(&id), Part::text("x")];
+    let delete = [Part::delete_of(&id)];
+    let react = [Part::reaction(&id, "\u{1f44d}")];
+    for parts in [edit.as_slice(), &delete] {
+        assert!(matches!(rule(parts, &alice, |_| Some(target)), Ok(Ruling::Do(_))));
+        assert_eq!(rule(parts, &mallory, |_| Some(target)), Err(RuleError::NotAuthor));
+        assert!(matches!(rule(parts, &mallory, |_| None), Ok(Ruling::Wait(_))));
+        let deleted = Target { deleted: true, ..target };
+        assert_eq!(rule(parts, &alice, |_| Some(deleted)), Err(RuleError::Deleted));
+    }
+    assert_eq!(rule(&react, &mallory, |_| Some(target)), Ok(Ruling::Do(Action::React(id))));
+    let once = Target { policy: MessagePolicy { view_once: true, ..target.policy }, ..target };
+    assert_eq!(rule(&edit, &alice, |_| Some(once)), Err(RuleError::ViewOnce));
+    assert!(rule(&delete, &alice, |_| Some(once)).is_ok());
+    let answer = [Part::quote(&id), Part::text("x")];
+    assert_eq!(rule(&answer, &mallory, |_| None), Ok(Ruling::Do(Action::Say { quote: Some(id) })));
+    // Parts that do not go together make no message, on either side.
+    let (mut platform, mut alice, _) = pair(116);
+    for parts in [
+        vec![Part::edit_of(&id)],
+        vec![Part::edit_of(&id), Part::delete_of(&id)],
+        vec![Part::delete_of(&id), Part::text("x")],
+        vec![Part::reaction(&id, "a"), Part::reaction(&id, "b")],
+        vec![Part::quote(&id)],
+        vec![Part::policy(&MessagePolicy::default()), Part::policy(&MessagePolicy::default()), Part::text("x")],
+        vec![Part::edit_of(&id), Part::text("x"), Part::policy(&MessagePolicy::default())],
+        vec![Part::new(PartKind::TEXT, vec![0xff])],
+        vec![Part::new(PartKind::QUOTE, vec![0; 31]), Part::text("x")],
+        vec![Part::new(PartKind::POLICY, vec![1, 2, 0, 0, 0, 0, 0, 0]), Part::text("x")],
+        vec![Part::new(PartKind::GROUP_META, vec![3])],
+        vec![Part::reaction(&id, &"x".repeat(65))],
+    ] {
+        assert!(alice.state.seal(&parts, Timestamp::new(START), &mut platform.rng).is_err(), "{parts:?}");
+    }
+}
+
+#[test]
+fn t15_downgrade_to_an_unframed_class() {
+    for content in [
+        Content::App(b"a sticker, a profile name, the name of a call".to_vec()),
+        Content::Unknown(UnknownPayload::new(99, b"tomorrow's content".to_vec()).unwrap()),
+    ] {
+        assert_eq!(refuse_unframed(&content), Err(Unframed));
+    }
+    for content in
+        [Content::Framed(vec![]), Content::GroupChange(vec![]), Content::Receipt(vec![]), Content::Roster(vec![])]
+    {
+        assert_eq!(refuse_unframed(&content), Ok(()));
+    }
+}
+
+#[test]
+fn t16_stamp_stripped_or_garbled() {
+    let (mut platform, mut alice, mut bob) = pair(117);
+    let post = alice.send(&mut platform, "hello");
+    let (strict, lenient) = (
+        FramingPolicy::default(),
+        FramingPolicy { missing_stamp: MissingStamp::AllowUnreportable, ..FramingPolicy::default() },
+    );
+    let before = bob.state.clone();
+    let now = Timestamp::new(platform.now);
+    let garbled = &post.stamp[..118];
+    let accept = |stamp, policy: &FramingPolicy| {
+        let mut state = before.clone();
+        state.accept(&post.from, &post.inner, &post.commitment, stamp, now, policy).map(|accepted| (accepted, state))
+    };
+    assert_eq!(accept(None, &strict).unwrap_err(), AcceptError::MissingStamp);
+    assert_eq!(accept(Some(garbled), &strict).unwrap_err(), AcceptError::GarbledStamp);
+    let (missing, state) = accept(None, &lenient).unwrap();
+    assert_eq!((missing.stamp, missing.evidence.stamp()), (StampStatus::Missing, None));
+    assert_eq!(accept(Some(garbled), &lenient).unwrap().0.stamp, StampStatus::Garbled);
+    // When the stamp comes after all, the message can be reported.
+    bob.state = state;
+    let again = bob.receive(&post, platform.now).unwrap();
+    assert_eq!((again.status, again.stamp), (ChainStatus::Duplicate, StampStatus::Stamped));
+    let mut builder = subrosa::report::ReportBuilder::new(bob.account());
+    builder.add(&again.evidence, &again.parts, Reveal::All).unwrap();
+    assert!(platform.verify(bob.account(), &builder.build()).is_ok());
+}
+
+#[test]
+fn t18_encodings_do_not_collide() {
+    let (mut platform, mut alice, _) = pair(119);
+    let texts = |texts: &[&str]| texts.iter().map(|text| Part::text(text)).collect::<Vec<_>>();
+    // Same chain state, same randomness, same clock: only the parts differ.
+    let state = alice.state.clone();
+    let mut commit = |parts: &[Part]| {
+        let mut rng = framing::Platform::new(1).rng;
+        alice.state = state.clone();
+        *alice.state.seal(parts, Timestamp::new(START), &mut rng).unwrap().evidence.commitment()
+    };
+    let app = |number, body: &[u8]| Part::new(PartKind::new(number), body.to_vec());
+    let commitments = [
+        commit(&texts(&["ab", "c"])),
+        commit(&texts(&["a", "bc"])),
+        commit(&texts(&["abc"])),
+        commit(&texts(&["abc", ""])),
+        commit(&texts(&["", "abc"])),
+        commit(&texts(&["c", "ab"])),
+        commit(&[app(0x8000, b"abc")]),
+        commit(&[app(0x8001, b"abc")]),
+        commit(&[app(0x8000, b"abc\0")]),
+    ];
+    assert_eq!(commitments.iter().collect::<BTreeSet<_>>().len(), commitments.len());
+    assert_eq!(commit(&texts(&["abc"])), commitments[2], "and alike is alike");
+    // Keys of MACs have 32 bytes by type; a record or report with a shorter one is refused.
+    let mut bob = Device::new("bob", 1, Dest::Direct(account("alice")), 1);
+    let post = alice.send(&mut platform, "x");
+    deliver(&platform, &mut bob, &post);
+    let report = bob.report_all();
+    let part = [0x22, 0x27, 0x08, 0x01, 0x12, 0x01, b'x', 0x1a, 0x20];
+    let at = report.windows(part.len()).position(|window| window == part).unwrap();
+    let mut shorter = report;
+    shorter.remove(at + 9);
+    for len in [3, at + 1, at + 8] {
+        shorter[len] -= 1;
+    }
+    assert_eq!(platform.refusal(bob.account(), &shorter), Reject::Malformed);
+}
+
+/// The files themselves are the room `attachment`'s; what is framed here is the reference, byte for byte.
+#[test]
+fn t19_attachment_reference_is_bound() {
+    let (mut platform, mut alice, mut bob) = pair(120);
+    let reference = Part::new(PartKind::ATTACHMENT, (0..=141).collect());
+    let thumbnail = Part::new(PartKind::PREVIEW, vec![0xee; 40]);
+    let post = alice.send_parts(&mut platform, &[reference.clone(), thumbnail.clone()]);
+    deliver(&platform, &mut bob, &post);
+    let verdict = platform.verify(bob.account(), &bob.report_all()).unwrap();
+    assert_eq!(verdict.messages[0].open_parts().next(), Some((0, &reference)));
+    let report = bob.report_all();
+    let at = report.windows(142).position(|window| window == reference.body()).unwrap();
+    for offset in 0..142 {
+        let mut altered = report.clone();
+        altered[at + offset] ^= 1;
+        assert_eq!(platform.refusal(bob.account(), &altered), Reject::BadStamp);
+    }
+    // The thumbnail alone.
+    let mut builder = subrosa::report::ReportBuilder::new(bob.account());
+    builder.add(&bob.log[0].0, &bob.log[0].1, Reveal::Parts(&[1])).unwrap();
+    let verdict = platform.verify(bob.account(), &builder.build()).unwrap();
+    assert_eq!(verdict.messages[0].open_parts().collect::<Vec<_>>(), [(1, &thumbnail)]);
+}
+
+/// Longer runs: the fuzz target `report`.
+#[test]
+fn t21_any_bytes() {
+    let (mut platform, mut alice, mut bob) = pair(122);
+    for text in ["one", "two"] {
+        let post = alice.send(&mut platform, text);
+        deliver(&platform, &mut bob, &post);
+    }
+    let report = bob.report_all();
+    for len in 0..report.len() {
+        assert!(platform.verify(bob.account(), &report[..len]).is_err(), "cut to {len}");
+    }
+    for at in 0..report.len() {
+        for value in [0, 1, 0x7f, 0x80, 0xff] {
+            let mut altered = report.clone();
+            altered[at] = value;
+            let _ = platform.verify(bob.account(), &altered);
+        }
+    }
+    // A few bytes must not become many: items and parts are counted before they are decoded.
+    let bomb: Vec<u8> = [&[0x08, 0x01][..], &[0x12, 0x00].repeat(2_000)].concat();
+    assert_eq!(platform.verify(bob.account(), &bomb), Err(ReportError::TooLong));
+    let parts = [0x22, 0x00].repeat(65);
+    let bomb = [&[0x08, 0x01, 0x12, 0x82, 0x01][..], &parts].concat();
+    assert_eq!(platform.verify(bob.account(), &bomb), Err(ReportError::TooLong));
+    assert_eq!(platform.verify(bob.account(), &vec![0; (16 << 20) + 1]), Err(ReportError::TooLong));
+}
+
+/// Whoever has the report cannot tell "yes" from "no" in a part that was kept back.
+#[test]
+fn t22_brute_force_of_a_hidden_part() {
+    let (mut platform, mut alice, mut bob) = pair(123);
+    let parts = [Part::text("Will you?"), Part::text("yes")];
+    let post = alice.send_parts(&mut platform, &parts);
+    deliver(&platform, &mut bob, &post);
+    let mut builder = subrosa::report::ReportBuilder::new(bob.account());
+    builder.add(&bob.log[0].0, &parts, Reveal::Parts(&[0])).unwrap();
+    let report = builder.build();
+    // All that is 32 bytes long in the report, tried as a key for either answer in either place. None gives anything
+    // that is in the report.
+    let windows: BTreeSet<&[u8]> = report.windows(32).collect();
+    for key in &windows {
+        for guess in ["yes", "no"] {
+            for index in 0u16..2 {
+                let message = [
+                    b"\x0bfrank1/part",
+                    &index.to_be_bytes()[..],
+                    &[0, 1, 0, 0, 0],
+                    &[u8::try_from(guess.len()).unwrap()],
+                    guess.as_bytes(),
+                ]
+                .concat();
+                assert!(!windows.contains(hmac_sha256(key, &message).as_slice()));
+            }
+        }
+    }
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
