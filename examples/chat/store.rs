@@ -142,13 +142,12 @@ impl Store {
 
     /// All that can be told of sealed rows: their kinds and sizes.
     pub(crate) fn rows(&self) -> Result<Rows, Failure> {
-        let query = "SELECT count(*), total(length(bytes)), total(length(bytes) * (substr(key, 1, 1) = ?1)),
-            total(substr(key, 1, 1) = ?2) FROM record";
+        let query = "SELECT count(*), sum(length(bytes)), sum(length(bytes) * (substr(key, 1, 1) = ?1)),
+            sum(substr(key, 1, 1) = ?2) FROM record";
         let kinds = [[RecordKind::Peer.number()], [RecordKind::Archived.number()]];
-        let whole = |row: &rusqlite::Row<'_>, at| row.get::<_, f64>(at).map(|total| total as u32);
         Ok(self.0.sql().query_row(query, kinds, |row| {
-            let (records, bytes, peer_bytes) = (row.get(0)?, whole(row, 1)?, whole(row, 2)?);
-            Ok(Rows { records, bytes, peer_bytes, archived: whole(row, 3)? })
+            let (records, bytes, peer_bytes) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Rows { records, bytes, peer_bytes, archived: row.get(3)? })
         })?)
     }
 }

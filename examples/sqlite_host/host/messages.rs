@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use subrosa::client::{Disposition, Identity, Outgoing, ReceiveError, Received, Sent};
 use subrosa::ident::{MessageId, Timestamp};
+use subrosa::report::PartKind;
 
 pub(crate) const TABLES: &str = "
     -- What people see. `hash` names the ciphertext of a sent one, should its recipient not be able to read it.
@@ -64,6 +65,12 @@ impl<'a> Incoming<'a> {
                 peer: message.sender().user().as_str(),
                 text: message.plaintext()?,
                 new_key: matches!(message.identity(), Identity::Changed(_)),
+            }),
+            // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
+            Ok(Received::Framed(framed)) => Some(Self::Text {
+                peer: framed.from.user().as_str(),
+                text: framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT)?.body(),
+                new_key: matches!(framed.identity, Identity::Changed(_)),
             }),
             Ok(Received::RepairRequest(request)) => Some(Self::SendAgain(&request.messages)),
             Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(bytes)),
