@@ -56,15 +56,7 @@ impl Database {
     ) -> Result<T, Stopped<E>> {
         retry(attempts, || {
             let staged = operation().stage(&*self, now, &mut UnwrapErr(SysRng)).map_err(ApplyError::Store)?;
-            staged.commit(|batch, output| {
-                self.write(batch, |tx| own(tx, output)).map_err(|error| match error {
-                    ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
-                    _ => {
-                        self.conflicts += 1;
-                        ApplyError::Conflict
-                    }
-                })
-            })
+            staged.commit(|batch, output| self.write(batch, |tx| own(tx, output)).map_err(stopped))
         })
     }
 
@@ -79,7 +71,9 @@ impl Database {
     ) -> Result<(), ApplyError<rusqlite::Error>> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // An early return drops the transaction, which rolls it back.
-        batch.apply(|change| apply(&tx, change))?;
+        let applied = batch.apply(|change| apply(&tx, change));
+        self.conflicts += u32::from(matches!(applied, Err(ApplyError::Conflict)));
+        applied?;
         own(&tx)?;
         tx.commit()?;
         if batch.erases() {
@@ -92,6 +86,14 @@ impl Database {
     /// Moves the write-ahead log into the database and cuts it to nothing. `false` if somebody was reading: try later.
     pub(crate) fn empty_log(&self) -> rusqlite::Result<bool> {
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+    }
+}
+
+/// A failed commit as what became of the operation.
+pub(crate) fn stopped<E>(error: ApplyError<rusqlite::Error>) -> Stopped<E> {
+    match error {
+        ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
+        _ => ApplyError::Conflict,
     }
 }
 
