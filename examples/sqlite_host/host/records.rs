@@ -6,14 +6,19 @@ use std::time::Duration;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use subrosa::client::{ApplyError, Batch, Change, Operation, Row, StageError, Store, retry};
+use subrosa::client::{
+    Anchor, ApplyError, Batch, Change, Client, CreateError, OpenError, Opened, Operation, Row, StageError, Store, retry,
+};
 use subrosa::ident::Timestamp;
-use subrosa::persist::{RecordKey, Version};
+use subrosa::persist::{RecordKey, StorageKey, Version};
 
 /// The library's table. The host's own are beside it, in the same file: only so can they change together.
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS record (key BLOB PRIMARY KEY, version BLOB NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;
 ";
+
+/// So often an operation is staged, if others change its rows again and again.
+pub(crate) const ATTEMPTS: u32 = 100;
 
 /// Why an operation did not come to its end: nothing of it has happened.
 pub(crate) type Stopped<E> = ApplyError<StageError<E, rusqlite::Error>>;
@@ -43,6 +48,31 @@ impl Database {
     /// For what the host reads of its own tables.
     pub(crate) const fn sql(&self) -> &Connection {
         &self.db
+    }
+
+    /// Opens the account in the file, or makes it.
+    pub(crate) fn account(
+        &mut self,
+        key: &StorageKey,
+        counter: Anchor,
+        now: Timestamp,
+        create: impl Fn() -> Operation<Opened, CreateError>,
+    ) -> Result<Opened, Stopped<OpenError>> {
+        loop {
+            match self.run(ATTEMPTS, now, || Client::open(key, counter), |_, _| Ok(())) {
+                Err(ApplyError::Store(StageError::Operation(OpenError::NoAccount))) => {}
+                opened => return opened,
+            }
+            match self.run(ATTEMPTS, now, &create, |_, _| Ok(())) {
+                Ok(created) => return Ok(created),
+                // Another process was faster: open that one.
+                Err(ApplyError::Store(StageError::Operation(_)) | ApplyError::Conflict) => {}
+                Err(ApplyError::Store(StageError::Store(error))) => {
+                    return Err(ApplyError::Store(StageError::Store(error)));
+                }
+                Err(_) => return Err(ApplyError::Store(StageError::Rows)),
+            }
+        }
     }
 
     /// Stages an operation, then commits it with the host's own rows; does it again as long as somebody else is faster, at
