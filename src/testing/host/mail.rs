@@ -11,7 +11,7 @@ use crate::testing::Relay;
 use crate::wire::Envelope;
 
 /// What the transport is told of an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
     /// It was read.
@@ -219,18 +219,18 @@ impl Tables {
             Received::RepairRequest(request) if request.identity == Identity::Known => {
                 self.repair(&request.from, &request.messages, fresh);
             }
-            Received::RepairRequest(_) | Received::Unreadable(_) => {}
+            Received::RepairRequest(_) | Received::Unreadable(_) | Received::Framed(_) | Received::Forked(_) => {}
         }
     }
 }
 
 fn answer(received: Result<&Received, &ReceiveError>) -> Answer {
     match received {
-        Ok(Received::Message(_) | Received::RepairRequest(_)) => Answer::Read,
         Ok(Received::Unreadable(unreadable)) => Answer::Unreadable(unreadable.reason),
+        Ok(_) => Answer::Read,
         Err(error) => match error.disposition() {
-            Disposition::Ack => Answer::Refused(*error),
-            Disposition::Later | Disposition::Retry => Answer::Again(*error),
+            Disposition::Ack => Answer::Refused(error.clone()),
+            Disposition::Later | Disposition::Retry => Answer::Again(error.clone()),
         },
     }
 }
