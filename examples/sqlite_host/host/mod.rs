@@ -269,7 +269,9 @@ impl Host {
     pub(crate) fn attend(&mut self) -> Result<(), Failure> {
         for want in self.run(Client::wants, |_, _| Ok(()))? {
             match want {
-                Want::Bundle(device) => self.start(&device)?,
+                // No prekeys, no network, another identity key that the user has to accept first: the wish stays, and is
+                // heard again the next time. A real host logs it.
+                Want::Bundle(device) => drop(self.start(&device)),
                 Want::UploadPrekeys => self.publish()?,
                 _ => {}
             }
