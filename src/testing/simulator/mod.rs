@@ -22,8 +22,8 @@
 //! - When faults end, both sides come to rest, and a message goes each way.
 //! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
 //! - A restored backup is found when it is opened, and nothing else is taken for one.
-//! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading. Every
-//!   record is bounded.
+//! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading, and as many
+//!   once more where others write meanwhile. Every record is bounded.
 
 mod accounts;
 mod ledger;
