@@ -23,9 +23,11 @@
 //!
 //! # Where to start
 //!
-//! [`session::Session`] is what an application holds for each device of a peer; [`prekey::Device`] is one's own. The
-//! examples `two_parties` (in memory) and `chat` (processes, sockets, SQLite) show both. `docs/protocol.md` in the
-//! repository specifies every byte.
+//! [`client::Client`] is one device over the host's database: what most hosts use. The example `sqlite_host` is the
+//! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
+//! `docs/storage.md` in the repository says what a host owes the rows. Below it are plain values without storage:
+//! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
+//! `docs/protocol.md` specifies every byte.
 //!
 //! # Features
 //!

@@ -13,6 +13,8 @@
 mod host;
 
 mod sqlite {
+    #[cfg(feature = "testing")]
+    mod conformance;
     pub(crate) mod cut;
     pub(crate) mod erased;
     pub(crate) mod folder;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use subrosa::client::{ApplyError, Client, Disposition, ReceiveError, Received, StageError};
+use subrosa::report::PartKind;
 use subrosa::wire::{Envelope, EnvelopeKind};
 
 use crate::Failure;
@@ -56,23 +57,30 @@ pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<O
 
 /// Who wrote what, if it is a text.
 fn text(received: &Received) -> Option<(String, String)> {
-    let Received::Message(message) = received else { return None };
-    let text = String::from_utf8_lossy(message.plaintext()?).into_owned();
-    Some((message.sender().user().as_str().to_owned(), text))
+    let (from, text) = match received {
+        Received::Message(message) => (message.sender(), message.plaintext()?),
+        // Of an application that offers reports; this one does not.
+        Received::Framed(framed) => {
+            (&framed.from, framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT)?.body())
+        }
+        _ => return None,
+    };
+    Some((from.user().as_str().to_owned(), String::from_utf8_lossy(text).into_owned()))
 }
 
 fn refuse(store: &Store, error: ReceiveError) -> Result<Outcome, Failure> {
-    match (&error, error.disposition()) {
+    let disposition = error.disposition();
+    match (error, disposition) {
         (ReceiveError::Duplicate, _) => {
             store.add_to_tally("duplicates", 1)?;
             Ok(Outcome::Done)
         }
-        (_, Disposition::Ack) => {
+        (error, Disposition::Ack) => {
             store.add_to_tally("refused", 1)?;
             Ok(Outcome::Refused(error.to_string()))
         }
         (_, Disposition::Later) => Ok(Outcome::Later),
         // Not the message's fault: the file, the disk. It will be delivered again.
-        _ => Err(error.into()),
+        (error, _) => Err(error.into()),
     }
 }

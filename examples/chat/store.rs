@@ -13,14 +13,14 @@ use std::path::Path;
 
 use rand_core::Rng;
 use rusqlite::{Connection, OptionalExtension, params};
-use subrosa::client::{ApplyError, Client, CreateError, OpenError, Operation, Outgoing, StageError};
+use subrosa::client::{Client, Operation, Outgoing};
 use subrosa::ident::Address;
 use subrosa::persist::StorageKey;
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
 use crate::anchor::AnchorFile;
-use crate::records::{Database, Stopped};
+use crate::records::{ATTEMPTS, Database, Stopped};
 use crate::{Failure, client};
 
 const TABLES: &str = "
@@ -71,19 +71,12 @@ impl Store {
     pub(crate) fn account(&mut self, path: &Path, address: &Address, suite: Suite) -> Result<Client, Failure> {
         let (key, anchor) = (storage_key(&path.with_extension("key"))?, AnchorFile::at(&path.with_extension("anchor")));
         let suites = if suite == Suite::Signal { Suites::SIGNAL } else { Suites::V1 };
-        let opened = loop {
-            let counter = anchor.read()?;
-            match self.0.run(1, client::now(), || Client::open(&key, counter), |_, _| Ok(())) {
-                Err(ApplyError::Conflict) => continue,
-                Err(ApplyError::Store(StageError::Operation(OpenError::NoAccount))) => {}
-                opened => break opened?,
-            }
-            match self.0.run(1, client::now(), || Client::create(&key, address, suites), |_, _| Ok(())) {
-                Err(ApplyError::Conflict | ApplyError::Store(StageError::Operation(CreateError::Exists))) => {}
-                created => break created?,
-            }
-        };
-        anchor.advance(opened.anchor)?;
+        let create = || Client::create(&key, address, suites);
+        let opened = anchor.advance(|counter| {
+            let opened = self.0.account(&key, counter, client::now(), create)?;
+            let counter = opened.anchor;
+            Ok::<_, Failure>((opened, counter))
+        })?;
         self.0.empty_log()?;
         if opened.rolled_back {
             eprintln!("the file is an older copy: messages may be missing");
@@ -97,7 +90,7 @@ impl Store {
         operation: impl Fn() -> Operation<T, E>,
         own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
     ) -> Result<T, Stopped<E>> {
-        self.0.run(100, client::now(), operation, own)
+        self.0.run(ATTEMPTS, client::now(), operation, own)
     }
 
     /// What is to be posted, oldest first.
@@ -142,13 +135,12 @@ impl Store {
 
     /// All that can be told of sealed rows: their kinds and sizes.
     pub(crate) fn rows(&self) -> Result<Rows, Failure> {
-        let query = "SELECT count(*), total(length(bytes)), total(length(bytes) * (substr(key, 1, 1) = ?1)),
-            total(substr(key, 1, 1) = ?2) FROM record";
+        let query = "SELECT count(*), sum(length(bytes)), sum(length(bytes) * (substr(key, 1, 1) = ?1)),
+            sum(substr(key, 1, 1) = ?2) FROM record";
         let kinds = [[RecordKind::Peer.number()], [RecordKind::Archived.number()]];
-        let whole = |row: &rusqlite::Row<'_>, at| row.get::<_, f64>(at).map(|total| total as u32);
         Ok(self.0.sql().query_row(query, kinds, |row| {
-            let (records, bytes, peer_bytes) = (row.get(0)?, whole(row, 1)?, whole(row, 2)?);
-            Ok(Rows { records, bytes, peer_bytes, archived: whole(row, 3)? })
+            let (records, bytes, peer_bytes) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Rows { records, bytes, peer_bytes, archived: row.get(3)? })
         })?)
     }
 }

@@ -62,3 +62,21 @@ fn dying_again_and_again_before_the_anchor_is_stored_is_no_rollback() {
         std::fs::write(folder.path("alice.anchor"), &anchor).unwrap();
     }
 }
+
+/// Processes that open and maintain one file at the same time advance it more than once between two readings.
+#[test]
+fn many_open_one_file_at_once_and_none_takes_it_for_a_rollback() {
+    let folder = Folder::new();
+    drop(folder.open("alice"));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    let mut alice = folder.open("alice");
+                    assert!(!alice.rolled_back);
+                    alice.advance().unwrap();
+                }
+            });
+        }
+    });
+}

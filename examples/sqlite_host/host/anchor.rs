@@ -15,8 +15,25 @@ impl AnchorFile {
         Self(path.to_owned())
     }
 
+    /// Does with the counter what advances it, and stores the new one. One process at a time: one that reads the counter,
+    /// and finds a vault that others have advanced twice since, would take that for a rollback.
+    pub(crate) fn advance<T, E: From<io::Error>>(
+        &self,
+        act: impl FnOnce(Anchor) -> Result<(T, Anchor), E>,
+    ) -> Result<T, E> {
+        // Given back when the file is closed, also by a process that is killed.
+        let lock = File::create(self.0.with_extension("lock"))?;
+        lock.lock()?;
+        let stored = self.read()?;
+        let (output, anchor) = act(stored)?;
+        if let Some(counter) = anchor.get().filter(|_| stored < anchor) {
+            self.store(counter)?;
+        }
+        Ok(output)
+    }
+
     /// The counter; 0 where there is no file yet.
-    pub(crate) fn read(&self) -> io::Result<Anchor> {
+    fn read(&self) -> io::Result<Anchor> {
         match fs::read_to_string(&self.0) {
             Ok(counter) => Ok(Anchor::new(counter.trim().parse().map_err(io::Error::other)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Anchor::new(0)),
@@ -24,14 +41,8 @@ impl AnchorFile {
         }
     }
 
-    /// Stores a counter, unless a greater one is there already: two processes may open one database.
-    pub(crate) fn advance(&self, anchor: Anchor) -> io::Result<()> {
-        let lock = File::create(self.0.with_extension("lock"))?;
-        lock.lock()?;
-        let Some(counter) = anchor.get().filter(|_| self.read().is_ok_and(|stored| stored < anchor)) else {
-            return Ok(());
-        };
-        // Written beside it and put in its place: whoever dies in between leaves the old one, whole.
+    /// Written beside it and put in its place: whoever dies in between leaves the old one, whole.
+    fn store(&self, counter: u64) -> io::Result<()> {
         let new = self.0.with_extension("new");
         let mut file = File::create(&new)?;
         writeln!(file, "{counter}")?;

@@ -4,9 +4,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use subrosa::client::{Disposition, Identity, Outgoing, ReceiveError, Received, Sent};
 use subrosa::ident::{MessageId, Timestamp};
+use subrosa::report::PartKind;
+use subrosa::wire::Envelope;
 
 pub(crate) const TABLES: &str = "
-    -- What people see. `hash` names the ciphertext of a sent one, should its recipient not be able to read it.
+    -- What people see. `hash` names the ciphertext: of a sent one, should its recipient not be able to read it; of a
+    -- received one, should it come again when its key is long gone.
     CREATE TABLE IF NOT EXISTS message (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, peer TEXT NOT NULL,
         mine INTEGER NOT NULL, text BLOB NOT NULL, hash BLOB, again INTEGER NOT NULL DEFAULT 0,
         new_key INTEGER NOT NULL DEFAULT 0);
@@ -52,21 +55,30 @@ pub(crate) struct Kept {
 
 /// What a received envelope means for the host's tables.
 pub(crate) enum Incoming<'a> {
-    Text { peer: &'a str, text: &'a [u8], new_key: bool },
+    Text { peer: &'a str, text: &'a [u8], new_key: bool, hash: [u8; 32] },
     SendAgain(&'a [[u8; 32]]),
-    Keep(&'a [u8]),
+    Keep(Vec<u8>),
 }
 
 impl<'a> Incoming<'a> {
-    pub(crate) fn of(outcome: &'a Result<Received, ReceiveError>, bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of(outcome: &'a Result<Received, ReceiveError>, envelope: &Envelope) -> Option<Self> {
+        let hash = Sha256::digest(&envelope.body).into();
         match outcome {
             Ok(Received::Message(message)) => Some(Self::Text {
                 peer: message.sender().user().as_str(),
                 text: message.plaintext()?,
                 new_key: matches!(message.identity(), Identity::Changed(_)),
+                hash,
+            }),
+            // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
+            Ok(Received::Framed(framed)) => Some(Self::Text {
+                peer: framed.from.user().as_str(),
+                text: framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT)?.body(),
+                new_key: matches!(framed.identity, Identity::Changed(_)),
+                hash,
             }),
             Ok(Received::RepairRequest(request)) => Some(Self::SendAgain(&request.messages)),
-            Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(bytes)),
+            Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(envelope.to_bytes())),
             // Unreadable: the library asks for what it needs. Errors: nothing has happened.
             _ => None,
         }
@@ -74,9 +86,9 @@ impl<'a> Incoming<'a> {
 
     pub(crate) fn write(&self, tx: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::Text { peer, text, new_key } => {
-                let insert = "INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)";
-                tx.prepare_cached(insert)?.execute(params![peer, text, new_key])?;
+            Self::Text { peer, text, new_key, hash } => {
+                let insert = "INSERT INTO message (peer, mine, text, new_key, hash) VALUES (?1, 0, ?2, ?3, ?4)";
+                tx.prepare_cached(insert)?.execute(params![peer, text, new_key, hash])?;
             }
             Self::SendAgain(hashes) => {
                 let mut update = tx.prepare_cached("UPDATE message SET again = 1 WHERE hash = ?1 AND mine")?;
@@ -90,6 +102,13 @@ impl<'a> Incoming<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a message that cannot be read is one that was. It was staged after that one was committed, with its row.
+pub(crate) fn is_late(db: &Connection, outcome: &Result<Received, ReceiveError>) -> bool {
+    let Ok(Received::Unreadable(unreadable)) = outcome else { return false };
+    let query = db.prepare_cached("SELECT 1 FROM message WHERE hash = ?1 AND NOT mine");
+    query.and_then(|mut query| query.exists([unreadable.hash])).unwrap_or(false)
 }
 
 /// A message that is sent: what people see, and what goes out.

@@ -21,8 +21,8 @@ use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
 use rusqlite::Connection;
 use subrosa::client::{
-    ApplyError, Client, CreateError, Disposition, MAX_BULK, OpenError, Operation, ReceiveError, Received, SendError,
-    Sent, StageError, Want,
+    ApplyError, Client, Disposition, MAX_BULK, Maintained, Operation, ReceiveError, Received, SendError, Sent,
+    StageError, Want,
 };
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
@@ -31,16 +31,13 @@ use subrosa::wire::Envelope;
 
 use anchor::AnchorFile;
 use messages::Incoming;
-use records::{Database, Stopped};
+use records::{ATTEMPTS, Database, Stopped};
 use relay::{Letter, Relay};
 
 /// Whatever went wrong, told to the user.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 type Outcome = Result<Received, ReceiveError>;
-
-/// So often an operation is staged, if others change its rows again and again.
-const ATTEMPTS: u32 = 100;
 
 /// One device of one account, over its file.
 pub(crate) struct Host {
@@ -83,20 +80,12 @@ impl Host {
         let mut db = Database::open(&folder.join(format!("{name}.sqlite")), messages::TABLES)?;
         let anchor = AnchorFile::at(&folder.join(format!("{name}.anchor")));
         let address = address(name)?;
-        let opened = loop {
-            // Where somebody was faster the counter is another one: read it again, and try once more.
-            let counter = anchor.read()?;
-            match db.run(1, now(), || Client::open(key, counter), |_, _| Ok(())) {
-                Err(ApplyError::Conflict) => continue,
-                Err(ApplyError::Store(StageError::Operation(OpenError::NoAccount))) => {}
-                opened => break opened?,
-            }
-            match db.run(1, now(), || Client::create(key, &address, Suites::V1), |_, _| Ok(())) {
-                Err(ApplyError::Conflict | ApplyError::Store(StageError::Operation(CreateError::Exists))) => {}
-                created => break created?,
-            }
-        };
-        anchor.advance(opened.anchor)?;
+        let create = || Client::create(key, &address, Suites::V1);
+        let opened = anchor.advance(|counter| {
+            let opened = db.account(key, counter, now(), create)?;
+            let counter = opened.anchor;
+            Ok::<_, Failure>((opened, counter))
+        })?;
         if *opened.client.address() != address {
             return Err("the file is somebody else's".into());
         }
@@ -224,12 +213,23 @@ impl Host {
         let outcomes = if whole.is_empty() {
             parsed.into_iter().take(1).filter_map(Result::err).map(|error| Err(ReceiveError::from(error))).collect()
         } else {
-            let own = |tx: &Connection, outcomes: &Vec<Outcome>| {
-                outcomes.iter().zip(letters).try_for_each(|(outcome, letter)| {
-                    Incoming::of(outcome, &letter.bytes).map_or(Ok(()), |incoming| incoming.write(tx))
-                })
-            };
-            self.db.run(1, now(), || self.client.receive_many(&whole), own)?
+            let staged = self.client.receive_many(&whole).stage(&self.db, now(), &mut rng());
+            let staged = staged.map_err(ApplyError::Store)?;
+            match staged.output().iter().position(|outcome| messages::is_late(self.db.sql(), outcome)) {
+                // Read long ago, and its key is gone: the library cannot know, the table of messages does. Dropped with
+                // all that was staged.
+                Some(0) => vec![Err(ReceiveError::Duplicate)],
+                Some(at) => return self.receive_some(letters.get(..at).unwrap_or_default()),
+                None => {
+                    let own = |tx: &Connection, outcomes: &[Outcome]| {
+                        outcomes.iter().zip(&whole).try_for_each(|(outcome, envelope)| {
+                            Incoming::of(outcome, envelope).map_or(Ok(()), |incoming| incoming.write(tx))
+                        })
+                    };
+                    let commit = staged.commit(|batch, outcomes| self.db.write(batch, |tx| own(tx, outcomes)));
+                    commit.map_err(records::stopped)?
+                }
+            }
         };
         // It is durable: now, and not before, the relay may forget them.
         for (outcome, letter) in outcomes.iter().zip(letters) {
@@ -249,7 +249,7 @@ impl Host {
                 |client| client.receive(&envelope),
                 |tx, received| {
                     let outcome = Ok(received.clone());
-                    Incoming::of(&outcome, &kept.bytes).map_or(Ok(()), |incoming| incoming.write(tx))?;
+                    Incoming::of(&outcome, &envelope).map_or(Ok(()), |incoming| incoming.write(tx))?;
                     messages::forget_kept(tx, &kept)
                 },
             );
@@ -269,7 +269,9 @@ impl Host {
     pub(crate) fn attend(&mut self) -> Result<(), Failure> {
         for want in self.run(Client::wants, |_, _| Ok(()))? {
             match want {
-                Want::Bundle(device) => self.start(&device)?,
+                // No prekeys, no network, another identity key that the user has to accept first: the wish stays, and is
+                // heard again the next time. A real host logs it.
+                Want::Bundle(device) => drop(self.start(&device)),
                 Want::UploadPrekeys => self.publish()?,
                 _ => {}
             }
@@ -304,9 +306,12 @@ impl Host {
 
     /// Advances the anchor: a copy of the file made before this is found out. Says whether prekeys are due.
     pub(crate) fn advance(&mut self) -> Result<bool, Failure> {
-        let done = self.run(Client::maintain, |tx, done| messages::set_due(tx, done.next_due))?;
-        self.anchor.advance(done.anchor.ok_or("the file went back in time: open it again")?)?;
-        Ok(done.prekeys_due)
+        let Self { client, db, anchor, .. } = self;
+        anchor.advance(|_| {
+            let own = |tx: &Connection, done: &Maintained| messages::set_due(tx, done.next_due);
+            let done = db.run(ATTEMPTS, now(), || client.maintain(), own)?;
+            Ok((done.prekeys_due, done.anchor.ok_or("the file went back in time: open it again")?))
+        })
     }
 
     /// Empties the log: it holds what rows were before, keys among it. For whenever there is nothing else to do.

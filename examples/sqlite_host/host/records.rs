@@ -6,14 +6,19 @@ use std::time::Duration;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use subrosa::client::{ApplyError, Batch, Change, Operation, Row, StageError, Store, retry};
+use subrosa::client::{
+    Anchor, ApplyError, Batch, Change, Client, CreateError, OpenError, Opened, Operation, Row, StageError, Store, retry,
+};
 use subrosa::ident::Timestamp;
-use subrosa::persist::{RecordKey, Version};
+use subrosa::persist::{RecordKey, StorageKey, Version};
 
 /// The library's table. The host's own are beside it, in the same file: only so can they change together.
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS record (key BLOB PRIMARY KEY, version BLOB NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;
 ";
+
+/// So often an operation is staged, if others change its rows again and again.
+pub(crate) const ATTEMPTS: u32 = 100;
 
 /// Why an operation did not come to its end: nothing of it has happened.
 pub(crate) type Stopped<E> = ApplyError<StageError<E, rusqlite::Error>>;
@@ -45,6 +50,31 @@ impl Database {
         &self.db
     }
 
+    /// Opens the account in the file, or makes it.
+    pub(crate) fn account(
+        &mut self,
+        key: &StorageKey,
+        counter: Anchor,
+        now: Timestamp,
+        create: impl Fn() -> Operation<Opened, CreateError>,
+    ) -> Result<Opened, Stopped<OpenError>> {
+        loop {
+            match self.run(ATTEMPTS, now, || Client::open(key, counter), |_, _| Ok(())) {
+                Err(ApplyError::Store(StageError::Operation(OpenError::NoAccount))) => {}
+                opened => return opened,
+            }
+            match self.run(ATTEMPTS, now, &create, |_, _| Ok(())) {
+                Ok(created) => return Ok(created),
+                // Another process was faster: open that one.
+                Err(ApplyError::Store(StageError::Operation(_)) | ApplyError::Conflict) => {}
+                Err(ApplyError::Store(StageError::Store(error))) => {
+                    return Err(ApplyError::Store(StageError::Store(error)));
+                }
+                Err(_) => return Err(ApplyError::Store(StageError::Rows)),
+            }
+        }
+    }
+
     /// Stages an operation, then commits it with the host's own rows; does it again as long as somebody else is faster, at
     /// most so often.
     pub(crate) fn run<T, E>(
@@ -56,15 +86,7 @@ impl Database {
     ) -> Result<T, Stopped<E>> {
         retry(attempts, || {
             let staged = operation().stage(&*self, now, &mut UnwrapErr(SysRng)).map_err(ApplyError::Store)?;
-            staged.commit(|batch, output| {
-                self.write(batch, |tx| own(tx, output)).map_err(|error| match error {
-                    ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
-                    _ => {
-                        self.conflicts += 1;
-                        ApplyError::Conflict
-                    }
-                })
-            })
+            staged.commit(|batch, output| self.write(batch, |tx| own(tx, output)).map_err(stopped))
         })
     }
 
@@ -79,7 +101,9 @@ impl Database {
     ) -> Result<(), ApplyError<rusqlite::Error>> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // An early return drops the transaction, which rolls it back.
-        batch.apply(|change| apply(&tx, change))?;
+        let applied = batch.apply(|change| apply(&tx, change));
+        self.conflicts += u32::from(matches!(applied, Err(ApplyError::Conflict)));
+        applied?;
         own(&tx)?;
         tx.commit()?;
         if batch.erases() {
@@ -92,6 +116,14 @@ impl Database {
     /// Moves the write-ahead log into the database and cuts it to nothing. `false` if somebody was reading: try later.
     pub(crate) fn empty_log(&self) -> rusqlite::Result<bool> {
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+    }
+}
+
+/// A failed commit as what became of the operation.
+pub(crate) fn stopped<E>(error: ApplyError<rusqlite::Error>) -> Stopped<E> {
+    match error {
+        ApplyError::Store(error) => ApplyError::Store(StageError::Store(error)),
+        _ => ApplyError::Conflict,
     }
 }
 

@@ -23,8 +23,7 @@
 //! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
 //! - A restored backup is found when it is opened, and nothing else is taken for one.
 //! - Nothing that is printed shows a text or a storage key. Every operation needs at most 4 rounds of loading, one on
-//!   many envelopes 6. Every
-//!   record is bounded.
+//!   many envelopes 6, and as many once more where others write meanwhile. Every record is bounded.
 
 mod accounts;
 mod ledger;

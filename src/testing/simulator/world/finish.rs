@@ -8,8 +8,9 @@ use crate::testing::Host;
 /// Rounds in which both sides do all they can, before they are said not to come to rest.
 const ROUNDS: usize = 40;
 
-/// Most rounds of loading of an operation.
-const MAX_ROUNDS: usize = 4;
+/// Most rounds of loading of an operation: four; where others write meanwhile, and no batch checks what came of it, all
+/// rows once more, and what these lead to.
+const MAX_ROUNDS: usize = 8;
 
 /// The same on many envelopes.
 const MAX_ROUNDS_OF_BULK: usize = 6;
