@@ -1,6 +1,7 @@
 //! Framed messages through the client: what is shown can be reported, and what cannot be is not shown.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
 
 include!("support/clientdoc.rs");
 

@@ -205,11 +205,11 @@ fn t19_object_encrypted_again_or_streamed_differently() {
     assert_eq!(*verify_attachment(&message, 1, &object).unwrap().plain, shown);
     // The same file under another key, with another salt, in larger chunks.
     let again = |sender: Att1| sender.object(&sender.chunks(&shown));
-    let key = again(Att1 { key: [9; 32], ..sender.clone() });
+    let key = again(Att1 { key: [9; 32], ..sender });
     assert_eq!(mismatch(&message, &key), DecryptObjectError::Open(OpenError::Key));
-    let salt = again(Att1 { salt: [9; 16], ..sender.clone() });
+    let salt = again(Att1 { salt: [9; 16], ..sender });
     assert_eq!(mismatch(&message, &salt), DecryptObjectError::Open(OpenError::OtherObject));
-    let larger = again(Att1 { log2: 13, ..sender.clone() });
+    let larger = again(Att1 { log2: 13, ..sender });
     assert_eq!(mismatch(&message, &larger), DecryptObjectError::Length);
     // Another file under the same key and salt: every chunk opens. With its own list, and with the one committed to.
     assert_eq!(mismatch(&message, &sender.object(&others)), DecryptObjectError::Open(OpenError::List));
@@ -243,7 +243,7 @@ fn t19_object_encrypted_again_or_streamed_differently() {
 #[test]
 fn t19_committed_to_what_is_no_file() {
     let sender = Att1 { key: [1; 32], salt: [2; 16], log2: 12 };
-    let other = Att1 { key: [9; 32], ..sender.clone() };
+    let other = Att1 { key: [9; 32], ..sender };
     let mut hidden = [0; 4096];
     hidden[4095] = 1;
     for chunk in [vec![0xaa; 4096 + 16], other.seal(0, true, &[7; 4096]), sender.seal(0, true, &hidden)] {

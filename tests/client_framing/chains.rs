@@ -111,7 +111,7 @@ fn chains_survive_restarts() {
         let message = framed(receive(&bob, &bob_db, &post));
         let header = message.accepted.evidence.header();
         assert_eq!((header.seq(), message.accepted.status), (round.into(), ChainStatus::Next));
-        assert_eq!(*chain.get_or_insert(*header.chain()), *header.chain());
+        assert_eq!(*chain.get_or_insert_with(|| *header.chain()), *header.chain());
         report.add(&message.accepted.evidence, &message.accepted.parts, Reveal::All).unwrap();
         // A copy that comes again after a restart is still known.
         bob = restart(1, &bob_db);
