@@ -1,36 +1,53 @@
 //! Framed messages through the client: what is shown can be reported, and what cannot be is not shown.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
 
 include!("support/clientdoc.rs");
+
+#[path = "client_framing/chains.rs"]
+mod chains;
+#[path = "client_framing/deletion.rs"]
+mod deletion;
+
+use std::cell::Cell;
 
 use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
     AcceptError, AccountTag, ChainStatus, Commitment, Dest, FramingPolicy, Part, ReportBuilder, Reveal, StampContext,
 };
 
-struct Platform(StampKeys);
+/// Its keys, and its clock.
+struct Platform(StampKeys, Cell<u64>);
 
 impl Platform {
     fn new() -> Self {
         let mut keys = StampKeys::default();
         keys.generate(1, &mut rng()).unwrap();
-        Self(keys)
+        Self(keys, Cell::new(NOW.get()))
     }
 
-    /// Stamps an envelope for the account that submits it.
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.1.get())
+    }
+
+    /// Stamps an envelope for the account that submits it, a second after the one before.
     fn stamp(&self, envelope: &Envelope, submitter: &str) -> Envelope {
         let sender = AccountTag::of(&UserId::new(submitter).unwrap());
         let dest = Dest::Direct(AccountTag::of(envelope.to.user()));
-        let context = StampContext { sender, dest, time: NOW, conv_seq: 0 };
+        self.1.set(self.1.get() + 1_000);
+        let context = StampContext { sender, dest, time: self.now(), conv_seq: 0 };
         let stamp = stamp(&self.0, 1, &Commitment::new(envelope.commitment.unwrap()), &context).unwrap();
         Envelope { stamp: Some(stamp.to_bytes().to_vec()), ..envelope.clone() }
     }
 }
 
 fn send(from: &Client, db: &Memory, to: &Address, id: u8, text: &str) -> FramedSent {
-    let parts = [Part::text(text)];
-    let staged = from.send_framed(MessageId::new([id; 16]), to, &parts).stage(db, NOW, &mut rng()).unwrap();
+    send_parts(from, db, to, id, &[Part::text(text)])
+}
+
+fn send_parts(from: &Client, db: &Memory, to: &Address, id: u8, parts: &[Part]) -> FramedSent {
+    let staged = from.send_framed(MessageId::new([id; 16]), to, parts).stage(db, NOW, &mut rng()).unwrap();
     staged.commit(|batch, _| db.write(batch)).unwrap()
 }
 

@@ -174,30 +174,6 @@ fn t18_encodings_do_not_collide() {
     assert_eq!(platform.refusal(bob.account(), &shorter), Reject::Malformed);
 }
 
-/// The files themselves are the room `attachment`'s; what is framed here is the reference, byte for byte.
-#[test]
-fn t19_attachment_reference_is_bound() {
-    let (mut platform, mut alice, mut bob) = pair(120);
-    let reference = Part::new(PartKind::ATTACHMENT, (0..=141).collect());
-    let thumbnail = Part::new(PartKind::PREVIEW, vec![0xee; 40]);
-    let post = alice.send_parts(&mut platform, &[reference.clone(), thumbnail.clone()]);
-    deliver(&platform, &mut bob, &post);
-    let verdict = platform.verify(bob.account(), &bob.report_all()).unwrap();
-    assert_eq!(verdict.messages[0].open_parts().next(), Some((0, &reference)));
-    let report = bob.report_all();
-    let at = report.windows(142).position(|window| window == reference.body()).unwrap();
-    for offset in 0..142 {
-        let mut altered = report.clone();
-        altered[at + offset] ^= 1;
-        assert_eq!(platform.refusal(bob.account(), &altered), Reject::BadStamp);
-    }
-    // The thumbnail alone.
-    let mut builder = subrosa::report::ReportBuilder::new(bob.account());
-    builder.add(&bob.log[0].0, &bob.log[0].1, Reveal::Parts(&[1])).unwrap();
-    let verdict = platform.verify(bob.account(), &builder.build()).unwrap();
-    assert_eq!(verdict.messages[0].open_parts().collect::<Vec<_>>(), [(1, &thumbnail)]);
-}
-
 /// Longer runs: the fuzz target `report`.
 #[test]
 fn t21_any_bytes() {

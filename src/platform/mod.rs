@@ -1,15 +1,17 @@
 //! The platform's side of message framing: stamps, and verdicts on reports.
 //!
 //! Owns: the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
-//! reports are sealed to ([`ModerationKey`]), and what a report proves ([`verify_report`]).
+//! reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object is the file
+//! that a reported message refers to ([`verify_attachment`]).
 //!
 //! **Not its concern:** anything of a client. No session, prekey or ratchet can be named here, and nothing here opens a
-//! message: what a platform sees of one is a commitment. Who is authenticated, who is in a group, what time it is:
+//! message: what a platform sees of one is a commitment, and of a file what a reporter revealed. Who is authenticated, who is in a group, what time it is:
 //! arguments.
 //!
 //! Stamping and verifying are pure functions; nothing is stored for a message. `docs/platform.md` in the repository
 //! says how to run it.
 
+mod attachment;
 mod keys;
 mod moderation;
 mod order;
@@ -18,6 +20,7 @@ mod verdict;
 mod verify;
 mod window;
 
+pub use attachment::{AttachmentMismatch, VerifiedFile, verify_attachment};
 pub use keys::{KeyExists, StampKeys};
 pub use moderation::{ModerationKey, Unopenable};
 pub use stamping::{RestampError, StampError, restamp, stamp};

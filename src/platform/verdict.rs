@@ -57,8 +57,8 @@ pub struct VerifiedMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevealedPart {
-    /// Exactly what was sent. A part of kind [`PartKind::ATTACHMENT`](crate::report::PartKind::ATTACHMENT) is the
-    /// attachment's reference, byte for byte: it names the file's hash, and whoever holds the file can check it.
+    /// Exactly what was sent, and what its kind asks for. Of a file that is its reference:
+    /// [`verify_attachment`](super::verify_attachment) says whether an object is that file.
     Open(Part),
     /// The reporter keeps it to itself.
     Redacted,
@@ -78,7 +78,8 @@ impl VerifiedMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reject {
-    /// Not an item, or not of a header and stamp as they are written.
+    /// Not an item, not of a header and stamp as they are written, or with an open part that no receiver would have
+    /// taken.
     #[error("malformed")]
     Malformed,
     /// Of a sealed sender, which this version does not verify.

@@ -227,6 +227,10 @@ fn judge(
     if tag != Secret::new(stamp.tag) {
         return Err(Reject::BadStamp);
     }
+    // No receiver takes a part that is not what its kind asks for, so no honest report has one.
+    if parts.iter().any(|part| matches!(part, RevealedPart::Open(part) if part.view().is_err())) {
+        return Err(Reject::Malformed);
+    }
     // The platform stamped this commitment for this account: only now does it matter what the header says.
     if sender != header.sender() {
         return Err(Reject::SenderMismatch);

@@ -5,8 +5,8 @@
 //! and delete ([`rule`]), the report ([`ReportBuilder`]) and its sealing to the platform's moderators ([`seal_report`]).
 //!
 //! **Not its concern:** encryption (a session carries what is framed here, bound to the [`Commitment`]), stamps and
-//! verdicts (room [`platform`](crate::platform)), what an attachment is (its reference is opaque bytes here), who is a
-//! member of a group.
+//! verdicts (room [`platform`](crate::platform)), files (room [`attachment`](crate::attachment), whose references are
+//! parts here), who is a member of a group.
 //!
 //! Sources: Facebook's message franking (2016); Grubbs, Lu and Ristenpart, "Message Franking via Committing
 //! Authenticated Encryption" (CRYPTO 2017); Dodis, Grubbs, Ristenpart and Woodage, "Fast Message Franking: From

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Commitment;
+use crate::attachment::AttachmentRef;
 use crate::wire::{MAX_PARTS, MAX_PLAINTEXT_LEN};
 
 /// Most bytes in all parts of one message: 1 MiB. The message's cipher suite may allow less.
@@ -15,9 +16,9 @@ pub struct PartKind(u16);
 impl PartKind {
     /// UTF-8 text.
     pub const TEXT: Self = Self(1);
-    /// Reference to an attachment: opaque here.
+    /// An [`AttachmentRef`], in its one encoding.
     pub const ATTACHMENT: Self = Self(2);
-    /// A preview or thumbnail, so that it can be reported alone: opaque here.
+    /// A preview or thumbnail, so that it can be reported alone: bytes of the host's.
     pub const PREVIEW: Self = Self(3);
     /// The commitment of the message that is answered.
     pub const QUOTE: Self = Self(4);
@@ -117,13 +118,13 @@ impl fmt::Debug for GroupMeta<'_> {
 }
 
 /// A part, read.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PartView<'a> {
     /// Text.
     Text(&'a str),
-    /// Reference to an attachment.
-    Attachment(&'a [u8]),
+    /// A file: its key, and what commits to every byte of it.
+    Attachment(AttachmentRef),
     /// A preview.
     Preview(&'a [u8]),
     /// An answer to this message. Render it from the copy that is found by this commitment.
@@ -176,6 +177,28 @@ impl Part {
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::new(PartKind::TEXT, text.as_bytes().to_vec())
+    }
+
+    /// A file, by its reference.
+    ///
+    /// # Security
+    ///
+    /// The reference holds the file's key: the part is as secret as the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use subrosa::{attachment, report::{Part, PartKind}};
+    /// # let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(1);
+    /// let (object, reference) = attachment::encrypt(b"a picture", "image/png", "cat.png", &mut rng)?;
+    /// let part = Part::attachment(&reference);
+    /// assert_eq!(part.attachment_ref().as_ref(), Some(&reference));
+    /// assert!(Part::new(PartKind::ATTACHMENT, b"something else".to_vec()).view().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn attachment(reference: &AttachmentRef) -> Self {
+        Self::new(PartKind::ATTACHMENT, reference.to_bytes().to_vec())
     }
 
     /// What answers a message.
@@ -235,6 +258,16 @@ impl Part {
         &self.body
     }
 
+    /// The reference, if it is a file's. In what was accepted or verified, that is every part of kind
+    /// [`PartKind::ATTACHMENT`].
+    #[must_use]
+    pub fn attachment_ref(&self) -> Option<AttachmentRef> {
+        match self.view() {
+            Ok(PartView::Attachment(reference)) => Some(reference),
+            _ => None,
+        }
+    }
+
     /// Reads it.
     ///
     /// # Errors
@@ -246,7 +279,7 @@ impl Part {
         let text = |bytes| core::str::from_utf8(bytes).map_err(|_| MalformedPart);
         Ok(match self.kind {
             PartKind::TEXT => PartView::Text(text(body)?),
-            PartKind::ATTACHMENT => PartView::Attachment(body),
+            PartKind::ATTACHMENT => PartView::Attachment(AttachmentRef::parse(body).map_err(|_| MalformedPart)?),
             PartKind::PREVIEW => PartView::Preview(body),
             PartKind::QUOTE => PartView::Quote(target()?),
             PartKind::EDIT_OF => PartView::EditOf(target()?),

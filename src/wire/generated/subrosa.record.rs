@@ -567,7 +567,7 @@ pub struct Framing {
     /// the store's generation when it was written
     #[prost(uint64, tag = "1")]
     pub generation: u64,
-    /// a record of kind ChainState
+    /// a record of kind `ChainState`
     #[prost(bytes = "vec", tag = "2")]
     pub state: ::prost::alloc::vec::Vec<u8>,
 }
