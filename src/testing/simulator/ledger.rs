@@ -48,7 +48,7 @@ pub(super) struct Ledger {
     envelopes: BTreeMap<[u8; 16], Made>,
     /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
     deaf: [Option<(u64, Excuse)>; 2],
-    /// When a side has restored a backup the last time, if what it reads of before then is lost with it.
+    /// When a side has restored a backup the last time.
     forgot: [Option<u64>; 2],
     /// For good: nothing is promised any more but that it ends well.
     unnoticed: bool,
@@ -86,12 +86,14 @@ impl Ledger {
         }
     }
 
-    /// A side has read an envelope: its sender is heard. Unless it was under way since before a restored backup, in suite
-    /// `Signal`: then the reader goes on in a session that its sender has no more.
+    /// A side has read an envelope: its sender is heard.
+    ///
+    /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
+    /// one of the two has no more, and there nobody asks for what is lost.
     pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool) {
         let Some(Made { by, at, .. }) = self.envelopes.get(envelope) else { return };
         let Some(deaf) = self.deaf.get_mut(*by).filter(|_| under_known_key) else { return };
-        let forgot = self.forgot.get(*by).copied().flatten();
+        let forgot = self.forgot.iter().flatten().max().copied();
         if deaf.is_some_and(|(since, _)| *at > since) {
             *deaf = None;
         } else if let Some(since) = forgot.filter(|since| signal && at <= since && deaf.is_none()) {

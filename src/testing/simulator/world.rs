@@ -62,6 +62,9 @@ impl World {
         let (restores, moves) = (rng.happens(35), rng.happens(15));
         // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
         let anchored = signal || rng.happens(85);
+        // All that this run may need are made before it is watched what is sealed.
+        let made = (0..ACCOUNTS).flat_map(|number| [account(0, signal, number, 0), account(1, signal, number, 0)]);
+        drop(made.collect::<Vec<_>>());
         let mut relay = Relay::new();
         let hosts = [0, 1].map(|side| {
             let (mut host, uploads) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
@@ -158,6 +161,9 @@ impl World {
     /// Whoever has crashed is opened again, perhaps after having crashed once more.
     fn opened(&mut self, side: usize, done: Result<(), Crashed>) -> Step {
         if done == Err(Crashed) {
+            if let Some(stuck) = self.hosts[side].audit().stuck() {
+                return Err(Broken::Stuck(stuck.into()));
+            }
             self.note(format!("{side} has crashed"));
             self.open(side, false)?;
         }
