@@ -285,7 +285,7 @@ impl World {
         match answer {
             Answer::Read => {
                 let known = self.host(side).tables().changed().next().is_none();
-                self.ledger.read(&envelope.id, known, self.signal);
+                self.ledger.read(&envelope.id, known, self.signal, self.step);
                 Ok(())
             }
             Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
@@ -429,7 +429,7 @@ impl World {
         if self.mutation == Some(Mutation::ReuseAfterRestore) {
             self.host(side).lose_keychain();
         }
-        self.ledger.restored(side, backup.step, step, &backup.rows.1);
+        self.ledger.restored(side, backup.step, step, &backup.rows.1, self.signal);
         self.reasons = [true; 2];
         if !self.anchored {
             self.ledger.unnoticed();
