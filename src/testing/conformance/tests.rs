@@ -63,12 +63,12 @@ impl Store for Faulty {
 impl Faulty {
     fn apply(&self, rows: &mut BTreeMap<RecordKey, Row>, change: &Change) -> bool {
         let as_expected = rows.get(change.key()).map(|row| row.version) == change.expect();
-        let passed_over = match (self.defect, change) {
+        let passed_over = matches!(
+            (self.defect, change),
             (Defect::NoCompare, _)
-            | (Defect::LostCheck, Change::Check { .. })
-            | (Defect::BlindDelete, Change::Delete { .. }) => true,
-            _ => false,
-        };
+                | (Defect::LostCheck, Change::Check { .. })
+                | (Defect::BlindDelete, Change::Delete { .. })
+        );
         if !as_expected && !passed_over {
             return false;
         }

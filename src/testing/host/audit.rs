@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
-use crate::client::{Batch, Change, Staged};
+use crate::client::{Batch, Change, Staged, Store as _};
 use crate::persist::RecordKey;
+use crate::testing::MemoryStore;
 
 /// What was measured of a host's operations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Audit {
     deepest: String,
     largest: BTreeMap<u8, usize>,
     staged: u64,
+    conflict: String,
+    stuck: Option<String>,
     leaks: Vec<String>,
     secrets: Vec<String>,
 }
@@ -50,6 +53,13 @@ impl Audit {
         self.staged
     }
 
+    /// An operation whose batch was refused however often it was staged: what it gave, as a type, and of what kinds the
+    /// rows were that were not as it expected. Must be none.
+    #[must_use]
+    pub fn stuck(&self) -> Option<&str> {
+        self.stuck.as_deref()
+    }
+
     /// What was printed and shows a secret: must be empty.
     #[must_use]
     pub fn leaks(&self) -> &[String] {
@@ -82,6 +92,21 @@ impl Audit {
         self.needed(rounds, core::any::type_name_of_val(error));
         self.printed(error);
         self.shown(&format!("{error}"));
+    }
+
+    pub(super) fn conflicted(&mut self, batch: &Batch, store: &MemoryStore) {
+        let wrong = batch.changes().iter().filter_map(|change| {
+            let Ok(rows) = store.load(&[*change.key()]);
+            let version = rows.into_iter().next().flatten().map(|row| row.version);
+            let expected = change.expect();
+            let [kind, ..] = *change.key().as_bytes();
+            (version != expected).then(|| format!("{kind}: expects {expected:?}, is {version:?}; "))
+        });
+        self.conflict = wrong.collect();
+    }
+
+    pub(super) fn gave_up(&mut self, gave: &str) {
+        self.stuck = Some(format!("{gave}: {}", self.conflict));
     }
 
     fn needed(&mut self, rounds: &[Vec<RecordKey>], gave: &str) {

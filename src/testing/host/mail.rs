@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use super::{Crash, Crashed, Draft, Host, Tables};
 use crate::client::{
-    AddError, Added, Client, Disposition, Identity, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
+    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
 };
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::session::AcceptError;
@@ -206,7 +206,7 @@ impl Host {
         )?;
         if added == Err(AddError::IdentityChanged) {
             // The user is asked; a real host writes this row as well.
-            self.tables.changed.insert(peer.clone(), key);
+            self.tables.ask_about(peer, &key);
         }
         Ok(added)
     }
@@ -216,9 +216,11 @@ impl Tables {
     fn arrived(&mut self, envelope: &Envelope, received: &Received, fresh: &[u8; 16]) {
         match received {
             Received::Message(message) => self.received(envelope.id, message),
-            Received::RepairRequest(request) if request.identity == Identity::Known => {
-                self.repair(&request.from, &request.messages, fresh);
-            }
+            Received::RepairRequest(request) => match request.identity.changed_key() {
+                // Nothing is sent to whom nobody has accepted.
+                Some(key) => self.ask_about(&request.from, key),
+                None => self.repair(&request.from, &request.messages, fresh),
+            },
             _ => {}
         }
     }

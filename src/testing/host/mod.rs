@@ -174,7 +174,11 @@ impl Host {
             match self.commit(staged.batch(), |tables| rows(tables, staged.output())) {
                 Ok(()) => return Ok(Ok(staged.committed())),
                 Err(Failure::Again) if left > 0 => {}
-                Err(_) => return Err(Crashed),
+                Err(Failure::Again) => {
+                    self.audit.gave_up(core::any::type_name::<T>());
+                    return Err(Crashed);
+                }
+                Err(Failure::Crashed) => return Err(Crashed),
             }
         }
     }
@@ -215,6 +219,7 @@ impl Host {
         if self.blind {
             self.store.write_blindly(batch);
         } else if let Err(ApplyError::Conflict | ApplyError::Store(_)) = self.store.write(batch) {
+            self.audit.conflicted(batch, &self.store);
             return Err(Failure::Again);
         }
         rows(&mut self.tables);

@@ -121,12 +121,17 @@ impl Tables {
     pub(super) fn received(&mut self, envelope: [u8; 16], message: &Message) {
         let changed = message.identity().changed_key();
         if let Some(key) = changed {
-            self.changed.insert(message.sender().clone(), *key);
+            self.ask_about(message.sender(), key);
         }
         self.opened_twice += u64::from(!self.opened.insert(envelope));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
         self.came_again += u64::from(self.inbox.insert(*id, entry).is_some());
+    }
+
+    /// The user has to be asked about another identity key.
+    pub(super) fn ask_about(&mut self, peer: &Address, key: &PublicKey) {
+        self.changed.insert(peer.clone(), *key);
     }
 
     /// A peer could not read these: they are sent again, as drafts under the same ids. `fresh` names the sendings.

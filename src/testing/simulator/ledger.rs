@@ -42,13 +42,16 @@ struct Made {
     at: u64,
 }
 
+/// In suite `Signal`: until the side that has restored a backup is heard, and answered.
+const UNANSWERED: (u64, Excuse) = (u64::MAX, Excuse::RolledBack);
+
 #[derive(Default)]
 pub(super) struct Ledger {
     promises: Vec<Promise>,
     envelopes: BTreeMap<[u8; 16], Made>,
     /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
     deaf: [Option<(u64, Excuse)>; 2],
-    /// When a side has restored a backup the last time, if what it reads of before then is lost with it.
+    /// When a side has restored a backup the last time.
     forgot: [Option<u64>; 2],
     /// For good: nothing is promised any more but that it ends well.
     unnoticed: bool,
@@ -80,27 +83,43 @@ impl Ledger {
 
     /// The relay has lost an envelope.
     pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
-        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
-            promise.excuse.get_or_insert(Excuse::LostByRelay);
+        let Some(Made { promise, by, .. }) = self.envelopes.get(envelope) else { return };
+        match promise {
+            Some(promise) => {
+                if let Some(promise) = self.promises.get_mut(*promise) {
+                    promise.excuse.get_or_insert(Excuse::LostByRelay);
+                }
+            }
+            // It asked for messages that could not be read: nobody asks again.
+            None => {
+                for promise in self.promises.iter_mut().filter(|promise| promise.by != *by && promise.sent) {
+                    promise.excuse.get_or_insert(Excuse::LostByRelay);
+                }
+            }
         }
     }
 
-    /// A side has read an envelope: its sender is heard. Unless it was under way since before a restored backup, in suite
-    /// `Signal`: then the reader goes on in a session that its sender has no more.
-    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool) {
+    /// A side has read an envelope: its sender is heard.
+    ///
+    /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
+    /// one of the two has no more, and there nobody asks for what is lost.
+    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool, now: u64) {
         let Some(Made { by, at, .. }) = self.envelopes.get(envelope) else { return };
-        let Some(deaf) = self.deaf.get_mut(*by).filter(|_| under_known_key) else { return };
-        let forgot = self.forgot.get(*by).copied().flatten();
-        if deaf.is_some_and(|(since, _)| *at > since) {
-            *deaf = None;
-        } else if let Some(since) = forgot.filter(|since| signal && at <= since && deaf.is_none()) {
+        let (by, at) = (*by, *at);
+        let Some(deaf) = self.deaf.get_mut(by).filter(|_| under_known_key) else { return };
+        let forgot = self.forgot.iter().flatten().max().copied();
+        if let Some((_, excuse)) = deaf.take_if(|(since, _)| at > *since) {
+            // The other direction is sound when an answer to this has been read.
+            if let Some(other) = self.deaf.get_mut(1 - by).filter(|other| signal && **other == Some(UNANSWERED)) {
+                *other = Some((now, excuse));
+            }
+        } else if let Some(since) = forgot.filter(|since| signal && at <= *since && deaf.is_none()) {
             *deaf = Some((since, Excuse::RolledBack));
         }
     }
 
     /// A side has restored a backup that was made at a step.
-    pub(super) fn restored(&mut self, side: usize, backup: u64, now: u64, tables: &Tables) {
+    pub(super) fn restored(&mut self, side: usize, backup: u64, now: u64, tables: &Tables, signal: bool) {
         for promise in &mut self.promises {
             if promise.by == side && promise.written > backup {
                 promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
@@ -109,7 +128,17 @@ impl Ledger {
                 promise.excuse.get_or_insert(Excuse::RolledBack);
             }
         }
+        // What it has sent since, and was asked for since, it knows nothing of.
+        let made_since = self.envelopes.values().filter(|made| made.by == side && made.at > backup);
+        for promise in made_since.filter_map(|made| made.promise) {
+            if let Some(promise) = self.promises.get_mut(promise) {
+                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
+            }
+        }
         self.deafen(side, now, Excuse::RolledBack);
+        if let Some(other) = self.deaf.get_mut(1 - side).filter(|_| signal) {
+            *other = Some(UNANSWERED);
+        }
         if let Some(forgot) = self.forgot.get_mut(side) {
             *forgot = Some(now);
         }

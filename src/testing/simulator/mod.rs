@@ -49,6 +49,8 @@ pub enum Broken {
     CameTwice,
     /// The two sides do not come to rest.
     Restless,
+    /// An operation can never be committed: its batch does not fit the rows that it was staged on.
+    Stuck(String),
     /// When all faults had ended, no message came through.
     Silent,
     /// A key and nonce sealed two texts.
@@ -168,8 +170,8 @@ impl core::error::Error for Failure {}
 /// assert!(caught.is_some());
 /// ```
 pub fn run(seed: u64, mutation: Option<Mutation>) -> Result<Report, Failure> {
-    crate::crypto::seals::watch();
     let mut world = world::World::new(seed, mutation);
+    crate::crypto::seals::watch();
     let outcome = world.run();
     let (seals, repeated) = crate::crypto::seals::seen();
     let outcome = outcome.and_then(|mut report| {

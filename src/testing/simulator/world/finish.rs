@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::{Broken, Crash, DAY_MS, Report, SENTINEL, Step, World, address};
+use super::{Broken, Crash, Crashed, DAY_MS, Report, SENTINEL, Step, World, address};
 use crate::testing::Host;
 
 /// Rounds in which both sides do all they can, before they are said not to come to rest.
@@ -65,7 +65,10 @@ impl World {
                     quiet = false;
                     let now = self.time();
                     let answer = self.host(side).receive(&envelope, now);
-                    let Ok(answer) = answer else { return Err(Broken::Restless) };
+                    let Ok(answer) = answer else {
+                        self.opened(side, Err(Crashed))?;
+                        return Err(Broken::Restless);
+                    };
                     self.answered(side, &envelope, answer)?;
                 }
             }
