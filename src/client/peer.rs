@@ -171,7 +171,7 @@ impl Peer {
             // Left behind by a record of the device that was deleted: of another key, it is not this device's.
             return Ok(());
         }
-        self.session.attach_archived(state, stored.generation != core.generation)?;
+        self.session.attach_archived(name, state, stored.generation != core.generation)?;
         self.brought.insert(name, bytes.clone());
         Ok(())
     }

@@ -45,26 +45,44 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-/// Names a row: 33 bytes, `u8 kind ‖ 32-byte PRF`. Says what kind of record it is and nothing else, not of which peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordKey([u8; Self::LEN]);
+macro_rules! opaque {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $(#[$bytes_doc:meta])*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// Length in bytes.
+            pub const LEN: usize = $len;
+
+            /// Takes the bytes, as a host's own storage gives them.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            $(#[$bytes_doc])*
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+    };
+}
+
+opaque! {
+    /// Names a row: 33 bytes, `u8 kind ‖ 32-byte PRF`. Says what kind of record it is and nothing else, not of which peer.
+    RecordKey, 33,
+    /// Its bytes: what the host stores the row under.
+}
+
+opaque! {
+    /// One writing of a row: 16 random bytes, never used again, so that a row that changed and changed back is seen.
+    Version, 16,
+    /// Its bytes: what the host stores beside the row and compares.
+}
 
 impl RecordKey {
-    /// Length in bytes.
-    pub const LEN: usize = 33;
-
-    /// Takes the bytes, as a host's own storage gives them.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes: what the host stores the row under.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
-    }
-
     /// The one row whose key depends on no secret.
     pub(super) const fn fixed(kind: RecordKind) -> Self {
         let mut bytes = [0; Self::LEN];
@@ -79,26 +97,7 @@ impl RecordKey {
     }
 }
 
-/// One writing of a row: 16 random bytes, never used again, so that a row that changed and changed back is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version([u8; Self::LEN]);
-
 impl Version {
-    /// Length in bytes.
-    pub const LEN: usize = 16;
-
-    /// Takes the bytes, as a host's own storage gives them.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes: what the host stores beside the row and compares.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
-    }
-
     pub(crate) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut bytes = [0; Self::LEN];
         rng.fill_bytes(&mut bytes);

@@ -131,8 +131,16 @@ impl Session {
 
     /// Brings an archived session back, behind those that are here. A retired one reads and is never current again; of
     /// suite `Signal` none is retired, it is gone: see [`Self::rolled_back`].
-    pub(crate) fn attach_archived(&mut self, stored: &record::SessionState, retired: bool) -> Result<(), RecordError> {
+    pub(crate) fn attach_archived(
+        &mut self,
+        name: Name,
+        stored: &record::SessionState,
+        retired: bool,
+    ) -> Result<(), RecordError> {
         let state = State::from_record(Form::Hot, stored)?;
+        if state.name() != name {
+            return Err(CORRUPT);
+        }
         if !retired || state.ratchet.suite() == Suite::V1 {
             self.archived.push_back(State { retired, ..state });
         }

@@ -16,7 +16,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 6;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 82 to 98 bytes.
-const BOUNDS: [(u8, usize); 13] = [
+const BOUNDS: [(u8, usize); 15] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -29,7 +29,9 @@ const BOUNDS: [(u8, usize); 13] = [
     (20, 1 << 10),
     (21, 1_300_000),
     (22, 200 << 10),
+    (23, 4 << 10),
     (24, 8 << 10),
+    (25, 210 << 10),
 ];
 
 impl World {
