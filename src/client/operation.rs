@@ -36,6 +36,9 @@ pub enum StageError<E, S> {
 
 /// An operation of a client: a pure function of its arguments, of the records it needs, of time and randomness.
 ///
+/// It needs at most four rounds of loading ([`Client::receive_many`](super::Client::receive_many) six). What no batch
+/// checks, an error or an outcome without changes, costs one more if it came of several: all rows once more, of one moment.
+///
 /// [`Self::stage`] runs it on a [`Store`]. A host that cannot lend one (async storage, another language) steps it by
 /// hand; both give the same bytes.
 ///

@@ -70,20 +70,21 @@ pub(crate) struct Side {
 
 pub(crate) const KEY: [u8; 32] = [7; 32];
 
-/// Steps an operation to its end; no operation on one message needs more than four rounds.
+/// Steps an operation to its end; no operation on one message needs more than four rounds, and one more where no batch
+/// checks what came of them.
 pub(crate) fn stage<T, E>(
     mut operation: Operation<T, E>,
     rows: &Rows,
     now: Timestamp,
     rng: &mut ChaCha20Rng,
 ) -> Result<Staged<T>, E> {
-    for _ in 0..=4 {
+    for _ in 0..=5 {
         match operation.step(now, rng)? {
             Step::Need(keys) => operation.supply(Rowed(rows).load(&keys).unwrap()),
             Step::Ready(staged) => return Ok(staged),
         }
     }
-    panic!("more than four rounds");
+    panic!("more than five rounds");
 }
 
 impl Side {
