@@ -179,7 +179,7 @@ fn a_chain_that_went_back_is_a_fork() {
     assert_eq!(blaming[0].blames(), Some(owner));
 
     // An app that does ask goes on with a new chain, and is believed again.
-    let opened = Client::open(&alice_key, Anchor::new(9)).stage(&alice_db, NOW, &mut rng()).unwrap();
+    let opened = Client::open(&alice_key, Anchor::new(NOW.get() + 9)).stage(&alice_db, NOW, &mut rng()).unwrap();
     let opened = opened.commit(|batch, _| alice_db.write(batch)).unwrap();
     assert!(opened.rolled_back);
     let alice = opened.client.with_framing(policy);

@@ -1,0 +1,177 @@
+//! What happens over days, restarts and reinstallations: rotation, anchors, forgotten devices, an inbox that comes twice.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+include!("support/clientdoc.rs");
+
+use subrosa::prekey::Device;
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+fn day(days: u64) -> Timestamp {
+    Timestamp::new(NOW.get() + days * DAY)
+}
+
+fn run<T, E: std::fmt::Debug>(operation: Operation<T, E>, db: &Memory, now: Timestamp) -> T {
+    let staged = operation.stage(db, now, &mut rng()).map_err(|error| format!("{error:?}")).unwrap();
+    staged.commit(|batch, _| db.write(batch)).unwrap()
+}
+
+fn rows_of_kind(db: &Memory, kind: u8) -> usize {
+    db.0.borrow().keys().filter(|key| key.as_bytes()[0] == kind).count()
+}
+
+/// Signed and last-resort prekeys are due after 7 days, and their private halves gone after 37, by `maintain` alone.
+#[test]
+fn prekeys_rotate_by_age() {
+    let (alice, db) = account("alice");
+    let first = run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW).remove(0);
+    run(alice.published(), &db, NOW);
+    let mut now = NOW;
+    while now < day(7) {
+        let done = run(alice.maintain(), &db, now);
+        assert!(!done.prekeys_due, "day {}", (now.get() - NOW.get()) / DAY);
+        assert!(done.next_due > now && done.next_due <= day(7));
+        now = done.next_due;
+    }
+    assert!(run(alice.maintain(), &db, now).prekeys_due);
+    assert_eq!(run(alice.wants(), &db, now), [Want::UploadPrekeys]);
+    let second = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, now).remove(0);
+    assert_ne!((second.signed.id, second.last_resort.id), (first.signed.id, first.last_resort.id));
+    assert!(second.one_time.is_empty() || second.one_time == first.one_time, "no others are made");
+    run(alice.published(), &db, now);
+    assert!(!run(alice.maintain(), &db, now).prekeys_due);
+    assert_eq!(rows_of_kind(&db, 2), 2, "first messages with the old one are still under way");
+    let kem = rows_of_kind(&db, 4);
+    for days in (14..=44).step_by(7) {
+        assert!(run(alice.maintain(), &db, day(days)).prekeys_due);
+        run(alice.publish_prekeys(PrekeyCounts::FULL), &db, day(days));
+        run(alice.published(), &db, day(days));
+    }
+    assert!(rows_of_kind(&db, 2) <= 7 && rows_of_kind(&db, 4) <= kem + 5, "the oldest are deleted");
+}
+
+/// A clock that was wrong once costs an upload, not an outage: what was uploaded last is never deleted.
+#[test]
+fn a_wrong_clock_makes_one_more_upload() {
+    let (alice, db) = account("alice");
+    run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW);
+    run(alice.published(), &db, NOW);
+    let in_1970 = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, Timestamp::new(1_000)).remove(0);
+    run(alice.published(), &db, Timestamp::new(2_000));
+    assert!(run(alice.maintain(), &db, day(1)).prekeys_due, "peers hold a prekey that looks fifty years old");
+    let again = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, day(1)).remove(0);
+    assert!(again.signed.id != in_1970.signed.id && again.signed.created == day(1));
+    let bundle = again.bundle(None, None).verify().unwrap();
+    let (bob, bob_db) = account("bob");
+    assert!(run(bob.add_session(&bundle), &bob_db, day(1)).started);
+}
+
+fn open(key: &StorageKey, db: &Memory, anchor: Anchor) -> Opened {
+    run(Client::open(key, anchor), db, NOW)
+}
+
+/// Hosts die between the commit and the storing of the anchor, several at once, again and again: nothing went back.
+#[test]
+fn anchors_that_are_lost_are_no_rollback() {
+    let Talking { alice_db: db, alice_key: key, .. } = talking();
+    let mut stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    for _ in 0..5 {
+        // Three processes with the same anchor, and one that has none, before anybody stores it.
+        for _ in 0..3 {
+            assert!(!open(&key, &db, stored).rolled_back);
+        }
+        let before = db.0.borrow().clone();
+        assert!(!open(&key, &db, Anchor::UNAVAILABLE).rolled_back);
+        assert!(*db.0.borrow() == before, "who has no anchor moves none");
+        let opened = open(&key, &db, stored);
+        run(opened.client.maintain(), &db, NOW);
+        stored = stored.max(opened.anchor);
+    }
+}
+
+/// An earlier account on the same machine has left an anchor behind, which never grows smaller.
+#[test]
+fn a_new_account_takes_over_an_old_anchor() {
+    let Talking { alice_db: db, alice_key: key, .. } = talking();
+    assert!(!open(&key, &db, Anchor::new(40)).rolled_back);
+}
+
+#[test]
+fn older_databases_and_other_machines_are_found() {
+    let Talking { alice_db: db, alice_key: key, .. } = talking();
+    let stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    let yesterday = db.0.borrow().clone();
+    let newer = open(&key, &db, stored).anchor;
+    *db.0.borrow_mut() = yesterday;
+    let opened = open(&key, &db, newer);
+    assert!(opened.rolled_back, "an older copy");
+    assert!(!open(&key, &db, opened.anchor).rolled_back, "found once");
+    let elsewhere = open(&key, &db, Anchor::new(0));
+    assert!(elsewhere.rolled_back, "the database without its anchor");
+    assert!(!open(&key, &db, Anchor::new(0)).rolled_back, "found once, though the anchor was not stored");
+}
+
+/// A session under a key that nobody accepted is not brought back by accepting it after the store went back in time.
+#[test]
+fn a_parked_session_of_before_a_rollback_sends_no_more() {
+    let Talking { alice, alice_db: db, alice_key: key, bob, .. } = talking();
+    let stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    let bundle = published(&alice, &db);
+    // Bob's new phone.
+    let (new_db, device) = (Memory::default(), Device::generate(bob.address().clone(), &mut rng()));
+    let bob_new = run(Client::adopt(&StorageKey::new([8; 32]), &device), &new_db, NOW).client;
+    run(bob_new.add_session(&bundle.verify().unwrap()), &new_db, NOW);
+    let hello = run(bob_new.send(MessageId::new([1; 16]), alice.address(), b"new phone"), &new_db, NOW);
+    let Received::Message(message) = run(alice.receive(hello.outgoing().envelope()), &db, NOW) else { panic!() };
+    assert_eq!(message.identity(), &Identity::Changed(*device.identity_key()));
+    let backup = db.0.borrow().clone();
+    run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);
+    run(alice.send(MessageId::new([2; 16]), bob.address(), b"welcome"), &db, NOW);
+    let newer = open(&key, &db, stored).anchor;
+    *db.0.borrow_mut() = backup;
+    let opened = open(&key, &db, newer);
+    assert!(opened.rolled_back);
+    let alice = opened.client;
+    run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);
+    let sent = alice.send(MessageId::new([3; 16]), bob.address(), b"again").stage(&db, NOW, &mut rng());
+    assert!(matches!(sent, Err(StageError::Operation(SendError::NoSession))), "{sent:?}");
+}
+
+/// An inbox whose acknowledgement was lost: every message is a duplicate, however many there were.
+#[test]
+fn an_inbox_that_comes_again_is_duplicates() {
+    let Talking { alice, alice_db, bob, bob_db: db, .. } = talking();
+    let inbox: Vec<_> = (0..200u8)
+        .map(|at| {
+            let sent = run(alice.send(MessageId::new([at; 16]), bob.address(), &[at]), &alice_db, NOW);
+            sent.outgoing().envelope().clone()
+        })
+        .collect();
+    assert!(run(bob.receive_many(&inbox), &db, NOW).iter().all(Result::is_ok));
+    let again = run(bob.receive_many(&inbox), &db, NOW);
+    assert!(again.iter().all(|outcome| *outcome == Err(ReceiveError::Duplicate)), "{again:?}");
+    assert_eq!(run(bob.wants(), &db, NOW), [Want::UploadPrekeys]);
+}
+
+/// A device whose records are damaged is forgotten without any of them being read, and begins anew.
+#[test]
+fn a_damaged_device_is_forgotten() {
+    let Talking { alice, alice_db: db, bob, bob_db, .. } = talking();
+    run(alice.send(MessageId::new([1; 16]), bob.address(), b"hi"), &db, NOW);
+    let before = db.0.borrow().len();
+    for (key, row) in db.0.borrow_mut().iter_mut() {
+        if matches!(key.as_bytes()[0], 17 | 22) {
+            row.bytes[100] ^= 1;
+        }
+    }
+    let sent = alice.send(MessageId::new([2; 16]), bob.address(), b"hi").stage(&db, NOW, &mut rng());
+    assert!(matches!(sent, Err(StageError::Operation(SendError::Stored(_)))));
+    let damaged: usize = (0..=255).map(|page| run(alice.tidy(page), &db, NOW).damaged.len()).sum();
+    assert_eq!(damaged, 1);
+    run(alice.forget_device(bob.address()), &db, NOW);
+    assert_eq!(db.0.borrow().len(), before - 2);
+    let bundle = published(&bob, &bob_db).verify().unwrap();
+    assert_eq!(run(alice.add_session(&bundle), &db, NOW).identity, Identity::First);
+    run(alice.send(MessageId::new([2; 16]), bob.address(), b"hi"), &db, NOW);
+}
