@@ -57,7 +57,7 @@ impl Prekeys {
     /// When a prekey has to be replaced, at the latest.
     pub(super) fn next_due(&self, now: Timestamp) -> Timestamp {
         let due = self.sets.iter().map(|set| set.plan(None, now).next_due);
-        due.min().unwrap_or(now)
+        due.min().unwrap_or(Timestamp::new(u64::MAX))
     }
 }
 
