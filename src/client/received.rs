@@ -16,7 +16,7 @@ pub enum Received {
     /// A message.
     Message(Message),
     /// A message that cannot be read, for want of a session or of a key. What is staged is what
-    /// [`Client::wants`] then tells. Acknowledge it to the transport.
+    /// [`Client::wants`](super::Client::wants) then tells. Acknowledge it to the transport.
     Unreadable(Unreadable),
     /// The peer device could not read messages from here, and has started a new session.
     RepairRequest(RepairRequest),
@@ -113,7 +113,7 @@ pub enum ReceiveError {
     #[error("envelope is for another device")]
     NotForUs,
     /// A kind of message that this version does not know, or framed content for a client [without
-    /// framing](Client::with_framing).
+    /// framing](super::Client::with_framing).
     #[error("this kind of message is not supported")]
     Unsupported,
     /// It was received before.
