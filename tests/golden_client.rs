@@ -1,0 +1,138 @@
+//! A whole database of schema 1, as an app that was released with it left it behind: it opens for ever, reads what was
+//! under way, and goes on. The file is made anew by `SUBROSA_REGENERATE=1 cargo test --test golden_client`, and only
+//! before a release.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test reads files and its environment")]
+#![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
+
+include!("support/clientdoc.rs");
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::{Value, json};
+use subrosa::persist::Version;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/records/schema-1-client.json");
+
+struct Side {
+    client: Client,
+    db: Memory,
+    rng: ChaCha20Rng,
+    sent: u8,
+}
+
+impl Side {
+    fn new(name: &str, seed: u64) -> Self {
+        let (db, mut rng) = (Memory::default(), ChaCha20Rng::seed_from_u64(seed));
+        let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
+        let created = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng).unwrap();
+        let client = created.commit(|batch, _| db.write(batch)).unwrap().client;
+        Self { client, db, rng, sent: 0 }
+    }
+
+    fn run<T, E: std::fmt::Debug>(&mut self, operation: Operation<T, E>) -> Result<T, E> {
+        match operation.stage(&self.db, NOW, &mut self.rng) {
+            Ok(staged) => Ok(staged.commit(|batch, _| self.db.write(batch)).unwrap()),
+            Err(StageError::Operation(error)) => Err(error),
+            Err(_) => panic!("the store is in memory"),
+        }
+    }
+
+    fn send(&mut self, to: &str) -> Envelope {
+        self.sent += 1;
+        let to = Address::new(UserId::new(to).unwrap(), DeviceId::new(1));
+        let sent = self.run(self.client.send(MessageId::new([self.sent; 16]), &to, &[self.sent])).unwrap();
+        sent.outgoing().envelope().clone()
+    }
+}
+
+fn add(from: &mut Side, to: &mut Side) {
+    let uploads = to.run(to.client.publish_prekeys(PrekeyCounts::default())).unwrap();
+    let bundle = uploads[0].bundle(uploads[0].one_time.first(), uploads[0].one_time_kem.first()).verify().unwrap();
+    from.run(from.client.add_session(&bundle)).unwrap();
+}
+
+/// A database with a row of every kind, and envelopes under way to it: in order, late, late in an archived session.
+fn make() -> Value {
+    let (mut alice, mut bob) = (Side::new("alice", 1), Side::new("bob", 2));
+    add(&mut bob, &mut alice);
+    let first = bob.send("alice");
+    alice.run(alice.client.receive(&first)).unwrap();
+    let answer = alice.send("bob");
+    bob.run(bob.client.receive(&answer)).unwrap();
+    let old: Vec<_> = (0..3).map(|_| bob.send("alice")).collect();
+    alice.run(alice.client.receive(&old[2])).unwrap();
+    let address = alice.client.address().clone();
+    bob.run(bob.client.reset(&address)).unwrap();
+    add(&mut bob, &mut alice);
+    let new: Vec<_> = (0..4).map(|_| bob.send("alice")).collect();
+    alice.run(alice.client.receive(&new[0])).unwrap();
+    alice.run(alice.client.receive(&new[2])).unwrap();
+    for seed in [3, 4] {
+        let mut dave = Side::new("dave", seed);
+        add(&mut dave, &mut alice);
+        let hello = dave.send("alice");
+        alice.run(alice.client.receive(&hello)).unwrap();
+    }
+    let mut spoilt = bob.send("alice");
+    *spoilt.body.last_mut().unwrap() ^= 1;
+    assert!(matches!(alice.run(alice.client.receive(&spoilt)), Ok(Received::Unreadable(_))));
+    let to = bob.client.address().clone();
+    let part = [subrosa::report::Part::text("framed")];
+    alice.run(alice.client.send_framed(MessageId::new([9; 16]), &to, &part)).unwrap();
+    // Of a hundred prekeys two of each kind are enough.
+    let mut kept = BTreeMap::<u8, usize>::new();
+    let mut rows = alice.db.0.borrow().clone();
+    rows.retain(|key, _| {
+        let count = kept.entry(key.as_bytes()[0]).or_default();
+        *count += 1;
+        !matches!(key.as_bytes()[0], 3 | 4) || *count <= 2
+    });
+    let row = |(key, row): (&RecordKey, &Row)| {
+        json!([hex::encode(key.as_bytes()), hex::encode(row.version.as_bytes()), hex::encode(&row.bytes)])
+    };
+    let envelopes = [&new[3], &new[1], &old[0]].map(|envelope| hex::encode(envelope.to_bytes()));
+    json!({ "storageKey": hex::encode([7; 32]), "rows": rows.iter().map(row).collect::<Vec<_>>(), "envelopes": envelopes })
+}
+
+fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+    hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
+}
+
+#[test]
+fn a_database_of_schema_1_goes_on() {
+    if std::env::var_os("SUBROSA_REGENERATE").is_some() {
+        std::fs::write(FILE, serde_json::to_string_pretty(&make()).unwrap()).unwrap();
+    }
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
+    let row = |row: &Value| {
+        let version = Version::from_bytes(bytes(&row[1]));
+        let sealed = hex::decode(row[2].as_str().unwrap()).unwrap();
+        (RecordKey::from_bytes(bytes(&row[0])), Row { version, bytes: sealed })
+    };
+    let rows: BTreeMap<_, _> = golden["rows"].as_array().unwrap().iter().map(row).collect();
+    let mut kinds: Vec<u8> = rows.keys().map(|key| key.as_bytes()[0]).collect();
+    kinds.dedup();
+    assert_eq!(kinds, [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26], "a row of every kind");
+    let (db, mut rng) = (Memory(RefCell::new(rows)), rng());
+    let key = StorageKey::new(bytes(&golden["storageKey"]));
+    let opened = Client::open(&key, Anchor::UNAVAILABLE).stage(&db, NOW, &mut rng).unwrap();
+    let client = opened.commit(|batch, _| db.write(batch)).unwrap().client;
+    for envelope in golden["envelopes"].as_array().unwrap() {
+        let envelope = Envelope::parse(&hex::decode(envelope.as_str().unwrap()).unwrap()).unwrap();
+        let received = client.receive(&envelope).stage(&db, NOW, &mut rng).unwrap();
+        let received = received.commit(|batch, _| db.write(batch)).unwrap();
+        assert!(matches!(&received, Received::Message(message) if message.plaintext().is_some()), "{received:?}");
+    }
+    let (bob, dave) = ("bob", "dave");
+    let to = |name: &str| Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
+    let sent = client.send(MessageId::new([77; 16]), &to(bob), b"on").stage(&db, NOW, &mut rng).unwrap();
+    sent.commit(|batch, _| db.write(batch)).unwrap();
+    let blocked = client.send(MessageId::new([78; 16]), &to(dave), b"on").stage(&db, NOW, &mut rng);
+    assert!(matches!(blocked, Err(StageError::Operation(SendError::IdentityChanged))));
+    assert!(client.wants().stage(&db, NOW, &mut rng).unwrap().committed().contains(&Want::Bundle(to(bob))));
+    for page in 0..=255 {
+        assert!(client.tidy(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
+    }
+}
