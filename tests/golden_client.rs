@@ -26,7 +26,8 @@ impl Side {
     fn new(name: &str, seed: u64) -> Self {
         let (db, mut rng) = (Memory::default(), ChaCha20Rng::seed_from_u64(seed));
         let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
-        let created = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng).unwrap();
+        let created =
+            Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng).unwrap();
         let client = created.commit(|batch, _| db.write(batch)).unwrap().client;
         Self { client, db, rng, sent: 0 }
     }

@@ -29,6 +29,8 @@ pub(super) struct Set {
     pub(super) worn: bool,
     /// Whether the pending upload replaces the server's one-time prekeys.
     pub(super) replaces: bool,
+    /// Whether the newest lots are of the pending upload. Uploaded once more later, they would be handed out twice.
+    pub(super) pending_lots: bool,
     pub(super) ids: PrekeyIds,
 }
 
@@ -72,6 +74,7 @@ impl Set {
             pending: false,
             worn: false,
             replaces: false,
+            pending_lots: false,
             ids: PrekeyIds::random(rng),
         }
     }
@@ -139,6 +142,7 @@ impl Set {
             pending: stored.pending,
             worn: stored.worn,
             replaces: stored.replaces,
+            pending_lots: stored.pending_lots,
             ids: PrekeyIds::resume(PrekeyId::new(stored.next_id)),
         })
     }
@@ -159,6 +163,7 @@ impl Set {
             pending: self.pending,
             worn: self.worn,
             replaces: self.replaces,
+            pending_lots: self.pending_lots,
             next_id: self.ids.next_id().get(),
         }
     }

@@ -29,7 +29,8 @@ impl PrekeyCounts {
 }
 
 /// What the host uploads to its server: the public halves. It replaces what the server has of signed and last-resort
-/// prekeys, and adds to the one-time ones.
+/// prekeys, and adds to the one-time ones. It remembers which one-time ids it has had, and passes over those that come again:
+/// an upload whose arrival is unknown is repeated, and some of its keys may have been handed out meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PrekeyUpload {
@@ -179,7 +180,7 @@ impl Client {
         Operation::new(move |work| {
             let mut prekeys = core.load_prekeys(work)?;
             for set in &mut prekeys.sets {
-                (set.pending, set.replaces) = (false, false);
+                (set.pending, set.replaces, set.pending_lots) = (false, false, false);
             }
             core.save_prekeys(work, &prekeys);
             Ok(())
@@ -296,6 +297,7 @@ impl Core {
                 work.put_new(&self.keys, self.prekey_key(RecordKind::KemPrekey, suite, id), prekey.to_bytes());
             }
             self.keep_lot(work, set, lot, kem_lot).map_err(from_stored)?;
+            set.pending_lots = true;
             set.pending = true;
         }
         if !set.pending {
@@ -356,7 +358,9 @@ impl Core {
     fn upload(&self, work: &mut Workspace<'_>, device: &Device, set: &Set) -> Result<PrekeyUpload, Stop<StoredError>> {
         let suite = set.suite;
         let missing = |kind| Stop::Fail(StoredError { kind, error: RecordError::Corrupt });
-        let ids = |lots: &[Lot]| lots.last().map_or(0..0, |(first, end)| *first..*end).map(PrekeyId::new);
+        // What has arrived before was handed out since: uploaded again it would be handed out twice.
+        let newest = |lots: &[Lot]| lots.last().copied().filter(|_| set.pending_lots).unwrap_or_default();
+        let ids = |lots: &[Lot]| (newest(lots).0..newest(lots).1).map(PrekeyId::new);
         let signed_id = set.signed.last().ok_or_else(|| missing(RecordKind::SignedPrekey))?.0;
         let last_resort_id = set.last_resort.last().ok_or_else(|| missing(RecordKind::KemPrekey))?.0;
         let one_time_keys =

@@ -1,11 +1,11 @@
-use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::SeededRng;
 use crate::client::{PrekeyCounts, PrekeyUpload};
 use crate::crypto::PublicKey;
-use crate::ident::Address;
+use crate::ident::{Address, PrekeyId};
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
 use crate::wire::Envelope;
@@ -17,6 +17,8 @@ use crate::wire::Envelope;
 #[derive(Debug, Default)]
 pub struct Relay {
     devices: BTreeMap<Address, BTreeMap<Suite, PrekeyUpload>>,
+    /// Ids of one-time prekeys that it has ever had: whether of a KEM, and which.
+    had: BTreeMap<(Address, Suite), BTreeSet<(bool, PrekeyId)>>,
     queues: BTreeMap<Address, Vec<Carried>>,
 }
 
@@ -56,15 +58,21 @@ impl Relay {
         suites.retain(|_, known| known.identity_key == upload.identity_key);
         match suites.entry(upload.suite) {
             Entry::Vacant(entry) => {
+                let ids = upload.one_time.iter().map(|(id, _)| (false, *id));
+                let ids = ids.chain(upload.one_time_kem.iter().map(|prekey| (true, prekey.id)));
+                // Of a device with another key all ids are new.
+                self.had.insert((upload.address.clone(), upload.suite), ids.collect());
                 entry.insert(upload);
             }
             Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
-                let (mut one_time, mut one_time_kem) = (upload.one_time.clone(), upload.one_time_kem.clone());
-                one_time.retain(|new| !known.one_time.contains(new));
-                one_time_kem.retain(|new| !known.one_time_kem.contains(new));
-                known.one_time.append(&mut one_time);
-                known.one_time_kem.append(&mut one_time_kem);
+                if upload.replaces_one_time {
+                    (known.one_time, known.one_time_kem) = (Vec::new(), Vec::new());
+                }
+                let had = self.had.entry((upload.address.clone(), upload.suite)).or_default();
+                known.one_time.extend(upload.one_time.iter().filter(|(id, _)| had.insert((false, *id))));
+                let new = upload.one_time_kem.iter().filter(|new| had.insert((true, new.id))).cloned();
+                known.one_time_kem.extend(new);
                 (known.signed, known.last_resort) = (upload.signed, upload.last_resort);
             }
         }

@@ -532,6 +532,9 @@ pub struct PrekeySet {
     /// whether the pending upload replaces the server's one-time prekeys
     #[prost(bool, tag = "8")]
     pub replaces: bool,
+    /// whether the newest one-time prekeys are of the pending upload
+    #[prost(bool, tag = "10")]
+    pub pending_lots: bool,
     #[prost(uint32, tag = "9")]
     pub next_id: u32,
 }
