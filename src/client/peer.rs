@@ -12,7 +12,10 @@ use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::session::{Message, Name, Session};
 use crate::suite::v1::encode_address;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+
+/// What a record with one session takes, mostly.
+const RECORD_CAPACITY: usize = 5 * 1024;
 
 /// Records of the sent log with one peer device.
 pub(super) const SENT_SLOTS: usize = 1024;
@@ -87,27 +90,30 @@ impl Peer {
     }
 
     fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Self, RecordError> {
-        let stored: record::Peer = decode_record(RecordKind::Peer, bytes)?;
-        let session = Session::from_hot_record(stored.session.as_ref().ok_or(RecordError::Corrupt)?)?;
-        if !matches!(stored.sent_slots.len(), 0 | 128) {
+        let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
+        let stored_generation = fields.number(1)?;
+        let (archived, parked, sent_slots) = (fields.small(2)?, fields.flag(3)?, fields.bytes(4)?);
+        let session = Session::read_hot(fields.some_message(5)?)?;
+        fields.end()?;
+        if !matches!(sent_slots.len(), 0 | 128) {
             return Err(RecordError::Corrupt);
+        }
+        if stored_generation > generation {
+            return Err(RecordError::OtherGeneration);
         }
         let mut peer = Self {
             key,
             address: session.remote_address().clone(),
             current: session.current_name(),
             session,
-            parked: stored.parked,
-            sent_slots: stored.sent_slots.clone(),
-            archived: stored.archived,
+            parked,
+            sent_slots: sent_slots.to_vec(),
+            archived,
             is_new: false,
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
         };
-        if stored.generation > generation {
-            return Err(RecordError::OtherGeneration);
-        }
-        if stored.generation != generation {
+        if stored_generation != generation {
             // The store went back in time: what this session has sent since then is not known.
             peer.session.rolled_back();
         }
@@ -165,13 +171,14 @@ impl Peer {
     }
 
     fn attach(&mut self, core: &Core, bytes: &Zeroizing<Vec<u8>>, name: Name) -> Result<(), RecordError> {
-        let stored: record::Archived = decode_record(RecordKind::Archived, bytes)?;
-        let state = stored.state.as_ref().ok_or(RecordError::Corrupt)?;
-        if stored.identity != self.session.remote_identity().to_bytes() {
+        let mut fields = FieldReader::record(RecordKind::Archived, bytes)?;
+        let (generation, identity, state) = (fields.number(1)?, fields.bytes(2)?, fields.some_message(3)?);
+        fields.end()?;
+        if identity != self.session.remote_identity().to_bytes() {
             // Left behind by a record of the device that was deleted: of another key, it is not this device's.
             return Ok(());
         }
-        self.session.attach_archived(name, state, stored.generation != core.generation)?;
+        self.session.attach_archived(name, state, generation != core.generation)?;
         self.brought.insert(name, bytes.clone());
         Ok(())
     }
@@ -228,9 +235,7 @@ impl Peer {
             self.session.lose_kept(name);
             return Ok(());
         };
-        let kept = decode_record::<record::Kept>(RecordKind::Kept, &bytes);
-        let attached = kept.and_then(|kept| self.session.attach_kept(name, &kept));
-        attached.map_err(stored(RecordKind::Kept))?;
+        self.session.attach_kept(name, &bytes).map_err(stored(RecordKind::Kept))?;
         self.kept.insert(name, bytes);
         Ok(())
     }
@@ -252,14 +257,13 @@ impl Peer {
             work.row(key)?;
             self.enter_index(core, work)?;
         }
-        let record = record::Peer {
-            generation: core.generation,
-            archived: self.archived,
-            parked: self.parked,
-            sent_slots: core::mem::take(&mut self.sent_slots),
-            session: Some(self.session.to_hot_record()),
-        };
-        work.put(&core.keys, key, encode_record(RecordKind::Peer, &record));
+        let mut record = FieldWriter::record(RecordKind::Peer, RECORD_CAPACITY);
+        record.number(1, core.generation);
+        record.number(2, self.archived);
+        record.number(3, self.parked);
+        record.bytes(4, &self.sent_slots);
+        record.message(5, |out| self.session.write_hot(out));
+        work.put(&core.keys, key, record.finish());
         Ok(())
     }
 
@@ -271,22 +275,22 @@ impl Peer {
         current: Option<Name>,
         gone: &[Name],
     ) -> Result<(), Halt> {
-        let parts = self.session.archived_to_records();
+        let parts = self.session.archived_parts();
         let promoted = current.filter(|name| self.brought.contains_key(name));
-        let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name)).count();
+        let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name())).count();
         let mut evicted = Vec::new();
         let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty();
         if changes_archive {
             // In one round: the list, and the places of those that come.
-            let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name));
+            let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name()));
             work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
             let mut archive = Archive::load(core, work, &self.address)?;
             if self.is_new {
                 archive = Archive::default();
             }
             // The newest is entered last: it stands first.
-            for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name)) {
-                archive.enter(part.suite, part.name, work.now);
+            for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name())) {
+                archive.enter(part.suite(), part.name(), work.now);
             }
             for name in promoted.iter().chain(gone) {
                 archive.remove(*name);
@@ -305,13 +309,14 @@ impl Peer {
             self.archived = archive.len();
             archive.save(core, work, &self.address)?;
         }
-        for part in parts.into_iter().filter(|part| !evicted.contains(&part.name)) {
-            let generation = if part.retired { 0 } else { core.generation };
-            let identity = self.session.remote_identity().to_bytes().to_vec();
-            let state = record::Archived { generation, identity, state: Some(part.record) };
-            let bytes = encode_record(RecordKind::Archived, &state);
-            if self.brought.get(&part.name).is_none_or(|before| **before != *bytes) {
-                let key = core.session_key(RecordKind::Archived, &self.address, part.name);
+        for part in parts.iter().filter(|part| !evicted.contains(&part.name())) {
+            let mut record = FieldWriter::record(RecordKind::Archived, RECORD_CAPACITY);
+            record.number(1, if part.is_retired() { 0 } else { core.generation });
+            record.bytes(2, &self.session.remote_identity().to_bytes());
+            record.message(3, |out| part.write(out));
+            let bytes = record.finish();
+            if self.brought.get(&part.name()).is_none_or(|before| **before != *bytes) {
+                let key = core.session_key(RecordKind::Archived, &self.address, part.name());
                 work.row(key)?;
                 work.put(&core.keys, key, bytes);
             }
@@ -325,8 +330,7 @@ impl Peer {
             return Ok(());
         }
         let key = core.session_key(RecordKind::Kept, &self.address, name);
-        let kept = self.session.kept_to_record(name).map(|kept| encode_record(RecordKind::Kept, &kept));
-        match (self.kept.get(&name), kept) {
+        match (self.kept.get(&name), self.session.kept_record(name)) {
             (Some(before), Some(kept)) if **before == *kept => {}
             (_, Some(kept)) => {
                 work.row(key)?;

@@ -10,7 +10,7 @@ use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::persist::RecordKey;
 use crate::suite::v1::encode_address;
-use crate::wire::{Envelope, RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{Envelope, FieldReader, FieldWriter, RecordError, RecordKind, read_public_key};
 
 /// How long a message id is remembered: 24 hours.
 pub(super) const SENT_LOG_MS: u64 = 24 * 60 * 60 * 1000;
@@ -44,6 +44,27 @@ impl Entry {
         identity: PublicKey,
     ) -> Self {
         Self { id, at, digest, envelope: envelope.to_bytes(), identity }
+    }
+
+    fn write(&self, out: &mut FieldWriter) {
+        let Self { id, at, digest, envelope, identity } = self;
+        out.bytes(1, id.as_bytes());
+        out.number(2, at.get());
+        out.bytes(3, digest);
+        out.bytes(4, envelope);
+        out.bytes(5, &identity.to_bytes());
+    }
+
+    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let entry = Self {
+            id: MessageId::new(*fields.array(1)?),
+            at: Timestamp::new(fields.number(2)?),
+            digest: *fields.array(3)?,
+            envelope: fields.bytes(4)?.to_vec(),
+            identity: read_public_key(&mut fields, 5)?,
+        };
+        fields.end()?;
+        Ok(entry)
     }
 
     pub(super) const fn digest(&self) -> &[u8; 32] {
@@ -133,32 +154,26 @@ impl Slot {
             work.delete(key);
             return;
         }
-        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let entries = self.entries.into_iter().map(|entry| record::SentEntry {
-            id: entry.id.as_bytes().to_vec(),
-            at: entry.at.get(),
-            digest: entry.digest.to_vec(),
-            envelope: entry.envelope,
-            identity: entry.identity.to_bytes().to_vec(),
-        });
-        let stored = record::Sent { entries: entries.collect(), count };
-        work.put(&core.keys, key, encode_record(RecordKind::Sent, &stored));
+        let bytes: usize = self.entries.iter().map(|entry| 128 + entry.envelope.len()).sum();
+        let mut record = FieldWriter::record(RecordKind::Sent, bytes);
+        for entry in &self.entries {
+            record.message(1, |out| entry.write(out));
+        }
+        record.number(2, u64::try_from(self.entries.len()).unwrap_or(u64::MAX));
+        work.put(&core.keys, key, record.finish());
     }
 }
 
 fn entries(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
-    let mut stored: record::Sent = decode_record(RecordKind::Sent, bytes)?;
-    if stored.entries.len() > MAX_ENTRIES || u32::try_from(stored.entries.len()) != Ok(stored.count) {
-        return Err(RecordError::Corrupt);
+    let mut fields = FieldReader::record(RecordKind::Sent, bytes)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = fields.message(1)? {
+        if entries.len() == MAX_ENTRIES {
+            return Err(RecordError::Corrupt);
+        }
+        entries.push(Entry::read(entry)?);
     }
-    let entry = |entry: &mut record::SentEntry| {
-        Some(Entry {
-            id: MessageId::new(entry.id.as_slice().try_into().ok()?),
-            at: Timestamp::new(entry.at),
-            digest: entry.digest.as_slice().try_into().ok()?,
-            envelope: core::mem::take(&mut entry.envelope),
-            identity: PublicKey::parse(&entry.identity).ok()?,
-        })
-    };
-    stored.entries.iter_mut().map(entry).collect::<Option<_>>().ok_or(RecordError::Corrupt)
+    let whole = u64::try_from(entries.len()) == Ok(fields.number(2)?);
+    fields.end()?;
+    if whole { Ok(entries) } else { Err(RecordError::Corrupt) }
 }

@@ -1,7 +1,9 @@
-//! Stored state of the ratchets: conversion to the wire structs, and back into checked state.
+//! Stored state of the ratchets: typed state into fields, and fields back into checked state.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
 
 use super::chain::{Chain, RootKey};
 use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
@@ -9,12 +11,15 @@ use super::kept::{Away, Kept};
 use super::skipped::{MAX_MARKS, Skipped, max_skipped};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
-use crate::crypto::{PublicKey, Secret};
+use crate::crypto::Secret;
 use crate::ident::Timestamp;
 use crate::suite::Suite;
-use crate::wire::{RecordError, key_pair_from_record, key_pair_to_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_key_pair, read_public_key, write_key_pair};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
+
+/// Length of a kept key with its index.
+const KEPT_LEN: usize = 4 + 32;
 
 /// Where the keys kept for late messages are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +31,28 @@ pub(crate) enum Form {
 }
 
 impl Kept {
-    /// The stored keys, how many are elsewhere, and the first of those.
-    pub(super) fn to_record(&self, form: Form) -> (Vec<u8>, u32, u32) {
-        match (form, self.summary()) {
-            (Form::Hot, Some(Away { count, first })) => (Vec::new(), count, first),
-            _ => (join_keys(self.keys().iter()), 0, 0),
+    /// What of the keys is elsewhere, in a record of this form.
+    pub(super) fn elsewhere(&self, form: Form) -> Option<Away> {
+        self.summary().filter(|_| form == Form::Hot)
+    }
+
+    /// (big-endian index ‖ 32-byte key)*, ascending; nothing if they are elsewhere.
+    pub(super) fn write(&self, form: Form, out: &mut FieldWriter, field: u8) {
+        if form == Form::Whole {
+            self.write_keys(out, field);
         }
     }
 
-    pub(super) fn from_record(form: Form, keys: &[u8], count: u32, first: u32) -> Result<Self, RecordError> {
+    pub(super) fn write_keys(&self, out: &mut FieldWriter, field: u8) {
+        out.joined(field, |out| {
+            for (index, key) in self.keys() {
+                out.put(&index.to_be_bytes());
+                out.put(key.expose());
+            }
+        });
+    }
+
+    pub(super) fn read(form: Form, keys: &[u8], count: u32, first: u32) -> Result<Self, RecordError> {
         let in_bounds = usize::try_from(count).is_ok_and(|count| count <= max_skipped());
         match form {
             Form::Whole if count == 0 && first == 0 => Ok(Self::from_keys(split_keys(keys)?)),
@@ -44,27 +62,18 @@ impl Kept {
     }
 
     /// Takes keys that were away.
-    fn attach(&mut self, keys: &[u8]) -> Result<(), RecordError> {
+    pub(super) fn attach(&mut self, keys: &[u8]) -> Result<(), RecordError> {
         self.bring(split_keys(keys)?).ok_or(CORRUPT)
     }
-}
 
-pub(super) fn secret<const N: usize>(bytes: &[u8]) -> Result<Secret<N>, RecordError> {
-    Secret::from_slice(bytes).ok_or(CORRUPT)
-}
-
-/// (big-endian index ‖ 32-byte key)*, ascending.
-pub(super) fn join_keys<'a>(keys: impl ExactSizeIterator<Item = (&'a u32, &'a Secret<32>)>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(keys.len() * 36);
-    for (index, key) in keys {
-        out.extend_from_slice(&index.to_be_bytes());
-        out.extend_from_slice(key.expose());
+    /// Whether all are below `next` and none is below `floor`.
+    pub(super) fn within(&self, floor: u32, next: u32) -> bool {
+        self.keys().keys().copied().chain(self.first()).all(|index| (floor..next).contains(&index))
     }
-    out
 }
 
-pub(super) fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordError> {
-    let (entries, rest) = bytes.as_chunks::<36>();
+fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordError> {
+    let (entries, rest) = bytes.as_chunks::<KEPT_LEN>();
     let keys: Vec<_> = entries
         .iter()
         .map(|[a, b, c, d, key @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), Secret::new(*key)))
@@ -77,15 +86,6 @@ pub(super) fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordE
 }
 
 /// (big-endian counter ‖ first four bytes of the salt)*.
-fn join_salts(salts: &VecDeque<(u32, SaltPrefix)>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(salts.len() * 8);
-    for (counter, salt) in salts {
-        out.extend_from_slice(&counter.to_be_bytes());
-        out.extend_from_slice(salt);
-    }
-    out
-}
-
 fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError> {
     let (entries, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() || entries.len() > MAX_SALTS {
@@ -94,120 +94,141 @@ fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError>
     Ok(entries.iter().map(|[a, b, c, d, salt @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), *salt)).collect())
 }
 
-impl Skipped {
-    fn marks_to_record(&self) -> Vec<u8> {
-        let mut marks = Vec::with_capacity(self.marks.len() * 12);
-        for (upto, at) in &self.marks {
-            marks.extend_from_slice(&upto.to_be_bytes());
-            marks.extend_from_slice(&at.get().to_be_bytes());
-        }
-        marks
-    }
+pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u8) -> Result<Secret<32>, RecordError> {
+    Ok(Secret::new(*fields.array(field)?))
+}
 
-    fn from_record(seeds: Kept, marks: &[u8], floor: u32, next: u32) -> Result<Self, RecordError> {
+impl Skipped {
+    fn read(seeds: Kept, marks: &[u8], floor: u32, next: u32) -> Result<Self, RecordError> {
         let (entries, rest) = marks.as_chunks::<12>();
-        let marks: Vec<_> = entries
+        let marks: VecDeque<_> = entries
             .iter()
             .map(|[a, b, c, d, at @ ..]| {
                 (u32::from_be_bytes([*a, *b, *c, *d]), Timestamp::new(u64::from_be_bytes(*at)))
             })
             .collect();
-        let ascending = marks.is_sorted_by(|(a, at), (b, bt)| a < b && at <= bt);
+        let mut pairs = marks.iter().zip(marks.iter().skip(1));
+        let ascending = pairs.all(|((a, at), (b, bt))| a < b && at <= bt);
         let whole = rest.is_empty() && ascending && marks.len() <= MAX_MARKS;
-        let behind = seeds.keys().keys().copied().chain(seeds.first()).all(|index| (floor..next).contains(&index));
-        if whole && behind && floor <= next { Ok(Self { seeds, floor, marks: marks.into() }) } else { Err(CORRUPT) }
+        if whole && seeds.within(floor, next) && floor <= next { Ok(Self { seeds, floor, marks }) } else { Err(CORRUPT) }
+    }
+}
+
+impl ReceivingChain {
+    fn write(&self, form: Form, out: &mut FieldWriter) {
+        let Self { ratchet, chain, skipped, salts } = self;
+        let elsewhere = skipped.seeds.elsewhere(form);
+        out.bytes(1, &ratchet.to_bytes());
+        out.bytes(2, chain.key.expose());
+        out.number(3, chain.index);
+        out.number(4, skipped.floor);
+        skipped.seeds.write(form, out, 5);
+        out.joined(6, |out| {
+            for (upto, at) in &skipped.marks {
+                out.put(&upto.to_be_bytes());
+                out.put(&at.get().to_be_bytes());
+            }
+        });
+        out.joined(7, |out| {
+            for (counter, salt) in salts {
+                out.put(&counter.to_be_bytes());
+                out.put(salt);
+            }
+        });
+        out.number(8, elsewhere.map_or(0, |away| away.count));
+        out.number(9, elsewhere.map_or(0, |away| away.first));
+    }
+
+    fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let ratchet = read_public_key(&mut fields, 1)?;
+        let chain = Chain { key: read_secret(&mut fields, 2)?, index: fields.small(3)? };
+        let floor = fields.small(4)?;
+        let (seeds, marks, salts) = (fields.bytes(5)?, fields.bytes(6)?, fields.bytes(7)?);
+        let seeds = Kept::read(form, seeds, fields.small(8)?, fields.small(9)?)?;
+        fields.end()?;
+        let skipped = Skipped::read(seeds, marks, floor, chain.index)?;
+        Ok(Self { ratchet, chain, skipped, salts: split_salts(salts)? })
     }
 }
 
 impl DoubleRatchet {
-    fn to_record(&self, form: Form) -> record::DoubleRatchet {
+    fn write(&self, form: Form, out: &mut FieldWriter) {
         let Self { root, sending, previous_counter, receiving } = self;
-        record::DoubleRatchet {
-            root: root.0.expose().to_vec(),
-            sending: Some(record::SendingChain {
-                ratchet: Some(key_pair_to_record(&sending.ratchet)),
-                chain_key: sending.chain.key.expose().to_vec(),
-                index: sending.chain.index,
-            }),
-            previous_counter: *previous_counter,
-            receiving: receiving
-                .iter()
-                .map(|ReceivingChain { ratchet, chain, skipped, salts }| {
-                    let (seeds, kept, kept_first) = skipped.seeds.to_record(form);
-                    record::ReceivingChain {
-                        ratchet_key: ratchet.to_bytes().to_vec(),
-                        chain_key: chain.key.expose().to_vec(),
-                        index: chain.index,
-                        floor: skipped.floor,
-                        skipped: seeds,
-                        marks: skipped.marks_to_record(),
-                        salts: join_salts(salts),
-                        kept,
-                        kept_first,
-                    }
-                })
-                .collect(),
+        out.bytes(1, root.0.expose());
+        out.message(2, |out| {
+            write_key_pair(out, 1, &sending.ratchet);
+            out.bytes(2, sending.chain.key.expose());
+            out.number(3, sending.chain.index);
+        });
+        out.number(3, *previous_counter);
+        for chain in receiving {
+            out.message(4, |out| chain.write(form, out));
         }
     }
 
-    fn from_record(form: Form, stored: &record::DoubleRatchet) -> Result<Self, RecordError> {
-        let sending = stored.sending.as_ref().ok_or(CORRUPT)?;
-        if stored.receiving.len() > MAX_RECEIVING_CHAINS {
-            return Err(CORRUPT);
+    fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let root = RootKey(read_secret(&mut fields, 1)?);
+        let mut sending = fields.some_message(2)?;
+        let ratchet = read_key_pair(&mut sending, 1)?;
+        let chain = Chain { key: read_secret(&mut sending, 2)?, index: sending.small(3)? };
+        sending.end()?;
+        let previous_counter = fields.small(3)?;
+        let mut receiving = VecDeque::with_capacity(MAX_RECEIVING_CHAINS + 1);
+        while let Some(chain) = fields.message(4)? {
+            if receiving.len() == MAX_RECEIVING_CHAINS {
+                return Err(CORRUPT);
+            }
+            receiving.push_back(ReceivingChain::read(form, chain)?);
         }
-        Ok(Self {
-            root: RootKey(secret(&stored.root)?),
-            sending: SendingChain {
-                ratchet: key_pair_from_record(sending.ratchet.as_ref())?,
-                chain: Chain { key: secret(&sending.chain_key)?, index: sending.index },
-            },
-            previous_counter: stored.previous_counter,
-            receiving: stored
-                .receiving
-                .iter()
-                .map(|held| {
-                    let seeds = Kept::from_record(form, &held.skipped, held.kept, held.kept_first)?;
-                    Ok(ReceivingChain {
-                        ratchet: PublicKey::parse(&held.ratchet_key).map_err(|_| CORRUPT)?,
-                        chain: Chain { key: secret(&held.chain_key)?, index: held.index },
-                        skipped: Skipped::from_record(seeds, &held.marks, held.floor, held.index)?,
-                        salts: split_salts(&held.salts)?,
-                    })
-                })
-                .collect::<Result<_, RecordError>>()?,
-        })
+        fields.end()?;
+        Ok(Self { root, sending: SendingChain { ratchet, chain }, previous_counter, receiving })
     }
 }
 
 impl TripleRatchet {
-    /// The stored form of both ratchets.
-    pub(crate) fn to_record(&self, form: Form) -> (record::DoubleRatchet, record::Spqr) {
-        let Self { suite: _, double, spqr } = self;
-        (double.to_record(form), spqr.to_record(form))
+    /// Writes both ratchets into two fields.
+    pub(crate) fn write(&self, form: Form, out: &mut FieldWriter, double: u8, spqr: u8) {
+        out.message(double, |out| self.double.write(form, out));
+        out.message(spqr, |out| self.spqr.write(form, out));
     }
 
-    /// Takes stored state, checked.
-    pub(crate) fn from_record(
+    /// Reads both, checked.
+    pub(crate) fn read(
         form: Form,
         suite: Suite,
-        double: Option<&record::DoubleRatchet>,
-        spqr: Option<&record::Spqr>,
+        fields: &mut FieldReader<'_>,
+        double: u8,
+        spqr: u8,
     ) -> Result<Self, RecordError> {
-        let double = DoubleRatchet::from_record(form, double.ok_or(CORRUPT)?)?;
-        Ok(Self { suite, double, spqr: Spqr::from_record(form, spqr.ok_or(CORRUPT)?)? })
+        let double = DoubleRatchet::read(form, fields.some_message(double)?)?;
+        let spqr = Spqr::read(form, fields.some_message(spqr)?)?;
+        Ok(Self { suite, double, spqr })
     }
 
     /// The keys kept for late messages, as a record apart from [`Form::Hot`]; `None` if there are none.
-    pub(crate) fn kept_to_record(&self) -> Option<record::Kept> {
-        let held = self.double.receiving.iter().filter(|held| held.skipped.seeds.len() > 0);
-        let chains = held.map(|held| record::KeptChain {
-            ratchet_key: held.ratchet.to_bytes().to_vec(),
-            keys: join_keys(held.skipped.seeds.keys().iter()),
-        });
-        let epochs = self.spqr.kept_to_record();
-        let chains: Vec<_> = chains.collect();
-        let count = u32::try_from(chains.len() + epochs.len()).unwrap_or(u32::MAX);
-        (count > 0).then_some(record::Kept { chains, epochs, count })
+    pub(crate) fn kept_record(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let chains = || self.double.receiving.iter().filter(|held| held.skipped.seeds.len() > 0);
+        let epochs = || self.spqr.kept().filter(|(_, kept)| kept.len() > 0);
+        let count = chains().count() + epochs().count();
+        if count == 0 {
+            return None;
+        }
+        let keys: usize = chains().map(|held| held.skipped.seeds.len()).chain(epochs().map(|(_, kept)| kept.len())).sum();
+        let mut out = FieldWriter::record(RecordKind::Kept, keys * KEPT_LEN + count * 48 + 8);
+        for held in chains() {
+            out.message(1, |out| {
+                out.bytes(1, &held.ratchet.to_bytes());
+                held.skipped.seeds.write_keys(out, 2);
+            });
+        }
+        for (epoch, kept) in epochs() {
+            out.message(2, |out| {
+                out.number(1, epoch);
+                kept.write_keys(out, 2);
+            });
+        }
+        out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
+        Some(out.finish())
     }
 
     /// Gives up the keys that were away.
@@ -215,21 +236,33 @@ impl TripleRatchet {
         for held in &mut self.double.receiving {
             held.skipped.seeds.lose();
         }
-        self.spqr.lose_kept();
+        self.spqr.kept_mut().for_each(|(_, kept)| kept.lose());
     }
 
     /// Takes the keys that were away. A chain or an epoch that is here no more loses its keys.
-    pub(crate) fn attach_kept(&mut self, stored: &record::Kept) -> Result<(), RecordError> {
-        for chain in &stored.chains {
+    pub(crate) fn attach_kept(&mut self, record: &[u8]) -> Result<(), RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Kept, record)?;
+        let mut count = 0u64;
+        while let Some(mut chain) = fields.message(1)? {
+            let (ratchet, keys) = (chain.bytes(1)?, chain.bytes(2)?);
+            chain.end()?;
             let mut receiving = self.double.receiving.iter_mut();
-            if let Some(held) = receiving.find(|held| chain.ratchet_key == held.ratchet.to_bytes()) {
-                held.skipped.seeds.attach(&chain.keys)?;
+            if let Some(held) = receiving.find(|held| ratchet == held.ratchet.to_bytes()) {
+                held.skipped.seeds.attach(keys)?;
             }
+            count += 1;
         }
-        for epoch in &stored.epochs {
-            self.spqr.attach_kept(epoch)?;
+        while let Some(mut kept) = fields.message(2)? {
+            let (epoch, keys) = (kept.number(1)?, kept.bytes(2)?);
+            kept.end()?;
+            if let Some((_, held)) = self.spqr.kept_mut().find(|(held, _)| *held == epoch) {
+                held.attach(keys)?;
+            }
+            count += 1;
         }
-        let whole = usize::try_from(stored.count) == Ok(stored.chains.len() + stored.epochs.len());
+        let whole = fields.number(3)? == count;
+        fields.end()?;
         if whole && !self.kept_is_away() { Ok(()) } else { Err(CORRUPT) }
     }
 }
+

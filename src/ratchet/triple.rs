@@ -1,6 +1,7 @@
 use rand_core::CryptoRng;
 
 use super::double::{DoubleRatchet, DoubleStep, Place, SendStep};
+use super::kept::Kept;
 use super::spqr::{Spqr, SpqrStep};
 use super::{Exhausted, Refused};
 use crate::crypto::{KeyPair, NotContributory, PublicKey};
@@ -110,17 +111,19 @@ impl TripleRatchet {
         self.double.expire(now);
     }
 
-    /// Whether this party started the session.
     /// Whether keys kept for late messages are in a record of their own and not here.
     pub(crate) fn kept_is_away(&self) -> bool {
-        let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
-        chains.chain(self.spqr.kept()).any(|kept| kept.away().is_some())
+        self.kept().any(|kept| kept.away().is_some())
     }
 
     /// Whether there are any.
     pub(crate) fn has_kept(&self) -> bool {
+        self.kept().any(|kept| kept.summary().is_some())
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
         let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
-        chains.chain(self.spqr.kept()).any(|kept| kept.summary().is_some())
+        chains.chain(self.spqr.kept().map(|(_, kept)| kept))
     }
 
     /// Whether some of them are to be deleted, and are not here.
@@ -140,6 +143,7 @@ impl TripleRatchet {
         self.spqr.sending_wants_kept()
     }
 
+    /// Whether this party started the session.
     pub(crate) const fn is_initiator(&self) -> bool {
         self.spqr.is_initiator()
     }

@@ -1,18 +1,20 @@
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
 use super::state::{Ends, Pending, State};
 use super::{MAX_ARCHIVED, Session};
-use crate::crypto::{KemCiphertext, PublicKey};
+use crate::crypto::KemCiphertext;
 use crate::ident::{PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Form, TripleRatchet};
 use crate::suite::Suite;
-use crate::wire::{
-    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
-};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_address, read_public_key, write_address};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
+
+/// What a session without archived ones and kept keys takes, mostly.
+const RECORD_CAPACITY: usize = 5 * 1024;
 
 impl Session {
     /// The stored form, unsealed: `u8 kind ‖ u16 schema version ‖ body`. The same state gives the same bytes.
@@ -36,19 +38,9 @@ impl Session {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { ends, current, archived, seen_v1 } = self;
-        encode_record(
-            RecordKind::Session,
-            &record::Session {
-                local: Some(address_to_record(&ends.local)),
-                remote: Some(address_to_record(&ends.remote)),
-                local_identity: ends.local_identity.to_bytes().to_vec(),
-                remote_identity: ends.remote_identity.to_bytes().to_vec(),
-                has_current: current.is_some(),
-                states: current.iter().chain(archived).map(|state| state.to_record(Form::Whole)).collect(),
-                seen_v1: *seen_v1,
-            },
-        )
+        let mut out = FieldWriter::record(RecordKind::Session, RECORD_CAPACITY);
+        self.write(Form::Whole, &mut out);
+        out.finish()
     }
 
     /// Takes the stored form, checked.
@@ -57,33 +49,70 @@ impl Session {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Session = decode_record(RecordKind::Session, bytes)?;
-        let states = stored.states.iter().map(|state| State::from_record(Form::Whole, state));
-        let mut states = states.collect::<Result<alloc::collections::VecDeque<_>, _>>()?;
-        let current = if stored.has_current { Some(states.pop_front().ok_or(CORRUPT)?) } else { None };
-        if states.len() > MAX_ARCHIVED {
-            return Err(CORRUPT);
+        Self::read(Form::Whole, FieldReader::record(RecordKind::Session, bytes)?)
+    }
+
+    /// Writes the session; in the hot form without its archived ones, which have records of their own.
+    pub(super) fn write(&self, form: Form, out: &mut FieldWriter) {
+        let Self { ends, current, archived, seen_v1 } = self;
+        write_address(out, 1, &ends.local);
+        write_address(out, 2, &ends.remote);
+        out.number(3, current.is_some());
+        for state in current.iter().chain(archived.iter().filter(|_| form == Form::Whole)) {
+            out.message(4, |out| state.write(form, out));
         }
+        out.number(5, *seen_v1);
+        out.bytes(6, &ends.local_identity.to_bytes());
+        out.bytes(7, &ends.remote_identity.to_bytes());
+    }
+
+    pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let (local, remote) = (read_address(&mut fields, 1)?, read_address(&mut fields, 2)?);
+        let current = match fields.flag(3)? {
+            true => Some(State::read(form, fields.some_message(4)?)?),
+            false => None,
+        };
+        let mut archived = VecDeque::new();
+        while let Some(state) = fields.message(4)? {
+            if form == Form::Hot || archived.len() == MAX_ARCHIVED {
+                return Err(CORRUPT);
+            }
+            archived.push_back(State::read(form, state)?);
+        }
+        let seen_v1 = fields.flag(5)?;
+        let local_identity = read_public_key(&mut fields, 6)?;
+        let remote_identity = read_public_key(&mut fields, 7)?;
+        fields.end()?;
+        Ok(Self { ends: Ends { local, remote, local_identity, remote_identity }, current, archived, seen_v1 })
+    }
+}
+
+impl Pending {
+    fn write(&self, out: &mut FieldWriter) {
+        let Self { signed_prekey, one_time_prekey, kem_prekey, kem_ciphertext } = self;
+        out.number(1, signed_prekey.get());
+        out.optional(2, one_time_prekey.map(PrekeyId::get));
+        out.number(3, kem_prekey.get());
+        out.bytes(4, &kem_ciphertext.to_bytes());
+    }
+
+    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let signed_prekey = PrekeyId::new(fields.small(1)?);
+        let one_time_prekey = fields.optional(2)?.map(u32::try_from).transpose().map_err(|_| CORRUPT)?;
+        let kem_prekey = PrekeyId::new(fields.small(3)?);
+        let kem_ciphertext = KemCiphertext::parse(fields.bytes(4)?).map_err(|_| CORRUPT)?;
+        fields.end()?;
         Ok(Self {
-            ends: Ends {
-                local: address_from_record(stored.local.as_ref())?,
-                remote: address_from_record(stored.remote.as_ref())?,
-                local_identity: public_key(&stored.local_identity)?,
-                remote_identity: public_key(&stored.remote_identity)?,
-            },
-            current,
-            archived: states,
-            seen_v1: stored.seen_v1,
+            signed_prekey,
+            one_time_prekey: one_time_prekey.map(PrekeyId::new),
+            kem_prekey,
+            kem_ciphertext,
         })
     }
 }
 
-fn public_key(bytes: &[u8]) -> Result<PublicKey, RecordError> {
-    PublicKey::parse(bytes).map_err(|_| CORRUPT)
-}
-
 impl State {
-    pub(super) fn to_record(&self, form: Form) -> record::SessionState {
+    pub(super) fn write(&self, form: Form, out: &mut FieldWriter) {
         let Self {
             ratchet,
             base_key,
@@ -95,55 +124,49 @@ impl State {
             transcript_hash,
             retired: _,
         } = self;
-        let (double, spqr) = ratchet.to_record(form);
-        record::SessionState {
-            suite: ratchet.suite().number(),
-            base_key: base_key.to_bytes().to_vec(),
-            local_registration_id: local_registration_id.get(),
-            remote_registration_id: remote_registration_id.get(),
-            created: created.get(),
-            pending: pending.as_ref().map(|pending| record::Pending {
-                signed_prekey_id: pending.signed_prekey.get(),
-                one_time_prekey_id: pending.one_time_prekey.map(PrekeyId::get),
-                kem_prekey_id: pending.kem_prekey.get(),
-                kem_ciphertext: pending.kem_ciphertext.to_bytes(),
-            }),
-            double: Some(double),
-            spqr: Some(spqr),
-            initiation: initiation.map(Vec::from).unwrap_or_default(),
-            transcript_hash: transcript_hash.map(Vec::from).unwrap_or_default(),
+        out.number(1, ratchet.suite().number());
+        out.bytes(2, &base_key.to_bytes());
+        out.number(3, local_registration_id.get());
+        out.number(4, remote_registration_id.get());
+        out.number(5, created.get());
+        if let Some(pending) = pending {
+            out.message(6, |out| pending.write(out));
         }
+        ratchet.write(form, out, 7, 8);
+        out.bytes(9, initiation.as_ref().map_or(&[], |hash| &hash[..]));
+        out.bytes(10, transcript_hash.as_ref().map_or(&[], |hash| &hash[..]));
     }
 
-    pub(super) fn from_record(form: Form, stored: &record::SessionState) -> Result<Self, RecordError> {
-        let suite = Suite::from_number(stored.suite).ok_or(CORRUPT)?;
-        let pending = match &stored.pending {
-            None => None,
-            Some(pending) => Some(Pending {
-                signed_prekey: PrekeyId::new(pending.signed_prekey_id),
-                one_time_prekey: pending.one_time_prekey_id.map(PrekeyId::new),
-                kem_prekey: PrekeyId::new(pending.kem_prekey_id),
-                kem_ciphertext: KemCiphertext::parse(&pending.kem_ciphertext).map_err(|_| CORRUPT)?,
-            }),
-        };
-        let hash = |bytes: &[u8]| match bytes {
-            [] => Ok(None),
-            hash => hash.try_into().map(Some).map_err(|_| CORRUPT),
-        };
-        let transcript_hash = hash(&stored.transcript_hash)?;
+    pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let suite = Suite::from_number(fields.small(1)?).ok_or(CORRUPT)?;
+        let base_key = read_public_key(&mut fields, 2)?;
+        let local_registration_id = RegistrationId::new(fields.small(3)?);
+        let remote_registration_id = RegistrationId::new(fields.small(4)?);
+        let created = Timestamp::new(fields.number(5)?);
+        let pending = fields.message(6)?.map(Pending::read).transpose()?;
+        let ratchet = TripleRatchet::read(form, suite, &mut fields, 7, 8)?;
+        let (initiation, transcript_hash) = (read_hash(&mut fields, 9)?, read_hash(&mut fields, 10)?);
+        fields.end()?;
         if transcript_hash.is_some() != (suite == Suite::V1) {
             return Err(CORRUPT);
         }
         Ok(Self {
-            initiation: hash(&stored.initiation)?,
-            transcript_hash,
-            ratchet: TripleRatchet::from_record(form, suite, stored.double.as_ref(), stored.spqr.as_ref())?,
-            base_key: public_key(&stored.base_key)?,
-            local_registration_id: RegistrationId::new(stored.local_registration_id),
-            remote_registration_id: RegistrationId::new(stored.remote_registration_id),
-            created: Timestamp::new(stored.created),
+            ratchet,
+            base_key,
+            local_registration_id,
+            remote_registration_id,
+            created,
             pending,
+            initiation,
+            transcript_hash,
             retired: false,
         })
+    }
+}
+
+fn read_hash(fields: &mut FieldReader<'_>, field: u8) -> Result<Option<[u8; 32]>, RecordError> {
+    match fields.bytes(field)? {
+        [] => Ok(None),
+        hash => hash.try_into().map(Some).map_err(|_| CORRUPT),
     }
 }

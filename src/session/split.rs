@@ -6,6 +6,8 @@
 
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::message::Wire;
 use super::state::{Ends, State};
 use super::{FirstMessage, Message, Session};
@@ -14,7 +16,7 @@ use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
 use crate::ratchet::{Form, Header};
 use crate::suite::Suite;
-use crate::wire::{RecordError, SpqrMessage, address_from_record, address_to_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, SpqrMessage};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
@@ -22,11 +24,25 @@ const CORRUPT: RecordError = RecordError::Corrupt;
 pub(crate) type Name = [u8; 8];
 
 /// An archived session apart from the others.
-pub(crate) struct ArchivedPart {
-    pub(crate) name: Name,
-    pub(crate) suite: Suite,
-    pub(crate) retired: bool,
-    pub(crate) record: record::SessionState,
+pub(crate) struct ArchivedPart<'a>(&'a State);
+
+impl ArchivedPart<'_> {
+    pub(crate) fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.0.ratchet.suite()
+    }
+
+    pub(crate) const fn is_retired(&self) -> bool {
+        self.0.retired
+    }
+
+    /// Writes it, without keys kept for late messages.
+    pub(crate) fn write(&self, out: &mut FieldWriter) {
+        self.0.write(Form::Hot, out);
+    }
 }
 
 fn name_of_base_key(base_key: &PublicKey) -> Name {
@@ -87,46 +103,19 @@ impl Session {
         Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1 }
     }
 
-    /// The part that changes with every message.
-    pub(crate) fn to_hot_record(&self) -> record::Session {
-        let Self { ends, current, archived: _, seen_v1 } = self;
-        record::Session {
-            local: Some(address_to_record(&ends.local)),
-            remote: Some(address_to_record(&ends.remote)),
-            local_identity: ends.local_identity.to_bytes().to_vec(),
-            remote_identity: ends.remote_identity.to_bytes().to_vec(),
-            has_current: current.is_some(),
-            states: current.iter().map(|state| state.to_record(Form::Hot)).collect(),
-            seen_v1: *seen_v1,
-        }
+    /// Writes the part that changes with every message.
+    pub(crate) fn write_hot(&self, out: &mut FieldWriter) {
+        self.write(Form::Hot, out);
     }
 
-    /// Takes that part.
-    pub(crate) fn from_hot_record(stored: &record::Session) -> Result<Self, RecordError> {
-        let current = match stored.states.as_slice() {
-            [] if !stored.has_current => None,
-            [state] if stored.has_current => Some(State::from_record(Form::Hot, state)?),
-            _ => return Err(CORRUPT),
-        };
-        let key = |bytes: &[u8]| PublicKey::parse(bytes).map_err(|_| CORRUPT);
-        let ends = Ends {
-            local: address_from_record(stored.local.as_ref())?,
-            remote: address_from_record(stored.remote.as_ref())?,
-            local_identity: key(&stored.local_identity)?,
-            remote_identity: key(&stored.remote_identity)?,
-        };
-        Ok(Self { ends, current, archived: alloc::collections::VecDeque::new(), seen_v1: stored.seen_v1 })
+    /// Reads that part.
+    pub(crate) fn read_hot(fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        Self::read(Form::Hot, fields)
     }
 
     /// The archived sessions that are here, newest first.
-    pub(crate) fn archived_to_records(&self) -> Vec<ArchivedPart> {
-        let part = |state: &State| ArchivedPart {
-            name: state.name(),
-            suite: state.ratchet.suite(),
-            retired: state.retired,
-            record: state.to_record(Form::Hot),
-        };
-        self.archived.iter().map(part).collect()
+    pub(crate) fn archived_parts(&self) -> Vec<ArchivedPart<'_>> {
+        self.archived.iter().map(ArchivedPart).collect()
     }
 
     /// Brings an archived session back, behind those that are here. A retired one reads and is never current again; of
@@ -134,10 +123,10 @@ impl Session {
     pub(crate) fn attach_archived(
         &mut self,
         name: Name,
-        stored: &record::SessionState,
+        stored: FieldReader<'_>,
         retired: bool,
     ) -> Result<(), RecordError> {
-        let state = State::from_record(Form::Hot, stored)?;
+        let state = State::read(Form::Hot, stored)?;
         if state.name() != name {
             return Err(CORRUPT);
         }
@@ -196,15 +185,15 @@ impl Session {
         self.named(name).is_some_and(|state| !state.ratchet.kept_is_away() && state.ratchet.has_kept())
     }
 
-    /// The keys that this session keeps for late messages, if there are any.
-    pub(crate) fn kept_to_record(&self, name: Name) -> Option<record::Kept> {
-        self.named(name).and_then(|state| state.ratchet.kept_to_record())
+    /// The record of the keys that this session keeps for late messages, if there are any.
+    pub(crate) fn kept_record(&self, name: Name) -> Option<Zeroizing<Vec<u8>>> {
+        self.named(name).and_then(|state| state.ratchet.kept_record())
     }
 
     /// Brings the keys that this session keeps for late messages.
-    pub(crate) fn attach_kept(&mut self, name: Name, stored: &record::Kept) -> Result<(), RecordError> {
+    pub(crate) fn attach_kept(&mut self, name: Name, record: &[u8]) -> Result<(), RecordError> {
         let mut states = self.current.iter_mut().chain(&mut self.archived);
-        states.find(|state| state.name() == name).ok_or(CORRUPT)?.ratchet.attach_kept(stored)
+        states.find(|state| state.name() == name).ok_or(CORRUPT)?.ratchet.attach_kept(record)
     }
 
     /// Drops what must not be used after the store went back in time: of a session of suite `Signal` nothing is used

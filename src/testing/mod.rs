@@ -12,6 +12,8 @@ mod relay;
 mod rng;
 pub mod simulator;
 mod store;
+#[cfg(test)]
+mod stored;
 
 pub use forge::Forge;
 pub use host::{Answer, Audit, Crash, Crashed, Draft, Entry, Host, Tables};

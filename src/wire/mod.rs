@@ -15,6 +15,7 @@
 //! [`MAX_MESSAGE_LEN`] bytes.
 
 mod envelope;
+mod fields;
 mod payload;
 mod prekey_message;
 mod report_message;
@@ -24,6 +25,7 @@ mod stored;
 mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
+pub(crate) use fields::{FieldReader, FieldWriter};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
@@ -34,7 +36,7 @@ pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload
 pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
     SCHEMA, address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record,
-    key_pair_to_record,
+    key_pair_to_record, read_address, read_key_pair, read_public_key, write_address, write_key_pair,
 };
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};
@@ -43,6 +45,14 @@ pub(crate) use v1_message::{V1Header, is_v1};
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 pub(crate) mod record {
     include!("generated/subrosa.record.rs");
+}
+
+/// Structs of the state that changes with every message, generated from `state.proto`: for tests, which compare what
+/// [`FieldWriter`] and [`FieldReader`] make of it.
+#[cfg(test)]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+pub(crate) mod state {
+    include!("generated/subrosa.state.rs");
 }
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]

@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use prost::Message;
 use zeroize::Zeroizing;
 
+use super::fields::{FieldReader, FieldWriter};
 use super::record;
 use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret};
 use crate::ident::{Address, DeviceId, UserId};
@@ -100,13 +101,18 @@ pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<
 
 /// Takes the header off and decodes the body. What the fields mean is checked by the room that owns the record.
 pub(crate) fn decode_record<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, RecordError> {
+    M::decode(body(kind, bytes)?).map_err(|_| RecordError::Corrupt)
+}
+
+/// What stands behind the header.
+pub(super) fn body(kind: RecordKind, bytes: &[u8]) -> Result<&[u8], RecordError> {
     let ([kind_byte, high, low], body) = bytes.split_first_chunk::<3>().ok_or(RecordError::Corrupt)?;
     if *kind_byte != kind.number() {
         return Err(RecordError::Corrupt);
     }
     match u16::from_be_bytes([*high, *low]) {
         0 => Err(RecordError::Corrupt),
-        SCHEMA => M::decode(body).map_err(|_| RecordError::Corrupt),
+        SCHEMA => Ok(body),
         newer => Err(RecordError::Newer(newer)),
     }
 }
@@ -121,6 +127,42 @@ pub(crate) fn key_pair_from_record(pair: Option<&record::KeyPair>) -> Result<Key
     let private = Secret::from_slice(&pair.private).ok_or(RecordError::Corrupt)?;
     let public = PublicKey::parse(&pair.public).map_err(|_| RecordError::Corrupt)?;
     Ok(KeyPair::from_parts(PrivateKey::new(private), public))
+}
+
+pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u8, pair: &KeyPair) {
+    out.message(field, |out| {
+        out.bytes(1, pair.private().expose());
+        out.bytes(2, &pair.public().to_bytes());
+    });
+}
+
+/// As [`key_pair_from_record`].
+pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u8) -> Result<KeyPair, RecordError> {
+    let mut pair = fields.some_message(field)?;
+    let private = PrivateKey::new(Secret::new(*pair.array(1)?));
+    let public = read_public_key(&mut pair, 2)?;
+    pair.end()?;
+    Ok(KeyPair::from_parts(private, public))
+}
+
+pub(crate) fn read_public_key(fields: &mut FieldReader<'_>, field: u8) -> Result<PublicKey, RecordError> {
+    PublicKey::parse(fields.bytes(field)?).map_err(|_| RecordError::Corrupt)
+}
+
+pub(crate) fn write_address(out: &mut FieldWriter, field: u8, address: &Address) {
+    out.message(field, |out| {
+        out.bytes(1, address.user().as_str().as_bytes());
+        out.number(2, address.device().get());
+    });
+}
+
+pub(crate) fn read_address(fields: &mut FieldReader<'_>, field: u8) -> Result<Address, RecordError> {
+    let mut address = fields.some_message(field)?;
+    let user = core::str::from_utf8(address.bytes(1)?).map_err(|_| RecordError::Corrupt)?;
+    let user = UserId::new(user).map_err(|_| RecordError::Corrupt)?;
+    let device = DeviceId::new(address.small(2)?);
+    address.end()?;
+    Ok(Address::new(user, device))
 }
 
 pub(crate) fn address_to_record(address: &Address) -> record::Address {

@@ -90,10 +90,14 @@ impl Spqr {
         self.chains.apply(step.chain);
     }
 
-    /// Whether this party started the session.
-    /// The keys kept for late messages, of every epoch.
-    pub(in crate::ratchet) fn kept(&self) -> impl Iterator<Item = &Kept> {
-        self.chains.epochs.iter().map(|epoch| &epoch.skipped)
+    /// The keys kept for late messages, by epoch.
+    pub(in crate::ratchet) fn kept(&self) -> impl Iterator<Item = (u64, &Kept)> {
+        self.chains.epochs.iter().map(|held| (held.epoch, &held.skipped))
+    }
+
+    /// The same, to be changed.
+    pub(in crate::ratchet) fn kept_mut(&mut self) -> impl Iterator<Item = (u64, &mut Kept)> {
+        self.chains.epochs.iter_mut().map(|held| (held.epoch, &mut held.skipped))
     }
 
     /// See [`TripleRatchet::receiving_wants_kept`](crate::ratchet::TripleRatchet).
@@ -106,6 +110,7 @@ impl Spqr {
         self.chains.sending_wants_kept(self.braid.chain_epoch())
     }
 
+    /// Whether this party started the session.
     pub(crate) const fn is_initiator(&self) -> bool {
         self.chains.initiator
     }
@@ -136,6 +141,7 @@ mod tests {
     use crate::crypto::braid_kem::recorded;
     use crate::ratchet::{Form, MAX_JUMP};
     use crate::vectors::{Script, array, bytes, load, secret};
+    use crate::wire::{FieldReader, FieldWriter};
     use std::collections::BTreeMap;
     use std::format;
 
@@ -186,7 +192,9 @@ mod tests {
             }
             checkpoint::assert_matches(&party.checkpoint(), &step["after"], &at);
             // Stored and loaded between any two messages, it goes on the same.
-            *party = Spqr::from_record(Form::Whole, &party.to_record(Form::Whole)).unwrap();
+            let mut stored = FieldWriter::with_capacity(0);
+            party.write(Form::Whole, &mut stored);
+            *party = Spqr::read(Form::Whole, FieldReader::new(&stored.finish())).unwrap();
         }
         assert!(parties["A"].completed_epochs() >= 8);
     }

@@ -1,20 +1,24 @@
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
 use super::Spqr;
 use super::authenticator::Authenticator;
 use super::braid::{Braid, Encapsulation, State};
 use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
+use crate::crypto::Secret;
 use crate::crypto::braid_kem::DecapsulationKey;
 use crate::ratchet::kept::Kept;
-use crate::ratchet::record::{Form, join_keys, secret, split_keys};
-use crate::wire::{CHUNK_LEN, Chunk, RecordError, record};
+use crate::ratchet::record::{Form, read_secret};
+use crate::wire::{CHUNK_LEN, Chunk, FieldReader, FieldWriter, RecordError};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
 /// Beyond any epoch that a session can reach, and far from where adding one overflows.
 const MAX_EPOCH: u64 = 1 << 62;
+
+/// Chains of the newest epochs that are held.
+const MAX_EPOCHS: usize = 3;
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], RecordError> {
     bytes.try_into().map_err(|_| CORRUPT)
@@ -24,15 +28,7 @@ fn boxed<const N: usize>(bytes: &[u8]) -> Result<Box<[u8; N]>, RecordError> {
     Box::<[u8]>::from(bytes).try_into().map_err(|_| CORRUPT)
 }
 
-fn chunks_to_record<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(decoder.chunks().len() * (2 + CHUNK_LEN));
-    for chunk in decoder.chunks() {
-        out.extend_from_slice(&chunk.index.to_be_bytes());
-        out.extend_from_slice(&chunk.data);
-    }
-    out
-}
-
+/// (big-endian index ‖ 32 bytes)*, in order of arrival.
 fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
     let (chunks, rest) = bytes.as_chunks::<{ 2 + CHUNK_LEN }>();
     let chunk =
@@ -41,188 +37,212 @@ fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
     decoder.filter(|_| rest.is_empty()).ok_or(CORRUPT)
 }
 
-impl Braid {
-    fn to_record(&self) -> record::Braid {
-        let (authenticator, state) = self.parts();
-        let (root, mac_key) = authenticator.keys();
-        let mut out = record::Braid::default();
-        out.epoch = self.epoch();
-        out.auth_root = root.expose().to_vec();
-        out.auth_mac = mac_key.expose().to_vec();
-        let encapsulation = |out: &mut record::Braid, encaps: &Encapsulation| {
-            out.header = encaps.header.to_vec();
-            out.encapsulation_secret = encaps.m.expose().to_vec();
-        };
-        match state {
-            State::KeysUnsampled => out.state = 1,
-            State::KeysSampled { key, mac, next } => {
-                out.state = 2;
-                out.decapsulation_key = key.expose().to_vec();
-                out.mac = mac.to_vec();
-                out.next_chunk = (*next).into();
+/// What is stored of a state; which fields are there follows from its number.
+#[derive(Default)]
+struct Stored<'a> {
+    state: u8,
+    next: u16,
+    received: &'a [Chunk],
+    key: &'a [u8],
+    header: &'a [u8],
+    vector: &'a [u8],
+    ct1: &'a [u8],
+    ct2: &'a [u8],
+    mac: &'a [u8],
+    m: &'a [u8],
+}
+
+impl Encapsulation {
+    fn stored(&self) -> (&[u8], &[u8]) {
+        (&self.header, self.m.expose())
+    }
+}
+
+impl State {
+    fn stored(&self) -> Stored<'_> {
+        let none = Stored::default();
+        match self {
+            Self::KeysUnsampled => Stored { state: 1, ..none },
+            Self::KeysSampled { key, mac, next } => Stored { state: 2, key: key.expose(), mac, next: *next, ..none },
+            Self::HeaderSent { key, next, ct1 } => {
+                Stored { state: 3, key: key.expose(), next: *next, received: ct1.chunks(), ..none }
             }
-            State::HeaderSent { key, next, ct1 } => {
-                out.state = 3;
-                out.decapsulation_key = key.expose().to_vec();
-                out.next_chunk = (*next).into();
-                out.received = chunks_to_record(ct1);
+            Self::Ct1Received { key, next, ct1 } => {
+                Stored { state: 4, key: key.expose(), next: *next, ct1: &ct1[..], ..none }
             }
-            State::Ct1Received { key, next, ct1 } => {
-                out.state = 4;
-                out.decapsulation_key = key.expose().to_vec();
-                out.next_chunk = (*next).into();
-                out.ct1 = ct1.to_vec();
+            Self::EkSentCt1Received { key, ct1, ct2 } => {
+                Stored { state: 5, key: key.expose(), ct1: &ct1[..], received: ct2.chunks(), ..none }
             }
-            State::EkSentCt1Received { key, ct1, ct2 } => {
-                out.state = 5;
-                out.decapsulation_key = key.expose().to_vec();
-                out.ct1 = ct1.to_vec();
-                out.received = chunks_to_record(ct2);
+            Self::NoHeaderReceived { header } => Stored { state: 6, received: header.chunks(), ..none },
+            Self::HeaderReceived { header } => Stored { state: 7, header, ..none },
+            Self::Ct1Sampled { encaps, ct1, next, vector } => {
+                let (header, m) = encaps.stored();
+                Stored { state: 8, header, m, ct1: &ct1[..], next: *next, received: vector.chunks(), ..none }
             }
-            State::NoHeaderReceived { header } => {
-                out.state = 6;
-                out.received = chunks_to_record(header);
+            Self::EkReceivedCt1Sampled { encaps, ct1, next, vector } => {
+                let (header, m) = encaps.stored();
+                Stored { state: 9, header, m, ct1: &ct1[..], next: *next, vector: &vector[..], ..none }
             }
-            State::HeaderReceived { header } => {
-                out.state = 7;
-                out.header = header.to_vec();
+            Self::Ct1Acknowledged { encaps, vector } => {
+                let (header, m) = encaps.stored();
+                Stored { state: 10, header, m, received: vector.chunks(), ..none }
             }
-            State::Ct1Sampled { encaps, ct1, next, vector } => {
-                out.state = 8;
-                encapsulation(&mut out, encaps);
-                out.ct1 = ct1.to_vec();
-                out.next_chunk = (*next).into();
-                out.received = chunks_to_record(vector);
-            }
-            State::EkReceivedCt1Sampled { encaps, ct1, next, vector } => {
-                out.state = 9;
-                encapsulation(&mut out, encaps);
-                out.ct1 = ct1.to_vec();
-                out.next_chunk = (*next).into();
-                out.vector = vector.to_vec();
-            }
-            State::Ct1Acknowledged { encaps, vector } => {
-                out.state = 10;
-                encapsulation(&mut out, encaps);
-                out.received = chunks_to_record(vector);
-            }
-            State::Ct2Sampled { ct2, mac, next } => {
-                out.state = 11;
-                out.ct2 = ct2.to_vec();
-                out.mac = mac.to_vec();
-                out.next_chunk = (*next).into();
-            }
+            Self::Ct2Sampled { ct2, mac, next } => Stored { state: 11, ct2: &ct2[..], mac, next: *next, ..none },
         }
-        out
     }
 
-    fn from_record(stored: &record::Braid) -> Result<Self, RecordError> {
-        if !(1..MAX_EPOCH).contains(&stored.epoch) {
+    /// Takes a state from its fields. What another state would hold is not there.
+    fn restore(stored: &Stored<'_>, received: &[u8]) -> Result<Self, RecordError> {
+        let Stored { state, next, received: _, key, header, vector, ct1, ct2, mac, m } = *stored;
+        let key = || DecapsulationKey::from_slice(key).ok_or(CORRUPT);
+        let encaps = || -> Result<Encapsulation, RecordError> {
+            Ok(Encapsulation { header: array(header)?, m: Secret::from_slice(m).ok_or(CORRUPT)? })
+        };
+        Ok(match state {
+            1 => Self::KeysUnsampled,
+            2 => Self::KeysSampled { key: key()?, mac: array(mac)?, next },
+            3 => Self::HeaderSent { key: key()?, next, ct1: decoder(received)? },
+            4 => Self::Ct1Received { key: key()?, next, ct1: boxed(ct1)? },
+            5 => Self::EkSentCt1Received { key: key()?, ct1: boxed(ct1)?, ct2: decoder(received)? },
+            6 => Self::NoHeaderReceived { header: decoder(received)? },
+            7 => Self::HeaderReceived { header: array(header)? },
+            8 => Self::Ct1Sampled { encaps: encaps()?, ct1: boxed(ct1)?, next, vector: decoder(received)? },
+            9 => Self::EkReceivedCt1Sampled { encaps: encaps()?, ct1: boxed(ct1)?, next, vector: boxed(vector)? },
+            10 => Self::Ct1Acknowledged { encaps: encaps()?, vector: decoder(received)? },
+            11 => Self::Ct2Sampled { ct2: boxed(ct2)?, mac: array(mac)?, next },
+            _ => return Err(CORRUPT),
+        })
+    }
+}
+
+impl Braid {
+    fn write(&self, out: &mut FieldWriter) {
+        let (authenticator, state) = self.parts();
+        let (root, mac_key) = authenticator.keys();
+        let Stored { state, next, received, key, header, vector, ct1, ct2, mac, m } = state.stored();
+        out.number(1, state);
+        out.number(2, self.epoch());
+        out.bytes(3, root.expose());
+        out.bytes(4, mac_key.expose());
+        out.number(5, next);
+        out.joined(6, |out| {
+            for chunk in received {
+                out.put(&chunk.index.to_be_bytes());
+                out.put(&chunk.data);
+            }
+        });
+        out.bytes(7, key);
+        out.bytes(8, header);
+        out.bytes(9, vector);
+        out.bytes(10, ct1);
+        out.bytes(11, ct2);
+        out.bytes(12, mac);
+        out.bytes(13, m);
+    }
+
+    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let (state, epoch) = (fields.small(1)?, fields.number(2)?);
+        let authenticator = Authenticator::from_keys(read_secret(&mut fields, 3)?, read_secret(&mut fields, 4)?);
+        let (next, received) = (fields.small(5)?, fields.bytes(6)?);
+        let stored = Stored {
+            state,
+            next,
+            received: &[],
+            key: fields.bytes(7)?,
+            header: fields.bytes(8)?,
+            vector: fields.bytes(9)?,
+            ct1: fields.bytes(10)?,
+            ct2: fields.bytes(11)?,
+            mac: fields.bytes(12)?,
+            m: fields.bytes(13)?,
+        };
+        fields.end()?;
+        if !(1..MAX_EPOCH).contains(&epoch) {
             return Err(CORRUPT);
         }
-        let key = || DecapsulationKey::from_slice(&stored.decapsulation_key).ok_or(CORRUPT);
-        let encaps = || -> Result<Encapsulation, RecordError> {
-            Ok(Encapsulation { header: array(&stored.header)?, m: secret(&stored.encapsulation_secret)? })
-        };
-        let next = u16::try_from(stored.next_chunk).map_err(|_| CORRUPT)?;
-        let received = &stored.received;
-        let state = match stored.state {
-            1 => State::KeysUnsampled,
-            2 => State::KeysSampled { key: key()?, mac: array(&stored.mac)?, next },
-            3 => State::HeaderSent { key: key()?, next, ct1: decoder(received)? },
-            4 => State::Ct1Received { key: key()?, next, ct1: boxed(&stored.ct1)? },
-            5 => State::EkSentCt1Received { key: key()?, ct1: boxed(&stored.ct1)?, ct2: decoder(received)? },
-            6 => State::NoHeaderReceived { header: decoder(received)? },
-            7 => State::HeaderReceived { header: array(&stored.header)? },
-            8 => State::Ct1Sampled { encaps: encaps()?, ct1: boxed(&stored.ct1)?, next, vector: decoder(received)? },
-            9 => State::EkReceivedCt1Sampled {
-                encaps: encaps()?,
-                ct1: boxed(&stored.ct1)?,
-                next,
-                vector: boxed(&stored.vector)?,
-            },
-            10 => State::Ct1Acknowledged { encaps: encaps()?, vector: decoder(received)? },
-            11 => State::Ct2Sampled { ct2: boxed(&stored.ct2)?, mac: array(&stored.mac)?, next },
-            _ => return Err(CORRUPT),
-        };
-        let authenticator = Authenticator::from_keys(secret(&stored.auth_root)?, secret(&stored.auth_mac)?);
-        Ok(Self::from_parts(stored.epoch, authenticator, state))
+        Ok(Self::from_parts(epoch, authenticator, State::restore(&stored, received)?))
     }
 }
 
 impl PqChain {
-    fn to_record(&self) -> record::PqChain {
-        record::PqChain { key: self.key.expose().to_vec(), index: self.index }
+    fn write(&self, out: &mut FieldWriter) {
+        out.bytes(1, self.key.expose());
+        out.number(2, self.index);
     }
 
-    fn from_record(stored: &record::PqChain) -> Result<Self, RecordError> {
-        Ok(Self { key: secret(&stored.key)?, index: stored.index })
+    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let chain = Self { key: read_secret(&mut fields, 1)?, index: fields.small(2)? };
+        fields.end()?;
+        Ok(chain)
+    }
+}
+
+impl PqEpoch {
+    fn write(&self, form: Form, out: &mut FieldWriter) {
+        let elsewhere = self.skipped.elsewhere(form);
+        out.number(1, self.epoch);
+        if let Some(sending) = &self.sending {
+            out.message(2, |out| sending.write(out));
+        }
+        out.message(3, |out| self.receiving.write(out));
+        self.skipped.write(form, out, 4);
+        out.number(5, elsewhere.map_or(0, |away| away.count));
+        out.number(6, elsewhere.map_or(0, |away| away.first));
+    }
+
+    fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let epoch = fields.number(1)?;
+        let sending = fields.message(2)?.map(PqChain::read).transpose()?;
+        let receiving = PqChain::read(fields.some_message(3)?)?;
+        let skipped = Kept::read(form, fields.bytes(4)?, fields.small(5)?, fields.small(6)?)?;
+        fields.end()?;
+        if !skipped.within(0, receiving.index) {
+            return Err(CORRUPT);
+        }
+        Ok(Self { epoch, sending, receiving, skipped })
     }
 }
 
 impl PqChains {
-    fn to_record(&self, form: Form) -> record::PqChains {
-        record::PqChains {
-            next_root: self.next_root.expose().to_vec(),
-            sending_epoch: self.sending_epoch,
-            epochs: self
-                .epochs
-                .iter()
-                .map(|epoch| {
-                    let (skipped, kept, kept_first) = epoch.skipped.to_record(form);
-                    record::PqEpoch {
-                        epoch: epoch.epoch,
-                        sending: epoch.sending.as_ref().map(PqChain::to_record),
-                        receiving: Some(epoch.receiving.to_record()),
-                        skipped,
-                        kept,
-                        kept_first,
-                    }
-                })
-                .collect(),
+    fn write(&self, form: Form, out: &mut FieldWriter) {
+        out.bytes(1, self.next_root.expose());
+        out.number(2, self.sending_epoch);
+        for epoch in &self.epochs {
+            out.message(3, |out| epoch.write(form, out));
         }
     }
 
-    fn from_record(form: Form, initiator: bool, stored: &record::PqChains) -> Result<Self, RecordError> {
-        let mut epochs = alloc::collections::VecDeque::new();
-        for epoch in &stored.epochs {
-            let receiving = PqChain::from_record(epoch.receiving.as_ref().ok_or(CORRUPT)?)?;
-            let skipped = Kept::from_record(form, &epoch.skipped, epoch.kept, epoch.kept_first)?;
-            if skipped.keys().keys().copied().chain(skipped.first()).any(|index| index >= receiving.index) {
+    fn read(form: Form, initiator: bool, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let (next_root, sending_epoch) = (read_secret(&mut fields, 1)?, fields.number(2)?);
+        let mut epochs = VecDeque::<PqEpoch>::with_capacity(MAX_EPOCHS + 1);
+        while let Some(epoch) = fields.message(3)? {
+            let epoch = PqEpoch::read(form, epoch)?;
+            let follows = epochs.back().is_none_or(|last| last.epoch.checked_add(1) == Some(epoch.epoch));
+            if !follows || epochs.len() == MAX_EPOCHS {
                 return Err(CORRUPT);
             }
-            epochs.push_back(PqEpoch {
-                epoch: epoch.epoch,
-                sending: epoch.sending.as_ref().map(PqChain::from_record).transpose()?,
-                receiving,
-                skipped,
-            });
+            epochs.push_back(epoch);
         }
-        let consecutive =
-            epochs.iter().zip(epochs.iter().skip(1)).all(|(a, b)| a.epoch.checked_add(1) == Some(b.epoch));
-        if consecutive && (1..=3).contains(&epochs.len()) {
-            Ok(Self { initiator, next_root: secret(&stored.next_root)?, sending_epoch: stored.sending_epoch, epochs })
-        } else {
-            Err(CORRUPT)
-        }
+        fields.end()?;
+        if epochs.is_empty() { Err(CORRUPT) } else { Ok(Self { initiator, next_root, sending_epoch, epochs }) }
     }
 }
 
 impl Spqr {
-    /// The stored form.
-    pub(crate) fn to_record(&self, form: Form) -> record::Spqr {
+    /// Writes the stored form.
+    pub(crate) fn write(&self, form: Form, out: &mut FieldWriter) {
         let Self { braid, chains } = self;
-        record::Spqr {
-            initiator: chains.initiator,
-            braid: Some(braid.to_record()),
-            chains: Some(chains.to_record(form)),
-        }
+        out.number(1, chains.initiator);
+        out.message(2, |out| braid.write(out));
+        out.message(3, |out| chains.write(form, out));
     }
 
-    /// Takes stored state, checked: braid and chains must be of the same moment.
-    pub(crate) fn from_record(form: Form, stored: &record::Spqr) -> Result<Self, RecordError> {
-        let braid = Braid::from_record(stored.braid.as_ref().ok_or(CORRUPT)?)?;
-        let chains = PqChains::from_record(form, stored.initiator, stored.chains.as_ref().ok_or(CORRUPT)?)?;
+    /// Reads the stored form, checked: braid and chains must be of the same moment.
+    pub(crate) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let initiator = fields.flag(1)?;
+        let braid = Braid::read(fields.some_message(2)?)?;
+        let chains = PqChains::read(form, initiator, fields.some_message(3)?)?;
+        fields.end()?;
         // An epoch's chains exist once its key is known: on one side when ct1 is made, on the other when the
         // exchange ends.
         let key_known = matches!(
@@ -237,26 +257,5 @@ impl Spqr {
             return Err(CORRUPT);
         }
         Ok(Self { braid, chains })
-    }
-
-    /// The keys kept for late messages, of every epoch that has any.
-    pub(in crate::ratchet) fn kept_to_record(&self) -> Vec<record::KeptEpoch> {
-        let held = self.chains.epochs.iter().filter(|held| held.skipped.len() > 0);
-        held.map(|held| record::KeptEpoch { epoch: held.epoch, keys: join_keys(held.skipped.keys().iter()) }).collect()
-    }
-
-    /// Gives up the keys that were away.
-    pub(in crate::ratchet) fn lose_kept(&mut self) {
-        for held in &mut self.chains.epochs {
-            held.skipped.lose();
-        }
-    }
-
-    /// Takes keys that were away.
-    pub(in crate::ratchet) fn attach_kept(&mut self, stored: &record::KeptEpoch) -> Result<(), RecordError> {
-        match self.chains.epochs.iter_mut().find(|held| held.epoch == stored.epoch) {
-            Some(held) => held.skipped.bring(split_keys(&stored.keys)?).ok_or(CORRUPT),
-            None => Ok(()),
-        }
     }
 }
