@@ -2,6 +2,7 @@ use zeroize::Zeroizing;
 
 use super::received::Received;
 use super::send::{MAX_LEN, Sent};
+use super::sent::Place;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Identity, Operation, ReceiveError, SendError, StoredError};
 use crate::crypto::sha256;
@@ -155,8 +156,9 @@ impl Client {
     /// # }
     /// ```
     pub fn send_framed(&self, message_id: MessageId, to: &Address, parts: &[Part]) -> Operation<FramedSent, SendError> {
-        let (core, to, parts) = (self.core.clone(), to.clone(), parts.to_vec());
-        Operation::new(move |work| core.send_framed(work, message_id, &to, &parts))
+        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
+        let (parts, digest) = (parts.to_vec(), digest(parts));
+        Operation::new(move |work| core.send_framed(work, &place, digest.ok_or(SendError::TooLong)?, &parts))
     }
 
     /// Takes the stamp that the platform gave to a message of one's own, and gives the evidence with it, to replace the
@@ -211,28 +213,31 @@ impl Core {
     fn send_framed(
         &self,
         work: &mut Workspace<'_>,
-        message_id: MessageId,
-        to: &Address,
+        place: &Place,
+        digest: [u8; 32],
         parts: &[Part],
     ) -> Result<FramedSent, Stop<SendError>> {
-        let mut joined = Zeroizing::new(b"framed".to_vec());
-        for part in parts {
-            joined.extend_from_slice(&part.kind().get().to_be_bytes());
-            joined.extend_from_slice(&u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes());
-            joined.extend_from_slice(part.body());
-        }
-        if joined.len() > MAX_LEN {
-            return Err(SendError::TooLong.into());
-        }
-        work.announce([self.chains_key(to.user())]);
-        let (sent, evidence) = self.send_once(work, (message_id, sha256(&[&joined])), to, |work, peer| {
-            let mut chains = self.load_chains(work, to.user()).map_err(|stop| stop.map(SendError::from))?;
+        let user = place.to.user();
+        work.announce([self.chains_key(user)]);
+        let (sent, evidence) = self.send_once(work, place, digest, |work, peer| {
+            let mut chains = self.load_chains(work, user).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
             let envelope = peer.encrypt(self, work, Content::Framed(sealed.inner), Some(&commitment))?;
-            self.save_chains(work, to.user(), &chains);
+            self.save_chains(work, user, &chains);
             Ok((envelope, Some(sealed.evidence)))
         })?;
         Ok(FramedSent { sent, evidence })
     }
+}
+
+/// What a message of these parts is known by, if it is not too long.
+fn digest(parts: &[Part]) -> Option<[u8; 32]> {
+    let mut joined = Zeroizing::new(b"framed".to_vec());
+    for part in parts {
+        joined.extend_from_slice(&part.kind().get().to_be_bytes());
+        joined.extend_from_slice(&u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes());
+        joined.extend_from_slice(part.body());
+    }
+    (joined.len() <= MAX_LEN).then(|| sha256(&[&joined]))
 }

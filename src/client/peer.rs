@@ -61,7 +61,16 @@ impl Core {
 
     /// What is known of a peer device, if anything is.
     pub(super) fn load_peer(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Peer>, Halt> {
-        let key = self.peer_key(RecordKind::Peer, address);
+        self.load_peer_at(work, address, self.peer_key(RecordKind::Peer, address))
+    }
+
+    /// The same, where its place is known.
+    pub(super) fn load_peer_at(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        key: RecordKey,
+    ) -> Result<Option<Peer>, Halt> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
         let peer = Peer::from_bytes(&bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }

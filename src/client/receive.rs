@@ -34,7 +34,8 @@ impl Client {
     /// See [`Client`].
     pub fn receive(&self, envelope: &Envelope) -> Operation<Received, ReceiveError> {
         let (core, envelope, framing) = (self.core.clone(), envelope.clone(), self.framing);
-        Operation::new(move |work| core.receive(work, &envelope, framing.as_ref()))
+        let arrival = arrival(&core, &envelope);
+        Operation::new(move |work| core.receive(work, &envelope, &arrival, framing.as_ref()))
     }
 }
 
@@ -69,12 +70,13 @@ impl Core {
 }
 
 /// An envelope that fits together.
-enum Arrival {
+pub(super) enum Arrival {
     First(FirstMessage),
     Next(session::Message),
 }
 
-fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), ReceiveError> {
+/// Reads what is in an envelope, whatever the rows hold.
+pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), ReceiveError> {
     if envelope.to != core.address {
         return Err(ReceiveError::NotForUs);
     }
@@ -106,27 +108,28 @@ impl Core {
         &self,
         work: &mut Workspace<'_>,
         envelope: &Envelope,
+        arrival: &Result<(Address, Arrival), ReceiveError>,
         framing: Option<&FramingPolicy>,
     ) -> Result<Received, Halt> {
         if envelope.commitment.is_some() && framing.is_none() {
             return Err(ReceiveError::Unsupported.into());
         }
-        let (from, arrival) = arrival(self, envelope)?;
+        let (from, arrival) = arrival.as_ref().map_err(Clone::clone)?;
         if envelope.commitment.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
-        let (suite, opened) = match &arrival {
-            Arrival::First(first) => (first.suite(), self.receive_first(work, &from, first)),
-            Arrival::Next(message) => (message.suite(), self.receive_next(work, &from, message)),
+        let (suite, opened) = match arrival {
+            Arrival::First(first) => (first.suite(), self.receive_first(work, from, first)),
+            Arrival::Next(message) => (message.suite(), self.receive_next(work, from, message)),
         };
         match opened {
             Ok((peer, opened)) => {
-                let received = self.content(work, (envelope, &from), suite, opened, framing)?;
+                let received = self.content(work, (envelope, from), suite, opened, framing)?;
                 peer.save(self, work).map_err(from_stored)?;
                 Ok(received)
             }
             Err(Refusal::Stop(stop)) => Err(stop),
-            Err(Refusal::Unreadable(reason)) => self.unreadable(work, &from, &envelope.body, reason),
+            Err(Refusal::Unreadable(reason)) => self.unreadable(work, from, &envelope.body, reason),
         }
     }
 

@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::receive::arrival;
 use super::workspace::Stop;
 use super::{Client, Operation, ReceiveError, Received};
 use crate::wire::{Envelope, EnvelopeKind};
@@ -64,7 +65,9 @@ impl Client {
             let (mut outcomes, mut unusual) = (Vec::with_capacity(envelopes.len()), 0);
             for envelope in &envelopes {
                 let reads = work.reads();
-                match work.attempt(|work| core.receive(work, envelope, framing.as_ref())) {
+                // Read in each pass, so that no inbox is held twice.
+                let arrival = arrival(&core, envelope);
+                match work.attempt(|work| core.receive(work, envelope, &arrival, framing.as_ref())) {
                     Ok(received) => outcomes.push(Ok(received)),
                     Err(Stop::Fail(error)) => outcomes.push(Err(error)),
                     // What others need is asked for in the same round.

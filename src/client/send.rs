@@ -4,7 +4,7 @@ use rand_core::Rng;
 use zeroize::Zeroizing;
 
 use super::peer::Peer;
-use super::sent::{Entry, Slot, slot_of};
+use super::sent::{Entry, Place, Slot};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
 use crate::crypto::{PublicKey, sha256};
@@ -109,8 +109,17 @@ impl Client {
     /// # }
     /// ```
     pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
-        let (core, to, plaintext) = (self.core.clone(), to.clone(), Zeroizing::new(plaintext.to_vec()));
-        Operation::new(move |work| send(&core, work, message_id, &to, &plaintext))
+        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
+        // A longer one is not sent: it is neither kept nor hashed.
+        let plaintext = (plaintext.len() <= MAX_LEN).then(|| Zeroizing::new(plaintext.to_vec()));
+        let digest = plaintext.as_ref().map(|plaintext| sha256(&[plaintext]));
+        Operation::new(move |work| {
+            let (plaintext, digest) = plaintext.as_ref().zip(digest).ok_or(SendError::TooLong)?;
+            let (sent, ()) = core.send_once(work, &place, digest, |work, peer| {
+                Ok((peer.encrypt(&core, work, Content::App(plaintext.to_vec()), None)?, ()))
+            })?;
+            Ok(sent)
+        })
     }
 
     /// Forgets that a message was sent, when it is deleted: an entry of the sent log dies with its message. Otherwise it
@@ -133,13 +142,11 @@ impl Client {
     /// # }
     /// ```
     pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
-        let (core, to) = (self.core.clone(), to.clone());
+        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         Operation::new(move |work| {
-            let number = slot_of(message_id);
-            let place = (number, Slot::key(&core, &to, number));
-            work.announce([place.1]);
-            let Some(mut peer) = core.load_peer(work, &to)? else { return Ok(()) };
-            let mut slot = Slot::load(&core, work, place)?;
+            work.announce([place.slot.1]);
+            let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
+            let mut slot = Slot::load(&core, work, place.slot)?;
             if slot.find(message_id).is_some() {
                 slot.remove(message_id);
                 slot.save(&core, work, &mut peer);
@@ -150,38 +157,20 @@ impl Client {
     }
 }
 
-fn send(
-    core: &Core,
-    work: &mut Workspace<'_>,
-    message_id: MessageId,
-    to: &Address,
-    plaintext: &[u8],
-) -> Result<Sent, Stop<SendError>> {
-    let digest = sha256(&[plaintext]);
-    if plaintext.len() > MAX_LEN {
-        return Err(SendError::TooLong.into());
-    }
-    let (sent, ()) = core.send_once(work, (message_id, digest), to, |work, peer| {
-        Ok((peer.encrypt(core, work, Content::App(plaintext.to_vec()), None)?, ()))
-    })?;
-    Ok(sent)
-}
-
 impl Core {
     /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message: then gives its envelope again,
     /// and nothing besides.
     pub(super) fn send_once<T: Default>(
         &self,
         work: &mut Workspace<'_>,
-        (message_id, digest): (MessageId, [u8; 32]),
-        to: &Address,
+        place: &Place,
+        digest: [u8; 32],
         encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
-        let number = slot_of(message_id);
-        let place = (number, Slot::key(self, to, number));
-        work.announce([place.1]);
-        let peer = self.load_peer(work, to).map_err(from_stored)?;
-        let mut slot = Slot::load(self, work, place).map_err(from_stored)?;
+        let message_id = place.id;
+        work.announce([place.slot.1]);
+        let peer = self.load_peer_at(work, &place.to, place.peer).map_err(from_stored)?;
+        let mut slot = Slot::load(self, work, place.slot).map_err(from_stored)?;
         slot.expire(work.now);
         let mut peer = peer.ok_or(SendError::NoSession)?;
         let identity = *peer.session.remote_identity();

@@ -85,6 +85,23 @@ impl Entry {
     }
 }
 
+/// A message to a peer device, and where it is entered: computed once for an operation, however often it is stepped.
+pub(super) struct Place {
+    pub(super) to: Address,
+    pub(super) id: MessageId,
+    pub(super) peer: RecordKey,
+    /// Number and row of the log's record.
+    pub(super) slot: (u16, RecordKey),
+}
+
+impl Place {
+    pub(super) fn new(core: &Core, id: MessageId, to: &Address) -> Self {
+        let slot = slot_of(id);
+        let peer = core.peer_key(RecordKind::Peer, to);
+        Self { to: to.clone(), id, peer, slot: (slot, Slot::key(core, to, slot)) }
+    }
+}
+
 /// One record of the log.
 pub(super) struct Slot {
     number: u16,
@@ -93,7 +110,7 @@ pub(super) struct Slot {
 }
 
 /// The record that a message id belongs in.
-pub(super) fn slot_of(id: MessageId) -> u16 {
+fn slot_of(id: MessageId) -> u16 {
     let [high, low, ..] = sha256(&[id.as_bytes()]);
     u16::from_be_bytes([high, low]) % 1024
 }

@@ -186,14 +186,14 @@ impl<'a> Workspace<'a> {
             return Batch::default();
         }
         let expect = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);
-        let mut changes = BTreeMap::new();
-        for key in self.relied_on.into_iter().filter(|_| self.checks) {
-            changes.insert(key, Change::Check { key, expect: expect(&key) });
+        let mut changes = Vec::with_capacity(self.relied_on.len() + writes.len());
+        for key in self.relied_on.iter().copied().filter(|key| self.checks && !writes.contains_key(key)) {
+            changes.push(Change::Check { key, expect: expect(&key) });
         }
         for (key, write) in writes {
             let known = self.rows.contains_key(&key) || matches!(write, Write::New(..));
             debug_assert!(known, "a row is written that was not read");
-            let change = match (write, expect(&key)) {
+            changes.push(match (write, expect(&key)) {
                 (Write::Sealed(version, bytes), expect) => Change::Put { key, bytes, expect, version },
                 (Write::Record(keys, record) | Write::New(keys, record), expect) => {
                     let version = Version::random(&mut self.rng);
@@ -202,10 +202,10 @@ impl<'a> Workspace<'a> {
                 }
                 (Write::Deleted, Some(expect)) => Change::Delete { key, expect },
                 (Write::Deleted, None) => Change::Check { key, expect: None },
-            };
-            changes.insert(key, change);
+            });
         }
-        Batch::new(changes.into_values().collect())
+        changes.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        Batch::new(changes)
     }
 }
 

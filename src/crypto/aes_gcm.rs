@@ -18,28 +18,25 @@ pub(crate) struct GcmError;
 /// # Security
 ///
 /// One (key, nonce) for one plaintext, ever: a repetition gives away both texts and the authentication key.
-#[must_use]
+#[cfg(test)]
 pub(crate) fn gcm_seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    #[cfg(any(test, feature = "testing"))]
-    super::seals::note(key, nonce, ad, plaintext);
-    #[expect(clippy::expect_used, reason = "the only failure is a text of 64 GiB, which no caller can hold")]
-    Aes256Gcm::new(key.into())
-        .encrypt(nonce.into(), Payload { msg: plaintext, aad: ad })
-        .expect("the plaintext is shorter than 64 GiB")
+    let mut out = plaintext.to_vec();
+    gcm_seal_tail(key, nonce, ad, &mut out, 0);
+    out
 }
 
-/// Seals the end of a buffer, from `start`, where it stands, and appends the tag. Without associated data.
+/// Seals the end of a buffer, from `start`, where it stands, and appends the tag.
 ///
 /// # Security
 ///
 /// As [`gcm_seal`].
-pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], buffer: &mut Vec<u8>, start: usize) {
+pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer: &mut Vec<u8>, start: usize) {
     let text = buffer.get_mut(start..).unwrap_or_default();
     #[cfg(any(test, feature = "testing"))]
-    super::seals::note(key, nonce, &[], text);
+    super::seals::note(key, nonce, ad, text);
     #[expect(clippy::expect_used, reason = "the only failure is a text of 64 GiB, which no caller can hold")]
     let tag = Aes256Gcm::new(key.into())
-        .encrypt_inout_detached(nonce.into(), &[], text.into())
+        .encrypt_inout_detached(nonce.into(), ad, text.into())
         .expect("the plaintext is shorter than 64 GiB");
     buffer.extend_from_slice(&tag);
 }

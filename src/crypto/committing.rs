@@ -64,7 +64,7 @@ fn seal_with(out: &mut Vec<u8>, key: &Secret<32>, salt: &[u8], ad: &[u8], plaint
     out.extend_from_slice(derived.commitment.expose());
     let start = out.len();
     out.extend_from_slice(plaintext);
-    gcm_seal_tail(derived.key.expose(), derived.nonce.expose(), out, start);
+    gcm_seal_tail(derived.key.expose(), derived.nonce.expose(), &[], out, start);
 }
 
 fn open_with(key: &Secret<32>, salt: &[u8], ad: &[u8], inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, CommittingError> {

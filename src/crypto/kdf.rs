@@ -28,6 +28,27 @@ pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Secret<32> {
     Secret::new(mac.finalize().into_bytes().into())
 }
 
+/// A key of HMAC-SHA-256 whose pads are hashed already: for many short texts. Wiped on drop.
+pub(crate) struct MacKey(Hmac<Sha256>);
+
+impl MacKey {
+    #[must_use]
+    pub(crate) fn new(key: &Secret<32>) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        Self(Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length"))
+    }
+
+    /// As [`hmac`].
+    #[must_use]
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> Secret<32> {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        Secret::new(mac.finalize().into_bytes().into())
+    }
+}
+
 /// SHA-256 of the joined parts.
 #[must_use]
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {

@@ -31,12 +31,14 @@ pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
-pub(crate) use aes_gcm::{GCM_TAG_LEN, GcmCipher, gcm_open, gcm_seal, gcm_seal_tail};
+#[cfg(test)]
+pub(crate) use aes_gcm::gcm_seal;
+pub(crate) use aes_gcm::{GCM_TAG_LEN, GcmCipher, gcm_open, gcm_seal_tail};
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
 pub(crate) use expander::Expander;
-pub(crate) use kdf::{hkdf, hmac, sha256, sha512};
+pub(crate) use kdf::{MacKey, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
 pub(crate) use secret::{constant_time_eq, last_nonzero_if};

@@ -4,7 +4,7 @@ use core::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::crypto::{CommittingError, Secret, committing_open, committing_seal, hkdf, hmac};
+use crate::crypto::{CommittingError, MacKey, Secret, committing_open, committing_seal, hkdf};
 use crate::wire::{RecordError, RecordKind, SCHEMA};
 
 const LABEL_RECORD: &[u8] = b"\x10subrosa/1/record";
@@ -108,14 +108,14 @@ impl Version {
 /// What all records but the vault are keyed and sealed with.
 pub(crate) struct Keys {
     seal: Secret<32>,
-    prf: Secret<32>,
+    prf: MacKey,
     instance: [u8; 16],
 }
 
 impl Keys {
     pub(crate) fn new(data_key: &Secret<32>, instance: [u8; 16]) -> Self {
         let [seal, prf] = hkdf::<64>(&instance, data_key.expose(), &[LABEL_DATA]).split2();
-        Self { seal, prf, instance }
+        Self { seal, prf: MacKey::new(&prf), instance }
     }
 
     /// Where a record lies. The parts of its input are joined with their lengths.
@@ -139,7 +139,7 @@ impl Keys {
             joined.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             joined.extend_from_slice(part);
         }
-        hmac(self.prf.expose(), &[&joined])
+        self.prf.mac(&[&joined])
     }
 
     /// Seals a record for its place: `u16 schema ‖ cgcm1`.

@@ -37,13 +37,13 @@ impl Kept {
     }
 
     /// (big-endian index ‖ 32-byte key)*, ascending; nothing if they are elsewhere.
-    pub(super) fn write(&self, form: Form, out: &mut FieldWriter, field: u8) {
+    pub(super) fn write(&self, form: Form, out: &mut FieldWriter, field: u32) {
         if form == Form::Whole {
             self.write_keys(out, field);
         }
     }
 
-    pub(super) fn write_keys(&self, out: &mut FieldWriter, field: u8) {
+    pub(super) fn write_keys(&self, out: &mut FieldWriter, field: u32) {
         out.joined(field, |out| {
             for (index, key) in self.keys() {
                 out.put(&index.to_be_bytes());
@@ -94,7 +94,7 @@ fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError>
     Ok(entries.iter().map(|[a, b, c, d, salt @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), *salt)).collect())
 }
 
-pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u8) -> Result<Secret<32>, RecordError> {
+pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u32) -> Result<Secret<32>, RecordError> {
     Ok(Secret::new(*fields.array(field)?))
 }
 
@@ -110,7 +110,11 @@ impl Skipped {
         let mut pairs = marks.iter().zip(marks.iter().skip(1));
         let ascending = pairs.all(|((a, at), (b, bt))| a < b && at <= bt);
         let whole = rest.is_empty() && ascending && marks.len() <= MAX_MARKS;
-        if whole && seeds.within(floor, next) && floor <= next { Ok(Self { seeds, floor, marks }) } else { Err(CORRUPT) }
+        if whole && seeds.within(floor, next) && floor <= next {
+            Ok(Self { seeds, floor, marks })
+        } else {
+            Err(CORRUPT)
+        }
     }
 }
 
@@ -187,7 +191,7 @@ impl DoubleRatchet {
 
 impl TripleRatchet {
     /// Writes both ratchets into two fields.
-    pub(crate) fn write(&self, form: Form, out: &mut FieldWriter, double: u8, spqr: u8) {
+    pub(crate) fn write(&self, form: Form, out: &mut FieldWriter, double: u32, spqr: u32) {
         out.message(double, |out| self.double.write(form, out));
         out.message(spqr, |out| self.spqr.write(form, out));
     }
@@ -197,8 +201,8 @@ impl TripleRatchet {
         form: Form,
         suite: Suite,
         fields: &mut FieldReader<'_>,
-        double: u8,
-        spqr: u8,
+        double: u32,
+        spqr: u32,
     ) -> Result<Self, RecordError> {
         let double = DoubleRatchet::read(form, fields.some_message(double)?)?;
         let spqr = Spqr::read(form, fields.some_message(spqr)?)?;
@@ -213,7 +217,8 @@ impl TripleRatchet {
         if count == 0 {
             return None;
         }
-        let keys: usize = chains().map(|held| held.skipped.seeds.len()).chain(epochs().map(|(_, kept)| kept.len())).sum();
+        let keys: usize =
+            chains().map(|held| held.skipped.seeds.len()).chain(epochs().map(|(_, kept)| kept.len())).sum();
         let mut out = FieldWriter::record(RecordKind::Kept, keys * KEPT_LEN + count * 48 + 8);
         for held in chains() {
             out.message(1, |out| {
@@ -265,4 +270,3 @@ impl TripleRatchet {
         if whole && !self.kept_is_away() { Ok(()) } else { Err(CORRUPT) }
     }
 }
-

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::state::{Ends, State};
+use super::state::{Ends, State, Transcript};
 use super::{AcceptError, DecryptError, FirstMessage, PrekeyKind, Session};
 use crate::handshake::{self, Initiation};
 use crate::ident::{Address, PrekeyId, Timestamp};
@@ -194,7 +194,7 @@ fn accept(
         created: now,
         pending: None,
         initiation: Some(first.initiation_hash()),
-        transcript_hash,
+        transcript: transcript_hash.map(Transcript::new),
         retired: false,
     };
     let opened = state.open(ends, first.inner(), first.external_ad(), now)?;

@@ -22,8 +22,9 @@ fn an_altered_registration_id_does_not_silence_its_sender() {
         base_key: &first.base_key,
         identity_key: &first.identity_key,
     };
-    let message = V1Message::encode(first.message.header().to_vec(), first.message.ciphertext.clone());
-    let altered = Ciphertext::First(V1FirstMessage::encode(&header, message));
+    let mut message = V1Message::begin(first.message.header(), first.message.ciphertext.len());
+    message.extend_from_slice(&first.message.ciphertext);
+    let altered = Ciphertext::First(V1FirstMessage::encode(&header, &message));
     assert_eq!(bob.receive(&address("alice"), &altered).unwrap(), b"one");
     for text in [b"two", b"six"] {
         let repetition = alice.send(text);

@@ -99,7 +99,7 @@ fn handshake(start: &Start, session: &Session, drawn: &Value) -> Value {
     assert_eq!(*base.public(), state.base_key);
     let shared = |a: &KeyPair, b: &KeyPair| hexed(a.agree(b.public()).unwrap().expose());
     let ciphertext = &state.pending.as_ref().unwrap().kem_ciphertext;
-    let transcript_hash = state.transcript_hash.unwrap();
+    let transcript_hash = state.transcript.unwrap().hash;
     // Written out from the specification, not from the code under test.
     let lp = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
     let address = |address: &Address| {
@@ -185,7 +185,7 @@ fn derivation(sender: &Session, plaintext: &[u8], ad: &[u8], rng: &mut Recorder)
         "header": hexed(message.header()),
         "key": hexed(&key_and_nonce[..32]),
         "nonce": hexed(&key_and_nonce[32..]),
-        "aad": hexed(v1::associated_data_of(&state.transcript_hash.unwrap(), state.ratchet.is_initiator(), message.header(), ad)),
+        "aad": hexed(v1::associated_data_of(&state.transcript.unwrap().hash, state.ratchet.is_initiator(), message.header(), ad)),
         "ciphertext": hexed(&message.ciphertext),
         "bytes": hexed(sent.bytes()),
     });

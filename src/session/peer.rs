@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::Wire;
-use super::state::{Ends, Pending, State};
+use super::state::{Ends, Pending, State, Transcript};
 use super::{Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS, Message};
 use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
@@ -222,9 +222,9 @@ impl Session {
             Wire::V1(message) => Some(
                 self.states().position(|state| state.tag() == Some(message.session)).ok_or(DecryptError::NoSession)?,
             ),
-            Wire::Signal(message) => self
-                .states()
-                .position(|state| state.transcript_hash.is_none() && state.ratchet.knows(&message.ratchet_key)),
+            Wire::Signal(message) => {
+                self.states().position(|state| state.transcript.is_none() && state.ratchet.knows(&message.ratchet_key))
+            }
         };
         if let Some(at) = known {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
@@ -234,7 +234,7 @@ impl Session {
         let mut failure = None;
         for at in 0.. {
             let Some(state) = self.state_at(at) else { break };
-            if state.transcript_hash.is_some() {
+            if state.transcript.is_some() {
                 continue;
             }
             match state.open(&self.ends, wire, external_ad, now) {
@@ -373,7 +373,7 @@ impl Session {
         };
         let plaintext = state.ok_or(DecryptError::NoSession)?.apply(opened, now, rng)?;
         // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
-        let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript_hash.is_some());
+        let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript.is_some());
         let promoted = archived_at.filter(|at| self.archived.get(*at).is_some_and(may_send));
         if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
             self.install(state);
@@ -436,7 +436,7 @@ fn initiate(
             kem_ciphertext,
         }),
         initiation: None,
-        transcript_hash,
+        transcript: transcript_hash.map(Transcript::new),
         retired: false,
     })
 }

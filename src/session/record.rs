@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::state::{Ends, Pending, State};
+use super::state::{Ends, Pending, State, Transcript};
 use super::{MAX_ARCHIVED, Session};
 use crate::crypto::KemCiphertext;
 use crate::ident::{PrekeyId, RegistrationId, Timestamp};
@@ -102,12 +102,7 @@ impl Pending {
         let kem_prekey = PrekeyId::new(fields.small(3)?);
         let kem_ciphertext = KemCiphertext::parse(fields.bytes(4)?).map_err(|_| CORRUPT)?;
         fields.end()?;
-        Ok(Self {
-            signed_prekey,
-            one_time_prekey: one_time_prekey.map(PrekeyId::new),
-            kem_prekey,
-            kem_ciphertext,
-        })
+        Ok(Self { signed_prekey, one_time_prekey: one_time_prekey.map(PrekeyId::new), kem_prekey, kem_ciphertext })
     }
 }
 
@@ -121,7 +116,7 @@ impl State {
             created,
             pending,
             initiation,
-            transcript_hash,
+            transcript,
             retired: _,
         } = self;
         out.number(1, ratchet.suite().number());
@@ -134,7 +129,7 @@ impl State {
         }
         ratchet.write(form, out, 7, 8);
         out.bytes(9, initiation.as_ref().map_or(&[], |hash| &hash[..]));
-        out.bytes(10, transcript_hash.as_ref().map_or(&[], |hash| &hash[..]));
+        out.bytes(10, transcript.as_ref().map_or(&[], |transcript| &transcript.hash[..]));
     }
 
     pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
@@ -158,13 +153,13 @@ impl State {
             created,
             pending,
             initiation,
-            transcript_hash,
+            transcript: transcript_hash.map(Transcript::new),
             retired: false,
         })
     }
 }
 
-fn read_hash(fields: &mut FieldReader<'_>, field: u8) -> Result<Option<[u8; 32]>, RecordError> {
+fn read_hash(fields: &mut FieldReader<'_>, field: u32) -> Result<Option<[u8; 32]>, RecordError> {
     match fields.bytes(field)? {
         [] => Ok(None),
         hash => hash.try_into().map(Some).map_err(|_| CORRUPT),

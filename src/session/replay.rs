@@ -142,7 +142,7 @@ impl Party {
                 kem_ciphertext: KemCiphertext::parse(&bytes(&start["kyberCiphertext"])).unwrap(),
             }),
             initiation: None,
-            transcript_hash: None,
+            transcript: None,
             retired: false,
         };
         match &mut self.session {

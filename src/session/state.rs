@@ -52,10 +52,24 @@ pub(super) struct State {
     pub(super) pending: Option<Pending>,
     /// At the responder: hash of what the first message fixed, which its repetitions repeat.
     pub(super) initiation: Option<[u8; 32]>,
-    /// In suite V1: hash of the handshake's transcript, to which every message is bound.
-    pub(super) transcript_hash: Option<[u8; 32]>,
+    /// In suite V1: the handshake's transcript, to which every message is bound.
+    pub(super) transcript: Option<Transcript>,
     /// Whether it was in use before its store went back in time: it reads where it is, and never sends again.
     pub(super) retired: bool,
+}
+
+/// What is kept of the transcript of a handshake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transcript {
+    pub(super) hash: [u8; 32],
+    /// What names the session in every message; it follows from the hash.
+    pub(super) tag: [u8; 8],
+}
+
+impl Transcript {
+    pub(super) fn new(hash: [u8; 32]) -> Self {
+        Self { hash, tag: v1::session_tag(&hash) }
+    }
 }
 
 /// A message that has authenticated: its plaintext, and what it changes.
@@ -67,7 +81,7 @@ pub(super) struct Opened {
 impl State {
     /// The tag that names this session in every message of suite V1.
     pub(super) fn tag(&self) -> Option<[u8; 8]> {
-        self.transcript_hash.as_ref().map(v1::session_tag)
+        self.transcript.as_ref().map(|transcript| transcript.tag)
     }
 
     /// Started here, never answered, and too old to go on with.
@@ -85,7 +99,7 @@ impl State {
         if plaintext.len() > self.ratchet.suite().max_plaintext_len() {
             return Err(EncryptError::TooLong);
         }
-        if self.transcript_hash.is_none() && !external_ad.is_empty() {
+        if self.transcript.is_none() && !external_ad.is_empty() {
             return Err(EncryptError::NoExternalAd);
         }
         let outgoing = self.ratchet.send(rng).map_err(|Exhausted| EncryptError::Exhausted)?;
@@ -101,7 +115,7 @@ impl State {
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Ciphertext {
-        let message = match &self.transcript_hash {
+        let message = match &self.transcript {
             None => {
                 let header = SignalMessageHeader {
                     ratchet_key: outgoing.ratchet,
@@ -113,14 +127,15 @@ impl State {
                 let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
                 signal::seal(&outgoing.secret, identities, header, plaintext)
             }
-            Some(transcript_hash) => {
+            Some(Transcript { hash, tag }) => {
                 let header = Unsalted {
-                    session: v1::session_tag(transcript_hash),
+                    session: *tag,
                     ratchet_key: outgoing.ratchet,
                     counter: outgoing.counter,
                     pq: outgoing.pq.to_bytes(),
                 };
-                let bound = Bound { transcript_hash, from_initiator: self.ratchet.is_initiator(), external_ad };
+                let from_initiator = self.ratchet.is_initiator();
+                let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
                 v1::seal(&outgoing.secret, bound, header, plaintext, rng)
             }
         };
@@ -136,7 +151,7 @@ impl State {
         };
         Ciphertext::First(match self.ratchet.suite() {
             Suite::Signal => PreKeySignalMessage::encode(&header, message),
-            Suite::V1 => V1FirstMessage::encode(&header, message),
+            Suite::V1 => V1FirstMessage::encode(&header, &message),
         })
     }
 
@@ -148,10 +163,11 @@ impl State {
         external_ad: &[u8],
         now: Timestamp,
     ) -> Result<Opened, DecryptError> {
-        match (message, &self.transcript_hash) {
+        match (message, &self.transcript) {
             (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, now),
-            (Wire::V1(message), Some(transcript_hash)) => {
-                let bound = Bound { transcript_hash, from_initiator: !self.ratchet.is_initiator(), external_ad };
+            (Wire::V1(message), Some(Transcript { hash, tag: _ })) => {
+                let from_initiator = !self.ratchet.is_initiator();
+                let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
                 self.open_v1(ends, message, bound, now)
             }
             // A message of one suite never opens in a session of the other.

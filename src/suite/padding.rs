@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::crypto::{GCM_TAG_LEN, last_nonzero_if};
+use crate::crypto::last_nonzero_if;
 
 /// The shortest padded text.
 const MIN: usize = 160;
@@ -33,14 +33,17 @@ fn padme_in_memory(len: usize) -> usize {
     u64::try_from(len).ok().and_then(|len| usize::try_from(padme(len)).ok()).unwrap_or(len)
 }
 
-/// `plaintext ‖ 0x80 ‖ 0*`, to Padmé's length or 160 bytes.
-pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
-    let len = padme_in_memory(plaintext.len() + 1).max(MIN);
-    let mut out = Vec::with_capacity(len + GCM_TAG_LEN);
+/// How long a plaintext of this length is with its padding: Padmé's length or 160 bytes.
+pub(crate) fn padded_len(len: usize) -> usize {
+    padme_in_memory(len + 1).max(MIN)
+}
+
+/// Appends `plaintext ‖ 0x80 ‖ 0*`.
+pub(crate) fn pad_to(out: &mut Vec<u8>, plaintext: &[u8]) {
+    let end = out.len() + padded_len(plaintext.len());
     out.extend_from_slice(plaintext);
     out.push(0x80);
-    out.resize(len, 0);
-    out
+    out.resize(end, 0);
 }
 
 /// Takes the padding off. Looks at every byte alike, wherever the text ends.
@@ -53,6 +56,12 @@ pub(crate) fn unpad(mut padded: Vec<u8>) -> Result<Vec<u8>, BadPadding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pad(plaintext: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        pad_to(&mut out, plaintext);
+        out
+    }
     use proptest::prelude::*;
     use std::vec;
 

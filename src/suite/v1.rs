@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::padding::{pad, unpad};
+use super::padding::{pad_to, padded_len, unpad};
 use super::{MessageSecret, Undecryptable};
-use crate::crypto::{Secret, gcm_open, gcm_seal, hkdf, hmac, sha256};
+use crate::crypto::{GCM_TAG_LEN, Secret, gcm_open, gcm_seal_tail, hkdf, hmac, sha256};
 use crate::ident::Address;
 use crate::wire::{V1Header, V1Message};
 
@@ -120,8 +120,11 @@ pub(crate) fn seal(
     let Unsalted { session, ratchet_key, counter, pq } = unsalted;
     let header = V1Header { session, ratchet_key, counter, pq, salt }.encode();
     let (key, nonce) = message_key(secret, &salt, bound.external_ad);
-    let ciphertext = gcm_seal(key.expose(), &nonce, &bound.associated_data(&header), &pad(plaintext));
-    V1Message::encode(header, ciphertext)
+    let mut message = V1Message::begin(&header, padded_len(plaintext.len()) + GCM_TAG_LEN);
+    let start = message.len();
+    pad_to(&mut message, plaintext);
+    gcm_seal_tail(key.expose(), &nonce, &bound.associated_data(&header), &mut message, start);
+    message
 }
 
 /// Opens one message.

@@ -52,8 +52,7 @@ fn sessions() {
 
 #[test]
 fn records_of_a_client() {
-    let golden: Value =
-        serde_json::from_str(include_str!("../../tests/vectors/records/schema-1-client.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../../tests/vectors/records/schema-1-client.json")).unwrap();
     let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
     let store = MemoryStore::new();
     for row in golden["rows"].as_array().unwrap() {

@@ -1,9 +1,7 @@
 use alloc::vec::Vec;
 
-use prost::Message as _;
-
-use super::v1_message::{array, canonical};
-use super::{MAX_MESSAGE_LEN, WireError, v1};
+use super::fields::{FieldReader, FieldWriter};
+use super::{MAX_MESSAGE_LEN, WireError};
 use crate::ident::{Address, DeviceId, UserId};
 
 /// Longest stamp that is carried: room for the platform's context and tag, and for what later versions add.
@@ -93,43 +91,38 @@ impl Envelope {
         if bytes.len() > MAX_MESSAGE_LEN + 2 * MAX_STAMP_LEN {
             return Err(WireError::TooLong);
         }
-        let mut envelope: v1::Envelope = canonical(bytes)?;
-        let kind = match envelope.kind {
-            Some(1) => EnvelopeKind::First,
-            Some(2) => EnvelopeKind::Message,
-            Some(3) => EnvelopeKind::Group,
-            Some(4) => EnvelopeKind::Sealed,
-            Some(5) => EnvelopeKind::Distribution,
-            Some(other) => return Err(WireError::UnknownKind(u8::try_from(other).unwrap_or(u8::MAX))),
-            None => return Err(WireError::Field),
+        let mut fields = FieldReader::new(bytes);
+        let (kind, suite): (u32, u32) = (fields.some_number(1)?, fields.some_number(2)?);
+        let from = fields.message(3)?.map(read_address).transpose()?;
+        let to = read_address(fields.some_message(4)?)?;
+        let id = *fields.some_array(5)?;
+        let body = fields.some_bytes(6)?;
+        let commitment = match fields.optional_bytes(7)? {
+            None => None,
+            Some(commitment) => Some(commitment.try_into().map_err(|_| WireError::Field)?),
         };
-        let suite = match envelope.suite {
-            Some(1) => EnvelopeSuite::Signal,
-            Some(2) => EnvelopeSuite::V1,
-            Some(other) => return Err(WireError::UnsupportedVersion(u8::try_from(other).unwrap_or(u8::MAX))),
-            None => return Err(WireError::Field),
+        let stamp = fields.optional_bytes(8)?;
+        fields.end()?;
+        let kind = match kind {
+            1 => EnvelopeKind::First,
+            2 => EnvelopeKind::Message,
+            3 => EnvelopeKind::Group,
+            4 => EnvelopeKind::Sealed,
+            5 => EnvelopeKind::Distribution,
+            other => return Err(WireError::UnknownKind(u8::try_from(other).unwrap_or(u8::MAX))),
         };
-        let from = envelope.from.take().map(address).transpose()?;
+        let suite = match suite {
+            1 => EnvelopeSuite::Signal,
+            2 => EnvelopeSuite::V1,
+            other => return Err(WireError::UnsupportedVersion(u8::try_from(other).unwrap_or(u8::MAX))),
+        };
         if from.is_none() != (kind == EnvelopeKind::Sealed) {
             return Err(WireError::Field);
         }
-        let stamp = envelope.stamp.take();
-        if stamp.as_ref().is_some_and(|stamp| stamp.len() > MAX_STAMP_LEN) {
+        if stamp.is_some_and(|stamp| stamp.len() > MAX_STAMP_LEN) {
             return Err(WireError::TooLong);
         }
-        Ok(Self {
-            kind,
-            suite,
-            from,
-            to: address(envelope.to.take().ok_or(WireError::Field)?)?,
-            id: array(envelope.id.as_ref())?,
-            body: envelope.body.take().ok_or(WireError::Field)?,
-            commitment: match &envelope.commitment {
-                None => None,
-                commitment => Some(array(commitment.as_ref())?),
-            },
-            stamp,
-        })
+        Ok(Self { kind, suite, from, to, id, body: body.to_vec(), commitment, stamp: stamp.map(<[u8]>::to_vec) })
     }
 
     /// Writes the envelope. What it says must fit together (a sender exactly if it is not sealed, a stamp of at most
@@ -138,32 +131,46 @@ impl Envelope {
     #[expect(clippy::as_conversions, reason = "the discriminants of repr(u8) enums")]
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { kind, suite, from, to, id, body, commitment, stamp } = self;
-        let address = |address: &Address| v1::EnvelopeAddress {
-            user: Some(address.user().as_str().into()),
-            device: Some(address.device().get()),
-        };
-        v1::Envelope {
-            kind: Some((*kind as u8).into()),
-            suite: Some((*suite as u8).into()),
-            from: from.as_ref().map(address),
-            to: Some(address(to)),
-            id: Some(id.to_vec()),
-            body: Some(body.clone()),
-            commitment: commitment.map(Vec::from),
-            stamp: stamp.clone(),
+        let names = from.as_ref().map_or(0, |from| from.user().as_str().len()) + to.user().as_str().len();
+        let stamp_len = stamp.as_ref().map_or(0, Vec::len);
+        let mut out = FieldWriter::with_capacity(128 + names + body.len() + stamp_len);
+        out.optional(1, Some(*kind as u8));
+        out.optional(2, Some(*suite as u8));
+        if let Some(from) = from {
+            write_address(&mut out, 3, from);
         }
-        .encode_to_vec()
+        write_address(&mut out, 4, to);
+        out.some_bytes(5, id);
+        out.some_bytes(6, body);
+        if let Some(commitment) = commitment {
+            out.some_bytes(7, commitment);
+        }
+        if let Some(stamp) = stamp {
+            out.some_bytes(8, stamp);
+        }
+        out.into_public()
     }
 }
 
-fn address(address: v1::EnvelopeAddress) -> Result<Address, WireError> {
-    let user = UserId::new(address.user.ok_or(WireError::Field)?).map_err(|_| WireError::Field)?;
-    Ok(Address::new(user, DeviceId::new(address.device.ok_or(WireError::Field)?)))
+fn write_address(out: &mut FieldWriter, field: u32, address: &Address) {
+    out.message(field, |out| {
+        out.some_bytes(1, address.user().as_str().as_bytes());
+        out.optional(2, Some(address.device().get()));
+    });
+}
+
+fn read_address(mut fields: FieldReader<'_>) -> Result<Address, WireError> {
+    let user = core::str::from_utf8(fields.some_bytes(1)?).map_err(|_| WireError::Protobuf)?;
+    let device = DeviceId::new(fields.some_number(2)?);
+    fields.end()?;
+    Ok(Address::new(UserId::new(user).map_err(|_| WireError::Field)?, device))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::v1;
+    use prost::Message as _;
     use std::vec;
 
     fn whole() -> v1::Envelope {
@@ -225,6 +232,7 @@ mod tests {
             assert_eq!(parse(alter), Err(expected), "{what}");
         }
         let good = whole().encode_to_vec();
+        assert_eq!(Envelope::parse(&good).unwrap().to_bytes(), good, "as generated code writes it");
         for (what, bytes, expected) in [
             ("an unknown field", [&good[..], &[0xfa, 0x06, 0]].concat(), WireError::NotCanonical),
             ("a field twice", [&good[..2], &good].concat(), WireError::NotCanonical),

@@ -1,7 +1,7 @@
 //! Protobuf fields written and read in ascending order, straight between bytes and typed state.
 //!
-//! What changes with every message is stored with every message: structs between the bytes and the state, filled, copied
-//! and wiped each time, cost several times what the ratchet does.
+//! What every message passes through (itself, what is in it and around it, the state that is stored with it) is not
+//! copied into generated structs and out of them: filling and wiping those costs several times what the ratchet does.
 //!
 //! A reader asks for the fields in the order in which the writer wrote them. So it takes one encoding of a thing: fields
 //! in another order, twice, unknown ones and longer spellings of numbers are found where another field should stand.
@@ -10,16 +10,21 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
+use super::WireError;
 use super::stored::{RecordError, RecordKind, SCHEMA};
 
 /// Wire types of protobuf.
-const VARINT: u8 = 0;
-const DELIMITED: u8 = 2;
+const VARINT: u64 = 0;
+const FIXED_64: u64 = 1;
+const DELIMITED: u64 = 2;
+const FIXED_32: u64 = 5;
 
-/// The key of a field. Numbers 1 to 15 have keys of one byte, and no others are used here.
-const fn key(field: u8, wire_type: u8) -> u8 {
-    debug_assert!(0 < field && field < 16, "a key of one byte");
-    (field << 3) | wire_type
+/// Field numbers are below it.
+const FIELDS: u32 = 1 << 29;
+
+/// The key of a field.
+fn key(field: u32, wire_type: u64) -> u64 {
+    (u64::from(field) << 3) | wire_type
 }
 
 /// Fields while they are written, in a buffer that leaves no copy behind when it grows or is dropped.
@@ -44,46 +49,62 @@ impl FieldWriter {
         self.0
     }
 
+    /// What was written, where it is no secret.
+    pub(crate) fn into_public(mut self) -> Vec<u8> {
+        core::mem::take(&mut *self.0)
+    }
+
     /// A number; none if it is 0.
-    pub(crate) fn number(&mut self, field: u8, value: impl Into<u64>) {
+    pub(crate) fn number(&mut self, field: u32, value: impl Into<u64>) {
         self.optional(field, Some(value.into()).filter(|value| *value != 0));
     }
 
     /// A number that may be missing, and may be 0.
-    pub(crate) fn optional(&mut self, field: u8, value: Option<impl Into<u64>>) {
+    pub(crate) fn optional(&mut self, field: u32, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
-            self.put(&[key(field, VARINT)]);
+            self.varint(key(field, VARINT));
             self.varint(value.into());
         }
     }
 
     /// Bytes; none if they are empty.
-    pub(crate) fn bytes(&mut self, field: u8, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.some_bytes(field, bytes);
         }
     }
 
     /// Bytes, even if they are empty.
-    pub(crate) fn some_bytes(&mut self, field: u8, bytes: &[u8]) {
-        self.put(&[key(field, DELIMITED)]);
-        self.varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    pub(crate) fn some_bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.begin_bytes(field, bytes.len());
         self.put(bytes);
     }
 
+    /// What stands before so many bytes, which are to be [put](Self::put).
+    pub(crate) fn begin_bytes(&mut self, field: u32, len: usize) {
+        self.varint(key(field, DELIMITED));
+        self.varint(u64::try_from(len).unwrap_or(u64::MAX));
+    }
+
     /// Bytes that `write` [puts](Self::put) together; none if it puts nothing.
-    pub(crate) fn joined(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
+    pub(crate) fn joined(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         let start = self.0.len();
-        self.message(field, write);
-        if self.0.len() == start + 2 {
+        let mut end = start;
+        self.message(field, |out| {
+            let empty = out.0.len();
+            write(out);
+            end = if out.0.len() > empty { out.0.len() } else { start };
+        });
+        if end == start {
             self.0.truncate(start);
         }
     }
 
     /// Fields within a field, even if there are none.
-    pub(crate) fn message(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
+    pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         // Most lengths take two bytes. Where one takes fewer or more, what was written is moved.
-        self.put(&[key(field, DELIMITED), 0, 0]);
+        self.varint(key(field, DELIMITED));
+        self.put(&[0, 0]);
         let start = self.0.len();
         write(self);
         let len = self.0.len() - start;
@@ -145,6 +166,16 @@ pub(crate) enum FieldError {
     Field,
 }
 
+impl From<FieldError> for WireError {
+    fn from(error: FieldError) -> Self {
+        match error {
+            FieldError::Protobuf => Self::Protobuf,
+            FieldError::NotCanonical => Self::NotCanonical,
+            FieldError::Field => Self::Field,
+        }
+    }
+}
+
 impl From<FieldError> for RecordError {
     fn from(_: FieldError) -> Self {
         Self::Corrupt
@@ -156,7 +187,6 @@ impl From<FieldError> for RecordError {
 pub(crate) struct FieldReader<'a>(&'a [u8]);
 
 impl<'a> FieldReader<'a> {
-    #[cfg(test)]
     pub(crate) const fn new(fields: &'a [u8]) -> Self {
         Self(fields)
     }
@@ -167,12 +197,12 @@ impl<'a> FieldReader<'a> {
     }
 
     /// A number that may be missing.
-    pub(crate) fn optional(&mut self, field: u8) -> Result<Option<u64>, FieldError> {
+    pub(crate) fn optional(&mut self, field: u32) -> Result<Option<u64>, FieldError> {
         if self.take(key(field, VARINT)) { self.varint().map(Some) } else { Ok(None) }
     }
 
     /// A number; 0 if there is none.
-    pub(crate) fn number(&mut self, field: u8) -> Result<u64, FieldError> {
+    pub(crate) fn number(&mut self, field: u32) -> Result<u64, FieldError> {
         match self.optional(field)? {
             Some(0) => Err(FieldError::NotCanonical),
             number => Ok(number.unwrap_or(0)),
@@ -180,12 +210,12 @@ impl<'a> FieldReader<'a> {
     }
 
     /// The same of a smaller type.
-    pub(crate) fn small<T: TryFrom<u64>>(&mut self, field: u8) -> Result<T, FieldError> {
+    pub(crate) fn small<T: TryFrom<u64>>(&mut self, field: u32) -> Result<T, FieldError> {
         self.number(field)?.try_into().map_err(|_| FieldError::NotCanonical)
     }
 
     /// Yes or no.
-    pub(crate) fn flag(&mut self, field: u8) -> Result<bool, FieldError> {
+    pub(crate) fn flag(&mut self, field: u32) -> Result<bool, FieldError> {
         match self.number(field)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -194,18 +224,12 @@ impl<'a> FieldReader<'a> {
     }
 
     /// Bytes that may be missing.
-    pub(crate) fn optional_bytes(&mut self, field: u8) -> Result<Option<&'a [u8]>, FieldError> {
-        if !self.take(key(field, DELIMITED)) {
-            return Ok(None);
-        }
-        let len = usize::try_from(self.varint()?).map_err(|_| FieldError::Protobuf)?;
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(FieldError::Protobuf)?;
-        self.0 = rest;
-        Ok(Some(bytes))
+    pub(crate) fn optional_bytes(&mut self, field: u32) -> Result<Option<&'a [u8]>, FieldError> {
+        if self.take(key(field, DELIMITED)) { self.delimited().map(Some) } else { Ok(None) }
     }
 
     /// Bytes; empty if there are none.
-    pub(crate) fn bytes(&mut self, field: u8) -> Result<&'a [u8], FieldError> {
+    pub(crate) fn bytes(&mut self, field: u32) -> Result<&'a [u8], FieldError> {
         match self.optional_bytes(field)? {
             Some([]) => Err(FieldError::NotCanonical),
             bytes => Ok(bytes.unwrap_or_default()),
@@ -213,33 +237,99 @@ impl<'a> FieldReader<'a> {
     }
 
     /// Bytes of a fixed number.
-    pub(crate) fn array<const N: usize>(&mut self, field: u8) -> Result<&'a [u8; N], FieldError> {
+    pub(crate) fn array<const N: usize>(&mut self, field: u32) -> Result<&'a [u8; N], FieldError> {
         self.bytes(field)?.try_into().map_err(|_| FieldError::Field)
     }
 
     /// Fields within a field.
-    pub(crate) fn message(&mut self, field: u8) -> Result<Option<Self>, FieldError> {
+    pub(crate) fn message(&mut self, field: u32) -> Result<Option<Self>, FieldError> {
         Ok(self.optional_bytes(field)?.map(Self))
     }
 
+    /// A number that has to be there, and may be 0.
+    pub(crate) fn some_number<T: TryFrom<u64>>(&mut self, field: u32) -> Result<T, FieldError> {
+        let number = self.optional(field)?.ok_or_else(|| self.absent(field))?;
+        number.try_into().map_err(|_| FieldError::NotCanonical)
+    }
+
+    /// Bytes that have to be there, and may be empty.
+    pub(crate) fn some_bytes(&mut self, field: u32) -> Result<&'a [u8], FieldError> {
+        self.optional_bytes(field)?.ok_or_else(|| self.absent(field))
+    }
+
+    /// Bytes that have to be there, of a fixed number.
+    pub(crate) fn some_array<const N: usize>(&mut self, field: u32) -> Result<&'a [u8; N], FieldError> {
+        self.some_bytes(field)?.try_into().map_err(|_| FieldError::Field)
+    }
+
     /// Fields within a field that has to be there.
-    pub(crate) fn some_message(&mut self, field: u8) -> Result<Self, FieldError> {
-        self.message(field)?.ok_or(FieldError::Field)
+    pub(crate) fn some_message(&mut self, field: u32) -> Result<Self, FieldError> {
+        self.some_bytes(field).map(Self)
+    }
+
+    /// The next field, whichever it is: bytes, under its number.
+    pub(crate) fn next_bytes(&mut self) -> Result<Option<(u32, &'a [u8])>, FieldError> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let field = u32::try_from(key >> 3).ok().filter(|field| key & 7 == DELIMITED && *field < FIELDS);
+        let field = field.ok_or(FieldError::NotCanonical)?;
+        self.delimited().map(|bytes| Some((field, bytes)))
+    }
+
+    /// What it means that a field is not next: that it is not there, or that it stands elsewhere.
+    pub(crate) fn absent(self, field: u32) -> FieldError {
+        self.verdict(|other| other > u64::from(field))
     }
 
     /// All fields were asked for.
-    pub(crate) const fn end(self) -> Result<(), FieldError> {
-        if self.0.is_empty() { Ok(()) } else { Err(FieldError::NotCanonical) }
+    pub(crate) fn end(self) -> Result<(), FieldError> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.verdict(|_| false)) }
     }
 
-    fn take(&mut self, key: u8) -> bool {
-        match self.0.split_first() {
-            Some((first, rest)) if *first == key => {
-                self.0 = rest;
-                true
+    /// What is wrong with fields of which some cannot be next, where others may be.
+    fn verdict(mut self, may_be_next: impl Fn(u64) -> bool) -> FieldError {
+        let mut verdict = FieldError::Field;
+        while !self.0.is_empty() {
+            match self.skip() {
+                Ok(field) if may_be_next(field) => {}
+                Ok(_) => verdict = FieldError::NotCanonical,
+                Err(error) => return error,
             }
-            _ => false,
         }
+        verdict
+    }
+
+    /// Passes over a field, and gives its number.
+    fn skip(&mut self) -> Result<u64, FieldError> {
+        let key = self.varint()?;
+        if key >> 3 == 0 {
+            return Err(FieldError::Protobuf);
+        }
+        let fixed = match key & 7 {
+            VARINT => return self.varint().map(|_| key >> 3),
+            DELIMITED => return self.delimited().map(|_| key >> 3),
+            FIXED_64 => 8,
+            FIXED_32 => 4,
+            _ => return Err(FieldError::Protobuf),
+        };
+        self.0 = self.0.get(fixed..).ok_or(FieldError::Protobuf)?;
+        Ok(key >> 3)
+    }
+
+    fn delimited(&mut self) -> Result<&'a [u8], FieldError> {
+        let len = usize::try_from(self.varint()?).map_err(|_| FieldError::Protobuf)?;
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(FieldError::Protobuf)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    fn take(&mut self, key: u64) -> bool {
+        let (spelled, digits) = varint(key);
+        let rest = spelled.get(..digits).and_then(|key| self.0.strip_prefix(key));
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
     }
 
     /// A number in its one spelling.

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use super::v1_message::{array, canonical};
 use super::{MAX_PLAINTEXT_LEN, WireError, report};
 use crate::crypto::Secret;
 
@@ -25,6 +24,16 @@ pub(crate) struct Framed {
     pub(crate) parts: Vec<WirePart>,
     /// Whether it carries a sealed sender's ticket.
     pub(crate) sealed: bool,
+}
+
+/// Decodes, and refuses any other encoding than the one that we would write.
+fn canonical<M: prost::Message + Default>(protobuf: &[u8]) -> Result<M, WireError> {
+    let message = M::decode(protobuf).map_err(|_| WireError::Protobuf)?;
+    if message.encode_to_vec() == protobuf { Ok(message) } else { Err(WireError::NotCanonical) }
+}
+
+fn array<const N: usize>(field: Option<&Vec<u8>>) -> Result<[u8; N], WireError> {
+    field.and_then(|bytes| bytes.as_slice().try_into().ok()).ok_or(WireError::Field)
 }
 
 impl Framed {

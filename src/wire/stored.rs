@@ -129,7 +129,7 @@ pub(crate) fn key_pair_from_record(pair: Option<&record::KeyPair>) -> Result<Key
     Ok(KeyPair::from_parts(PrivateKey::new(private), public))
 }
 
-pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u8, pair: &KeyPair) {
+pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u32, pair: &KeyPair) {
     out.message(field, |out| {
         out.bytes(1, pair.private().expose());
         out.bytes(2, &pair.public().to_bytes());
@@ -137,7 +137,7 @@ pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u8, pair: &KeyPair) {
 }
 
 /// As [`key_pair_from_record`].
-pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u8) -> Result<KeyPair, RecordError> {
+pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u32) -> Result<KeyPair, RecordError> {
     let mut pair = fields.some_message(field)?;
     let private = PrivateKey::new(Secret::new(*pair.array(1)?));
     let public = read_public_key(&mut pair, 2)?;
@@ -145,18 +145,18 @@ pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u8) -> Result<K
     Ok(KeyPair::from_parts(private, public))
 }
 
-pub(crate) fn read_public_key(fields: &mut FieldReader<'_>, field: u8) -> Result<PublicKey, RecordError> {
+pub(crate) fn read_public_key(fields: &mut FieldReader<'_>, field: u32) -> Result<PublicKey, RecordError> {
     PublicKey::parse(fields.bytes(field)?).map_err(|_| RecordError::Corrupt)
 }
 
-pub(crate) fn write_address(out: &mut FieldWriter, field: u8, address: &Address) {
+pub(crate) fn write_address(out: &mut FieldWriter, field: u32, address: &Address) {
     out.message(field, |out| {
         out.bytes(1, address.user().as_str().as_bytes());
         out.number(2, address.device().get());
     });
 }
 
-pub(crate) fn read_address(fields: &mut FieldReader<'_>, field: u8) -> Result<Address, RecordError> {
+pub(crate) fn read_address(fields: &mut FieldReader<'_>, field: u32) -> Result<Address, RecordError> {
     let mut address = fields.some_message(field)?;
     let user = core::str::from_utf8(address.bytes(1)?).map_err(|_| RecordError::Corrupt)?;
     let user = UserId::new(user).map_err(|_| RecordError::Corrupt)?;

@@ -1,8 +1,7 @@
 use alloc::vec::Vec;
 
-use prost::Message as _;
-
-use super::{MAX_MESSAGE_LEN, SpqrMessage, WireError, v1};
+use super::fields::{FieldError, FieldReader, FieldWriter};
+use super::{MAX_MESSAGE_LEN, SpqrMessage, WireError};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{PrekeyId, RegistrationId};
 
@@ -19,32 +18,19 @@ pub(crate) fn is_v1(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|byte| byte >> 4 == 0xa)
 }
 
-/// Decodes the protobuf behind a kind byte, and refuses any other encoding than the one that we would write.
-fn decode<M: prost::Message + Default>(kind: u8, bytes: &[u8]) -> Result<M, WireError> {
+/// The fields behind a kind byte.
+fn fields(kind: u8, bytes: &[u8]) -> Result<FieldReader<'_>, WireError> {
     if bytes.len() > MAX_MESSAGE_LEN {
         return Err(WireError::TooLong);
     }
-    let (first, protobuf) = bytes.split_first().ok_or(WireError::Truncated)?;
-    if *first != kind {
-        return Err(WireError::UnknownKind(*first));
+    match bytes.split_first().ok_or(WireError::Truncated)? {
+        (first, fields) if *first == kind => Ok(FieldReader::new(fields)),
+        (first, _) => Err(WireError::UnknownKind(*first)),
     }
-    canonical(protobuf)
 }
 
-pub(super) fn canonical<M: prost::Message + Default>(protobuf: &[u8]) -> Result<M, WireError> {
-    let message = M::decode(protobuf).map_err(|_| WireError::Protobuf)?;
-    if message.encode_to_vec() == protobuf { Ok(message) } else { Err(WireError::NotCanonical) }
-}
-
-fn encode(kind: u8, message: &impl prost::Message) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 + message.encoded_len());
-    out.push(kind);
-    message.encode_raw(&mut out);
-    out
-}
-
-pub(super) fn array<const N: usize>(field: Option<&Vec<u8>>) -> Result<[u8; N], WireError> {
-    field.and_then(|bytes| bytes.as_slice().try_into().ok()).ok_or(WireError::Field)
+fn public_key(fields: &mut FieldReader<'_>, field: u32) -> Result<PublicKey, WireError> {
+    Ok(PublicKey::parse(fields.some_bytes(field)?)?)
 }
 
 /// A message of suite V1: `0xA1 ‖ { header, ciphertext }`, one encoding.
@@ -80,27 +66,25 @@ impl V1Message {
     ///
     /// [`WireError`]: each variant says what is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut message: v1::Message = decode(MESSAGE, bytes)?;
-        let header = message.header.take().ok_or(WireError::Field)?;
-        let fields: v1::Header = canonical(&header)?;
-        let pq_bytes = fields.pq.as_ref().ok_or(WireError::Field)?;
+        let mut message = fields(MESSAGE, bytes)?;
+        let (header, ciphertext) = (message.some_bytes(1)?, message.some_bytes(2)?);
+        message.end()?;
+        let mut fields = FieldReader::new(header);
+        let session = *fields.some_array(1)?;
+        let ratchet_key = public_key(&mut fields, 2)?;
+        let counter = fields.some_number(3)?;
+        let pq_bytes = fields.some_bytes(4)?;
+        let salt = *fields.some_array(5)?;
+        fields.end()?;
         let pq = SpqrMessage::parse(pq_bytes).map_err(|_| WireError::Field)?;
-        if pq.to_bytes() != *pq_bytes {
+        if pq.to_bytes() != pq_bytes {
             return Err(WireError::NotCanonical);
         }
-        Ok(Self {
-            session: array(fields.session.as_ref())?,
-            ratchet_key: PublicKey::parse(fields.ratchet_key.as_ref().ok_or(WireError::Field)?)?,
-            counter: fields.counter.ok_or(WireError::Field)?,
-            pq,
-            salt: array(fields.salt.as_ref())?,
-            ciphertext: message
-                .ciphertext
-                .take()
-                .filter(|text| text.len() <= MAX_CIPHERTEXT_LEN)
-                .ok_or(WireError::Field)?,
-            header,
-        })
+        if ciphertext.len() > MAX_CIPHERTEXT_LEN {
+            return Err(WireError::Field);
+        }
+        let (ciphertext, header) = (ciphertext.to_vec(), header.to_vec());
+        Ok(Self { session, ratchet_key, counter, pq, salt, ciphertext, header })
     }
 
     /// The header's bytes as they travelled, which are authenticated.
@@ -109,8 +93,13 @@ impl V1Message {
         &self.header
     }
 
-    pub(crate) fn encode(header: Vec<u8>, ciphertext: Vec<u8>) -> Vec<u8> {
-        encode(MESSAGE, &v1::Message { header: Some(header), ciphertext: Some(ciphertext) })
+    /// A message as far as its ciphertext of so many bytes, which is to be appended.
+    pub(crate) fn begin(header: &[u8], ciphertext_len: usize) -> Vec<u8> {
+        let mut out = FieldWriter::with_capacity(1 + 2 * 6 + header.len() + ciphertext_len);
+        out.put(&[MESSAGE]);
+        out.some_bytes(1, header);
+        out.begin_bytes(2, ciphertext_len);
+        out.into_public()
     }
 }
 
@@ -126,14 +115,13 @@ pub(crate) struct V1Header {
 impl V1Header {
     pub(crate) fn encode(self) -> Vec<u8> {
         let Self { session, ratchet_key, counter, pq, salt } = self;
-        v1::Header {
-            session: Some(session.to_vec()),
-            ratchet_key: Some(ratchet_key.to_bytes().to_vec()),
-            counter: Some(counter),
-            pq: Some(pq),
-            salt: Some(salt.to_vec()),
-        }
-        .encode_to_vec()
+        let mut out = FieldWriter::with_capacity(128);
+        out.some_bytes(1, &session);
+        out.some_bytes(2, &ratchet_key.to_bytes());
+        out.optional(3, Some(counter));
+        out.some_bytes(4, &pq);
+        out.some_bytes(5, &salt);
+        out.into_public()
     }
 }
 
@@ -172,47 +160,58 @@ impl V1FirstMessage {
     ///
     /// [`WireError`]: each variant says what is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let message: v1::FirstMessage = decode(FIRST_MESSAGE, bytes)?;
-        let (Some(kem_id), Some(kem_ciphertext)) = (message.kem_id, &message.kem_ciphertext) else {
-            return Err(WireError::MissingKem);
-        };
-        let key = |field: Option<&Vec<u8>>| -> Result<PublicKey, WireError> {
-            Ok(PublicKey::parse(field.ok_or(WireError::Field)?)?)
-        };
+        let mut fields = fields(FIRST_MESSAGE, bytes)?;
+        // Without its KEM part it could only start a session that is not post-quantum.
+        let without_kem =
+            |error: FieldError| if error == FieldError::Field { WireError::MissingKem } else { error.into() };
+        let signed_prekey = PrekeyId::new(fields.some_number(1)?);
+        let one_time_prekey = fields.optional(2)?.map(u32::try_from).transpose();
+        let kem_prekey = PrekeyId::new(fields.some_number(3).map_err(without_kem)?);
+        let kem_ciphertext = fields.some_bytes(4).map_err(without_kem)?;
+        let (base_key, identity_key) = (public_key(&mut fields, 5)?, public_key(&mut fields, 6)?);
+        let registration_id = RegistrationId::new(fields.some_number(7)?);
+        let message = fields.some_bytes(8)?;
+        fields.end()?;
         Ok(Self {
-            signed_prekey: PrekeyId::new(message.spk_id.ok_or(WireError::Field)?),
-            one_time_prekey: message.opk_id.map(PrekeyId::new),
-            kem_prekey: PrekeyId::new(kem_id),
+            signed_prekey,
+            one_time_prekey: one_time_prekey.map_err(|_| WireError::NotCanonical)?.map(PrekeyId::new),
+            kem_prekey,
             kem_ciphertext: KemCiphertext::parse(kem_ciphertext).map_err(|_| WireError::MissingKem)?,
-            base_key: key(message.base_key.as_ref())?,
-            identity_key: key(message.identity_key.as_ref())?,
-            registration_id: RegistrationId::new(message.registration_id.ok_or(WireError::Field)?),
-            message: V1Message::parse(message.message.as_ref().ok_or(WireError::Field)?)?,
+            base_key,
+            identity_key,
+            registration_id,
+            message: V1Message::parse(message)?,
         })
     }
 
     /// Writes a first message around the bytes of a finished [`V1Message`].
-    pub(crate) fn encode(header: &super::PrekeyHeader<'_>, message: Vec<u8>) -> Vec<u8> {
-        encode(
-            FIRST_MESSAGE,
-            &v1::FirstMessage {
-                spk_id: Some(header.signed_prekey.get()),
-                opk_id: header.one_time_prekey.map(PrekeyId::get),
-                kem_id: Some(header.kem_prekey.get()),
-                kem_ciphertext: Some(header.kem_ciphertext.to_bytes()),
-                base_key: Some(header.base_key.to_bytes().to_vec()),
-                identity_key: Some(header.identity_key.to_bytes().to_vec()),
-                registration_id: Some(header.registration_id.get()),
-                message: Some(message),
-            },
-        )
+    pub(crate) fn encode(header: &super::PrekeyHeader<'_>, message: &[u8]) -> Vec<u8> {
+        let kem_ciphertext = header.kem_ciphertext.to_bytes();
+        let mut out = FieldWriter::with_capacity(128 + kem_ciphertext.len() + message.len());
+        out.put(&[FIRST_MESSAGE]);
+        out.optional(1, Some(header.signed_prekey.get()));
+        out.optional(2, header.one_time_prekey.map(PrekeyId::get));
+        out.optional(3, Some(header.kem_prekey.get()));
+        out.some_bytes(4, &kem_ciphertext);
+        out.some_bytes(5, &header.base_key.to_bytes());
+        out.some_bytes(6, &header.identity_key.to_bytes());
+        out.optional(7, Some(header.registration_id.get()));
+        out.some_bytes(8, message);
+        out.into_public()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::v1;
+    use proptest::prelude::*;
+    use prost::Message as _;
     use std::vec;
+
+    fn encode(kind: u8, message: &impl prost::Message) -> Vec<u8> {
+        [&[kind][..], &message.encode_to_vec()].concat()
+    }
 
     fn header() -> v1::Header {
         let mut key = vec![9; 33];
@@ -227,7 +226,7 @@ mod tests {
     }
 
     fn message(header: Vec<u8>) -> Vec<u8> {
-        V1Message::encode(header, vec![7; 176])
+        encode(MESSAGE, &v1::Message { header: Some(header), ciphertext: Some(vec![7; 176]) })
     }
 
     fn first() -> v1::FirstMessage {
@@ -344,6 +343,44 @@ mod tests {
             ("a plain message", message(header().encode_to_vec()), WireError::UnknownKind(MESSAGE)),
         ] {
             assert_eq!(V1FirstMessage::parse(&bytes), Err(expected), "{what}");
+        }
+    }
+    proptest! {
+        /// Whatever bytes come: those are read that generated code reads, and would write the same way.
+        #[test]
+        fn what_is_read_is_the_one_encoding(
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..3),
+            in_header in any::<bool>(),
+        ) {
+            let mut bytes = if in_header { header().encode_to_vec() } else { message(header().encode_to_vec()) };
+            for (at, byte, edit) in edits {
+                let at = at.index(bytes.len());
+                match edit {
+                    0 => bytes[at] = byte,
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, byte),
+                }
+            }
+            if in_header {
+                bytes = message(bytes);
+            }
+            let oracle = bytes.strip_prefix(&[MESSAGE]).is_some_and(|fields| {
+                fn canonical<M: prost::Message + Default>(bytes: &[u8]) -> Option<M> {
+                    M::decode(bytes).ok().filter(|message| message.encode_to_vec() == bytes)
+                }
+                canonical::<v1::Message>(fields)
+                    .filter(|message| message.ciphertext.is_some())
+                    .and_then(|message| canonical::<v1::Header>(&message.header?))
+                    .is_some_and(|header| {
+                        let pq = header.pq.unwrap_or_default();
+                        header.session.is_some_and(|session| session.len() == 8)
+                            && header.ratchet_key.is_some_and(|key| PublicKey::parse(&key).is_ok())
+                            && header.counter.is_some()
+                            && SpqrMessage::parse(&pq).is_ok_and(|read| read.to_bytes() == pq)
+                            && header.salt.is_some_and(|salt| salt.len() == 16)
+                    })
+            });
+            prop_assert_eq!(V1Message::parse(&bytes).is_ok(), oracle);
         }
     }
 }
