@@ -30,8 +30,17 @@ pub(crate) const DECAPSULATION_KEY_LEN: usize = 2400;
 pub(crate) struct BadEncapsulationKey;
 
 /// The holder's side: the decapsulation key, which contains the public parts.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub(crate) struct DecapsulationKey(Box<[u8; DECAPSULATION_KEY_LEN]>);
+
+impl Drop for DecapsulationKey {
+    fn drop(&mut self) {
+        // As a slice: an array is wiped byte by byte.
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for DecapsulationKey {}
 
 impl DecapsulationKey {
     /// Draws a key: 64 bytes of randomness (`d ‖ z`).
@@ -64,14 +73,14 @@ impl DecapsulationKey {
 
     /// The header: `rho ‖ H(ek)`.
     #[must_use]
-    pub(crate) fn header(&self) -> [u8; HEADER_LEN] {
-        array(self.0.get(2304..2304 + HEADER_LEN))
+    pub(crate) fn header(&self) -> &[u8; HEADER_LEN] {
+        part(self.0.get(2304..))
     }
 
     /// The vector `t̂`.
     #[must_use]
-    pub(crate) fn vector(&self) -> [u8; VECTOR_LEN] {
-        array(self.0.get(1152..1152 + VECTOR_LEN))
+    pub(crate) fn vector(&self) -> &[u8; VECTOR_LEN] {
+        part(self.0.get(1152..))
     }
 
     /// Recovers the shared secret from both parts of the ciphertext.
@@ -130,6 +139,11 @@ pub(crate) fn encapsulate2(
     drop(Secret::new(shared));
     let ciphertext = ciphertext.as_slice();
     (array(ciphertext.get(..CT1_LEN)), array(ciphertext.get(CT1_LEN..)))
+}
+
+/// A part whose bounds are constants of the layout.
+fn part<const N: usize>(from: Option<&[u8]>) -> &[u8; N] {
+    from.and_then(<[u8]>::first_chunk).unwrap_or(const { &[0; N] })
 }
 
 /// Copies a part whose bounds are constants of the layout.

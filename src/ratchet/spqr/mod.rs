@@ -11,10 +11,15 @@
 //! and deviations: docs/protocol.md.
 
 mod authenticator;
+#[cfg(test)]
+mod bitwise;
 mod braid;
 mod chain;
 mod chunk;
+mod field;
 mod record;
+mod sums;
+mod weights;
 
 use rand_core::CryptoRng;
 
@@ -90,7 +95,6 @@ impl Spqr {
         self.chains.apply(step.chain);
     }
 
-    /// Whether this party started the session.
     /// The keys kept for late messages, of every epoch.
     pub(in crate::ratchet) fn kept(&self) -> impl Iterator<Item = &Kept> {
         self.chains.epochs.iter().map(|epoch| &epoch.skipped)
@@ -106,6 +110,7 @@ impl Spqr {
         self.chains.sending_wants_kept(self.braid.chain_epoch())
     }
 
+    /// Whether this party started the session.
     pub(crate) const fn is_initiator(&self) -> bool {
         self.chains.initiator
     }
