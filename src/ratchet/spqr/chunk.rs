@@ -19,7 +19,7 @@ pub(super) fn encode<const N: usize>(parts: &[&[u8]], index: u16) -> Chunk {
     let chunks = || parts.iter().flat_map(|part| part.as_chunks::<CHUNK_LEN>().0);
     let data = match chunks().nth(usize::from(index)) {
         Some(data) => *data,
-        None => Sums::of(chunks()).weigh(&Decoder::<N>::NODES.weights(index)),
+        None => Sums::of(N / CHUNK_LEN, chunks()).weigh(&Decoder::<N>::NODES.weights(index)),
     };
     Chunk { index, data }
 }
@@ -106,7 +106,7 @@ impl<const N: usize> Decoder<N> {
         let Some(first) = missing.first().copied() else { return };
         let indices: Vec<u16> = parity.iter().map(|chunk| chunk.index).collect();
         let rows: Vec<Row> = indices.iter().map(|index| Self::NODES.weights(*index)).collect();
-        let present = Sums::of(slots.iter());
+        let present = Sums::of(slots.len(), slots.iter());
         let above = products(&indices, missing);
         let below = products(&indices, &indices);
         let mut differences = Vec::with_capacity(parity.len());
@@ -116,7 +116,7 @@ impl<const N: usize> Decoder<N> {
             let factor = mul(*above, invert(mul(*below, mul(all, all))));
             differences.push(scaled(&added(&present.weigh(row), &chunk.data), factor));
         }
-        let differences = Sums::of(differences.iter());
+        let differences = Sums::of(differences.len(), differences.iter());
         let above = products(missing, &indices);
         let below = products(missing, missing);
         for (node, (above, below)) in missing.iter().zip(above.iter().zip(&below)) {

@@ -1,62 +1,67 @@
 //! Weighted sums of chunks.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::field::{times, times_x};
-use super::weights::Row;
+use super::weights::{LANES, Row};
 use crate::wire::CHUNK_LEN;
 
 /// The data of a chunk.
 pub(super) type Data = [u8; CHUNK_LEN];
 
 const WORDS: usize = CHUNK_LEN / 2;
+/// The same as field elements.
+type Words = [u16; WORDS];
 /// Chunks that are looked up together.
 const GROUP: usize = 4;
 
 /// Chunks, made ready for sums with any weights: for every four of them the sixteen sums of some. Then a weighted sum
 /// takes, for each of the 16 bits, one look-up for four chunks, and one reduction whatever their number.
 pub(super) struct Sums {
-    groups: Vec<[Data; 1 << GROUP]>,
+    groups: Vec<[Words; 1 << GROUP]>,
 }
 
 impl Sums {
-    pub(super) fn of<'a>(mut chunks: impl Iterator<Item = &'a Data>) -> Self {
-        let mut groups = Vec::with_capacity(9);
-        while let Some(first) = chunks.next() {
-            let mut sums = [[0; CHUNK_LEN]; 1 << GROUP];
-            for (place, chunk) in core::iter::once(first).chain(chunks.by_ref()).take(GROUP).enumerate() {
+    /// Of `count` chunks.
+    pub(super) fn of<'a>(count: usize, mut chunks: impl Iterator<Item = &'a Data>) -> Self {
+        let mut groups = vec![[[0; WORDS]; 1 << GROUP]; count.div_ceil(GROUP)];
+        for sums in &mut groups {
+            for (place, chunk) in chunks.by_ref().take(GROUP).enumerate() {
                 let (without, with) = sums.split_at_mut(1 << place);
+                let chunk = words(chunk);
                 for (with, without) in with.iter_mut().zip(without) {
-                    *with = added(without, chunk);
+                    *with = *without;
+                    add(with, &chunk);
                 }
             }
-            groups.push(sums);
         }
         Self { groups }
     }
 
     /// Σ weight·chunk. Weights behind the last chunk do not count.
     pub(super) fn weigh(&self, weights: &Row) -> Data {
-        let (weights, _) = weights.as_chunks::<GROUP>();
+        let mut packed = [0; LANES / GROUP];
+        for (packed, weights) in packed.iter_mut().zip(weights.as_chunks::<GROUP>().0) {
+            *packed = weights.iter().rev().fold(0, |packed, weight| (packed << 16) | u64::from(*weight));
+        }
         let mut sum = [0; WORDS];
         for bit in (0..16).rev() {
-            let mut term = [0; CHUNK_LEN];
-            for (sums, weights) in self.groups.iter().zip(weights) {
-                if let Some(chosen) = sums.get(nibble(weights, bit)) {
-                    term = added(&term, chosen);
+            sum = sum.map(times_x);
+            for (sums, packed) in self.groups.iter().zip(packed) {
+                if let Some(chosen) = sums.get(nibble(packed >> bit)) {
+                    add(&mut sum, chosen);
                 }
-            }
-            for (sum, term) in sum.iter_mut().zip(words(&term)) {
-                *sum = times_x(*sum) ^ term;
             }
         }
         data(&sum)
     }
 }
 
-/// Bit `bit` of four weights.
-fn nibble(weights: &[u16; GROUP], bit: u32) -> usize {
-    weights.iter().rev().fold(0, |bits, weight| (bits << 1) | usize::from((weight >> bit) & 1))
+/// The lowest bits of four words, side by side: no two of the products that the multiplication adds up meet.
+fn nibble(words: u64) -> usize {
+    let gathered = (words & 0x0001_0001_0001_0001).wrapping_mul(1 << 48 | 1 << 33 | 1 << 18 | 1 << 3) >> 48;
+    usize::try_from(gathered & 15).unwrap_or_default()
 }
 
 /// factor·chunk.
@@ -64,21 +69,31 @@ pub(super) fn scaled(chunk: &Data, factor: u16) -> Data {
     data(&times(&words(chunk), &[factor; WORDS]))
 }
 
-pub(super) fn added(a: &Data, b: &Data) -> Data {
-    let mut out = *a;
-    for (out, b) in out.iter_mut().zip(b) {
-        *out ^= b;
+/// chunk + other.
+pub(super) fn added(chunk: &Data, other: &Data) -> Data {
+    let mut out = *chunk;
+    for (to, from) in out.iter_mut().zip(other) {
+        *to ^= from;
     }
     out
 }
 
-/// Big-endian.
-fn words(data: &Data) -> [u16; WORDS] {
-    let mut words = data.as_chunks().0.iter();
-    core::array::from_fn(|_| words.next().map_or(0, |word| u16::from_be_bytes(*word)))
+fn add(to: &mut Words, from: &Words) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to ^= from;
+    }
 }
 
-fn data(words: &[u16; WORDS]) -> Data {
+/// Big-endian.
+fn words(data: &Data) -> Words {
+    let mut words = [0; WORDS];
+    for (to, from) in words.iter_mut().zip(data.as_chunks().0) {
+        *to = u16::from_be_bytes(*from);
+    }
+    words
+}
+
+fn data(words: &Words) -> Data {
     let mut out = [0; CHUNK_LEN];
     for (to, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
         *to = word.to_be_bytes();
