@@ -327,3 +327,45 @@ const fn take(next: &mut u16) -> u16 {
 fn split<const N: usize>(message: &[u8]) -> Result<(&[u8; N], &[u8]), Refused> {
     message.split_first_chunk().ok_or(Refused::Undecryptable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_step_from_another_state_changes_nothing() {
+        let key = Secret::new([7; 32]);
+        let chunk = Chunk { index: 0, data: [7; 32] };
+        let steps = || {
+            vec![
+                Step::Stay,
+                Step::Hold(chunk),
+                Step::HeaderSent(chunk),
+                Step::Ct1Received(Box::new([7; CT1_LEN])),
+                Step::EkSentCt1Received(chunk),
+                Step::Complete(Authenticator::new(&key), EpochKey { epoch: 1, key: key.clone() }),
+                Step::HeaderReceived([7; HEADER_LEN]),
+                Step::EkReceived(Box::new([7; VECTOR_LEN])),
+                Step::Ct1Acknowledged(Some(chunk)),
+                Step::Ct2Sampled(Box::new([7; CT2_LEN]), [7; MAC_LEN]),
+                Step::NextEpoch,
+            ]
+        };
+        // The one state that no step comes from.
+        for step in steps() {
+            let mut braid = Braid::initiator(&key);
+            assert!(braid.apply(step).is_none());
+            assert_eq!((braid.state_name(), braid.epoch()), ("KeysUnsampled", 1));
+        }
+        // And one that goes on by one step of them only.
+        let went_on = steps().into_iter().filter_map(|step| {
+            let mut braid = Braid::responder(&key);
+            assert!(braid.apply(step).is_none());
+            assert_eq!(braid.epoch(), 1);
+            (braid.state_name() != "NoHeaderReceived").then(|| braid.state_name())
+        });
+        assert_eq!(went_on.collect::<Vec<_>>(), ["HeaderReceived"]);
+    }
+}

@@ -5,7 +5,7 @@
 //! chunks are the message itself, and any N chunks give it back. There is no error correction: a wrong chunk makes
 //! a wrong message, whose MAC or hash fails.
 //!
-//! Chunks travel in the clear, so nothing here hides timing; it is free of secret-dependent branches all the same.
+//! Chunks travel in the clear, so branches and look-ups here may depend on them.
 
 use alloc::vec::Vec;
 
@@ -119,13 +119,14 @@ impl<const N: usize> Decoder<N> {
         let differences = Sums::of(differences.len(), differences.iter());
         let above = products(missing, &indices);
         let below = products(missing, missing);
+        // That factor of every row is the inverse of the first span.
+        let unit = invert(entry(&Self::NODES.spans, first));
         for (node, (above, below)) in missing.iter().zip(above.iter().zip(&below)) {
             let mut column = [0; LANES];
             for (weight, row) in column.iter_mut().zip(&rows) {
                 *weight = entry(row, *node);
             }
-            // That factor of every row is the inverse of the first span.
-            let ratio = mul(entry(&Self::NODES.spans, *node), invert(entry(&Self::NODES.spans, first)));
+            let ratio = mul(entry(&Self::NODES.spans, *node), unit);
             let factor = mul(mul(*above, invert(*below)), mul(ratio, ratio));
             if let Some(slot) = slots.get_mut(usize::from(*node)) {
                 *slot = scaled(&differences.weigh(&column), factor);
@@ -160,12 +161,16 @@ impl<const N: usize> Decoder<N> {
 
 /// For each of `at`, the product of its differences from the nodes, but for itself.
 fn products(at: &[u16], nodes: &[u16]) -> Row {
-    let (mut row, mut out) = ([0; LANES], [1; LANES]);
-    for (to, at) in row.iter_mut().zip(at) {
-        *to = *at;
-    }
-    for node in nodes {
-        out = times(&out, &row.map(|at| (at ^ node).max(1)));
+    let mut out = [1; LANES];
+    // Eight at a time: where little is lost, most lanes of a row would be empty.
+    for (out, at) in out.as_chunks_mut().0.iter_mut().zip(at.chunks(8)) {
+        let mut lanes: [u16; 8] = [0; 8];
+        for (lane, at) in lanes.iter_mut().zip(at) {
+            *lane = *at;
+        }
+        for node in nodes {
+            *out = times(out, &lanes.map(|at| (at ^ node).max(1)));
+        }
     }
     out
 }
