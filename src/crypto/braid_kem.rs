@@ -30,8 +30,17 @@ pub(crate) const DECAPSULATION_KEY_LEN: usize = 2400;
 pub(crate) struct BadEncapsulationKey;
 
 /// The holder's side: the decapsulation key, which contains the public parts.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub(crate) struct DecapsulationKey(Box<[u8; DECAPSULATION_KEY_LEN]>);
+
+impl Drop for DecapsulationKey {
+    fn drop(&mut self) {
+        // As a slice: an array is wiped byte by byte.
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for DecapsulationKey {}
 
 impl DecapsulationKey {
     /// Draws a key: 64 bytes of randomness (`d ‖ z`).
@@ -64,14 +73,14 @@ impl DecapsulationKey {
 
     /// The header: `rho ‖ H(ek)`.
     #[must_use]
-    pub(crate) fn header(&self) -> [u8; HEADER_LEN] {
-        array(self.0.get(2304..2304 + HEADER_LEN))
+    pub(crate) fn header(&self) -> &[u8; HEADER_LEN] {
+        part(self.0.get(2304..))
     }
 
     /// The vector `t̂`.
     #[must_use]
-    pub(crate) fn vector(&self) -> [u8; VECTOR_LEN] {
-        array(self.0.get(1152..1152 + VECTOR_LEN))
+    pub(crate) fn vector(&self) -> &[u8; VECTOR_LEN] {
+        part(self.0.get(1152..))
     }
 
     /// Recovers the shared secret from both parts of the ciphertext.
@@ -95,12 +104,31 @@ impl fmt::Debug for DecapsulationKey {
 /// to be kept for [`encapsulate2`].
 #[must_use]
 pub(crate) fn encapsulate1(header: &[u8; HEADER_LEN], m: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
-    let mut state = zeroize::Zeroizing::new([0; incremental::encaps_state_len()]);
-    let mut shared = Secret::new([0; 32]);
-    #[expect(clippy::expect_used, reason = "the only failures are buffer lengths, which are constants here")]
-    let ct1 = incremental::encapsulate1(header, *m.expose(), state.as_mut_slice(), shared.expose_mut())
-        .expect("buffers have the lengths that the mechanism asks for");
-    (ct1.value, shared)
+    HalfWay::new().encapsulate(header, m)
+}
+
+/// What the library keeps between the halves: 2 kB, bound to the CPU's vector width.
+struct HalfWay([u8; incremental::encaps_state_len()]);
+
+impl HalfWay {
+    const fn new() -> Self {
+        Self([0; incremental::encaps_state_len()])
+    }
+
+    fn encapsulate(&mut self, header: &[u8; HEADER_LEN], m: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
+        let mut shared = Secret::new([0; 32]);
+        #[expect(clippy::expect_used, reason = "the only failures are buffer lengths, which are constants here")]
+        let ct1 = incremental::encapsulate1(header, *m.expose(), &mut self.0, shared.expose_mut())
+            .expect("buffers have the lengths that the mechanism asks for");
+        (ct1.value, shared)
+    }
+}
+
+impl Drop for HalfWay {
+    fn drop(&mut self) {
+        // As a slice: an array is wiped byte by byte.
+        self.0.as_mut_slice().zeroize();
+    }
 }
 
 /// Checks that a vector belongs to a header (its hash) and is reduced (FIPS 203, section 7.2).
@@ -114,31 +142,23 @@ pub(crate) fn check_key(header: &[u8; HEADER_LEN], vector: &[u8; VECTOR_LEN]) ->
 
 /// Second half of an encapsulation: the whole ciphertext, whose first part is what [`encapsulate1`] gave.
 ///
-/// The library's half-way state (2 kB, bound to the CPU's vector width) is not kept between the halves: `m` and the
-/// key give the same ciphertext through ordinary FIPS 203 encapsulation.
+/// What the library keeps between the halves does not outlive a call, and so never meets another CPU in a record: `m`
+/// and the header give the same again. That is cheaper than ordinary encapsulation, which hashes the key once more:
+/// [`check_key`] has compared that hash with the header's.
 #[must_use]
 pub(crate) fn encapsulate2(
     header: &[u8; HEADER_LEN],
     vector: &[u8; VECTOR_LEN],
     m: &Secret<32>,
 ) -> ([u8; CT1_LEN], [u8; CT2_LEN]) {
-    let mut key = [0; VECTOR_LEN + 32];
-    for (to, from) in key.iter_mut().zip(vector.iter().chain(header)) {
-        *to = *from;
-    }
-    let (ciphertext, shared) = mlkem768::encapsulate(&key.into(), *m.expose());
-    drop(Secret::new(shared));
-    let ciphertext = ciphertext.as_slice();
-    (array(ciphertext.get(..CT1_LEN)), array(ciphertext.get(CT1_LEN..)))
+    let mut half_way = HalfWay::new();
+    let (ct1, _) = half_way.encapsulate(header, m);
+    (ct1, incremental::encapsulate2(&half_way.0, vector).value)
 }
 
-/// Copies a part whose bounds are constants of the layout.
-fn array<const N: usize>(part: Option<&[u8]>) -> [u8; N] {
-    let mut out = [0; N];
-    if let Some(part) = part {
-        out.copy_from_slice(part);
-    }
-    out
+/// A part whose bounds are constants of the layout.
+fn part<const N: usize>(from: Option<&[u8]>) -> &[u8; N] {
+    from.and_then(<[u8]>::first_chunk).unwrap_or(const { &[0; N] })
 }
 
 /// Recorded transcripts give a party's decapsulation key, not the seed it was made from. A replay queues the keys

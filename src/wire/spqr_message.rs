@@ -99,25 +99,44 @@ impl SpqrMessage {
     /// Writes the message: 4 to 52 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(52);
+        let mut out = Vec::with_capacity(self.encoded_len());
+        self.encode_into(&mut out);
+        out
+    }
+
+    /// Writes the message behind what is there.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        let (kind, chunk) = self.payload.parts();
         out.push(VERSION);
-        put_varint(&mut out, self.epoch);
-        put_varint(&mut out, self.index.into());
-        let (kind, chunk) = match &self.payload {
-            SpqrPayload::None => (0, None),
-            SpqrPayload::Hdr(chunk) => (1, Some(chunk)),
-            SpqrPayload::Ek(chunk) => (2, Some(chunk)),
-            SpqrPayload::EkCt1Ack(chunk) => (3, Some(chunk)),
-            SpqrPayload::Ct1Ack => (4, None),
-            SpqrPayload::Ct1(chunk) => (5, Some(chunk)),
-            SpqrPayload::Ct2(chunk) => (6, Some(chunk)),
-        };
+        put_varint(out, self.epoch);
+        put_varint(out, self.index.into());
         out.push(kind);
         if let Some(chunk) = chunk {
-            put_varint(&mut out, chunk.index.into());
+            put_varint(out, chunk.index.into());
             out.extend_from_slice(&chunk.data);
         }
-        out
+    }
+
+    /// How many bytes [`Self::to_bytes`] gives. Of all encodings that [`Self::parse`] reads as this message, none other
+    /// is as short.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let chunk = self.payload.parts().1.map_or(0, |chunk| varint_len(chunk.index.into()) + CHUNK_LEN);
+        2 + varint_len(self.epoch) + varint_len(self.index.into()) + chunk
+    }
+}
+
+impl SpqrPayload {
+    /// The byte that stands for the kind, and the chunk.
+    const fn parts(&self) -> (u8, Option<&Chunk>) {
+        match self {
+            Self::None => (0, None),
+            Self::Hdr(chunk) => (1, Some(chunk)),
+            Self::Ek(chunk) => (2, Some(chunk)),
+            Self::EkCt1Ack(chunk) => (3, Some(chunk)),
+            Self::Ct1Ack => (4, None),
+            Self::Ct1(chunk) => (5, Some(chunk)),
+            Self::Ct2(chunk) => (6, Some(chunk)),
+        }
     }
 }
 
@@ -133,6 +152,10 @@ fn varint(rest: &mut &[u8]) -> Result<u64, MalformedSpqr> {
 
 fn put_varint(out: &mut Vec<u8>, value: u64) {
     prost::encoding::encode_varint(value, out);
+}
+
+const fn varint_len(value: u64) -> usize {
+    prost::encoding::encoded_len_varint(value)
 }
 
 fn chunk(rest: &mut &[u8]) -> Result<Chunk, MalformedSpqr> {
@@ -171,6 +194,7 @@ mod tests {
         fn what_is_written_is_read(message in any_message(), tail in any::<[u8; 3]>()) {
             let mut bytes = message.to_bytes();
             prop_assert!(bytes.len() <= 52);
+            prop_assert_eq!(bytes.len(), message.encoded_len());
             prop_assert_eq!(SpqrMessage::parse(&bytes), Ok(message));
             for cut in 0..bytes.len() {
                 prop_assert_eq!(SpqrMessage::parse(&bytes[..cut]), Err(MalformedSpqr));

@@ -168,7 +168,7 @@ fn ml_kem_768_key_generation() {
         let key = key_768(field(&test.seed)).unwrap();
         assert_eq!(key.expose(), field(&test.decaps_key), "{}", test.tc_id);
         let parts = braid_parts(field(&test.encaps_key)).unwrap();
-        assert_eq!((key.header(), key.vector()), parts, "{}", test.tc_id);
+        assert_eq!((*key.header(), *key.vector()), parts, "{}", test.tc_id);
     }
     assert_eq!(tests.len(), 100);
 }
@@ -209,7 +209,7 @@ fn ml_kem_768_decapsulation() {
             tally.add("no seed");
             continue;
         };
-        assert_eq!(encapsulation_key(&key.header(), &key.vector()), field(&test.encaps_key), "{}", test.tc_id);
+        assert_eq!(encapsulation_key(key.header(), key.vector()), field(&test.encaps_key), "{}", test.tc_id);
         let Some((ct1, ct2)) = cut(field(&test.ct)) else {
             assert!(!is_valid(&test), "{}", test.tc_id);
             tally.add("no ciphertext");
@@ -233,7 +233,7 @@ fn ml_kem_768_stored_keys() {
         };
         // A stored ratchet takes its key by length alone. If its parts do not match, the peer sees it: they are what
         // it is sent, and it makes this check.
-        if check_key(&key.header(), &key.vector()).is_err() {
+        if check_key(key.header(), key.vector()).is_err() {
             assert_eq!(test.flags, [TestFlag::InvalidDecapsulationKey], "{}", test.tc_id);
             tally.add("refused by the peer");
             continue;
@@ -261,7 +261,7 @@ proptest! {
 
         let key = key_768(&seed).unwrap();
         prop_assert_eq!(key.expose(), pair.sk());
-        let (header, mut vector) = (key.header(), key.vector());
+        let (header, mut vector) = (*key.header(), *key.vector());
         prop_assert_eq!(&encapsulation_key(&header, &vector), pair.pk());
         prop_assert_eq!(check_key(&header, &vector), Ok(()));
 

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::EpochKey;
 use super::authenticator::{Authenticator, MAC_LEN, epoch_key, macs_equal};
-use super::chunk::{self, Decoder, Progress};
+use super::chunk::{Decoder, Progress, encode};
 use crate::crypto::Secret;
 use crate::crypto::braid_kem::{self, CT1_LEN, CT2_LEN, DecapsulationKey, HEADER_LEN, VECTOR_LEN};
 use crate::ratchet::Refused;
@@ -49,14 +49,31 @@ pub(super) struct Braid {
     state: State,
 }
 
-/// What a received message would change.
+/// What a received message would change: what is new of the state that comes next. [`Braid::apply`] moves there what
+/// the present one holds already, so that nothing large is copied for a message that may yet turn out to be forged.
 pub(super) enum Step {
     /// Nothing.
     Stay,
     /// One more chunk in the decoder of the present state.
     Hold(Chunk),
-    /// Another state, and perhaps an epoch's key.
-    Become(Box<Braid>, Option<EpochKey>),
+    /// From `KeysSampled`: the first chunk of ct1.
+    HeaderSent(Chunk),
+    /// From `HeaderSent`: all of ct1.
+    Ct1Received(Box<[u8; CT1_LEN]>),
+    /// From `Ct1Received`: the first chunk of ct2.
+    EkSentCt1Received(Chunk),
+    /// From `EkSentCt1Received`: the epoch's key, and the authenticator that it gives.
+    Complete(Authenticator, EpochKey),
+    /// From `NoHeaderReceived`: the header.
+    HeaderReceived([u8; HEADER_LEN]),
+    /// From `Ct1Sampled`: all of the encapsulation key.
+    EkReceived(Box<[u8; VECTOR_LEN]>),
+    /// From `Ct1Sampled`: ct1 has arrived, and perhaps one more chunk of the encapsulation key.
+    Ct1Acknowledged(Option<Chunk>),
+    /// From where the encapsulation key was complete: ct2 and its MAC.
+    Ct2Sampled(Box<[u8; CT2_LEN]>, [u8; MAC_LEN]),
+    /// From `Ct2Sampled`: the other side has gone on to the next epoch.
+    NextEpoch,
 }
 
 impl Braid {
@@ -83,16 +100,18 @@ impl Braid {
         let payload = match &mut self.state {
             State::KeysUnsampled => {
                 let key = DecapsulationKey::generate(rng);
-                let mac = self.authenticator.header_mac(self.epoch, &key.header());
-                let chunk = chunk::encode(&header_and_mac(&key, &mac), 0);
+                let mac = self.authenticator.header_mac(self.epoch, key.header());
+                let chunk = encode::<HEADER_AND_MAC_LEN>(&[key.header(), &mac], 0);
                 self.state = State::KeysSampled { key, mac, next: 1 };
                 SpqrPayload::Hdr(chunk)
             }
             State::KeysSampled { key, mac, next } => {
-                SpqrPayload::Hdr(chunk::encode(&header_and_mac(key, mac), take(next)))
+                SpqrPayload::Hdr(encode::<HEADER_AND_MAC_LEN>(&[key.header(), mac], take(next)))
             }
-            State::HeaderSent { key, next, .. } => SpqrPayload::Ek(chunk::encode(&key.vector(), take(next))),
-            State::Ct1Received { key, next, .. } => SpqrPayload::EkCt1Ack(chunk::encode(&key.vector(), take(next))),
+            State::HeaderSent { key, next, .. } => SpqrPayload::Ek(encode::<VECTOR_LEN>(&[key.vector()], take(next))),
+            State::Ct1Received { key, next, .. } => {
+                SpqrPayload::EkCt1Ack(encode::<VECTOR_LEN>(&[key.vector()], take(next)))
+            }
             State::EkSentCt1Received { .. } => SpqrPayload::Ct1Ack,
             State::NoHeaderReceived { .. } | State::Ct1Acknowledged { .. } => SpqrPayload::None,
             State::HeaderReceived { header } => {
@@ -100,15 +119,15 @@ impl Braid {
                 let (ct1, shared) = braid_kem::encapsulate1(&encaps.header, &encaps.m);
                 let key = epoch_key(self.epoch, &shared);
                 self.authenticator = self.authenticator.updated(self.epoch, &key);
-                let chunk = chunk::encode(&ct1, 0);
+                let chunk = encode::<CT1_LEN>(&[&ct1], 0);
                 self.state = State::Ct1Sampled { encaps, ct1: Box::new(ct1), next: 1, vector: Decoder::new() };
                 return (SpqrPayload::Ct1(chunk), Some(EpochKey { epoch: self.epoch, key }));
             }
             State::Ct1Sampled { ct1, next, .. } | State::EkReceivedCt1Sampled { ct1, next, .. } => {
-                SpqrPayload::Ct1(chunk::encode(ct1.as_slice(), take(next)))
+                SpqrPayload::Ct1(encode::<CT1_LEN>(&[ct1.as_slice()], take(next)))
             }
             State::Ct2Sampled { ct2, mac, next } => {
-                SpqrPayload::Ct2(chunk::encode(&join::<CT2_AND_MAC_LEN>(ct2.as_slice(), mac), take(next)))
+                SpqrPayload::Ct2(encode::<CT2_AND_MAC_LEN>(&[ct2.as_slice(), mac], take(next)))
             }
         };
         (payload, None)
@@ -122,25 +141,16 @@ impl Braid {
         if epoch > self.epoch {
             // The other side completed the epoch; no further skip is possible between honest parties.
             return match self.state {
-                State::Ct2Sampled { .. } if epoch == self.epoch + 1 => {
-                    Ok(self.become_in(epoch, self.authenticator.clone(), State::KeysUnsampled, None))
-                }
+                State::Ct2Sampled { .. } if epoch == self.epoch + 1 => Ok(Step::NextEpoch),
                 _ => Err(Refused::Undecryptable),
             };
         }
         match (&self.state, payload) {
-            (State::KeysSampled { key, .. }, SpqrPayload::Ct1(chunk)) => {
-                let ct1 = Decoder::new().with(*chunk);
-                Ok(self.become_state(State::HeaderSent { key: key.clone(), next: 0, ct1 }))
+            (State::KeysSampled { .. }, SpqrPayload::Ct1(chunk)) => Ok(Step::HeaderSent(*chunk)),
+            (State::HeaderSent { ct1, .. }, SpqrPayload::Ct1(chunk)) => {
+                collect(ct1, chunk, |ct1| Ok(Step::Ct1Received(Box::new(ct1))))
             }
-            (State::HeaderSent { key, next, ct1 }, SpqrPayload::Ct1(chunk)) => collect(ct1, chunk, |ct1| {
-                let state = State::Ct1Received { key: key.clone(), next: *next, ct1: Box::new(ct1) };
-                Ok(self.become_state(state))
-            }),
-            (State::Ct1Received { key, ct1, .. }, SpqrPayload::Ct2(chunk)) => {
-                let ct2 = Decoder::new().with(*chunk);
-                Ok(self.become_state(State::EkSentCt1Received { key: key.clone(), ct1: ct1.clone(), ct2 }))
-            }
+            (State::Ct1Received { .. }, SpqrPayload::Ct2(chunk)) => Ok(Step::EkSentCt1Received(*chunk)),
             (State::EkSentCt1Received { key, ct1, ct2 }, SpqrPayload::Ct2(chunk)) => {
                 collect(ct2, chunk, |ct2_and_mac| self.complete(key, ct1, &ct2_and_mac))
             }
@@ -149,60 +159,73 @@ impl Braid {
                 if !macs_equal(&self.authenticator.header_mac(self.epoch, header), mac) {
                     return Err(Refused::Undecryptable);
                 }
-                Ok(self.become_state(State::HeaderReceived { header: *header }))
+                Ok(Step::HeaderReceived(*header))
             }),
-            (State::Ct1Sampled { encaps, ct1, next, vector }, SpqrPayload::Ek(chunk)) => {
-                collect(vector, chunk, |vector| {
-                    check_key(encaps, &vector)?;
-                    let (encaps, ct1, vector) = (encaps.clone(), ct1.clone(), Box::new(vector));
-                    Ok(self.become_state(State::EkReceivedCt1Sampled { encaps, ct1, next: *next, vector }))
-                })
-            }
+            (State::Ct1Sampled { encaps, vector, .. }, SpqrPayload::Ek(chunk)) => collect(vector, chunk, |vector| {
+                check_key(encaps, &vector)?;
+                Ok(Step::EkReceived(Box::new(vector)))
+            }),
             (State::Ct1Sampled { encaps, vector, .. }, SpqrPayload::EkCt1Ack(chunk)) => match vector.peek(chunk) {
-                Progress::Complete(vector) => self.make_ct2(encaps, &vector),
-                progress => {
-                    let mut vector = vector.clone();
-                    if let Progress::More = progress {
-                        vector.hold(*chunk);
-                    }
-                    Ok(self.become_state(State::Ct1Acknowledged { encaps: encaps.clone(), vector }))
-                }
+                Progress::Complete(vector) => self.check_and_make_ct2(encaps, &vector),
+                Progress::More => Ok(Step::Ct1Acknowledged(Some(*chunk))),
+                Progress::Known => Ok(Step::Ct1Acknowledged(None)),
             },
             (State::Ct1Acknowledged { encaps, vector }, SpqrPayload::Ek(chunk) | SpqrPayload::EkCt1Ack(chunk)) => {
-                collect(vector, chunk, |vector| self.make_ct2(encaps, &vector))
+                collect(vector, chunk, |vector| self.check_and_make_ct2(encaps, &vector))
             }
             (State::EkReceivedCt1Sampled { encaps, vector, .. }, SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack) => {
-                self.make_ct2(encaps, vector)
+                Ok(self.make_ct2(encaps, vector))
             }
             _ => Ok(Step::Stay),
         }
     }
 
-    /// Makes the change; gives the epoch's key if one came out.
+    /// Makes the change; gives the epoch's key if one came out. A step that does not come from the present state
+    /// changes nothing.
     pub(super) fn apply(&mut self, step: Step) -> Option<EpochKey> {
-        match step {
-            Step::Stay => None,
+        let step = match step {
+            Step::Stay => return None,
             Step::Hold(chunk) => {
-                match &mut self.state {
-                    State::HeaderSent { ct1, .. } => ct1.hold(chunk),
-                    State::EkSentCt1Received { ct2, .. } => ct2.hold(chunk),
-                    State::NoHeaderReceived { header } => header.hold(chunk),
-                    State::Ct1Sampled { vector, .. } | State::Ct1Acknowledged { vector, .. } => vector.hold(chunk),
-                    // `receive` asks for it in these states only.
-                    State::KeysUnsampled
-                    | State::KeysSampled { .. }
-                    | State::Ct1Received { .. }
-                    | State::HeaderReceived { .. }
-                    | State::EkReceivedCt1Sampled { .. }
-                    | State::Ct2Sampled { .. } => {}
+                self.state.hold(chunk);
+                return None;
+            }
+            step => step,
+        };
+        let mut out = None;
+        // Whole before and after: between the two nothing can fail.
+        self.state = match (core::mem::replace(&mut self.state, State::KeysUnsampled), step) {
+            (State::KeysSampled { key, .. }, Step::HeaderSent(chunk)) => {
+                State::HeaderSent { key, next: 0, ct1: Decoder::new().with(chunk) }
+            }
+            (State::HeaderSent { key, next, .. }, Step::Ct1Received(ct1)) => State::Ct1Received { key, next, ct1 },
+            (State::Ct1Received { key, ct1, .. }, Step::EkSentCt1Received(chunk)) => {
+                State::EkSentCt1Received { key, ct1, ct2: Decoder::new().with(chunk) }
+            }
+            (State::EkSentCt1Received { .. }, Step::Complete(authenticator, key)) => {
+                (self.epoch, self.authenticator, out) = (self.epoch + 1, authenticator, Some(key));
+                State::NoHeaderReceived { header: Decoder::new() }
+            }
+            (State::NoHeaderReceived { .. }, Step::HeaderReceived(header)) => State::HeaderReceived { header },
+            (State::Ct1Sampled { encaps, ct1, next, .. }, Step::EkReceived(vector)) => {
+                State::EkReceivedCt1Sampled { encaps, ct1, next, vector }
+            }
+            (State::Ct1Sampled { encaps, mut vector, .. }, Step::Ct1Acknowledged(chunk)) => {
+                if let Some(chunk) = chunk {
+                    vector.hold(chunk);
                 }
-                None
+                State::Ct1Acknowledged { encaps, vector }
             }
-            Step::Become(braid, key) => {
-                *self = *braid;
-                key
+            (
+                State::Ct1Sampled { .. } | State::Ct1Acknowledged { .. } | State::EkReceivedCt1Sampled { .. },
+                Step::Ct2Sampled(ct2, mac),
+            ) => State::Ct2Sampled { ct2, mac, next: 0 },
+            (State::Ct2Sampled { .. }, Step::NextEpoch) => {
+                self.epoch += 1;
+                State::KeysUnsampled
             }
-        }
+            (state, _) => state,
+        };
+        out
     }
 
     /// Both parts of the ciphertext are there: the epoch's key comes out on this side, and the roles change.
@@ -218,24 +241,20 @@ impl Braid {
         if !macs_equal(&authenticator.ciphertext_mac(self.epoch, ct1, ct2), mac) {
             return Err(Refused::Undecryptable);
         }
-        let state = State::NoHeaderReceived { header: Decoder::new() };
-        Ok(self.become_in(self.epoch + 1, authenticator, state, Some(EpochKey { epoch: self.epoch, key })))
+        Ok(Step::Complete(authenticator, EpochKey { epoch: self.epoch, key }))
     }
 
     /// The whole encapsulation key is there and ct1 has arrived on the other side.
-    fn make_ct2(&self, encaps: &Encapsulation, vector: &[u8; VECTOR_LEN]) -> Result<Step, Refused> {
+    fn check_and_make_ct2(&self, encaps: &Encapsulation, vector: &[u8; VECTOR_LEN]) -> Result<Step, Refused> {
         check_key(encaps, vector)?;
+        Ok(self.make_ct2(encaps, vector))
+    }
+
+    /// The same, for a vector that was checked when it was complete.
+    fn make_ct2(&self, encaps: &Encapsulation, vector: &[u8; VECTOR_LEN]) -> Step {
         let (ct1, ct2) = braid_kem::encapsulate2(&encaps.header, vector, &encaps.m);
         let mac = self.authenticator.ciphertext_mac(self.epoch, &ct1, &ct2);
-        Ok(self.become_state(State::Ct2Sampled { ct2: Box::new(ct2), mac, next: 0 }))
-    }
-
-    fn become_state(&self, state: State) -> Step {
-        self.become_in(self.epoch, self.authenticator.clone(), state, None)
-    }
-
-    fn become_in(&self, epoch: u64, authenticator: Authenticator, state: State, key: Option<EpochKey>) -> Step {
-        Step::Become(Box::new(Self { epoch, authenticator, state }), key)
+        Step::Ct2Sampled(Box::new(ct2), mac)
     }
 
     pub(super) const fn parts(&self) -> (&Authenticator, &State) {
@@ -259,6 +278,24 @@ impl Braid {
             State::EkReceivedCt1Sampled { .. } => "EkReceivedCt1Sampled",
             State::Ct1Acknowledged { .. } => "Ct1Acknowledged",
             State::Ct2Sampled { .. } => "Ct2Sampled",
+        }
+    }
+}
+
+impl State {
+    /// [`Braid::receive`] asks for it in the states with a decoder only.
+    fn hold(&mut self, chunk: Chunk) {
+        match self {
+            Self::HeaderSent { ct1, .. } => ct1.hold(chunk),
+            Self::EkSentCt1Received { ct2, .. } => ct2.hold(chunk),
+            Self::NoHeaderReceived { header } => header.hold(chunk),
+            Self::Ct1Sampled { vector, .. } | Self::Ct1Acknowledged { vector, .. } => vector.hold(chunk),
+            Self::KeysUnsampled
+            | Self::KeysSampled { .. }
+            | Self::Ct1Received { .. }
+            | Self::HeaderReceived { .. }
+            | Self::EkReceivedCt1Sampled { .. }
+            | Self::Ct2Sampled { .. } => {}
         }
     }
 }
@@ -287,18 +324,48 @@ const fn take(next: &mut u16) -> u16 {
     index
 }
 
-fn header_and_mac(key: &DecapsulationKey, mac: &[u8; MAC_LEN]) -> [u8; HEADER_AND_MAC_LEN] {
-    join(&key.header(), mac)
-}
-
-fn join<const N: usize>(message: &[u8], mac: &[u8; MAC_LEN]) -> [u8; N] {
-    let mut out = [0; N];
-    for (to, from) in out.iter_mut().zip(message.iter().chain(mac)) {
-        *to = *from;
-    }
-    out
-}
-
 fn split<const N: usize>(message: &[u8]) -> Result<(&[u8; N], &[u8]), Refused> {
     message.split_first_chunk().ok_or(Refused::Undecryptable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_step_from_another_state_changes_nothing() {
+        let key = Secret::new([7; 32]);
+        let chunk = Chunk { index: 0, data: [7; 32] };
+        let steps = || {
+            vec![
+                Step::Stay,
+                Step::Hold(chunk),
+                Step::HeaderSent(chunk),
+                Step::Ct1Received(Box::new([7; CT1_LEN])),
+                Step::EkSentCt1Received(chunk),
+                Step::Complete(Authenticator::new(&key), EpochKey { epoch: 1, key: key.clone() }),
+                Step::HeaderReceived([7; HEADER_LEN]),
+                Step::EkReceived(Box::new([7; VECTOR_LEN])),
+                Step::Ct1Acknowledged(Some(chunk)),
+                Step::Ct2Sampled(Box::new([7; CT2_LEN]), [7; MAC_LEN]),
+                Step::NextEpoch,
+            ]
+        };
+        // The one state that no step comes from.
+        for step in steps() {
+            let mut braid = Braid::initiator(&key);
+            assert!(braid.apply(step).is_none());
+            assert_eq!((braid.state_name(), braid.epoch()), ("KeysUnsampled", 1));
+        }
+        // And one that goes on by one step of them only.
+        let went_on = steps().into_iter().filter_map(|step| {
+            let mut braid = Braid::responder(&key);
+            assert!(braid.apply(step).is_none());
+            assert_eq!(braid.epoch(), 1);
+            (braid.state_name() != "NoHeaderReceived").then(|| braid.state_name())
+        });
+        assert_eq!(went_on.collect::<Vec<_>>(), ["HeaderReceived"]);
+    }
 }

@@ -19,13 +19,12 @@ impl PqChain {
         Self { key, index: 0 }
     }
 
-    /// Steps the chain and gives its next message key; `None` after 2^32 − 1 of them.
-    fn step(&mut self) -> Option<Secret<32>> {
+    /// The chain one step on, and its next message key; `None` after 2^32 − 1 of them.
+    fn step(&self) -> Option<(Self, Secret<32>)> {
         let index = self.index.checked_add(1)?;
         let info: &[&[u8]] = &[&index.to_be_bytes(), b"Signal PQ Ratchet V1 Chain Next"];
         let [key, message_key] = hkdf::<64>(&[], self.key.expose(), info).split2();
-        *self = Self { key, index };
-        Some(message_key)
+        Some((Self { key, index }, message_key))
     }
 }
 
@@ -109,7 +108,8 @@ impl PqChains {
         }
         let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(|held| held.sending.as_mut());
         let chain = chain.ok_or(Exhausted)?;
-        let key = chain.step().ok_or(Exhausted)?;
+        let (next, key) = chain.step().ok_or(Exhausted)?;
+        *chain = next;
         Ok((chain.index, key))
     }
 
@@ -127,17 +127,16 @@ impl PqChains {
         if index - newest > max_jump {
             return Err(Refused::TooFarAhead);
         }
-        let mut chain = held.receiving.clone();
+        let (mut chain, mut key) = held.receiving.step().ok_or(Refused::TooFarAhead)?;
         let mut passed = Vec::new();
-        loop {
-            let key = chain.step().ok_or(Refused::TooFarAhead)?;
-            if chain.index == index {
-                return Ok((key, ChainStep { epoch, change: Change::Advance(chain, passed) }));
-            }
+        while chain.index < index {
+            let next = chain.step().ok_or(Refused::TooFarAhead)?;
             if chain.index.saturating_add(MAX_SKIPPED) >= index {
                 passed.push((chain.index, key));
             }
+            (chain, key) = next;
         }
+        Ok((key, ChainStep { epoch, change: Change::Advance(chain, passed) }))
     }
 
     pub(super) fn apply(&mut self, step: ChainStep) {

@@ -5,155 +5,23 @@
 //! chunks are the message itself, and any N chunks give it back. There is no error correction: a wrong chunk makes
 //! a wrong message, whose MAC or hash fails.
 //!
-//! Chunks travel in the clear, so nothing here hides timing; it is free of secret-dependent branches all the same.
+//! Chunks travel in the clear, so branches and look-ups here may depend on them.
 
 use alloc::vec::Vec;
 
+use super::field::{invert, mul, times};
+use super::sums::{Data, Sums, added, scaled};
+use super::weights::{LANES, Nodes, Row};
 use crate::wire::{CHUNK_LEN, Chunk};
 
-/// GF(2^16) modulo x^16 + x^12 + x^3 + x + 1, without the top bit.
-const REDUCTION: u16 = 0x100b;
-
-const LANES: usize = CHUNK_LEN / 2;
-type Lanes = [u16; LANES];
-
-/// a·x.
-const fn times_x(a: u16) -> u16 {
-    (a << 1) ^ ((a >> 15) * REDUCTION)
-}
-
-/// Carry-less product modulo the field polynomial, bit by bit.
-const fn mul(a: u16, b: u16) -> u16 {
-    let mut product = 0;
-    let mut bit = 16;
-    while bit > 0 {
-        bit -= 1;
-        product = times_x(product) ^ (a * ((b >> bit) & 1));
-    }
-    product
-}
-
-/// 1/a, as a^(2^16 − 2); 0 for 0.
-const fn invert(a: u16) -> u16 {
-    let (mut square, mut product, mut step) = (a, 1, 0);
-    while step < 15 {
-        square = mul(square, square);
-        product = mul(product, square);
-        step += 1;
-    }
-    product
-}
-
-/// For nodes 0..N: the inverse of ∏ (j − i) over i ≠ j, for each j. Known at compile time for the four lengths.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "evaluated at compile time, where an index out of bounds fails the build; N is at most 36"
-)]
-const fn systematic_inverses<const N: usize>() -> [u16; N] {
-    let mut out = [0; N];
-    let mut j = 0;
-    while j < N {
-        let (mut product, mut i) = (1, 0);
-        while i < N {
-            if i != j {
-                product = mul(product, (i ^ j) as u16);
-            }
-            i += 1;
-        }
-        out[j] = invert(product);
-        j += 1;
-    }
-    out
-}
-
-static INVERSES_3: [u16; 3] = systematic_inverses();
-static INVERSES_5: [u16; 5] = systematic_inverses();
-static INVERSES_30: [u16; 30] = systematic_inverses();
-static INVERSES_36: [u16; 36] = systematic_inverses();
-
-/// Σ weight·lanes over the nodes, Horner's way: one reduction for each of the 16 bits, whatever the number of nodes.
-fn combine<'a>(nodes: impl Iterator<Item = (u16, &'a Lanes)> + Clone) -> Lanes {
-    let mut sum = [0; LANES];
-    for bit in (0..16).rev() {
-        for lane in &mut sum {
-            *lane = times_x(*lane);
-        }
-        for (weight, lanes) in nodes.clone() {
-            let mask = ((weight >> bit) & 1).wrapping_neg();
-            for (to, from) in sum.iter_mut().zip(lanes) {
-                *to ^= from & mask;
-            }
-        }
-    }
-    sum
-}
-
-/// Lagrange weights at `at`, given the inverse of each node's denominator. `at` is none of the nodes.
-fn weights(nodes: &[u16], inverses: &[u16], at: u16) -> Vec<u16> {
-    // ∏ over i ≠ j of (at − i): what stands before j times what stands behind it.
-    let mut out: Vec<u16> = inverses.to_vec();
-    let mut before = 1;
-    for (weight, node) in out.iter_mut().zip(nodes) {
-        *weight = mul(*weight, before);
-        before = mul(before, at ^ node);
-    }
-    let mut behind = 1;
-    for (weight, node) in out.iter_mut().zip(nodes).rev() {
-        *weight = mul(*weight, behind);
-        behind = mul(behind, at ^ node);
-    }
-    out
-}
-
-fn to_lanes(chunk: &[u8; CHUNK_LEN]) -> Lanes {
-    let mut words = chunk.chunks_exact(2);
-    core::array::from_fn(|_| match words.next() {
-        Some([high, low]) => u16::from_be_bytes([*high, *low]),
-        _ => 0,
-    })
-}
-
-fn from_lanes(lanes: &Lanes) -> [u8; CHUNK_LEN] {
-    let mut out = [0; CHUNK_LEN];
-    for (to, lane) in out.chunks_exact_mut(2).zip(lanes) {
-        to.copy_from_slice(&lane.to_be_bytes());
-    }
-    out
-}
-
-/// Chunk `index` of a message whose length is a multiple of 32.
-pub(super) fn encode(message: &[u8], index: u16) -> Chunk {
-    let (nodes, _) = message.as_chunks::<CHUNK_LEN>();
-    if let Some(data) = nodes.get(usize::from(index)) {
-        return Chunk { index, data: *data };
-    }
-    let positions: Vec<u16> = (0..).take(nodes.len()).collect();
-    let computed;
-    let inverses: &[u16] = match nodes.len() {
-        3 => &INVERSES_3,
-        5 => &INVERSES_5,
-        30 => &INVERSES_30,
-        36 => &INVERSES_36,
-        _ => {
-            computed = node_inverses(&positions);
-            &computed
-        }
+/// Chunk `index` of a message of `N` bytes. It comes in parts of whole chunks, so that no part is copied to encode it.
+pub(super) fn encode<const N: usize>(parts: &[&[u8]], index: u16) -> Chunk {
+    let chunks = || parts.iter().flat_map(|part| part.as_chunks::<CHUNK_LEN>().0);
+    let data = match chunks().nth(usize::from(index)) {
+        Some(data) => *data,
+        None => Sums::of(N / CHUNK_LEN, chunks()).weigh(&Decoder::<N>::NODES.weights(index)),
     };
-    let weights = weights(&positions, inverses, index);
-    let lanes: Vec<Lanes> = nodes.iter().map(to_lanes).collect();
-    Chunk { index, data: from_lanes(&combine(weights.iter().copied().zip(&lanes))) }
-}
-
-/// The inverse of ∏ (node − other) for each node.
-fn node_inverses(nodes: &[u16]) -> Vec<u16> {
-    nodes
-        .iter()
-        .map(|node| {
-            invert(nodes.iter().filter(|other| *other != node).fold(1, |product, other| mul(product, node ^ other)))
-        })
-        .collect()
+    Chunk { index, data }
 }
 
 /// Collects the chunks of one message of `N` bytes.
@@ -179,6 +47,8 @@ impl<const N: usize> Decoder<N> {
         N / CHUNK_LEN
     };
 
+    const NODES: &Nodes = &Nodes::new(Self::NEEDED);
+
     pub(super) const fn new() -> Self {
         Self { chunks: Vec::new() }
     }
@@ -196,6 +66,8 @@ impl<const N: usize> Decoder<N> {
 
     /// Holds a chunk for which [`Self::peek`] said [`Progress::More`].
     pub(super) fn hold(&mut self, chunk: Chunk) {
+        // All that it will ever hold, at once.
+        self.chunks.reserve_exact((Self::NEEDED - 1).saturating_sub(self.chunks.len()));
         self.chunks.push(chunk);
     }
 
@@ -206,28 +78,60 @@ impl<const N: usize> Decoder<N> {
     }
 
     fn decode(&self, last: &Chunk) -> [u8; N] {
-        let chunks = || self.chunks.iter().chain(core::iter::once(last));
         let mut out = [0; N];
         let (slots, _) = out.as_chunks_mut::<CHUNK_LEN>();
-        let mut missing = Vec::new();
-        for (index, slot) in (0..).zip(&mut *slots) {
-            match chunks().find(|chunk| chunk.index == index) {
-                Some(chunk) => *slot = chunk.data,
-                None => missing.push(index),
+        let (mut parity, mut missing) = (Vec::new(), (1u64 << Self::NEEDED) - 1);
+        for chunk in self.chunks.iter().chain(core::iter::once(last)) {
+            match slots.get_mut(usize::from(chunk.index)) {
+                Some(slot) => {
+                    *slot = chunk.data;
+                    missing ^= 1 << chunk.index;
+                }
+                None => parity.push(chunk),
             }
         }
-        if !missing.is_empty() {
-            let nodes: Vec<u16> = chunks().map(|chunk| chunk.index).collect();
-            let lanes: Vec<Lanes> = chunks().map(|chunk| to_lanes(&chunk.data)).collect();
-            let inverses = node_inverses(&nodes);
-            for index in missing {
-                let weights = weights(&nodes, &inverses, index);
-                if let Some(slot) = slots.get_mut(usize::from(index)) {
-                    *slot = from_lanes(&combine(weights.iter().copied().zip(&lanes)));
-                }
-            }
+        if !parity.is_empty() {
+            let missing: Vec<u16> = (0..64).filter(|node| (missing >> node) & 1 == 1).collect();
+            Self::fill(slots, &missing, &parity);
         }
         out
+    }
+
+    /// Fills the missing chunks in, by as many parity chunks, with zeros in their places so far.
+    ///
+    /// What a parity chunk differs by from the one that the zeros would give is a sum of the missing chunks with their
+    /// weights at its index. Those weights are a Cauchy matrix between two diagonal ones, whose inverse is known: the
+    /// same entries again, transposed, between two other diagonals.
+    fn fill(slots: &mut [Data], missing: &[u16], parity: &[&Chunk]) {
+        let Some(first) = missing.first().copied() else { return };
+        let indices: Vec<u16> = parity.iter().map(|chunk| chunk.index).collect();
+        let rows: Vec<Row> = indices.iter().map(|index| Self::NODES.weights(*index)).collect();
+        let present = Sums::of(slots.len(), slots.iter());
+        let above = products(&indices, missing);
+        let below = products(&indices, &indices);
+        let mut differences = Vec::with_capacity(parity.len());
+        for ((chunk, row), (above, below)) in parity.iter().zip(&rows).zip(above.iter().zip(&below)) {
+            // ∏ (index − node) over all nodes, but for a factor that every row has.
+            let all = mul(entry(row, first), chunk.index ^ first);
+            let factor = mul(*above, invert(mul(*below, mul(all, all))));
+            differences.push(scaled(&added(&present.weigh(row), &chunk.data), factor));
+        }
+        let differences = Sums::of(differences.len(), differences.iter());
+        let above = products(missing, &indices);
+        let below = products(missing, missing);
+        // That factor of every row is the inverse of the first span.
+        let unit = invert(entry(&Self::NODES.spans, first));
+        for (node, (above, below)) in missing.iter().zip(above.iter().zip(&below)) {
+            let mut column = [0; LANES];
+            for (weight, row) in column.iter_mut().zip(&rows) {
+                *weight = entry(row, *node);
+            }
+            let ratio = mul(entry(&Self::NODES.spans, *node), unit);
+            let factor = mul(mul(*above, invert(*below)), mul(ratio, ratio));
+            if let Some(slot) = slots.get_mut(usize::from(*node)) {
+                *slot = scaled(&differences.weigh(&column), factor);
+            }
+        }
     }
 
     /// The chunks held, for the record.
@@ -237,17 +141,48 @@ impl<const N: usize> Decoder<N> {
 
     /// Takes chunks back from a record: fewer than needed, of distinct indices.
     pub(super) fn from_chunks(chunks: Vec<Chunk>) -> Option<Self> {
-        let distinct = chunks
-            .iter()
-            .enumerate()
-            .all(|(at, chunk)| chunks.iter().skip(at + 1).all(|other| other.index != chunk.index));
+        // A bit for each index up to 63, which is all of them where little is lost.
+        let (mut seen, mut late) = (0u64, Vec::new());
+        let distinct = chunks.iter().all(|chunk| match 1u64.checked_shl(chunk.index.into()) {
+            Some(bit) => {
+                let known = seen & bit != 0;
+                seen |= bit;
+                !known
+            }
+            None => {
+                let known = late.contains(&chunk.index);
+                late.push(chunk.index);
+                !known
+            }
+        });
         (chunks.len() < Self::NEEDED && distinct).then_some(Self { chunks })
     }
+}
+
+/// For each of `at`, the product of its differences from the nodes, but for itself.
+fn products(at: &[u16], nodes: &[u16]) -> Row {
+    let mut out = [1; LANES];
+    // Eight at a time: where little is lost, most lanes of a row would be empty.
+    for (out, at) in out.as_chunks_mut().0.iter_mut().zip(at.chunks(8)) {
+        let mut lanes: [u16; 8] = [0; 8];
+        for (lane, at) in lanes.iter_mut().zip(at) {
+            *lane = *at;
+        }
+        for node in nodes {
+            *out = times(out, &lanes.map(|at| (at ^ node).max(1)));
+        }
+    }
+    out
+}
+
+fn entry(row: &Row, node: u16) -> u16 {
+    row.get(usize::from(node)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratchet::spqr::bitwise;
     use proptest::prelude::*;
     use std::vec;
 
@@ -263,9 +198,17 @@ mod tests {
         None
     }
 
+    /// In one part, and in two.
+    fn encode<const N: usize>(message: &[u8], index: u16) -> Chunk {
+        let whole = super::encode::<N>(&[message], index);
+        let (front, back) = message.split_at(message.len() / 64 * 32);
+        assert_eq!(super::encode::<N>(&[front, back], index), whole);
+        whole
+    }
+
     fn check_case<const N: usize>(message: &[u8], chunks: &[Chunk]) {
         for chunk in chunks {
-            assert_eq!(encode(message, chunk.index), *chunk);
+            assert_eq!(encode::<N>(message, chunk.index), *chunk);
         }
         // From the last chunks alone, and from every third.
         let tail: Vec<Chunk> = chunks.iter().rev().copied().collect();
@@ -302,48 +245,51 @@ mod tests {
                 other => panic!("a message of {other} bytes"),
             }
         }
-        let word = |value: &serde_json::Value| u16::try_from(value.as_u64().unwrap()).unwrap();
-        for row in vectors["gfProducts"].as_array().unwrap() {
-            assert_eq!(mul(word(&row[0]), word(&row[1])), word(&row[2]));
-        }
-        for row in vectors["gfInverses"].as_array().unwrap() {
-            assert_eq!(invert(word(&row[0])), word(&row[1]));
-        }
-    }
-
-    #[test]
-    fn two_generates_the_multiplicative_group() {
-        let mut power = 1;
-        for step in 1..=65_535u32 {
-            power = times_x(power);
-            assert_eq!(power == 1, step == 65_535, "order {step}");
-        }
     }
 
     #[test]
     fn a_second_chunk_of_an_index_is_ignored() {
         let message = [7u8; 96];
-        let mut lie = encode(&message, 1);
+        let mut lie = encode::<96>(&message, 1);
         lie.data[0] ^= 1;
-        let chunks = vec![encode(&message, 1), lie, encode(&message, 9), encode(&message, 4)];
+        let chunks = vec![encode::<96>(&message, 1), lie, encode::<96>(&message, 9), encode::<96>(&message, 4)];
         assert_eq!(decode::<96>(&chunks).unwrap(), message);
+    }
+
+    /// Agrees with the definition, and comes back from chunks of any indices, whatever number of them is parity.
+    fn check_any<const N: usize>(message: &[u8], indices: &[u16]) -> Result<(), TestCaseError> {
+        let (message, needed) = (message.first_chunk::<N>().unwrap(), N / CHUNK_LEN);
+        let mut chunks = Vec::new();
+        for index in indices {
+            let chunk = encode::<N>(message, *index);
+            prop_assert_eq!(chunk.data, bitwise::encode(message, *index));
+            chunks.push(chunk);
+        }
+        prop_assert_eq!(&decode::<N>(&chunks).unwrap(), message);
+        prop_assert!(decode::<N>(&chunks[..needed - 1]).is_none());
+        Ok(())
     }
 
     proptest! {
         #[test]
         fn any_enough_chunks_give_the_message(
-            message in proptest::collection::vec(any::<u8>(), 960),
-            indices in proptest::collection::hash_set(any::<u16>(), 30..40),
+            message in proptest::collection::vec(any::<u8>(), 1152),
+            indices in proptest::collection::hash_set(prop_oneof![any::<u16>(), 0..40u16, 0..100u16], 36..40),
         ) {
-            let chunks: Vec<Chunk> = indices.iter().map(|index| encode(&message, *index)).collect();
-            prop_assert_eq!(&decode::<960>(&chunks).unwrap()[..], &message[..]);
-            prop_assert!(decode::<960>(&chunks[..29]).is_none());
+            let indices: Vec<u16> = indices.into_iter().collect();
+            check_any::<96>(&message, &indices[..4])?;
+            check_any::<160>(&message, &indices[..6])?;
+            check_any::<960>(&message, &indices[..31])?;
+            check_any::<1152>(&message, &indices)?;
         }
+    }
 
-        #[test]
-        fn products_and_inverses_agree(a in 1..=u16::MAX, b in any::<u16>()) {
-            prop_assert_eq!(mul(mul(a, b), invert(a)), b);
-            prop_assert_eq!(mul(a, b), mul(b, a));
+    #[test]
+    fn a_record_holds_distinct_chunks_and_too_few() {
+        let chunks = |indices: &[u16]| indices.iter().map(|index| Chunk { index: *index, data: [0; 32] }).collect();
+        assert!(Decoder::<160>::from_chunks(chunks(&[0, 63, 64, 65_535])).is_some());
+        for refused in [&[7, 7][..], &[63, 0, 63], &[64, 64], &[65_535, 0, 65_535], &[0, 1, 2, 3, 4]] {
+            assert!(Decoder::<160>::from_chunks(chunks(refused)).is_none(), "{refused:?}");
         }
     }
 }

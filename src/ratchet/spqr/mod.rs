@@ -11,10 +11,15 @@
 //! and deviations: docs/protocol.md.
 
 mod authenticator;
+#[cfg(test)]
+mod bitwise;
 mod braid;
 mod chain;
 mod chunk;
+mod field;
 mod record;
+mod sums;
+mod weights;
 
 use rand_core::CryptoRng;
 
