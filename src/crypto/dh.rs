@@ -1,10 +1,10 @@
 use core::fmt;
 
 use rand_core::CryptoRng;
-use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Secret;
+use super::x25519::{self, Peer};
 
 /// Length of a public key on the wire: the type byte and the u coordinate.
 pub const PUBLIC_KEY_LEN: usize = 33;
@@ -100,7 +100,7 @@ impl PublicKey {
     /// handshake's base key, which names a session) is checked with this.
     #[must_use]
     pub fn is_torsion_free(&self) -> bool {
-        curve25519_dalek::MontgomeryPoint(self.0).to_edwards(0).is_some_and(|point| point.is_torsion_free())
+        Peer::new(self).is_torsion_free()
     }
 }
 
@@ -132,8 +132,7 @@ impl PrivateKey {
     /// The public half. Costs a scalar multiplication; a [`KeyPair`] keeps the answer.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        let secret = StaticSecret::from(*self.expose());
-        PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
+        PublicKey(x25519::public(self.expose()))
     }
 
     /// X25519 with another's public key.
@@ -142,11 +141,16 @@ impl PrivateKey {
     ///
     /// [`NotContributory`] if the result is all zero.
     pub fn agree(&self, other: &PublicKey) -> Result<Secret<32>, NotContributory> {
+        self.agree_with(&Peer::new(other))
+    }
+
+    /// [`PrivateKey::agree`] with a key that agrees more than once.
+    pub(crate) fn agree_with(&self, other: &Peer) -> Result<Secret<32>, NotContributory> {
         #[cfg(test)]
         count::agreement();
-        let secret = StaticSecret::from(*self.expose());
-        let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
-        if shared.was_contributory() { Ok(Secret::new(shared.to_bytes())) } else { Err(NotContributory) }
+        let shared = other.agree(self.expose());
+        // The all-zero value is no secret, and comparing with it takes the same time whatever the other is.
+        if shared == Secret::new([0; 32]) { Err(NotContributory) } else { Ok(shared) }
     }
 }
 
@@ -211,6 +215,11 @@ impl KeyPair {
     /// [`NotContributory`] if the result is all zero.
     pub fn agree(&self, other: &PublicKey) -> Result<Secret<32>, NotContributory> {
         self.private.agree(other)
+    }
+
+    /// [`KeyPair::agree`] with a key that agrees more than once.
+    pub(crate) fn agree_with(&self, other: &Peer) -> Result<Secret<32>, NotContributory> {
+        self.private.agree_with(other)
     }
 }
 

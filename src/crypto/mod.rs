@@ -24,6 +24,7 @@ mod secret;
 mod sign;
 #[cfg(test)]
 mod wycheproof;
+mod x25519;
 
 pub use dh::{KeyError, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
 pub use kem::{KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, MalformedKemKey};
@@ -43,3 +44,4 @@ pub(crate) use kdf::{MacKey, hkdf, hmac, sha256, sha512};
 pub(crate) use kem::kyber_message_door;
 pub(crate) use secret::{constant_time_eq, last_nonzero_if};
 pub(crate) use sign::{xeddsa_sign, xeddsa_verify};
+pub(crate) use x25519::Peer;

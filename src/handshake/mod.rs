@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::crypto::{KemCiphertext, KemPublicKey, KeyPair, NotContributory, PublicKey, Secret, hkdf, sha256};
+use crate::crypto::{KemCiphertext, KemPublicKey, KeyPair, NotContributory, Peer, PublicKey, Secret, hkdf, sha256};
 use crate::ident::{Address, PrekeyId};
 use crate::prekey::{Bundle, Device, OneTimePrekey, PrekeySecrets};
 use crate::suite::v1::{LABEL_TRANSCRIPT, encode_address, lp};
@@ -60,10 +60,11 @@ pub(crate) fn initiate(
     let base = KeyPair::generate(rng);
     let (kem_ciphertext, shared) = theirs.kem_prekey.key.encapsulate(rng);
     let signed_prekey = &theirs.signed_prekey.key;
+    let signed_peer = Peer::new(signed_prekey);
     let mut agreed = Agreed::new();
-    agreed.push(&ours.agree(signed_prekey)?);
+    agreed.push(&ours.agree_with(&signed_peer)?);
     agreed.push(&base.agree(&theirs.identity_key)?);
-    agreed.push(&base.agree(signed_prekey)?);
+    agreed.push(&base.agree_with(&signed_peer)?);
     if let Some((_, one_time)) = &theirs.one_time_prekey {
         agreed.push(&base.agree(one_time)?);
     }
@@ -96,17 +97,18 @@ pub(crate) fn accept(
     initiation: Initiation<'_>,
 ) -> Result<(InitialKeys, Option<[u8; 32]>), HandshakeError> {
     let Initiation { identity_key, base_key, kem_ciphertext } = initiation;
+    let base = Peer::new(base_key);
     // The base key names the session; eight keys with one agreement would be eight names for it.
-    if !base_key.is_torsion_free() {
+    if !base.is_torsion_free() {
         return Err(HandshakeError::BadKey);
     }
     let (ours, signed_prekey) = (device.identity(), prekeys.signed.pair());
     let mut agreed = Agreed::new();
     agreed.push(&signed_prekey.agree(identity_key)?);
-    agreed.push(&ours.agree(base_key)?);
-    agreed.push(&signed_prekey.agree(base_key)?);
+    agreed.push(&ours.agree_with(&base)?);
+    agreed.push(&signed_prekey.agree_with(&base)?);
     if let Some(one_time) = one_time {
-        agreed.push(&one_time.pair().agree(base_key)?);
+        agreed.push(&one_time.pair().agree_with(&base)?);
     }
     agreed.push(&prekeys.kem.pair().secret().decapsulate(kem_ciphertext).map_err(|_| HandshakeError::WrongKem)?);
     let suite = prekeys.signed.suite();

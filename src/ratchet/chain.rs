@@ -1,4 +1,4 @@
-use crate::crypto::{NotContributory, PrivateKey, PublicKey, Secret, hkdf, hmac};
+use crate::crypto::{NotContributory, Peer, PrivateKey, Secret, hkdf, hmac};
 use crate::suite::Suite;
 
 /// The root key of the Double Ratchet.
@@ -11,9 +11,9 @@ impl RootKey {
         &self,
         suite: Suite,
         ours: &PrivateKey,
-        theirs: &PublicKey,
+        theirs: &Peer,
     ) -> Result<(Self, Chain), NotContributory> {
-        let shared = ours.agree(theirs)?;
+        let shared = ours.agree_with(theirs)?;
         let derived = hkdf::<64>(self.0.expose(), shared.expose(), &[suite.root_label()]);
         let [root, chain] = derived.split2();
         Ok((Self(root), Chain { key: chain, index: 0 }))

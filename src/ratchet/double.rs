@@ -1,5 +1,6 @@
 //! The Double Ratchet: a root chain stepped by X25519, a sending chain, and the newest receiving chains.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -8,7 +9,7 @@ use rand_core::CryptoRng;
 use super::chain::{Chain, RootKey};
 use super::skipped::{Skipped, max_skipped};
 use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SALTS, MAX_SKIPPED, Refused};
-use crate::crypto::{KeyPair, NotContributory, PublicKey, Secret};
+use crate::crypto::{KeyPair, NotContributory, Peer, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 
@@ -67,8 +68,9 @@ enum Change {
     Take,
     /// A known chain goes on.
     Advance(Advance),
-    /// A new ratchet key: a new receiving chain, and a new sending chain.
-    Turn(RootKey, Advance),
+    /// A new ratchet key: a new receiving chain, and a new sending chain. The key agrees twice, with our old key when
+    /// the message is received and with our new one when it is applied.
+    Turn(RootKey, Advance, Box<Peer>),
 }
 
 /// A receiving chain after the message, and the seeds it passed over.
@@ -87,7 +89,7 @@ impl DoubleRatchet {
         ratchet: KeyPair,
         theirs: &PublicKey,
     ) -> Result<Self, NotContributory> {
-        let (root, sending) = RootKey(root).step(suite, ratchet.private(), theirs)?;
+        let (root, sending) = RootKey(root).step(suite, ratchet.private(), &Peer::new(theirs))?;
         Ok(Self::after_first_step(root, sending, chain, ratchet, theirs))
     }
 
@@ -150,11 +152,11 @@ impl DoubleRatchet {
                 if place.counter > max_jump {
                     return Err(Refused::TooFarAhead);
                 }
-                let ours = self.sending.ratchet.private();
-                let stepped = self.root.step(suite, ours, &place.ratchet);
+                let (ours, theirs) = (self.sending.ratchet.private(), Peer::new(&place.ratchet));
+                let stepped = self.root.step(suite, ours, &theirs);
                 let (root, chain) = stepped.map_err(|NotContributory| Refused::Undecryptable)?;
                 let (seed, advance) = advance(&chain, place.counter, max_jump)?;
-                (seed, Change::Turn(root, advance))
+                (seed, Change::Turn(root, advance, Box::new(theirs)))
             }
         };
         Ok((seed, DoubleStep { place, change }))
@@ -170,9 +172,9 @@ impl DoubleRatchet {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), NotContributory> {
         let DoubleStep { place, change } = step;
-        if let Change::Turn(root, advance) = change {
+        if let Change::Turn(root, advance, theirs) = change {
             let ours = KeyPair::generate(rng);
-            let (root, chain) = root.step(suite, ours.private(), &place.ratchet)?;
+            let (root, chain) = root.step(suite, ours.private(), &theirs)?;
             self.root = root;
             self.previous_counter = self.sending.chain.index.saturating_sub(1);
             self.sending = SendingChain { ratchet: ours, chain };
