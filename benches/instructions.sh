@@ -7,8 +7,9 @@
 # Instructions for one operation = (those of 2n times - those of n times) / n, so that what is prepared cancels out.
 #
 # What they are not is time, nor what the processor here would execute. Valgrind shows a processor of its own: AVX2,
-# AES-NI, PCLMULQDQ, BMI2 if the real one has them; no AVX-512, no VAES, no SHA-NI. Crates that look at run time fall back:
-# SHA-256 to portable code, at several times the instructions, which weighs on everything symmetric here (compare with
+# AES-NI, PCLMULQDQ, BMI2 if the real one has them; no AVX-512, no VAES, no ADX, no SHA-NI. Crates that look at run time
+# fall back by themselves; AES and GHASH still use their instructions, curve arithmetic AVX2 instead of AVX-512 IFMA, and
+# SHA-256 portable code, at several times the instructions, which weighs on everything symmetric here (compare with
 # other counts, not with times). A build for a fixed target (RUSTFLAGS with target-cpu) does not look, and dies of an
 # illegal instruction: RUSTFLAGS is unset here.
 set -eu

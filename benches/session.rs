@@ -138,13 +138,12 @@ fn curves() {
     println!("\nA bare X25519 agreement in the same run: {} µs ({})", us(agreement.median), spread(agreement));
 }
 
-/// Every message of a ping-pong through an epoch, from copies of the states before it: either party does in it all that
-/// its role asks for.
-fn epoch(suite: Suite) -> Vec<Case<'static>> {
+/// Every message of a ping-pong through two epochs, from copies of the states before it.
+fn epochs(suite: Suite) -> Vec<Case<'static>> {
     let (pair, random) = (Pair::new(suite), &mut rng(9));
     let (mut alice, mut bob) = pair.converse(20, random);
     let mut cases = Vec::new();
-    pair::through_epochs((&mut alice, &mut bob), 1, random, |from, to, random| {
+    pair::through_epochs((&mut alice, &mut bob), 2, random, |from, to, random| {
         let number = cases.len() / 2;
         let (sender, receiver, start) = (from.clone(), to.clone(), random.clone());
         let bytes = pair::encrypt(from, random).bytes().to_vec();
@@ -174,7 +173,7 @@ fn worst_message() {
     );
     let mut yardsticks = None;
     for suite in SUITES {
-        let cases = epoch(suite);
+        let cases = epochs(suite);
         let messages = cases.len() / 2;
         let results = in_turns(cases.into_iter().chain(primitives::braid_kem()).collect());
         let kem = [KEYS_768, ENCAPS_768, DECAPS_768].map(|name| results.of(name));
@@ -188,7 +187,7 @@ fn worst_message() {
             table.row([operation, &format!("{suite:?}"), &cells[0], &cells[1], &cells[2], &cells[3]]);
         }
         yardsticks.get_or_insert_with(|| kem.map(us));
-        println!("{suite:?}: an epoch is {} messages of a ping-pong", messages / 2);
+        println!("{suite:?}: two epochs are {messages} messages of a ping-pong");
     }
     table.print();
     let [keys, encapsulation, decapsulation] = yardsticks.unwrap();

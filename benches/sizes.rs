@@ -17,20 +17,20 @@ const SUITES: [(Suite, Suites); 2] = [(Suite::V1, Suites::V1), (Suite::Signal, S
 /// Keys kept for late messages.
 const KEYS: [usize; 4] = [0, 100, 1_000, 2_000];
 
-/// The shortest and the longest of the lengths that a ping-pong through an epoch gives.
+/// The shortest and the longest of the lengths that a ping-pong through two epochs gives.
 fn range(lengths: &[usize]) -> String {
     let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
     if least == most { least.to_string() } else { format!("{least} to {most}") }
 }
 
 fn session_records() {
-    let columns = ["session record", "steady, through an epoch", "100 keys", "1,000 keys", "2,000 keys"];
+    let columns = ["session record", "steady, through two epochs", "100 keys", "1,000 keys", "2,000 keys"];
     let mut table = Table::new("Level 1: the whole session in one record", columns);
     for (suite, _) in SUITES {
         let (pair, random) = (Pair::new(suite), &mut rng(1));
         let (mut alice, mut bob) = pair.converse(20, random);
         let mut steady = Vec::new();
-        pair::through_epochs((&mut alice, &mut bob), 1, random, |from, to, random| {
+        pair::through_epochs((&mut alice, &mut bob), 2, random, |from, to, random| {
             pair::pass(from, to, random);
             steady.extend([from.to_bytes().len(), to.to_bytes().len()]);
         });
@@ -78,7 +78,7 @@ fn messages() {
         });
         let (mut alice, mut bob) = pair.converse(20, random);
         let mut lengths = Vec::new();
-        pair::through_epochs((&mut alice, &mut bob), 1, random, |from, to, random| {
+        pair::through_epochs((&mut alice, &mut bob), 2, random, |from, to, random| {
             let message = pair::encrypt(from, random);
             lengths.push(message.bytes().len() - PLAINTEXT.len());
             pair::decrypt(to, message.bytes(), random);

@@ -114,7 +114,8 @@ impl Pair {
     }
 }
 
-/// Messages of a ping-pong, both directions counted, through so many epochs of Alice's post-quantum ratchet.
+/// A ping-pong through so many epochs of the post-quantum ratchet, an even number: the parties take turns in its roles,
+/// so two epochs hold all that either does.
 pub(crate) fn through_epochs(
     (alice, bob): (&mut Session, &mut Session),
     epochs: u64,
@@ -122,7 +123,7 @@ pub(crate) fn through_epochs(
     mut message: impl FnMut(&mut Session, &mut Session, &mut ChaCha20Rng),
 ) {
     let start = alice.pq_epochs();
-    // From the beginning of one.
+    // From where Alice has completed one.
     while alice.pq_epochs() == start {
         pass(alice, bob, rng);
         pass(bob, alice, rng);
