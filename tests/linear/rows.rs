@@ -74,7 +74,14 @@ fn receive(side: &mut Side, envelope: &Envelope) -> Cost {
 
 /// Two that have talked, so many other peers of Alice's and archived sessions at both ends.
 fn talking(suite: Suite, peers: usize, archived: usize) -> (Side, Side) {
+    let (alice, bob, _) = talking_and_late(suite, peers, archived);
+    (alice, bob)
+}
+
+/// The same, with a message to Bob in the oldest of the archived sessions.
+fn talking_and_late(suite: Suite, peers: usize, archived: usize) -> (Side, Side, Option<Envelope>) {
     let (mut alice, mut bob) = Side::talking(suite, 1);
+    let late = (archived > 0).then(|| alice.send("bob", &TEXT));
     for _ in 0..archived {
         alice.run(alice.client.reset(&address("bob"))).unwrap();
         let bundle = bob.last_bundle();
@@ -101,7 +108,7 @@ fn talking(suite: Suite, peers: usize, archived: usize) -> (Side, Side) {
         let envelope = alice.send("bob", &TEXT);
         bob.read(&envelope);
     }
-    (alice, bob)
+    (alice, bob, late)
 }
 
 /// What the next message costs both ends, and an answer.
@@ -190,4 +197,28 @@ fn a_full_window_costs_every_message_the_kept_keys() {
             assert_eq!((cost.asked, cost.written), with_kept(suite));
         }
     }
+}
+
+/// A message of suite V1 names its session: of 40 that are archived, one is read. The list of them changes places.
+#[test]
+fn a_message_for_an_archived_session_reads_that_one() {
+    let [one, many] = [1, 40].map(|archived| {
+        let (_, mut bob, late) = talking_and_late(Suite::V1, 1, archived);
+        receive(&mut bob, &late.unwrap())
+    });
+    assert_eq!((&one.asked, &one.written), (&many.asked, &many.written));
+    assert!(many.bytes_loaded - one.bytes_loaded <= 39 * 17 + 64, "{one:?} {many:?}");
+    assert!(many.bytes_written - one.bytes_written <= 39 * 17 + 64, "{one:?} {many:?}");
+}
+
+/// Present state, to be tightened: a message of suite `Signal` names no session, so all that are archived are read.
+#[test]
+fn a_message_for_an_archived_session_of_suite_signal_reads_all() {
+    let [one, many] = [1, 40].map(|archived| {
+        let (_, mut bob, late) = talking_and_late(Suite::Signal, 1, archived);
+        receive(&mut bob, &late.unwrap())
+    });
+    assert_eq!(many.asked.len(), one.asked.len() + 39);
+    // What was read and has not changed is only compared.
+    assert!(many.bytes_written - one.bytes_written <= 39 * 17 + 64, "{one:?} {many:?}");
 }
