@@ -7,12 +7,12 @@
 mod support;
 
 use allocation_counter::measure;
+use subrosa::session::Ciphertext;
+use subrosa::suite::{Suite, Suites};
 use support::device::talking;
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 use support::table::Table;
-use subrosa::session::Ciphertext;
-use subrosa::suite::{Suite, Suites};
 
 /// So many of each: what grows now and then is spread over them.
 const COUNT: u32 = 256;
@@ -67,7 +67,12 @@ fn level_2(table: &mut Table, suites: Suites, name: &str) {
     // The store's own copies are counted too: a database has its own.
     row(table, "client: send, stored", name, &mean(|| (), |()| sent.push(alice.send(&b))));
     let mut sent = sent.into_iter();
-    row(table, "client: receive, stored", name, &mean(|| sent.next().unwrap(), |envelope| drop(bob.receive(&envelope))));
+    row(
+        table,
+        "client: receive, stored",
+        name,
+        &mean(|| sent.next().unwrap(), |envelope| drop(bob.receive(&envelope))),
+    );
     let ping_pong = |()| {
         let envelope = alice.send(&b);
         bob.receive(&envelope);

@@ -11,12 +11,12 @@ mod support;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use subrosa::suite::{Suite, Suites};
 use support::device::{Party, talking};
 use support::measure::{Case, Results, in_turns, time};
 use support::pair::{self, DEAREST, Pair, rng};
 use support::primitives::LADDER;
 use support::table::{Table, ratio, spread, us};
-use subrosa::suite::{Suite, Suites};
 
 const SUITES: [(Suite, Suites); 2] = [(Suite::V1, Suites::V1), (Suite::Signal, Suites::SIGNAL)];
 
@@ -55,7 +55,11 @@ fn level_1(suite: Suite) -> Vec<Case<'static>> {
     vec![send, receive]
 }
 
-fn level_2(suite: Suite, suites: Suites, (what, peers, kept, archived): (&str, u32, usize, usize)) -> Vec<Case<'static>> {
+fn level_2(
+    suite: Suite,
+    suites: Suites,
+    (what, peers, kept, archived): (&str, u32, usize, usize),
+) -> Vec<Case<'static>> {
     let (alice, bob) = talking(suites, peers, kept, archived);
     let to = bob.address();
     let parties = Rc::new(RefCell::new((alice, bob)));

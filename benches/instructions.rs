@@ -12,9 +12,9 @@ mod support;
 
 use std::hint::black_box;
 
+use subrosa::suite::{Suite, Suites};
 use support::device::talking;
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
-use subrosa::suite::{Suite, Suites};
 
 const OPERATIONS: [(&str, fn(u32)); 9] = [
     ("encrypt", |count| encrypt(Suite::V1, CHEAPEST, count)),

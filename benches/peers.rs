@@ -12,12 +12,12 @@ mod support;
 
 use std::cell::RefCell;
 
+use subrosa::suite::Suite;
 use support::measure::{Case, Results, in_turns, time};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 use support::primitives::{self, EDWARDS, LADDER, Limits};
 use support::table::{Table, ratio, spread, us};
-use subrosa::suite::Suite;
 
 const SUITES: [(Suite, &str); 2] = [(Suite::V1, "V1"), (Suite::Signal, "Signal")];
 
@@ -167,7 +167,17 @@ fn report(results: &Results, epoch: f64) {
 
     let mut table = Table::new(
         "Beside vodozemac, µs",
-        ["operation", "V1", "10 % to 90 %", "Signal", "10 % to 90 %", "vodozemac", "10 % to 90 %", "V1 / v.", "Signal / v."],
+        [
+            "operation",
+            "V1",
+            "10 % to 90 %",
+            "Signal",
+            "10 % to 90 %",
+            "vodozemac",
+            "10 % to 90 %",
+            "V1 / v.",
+            "Signal / v.",
+        ],
     );
     for operation in OPERATIONS {
         let [v1, signal, peer] = [("V1", operation), ("Signal", operation), ("vodozemac", peer_of(operation))]

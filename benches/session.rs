@@ -8,12 +8,12 @@
 mod support;
 
 use rand_chacha::ChaCha20Rng;
+use subrosa::session::{Ciphertext, Session};
+use subrosa::suite::Suite;
 use support::measure::{Case, in_turns, time};
 use support::pair::{self, DEAREST, Pair, rng};
 use support::primitives::{self, DECAPS_768, ENCAPS_768, KEYS_768, LADDER};
 use support::table::{Table, ratio, spread, us};
-use subrosa::session::{Ciphertext, Session};
-use subrosa::suite::Suite;
 
 const SUITES: [Suite; 2] = [Suite::V1, Suite::Signal];
 

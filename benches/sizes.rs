@@ -6,12 +6,12 @@
 
 mod support;
 
+use subrosa::session::Session;
+use subrosa::suite::{Suite, Suites};
 use support::device::{KEPT, PEER, SENT, talking};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, NOW, PLAINTEXT, Pair, rng};
 use support::table::Table;
-use subrosa::session::Session;
-use subrosa::suite::{Suite, Suites};
 
 const SUITES: [(Suite, Suites); 2] = [(Suite::V1, Suites::V1), (Suite::Signal, Suites::SIGNAL)];
 /// Keys kept for late messages.
@@ -65,7 +65,8 @@ fn rows() {
 }
 
 fn messages() {
-    let columns = ["message over its plaintext", "with a chunk, 1 KiB", "100 B", "without, 1 KiB", "100 B", "ping-pong, 1 KiB"];
+    let columns =
+        ["message over its plaintext", "with a chunk, 1 KiB", "100 B", "without, 1 KiB", "100 B", "ping-pong, 1 KiB"];
     let mut table = Table::new("On the wire", columns);
     let over = |session: &mut Session, text: &[u8]| {
         (session.encrypt(text, NOW, &mut rng(3)).unwrap().bytes().len() - text.len()).to_string()

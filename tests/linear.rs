@@ -154,6 +154,7 @@ fn archived_sessions_cost_a_message_nothing(suite: Suite) {
     assert_eq!(in_order, [in_order[0]; 3], "0, 1, 40 archived");
     let sending = [encrypting(none.session()), encrypting(one.session()), encrypting(many.session())];
     assert_eq!(sending, [sending[0]; 3], "0, 1, 40 archived");
-    let [late, oldest] = [(one, first), (many, oldest)].map(|(bob, message)| decrypting(bob.session(), &message.unwrap()));
+    let [late, oldest] =
+        [(one, first), (many, oldest)].map(|(bob, message)| decrypting(bob.session(), &message.unwrap()));
     assert_eq!(late, oldest, "for the one that is archived, and for the oldest of 40");
 }

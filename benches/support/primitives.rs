@@ -40,8 +40,24 @@ pub(crate) const HKDF_96: &str = "HKDF-SHA-256, 96 bytes";
 
 /// All of them, in the order of a table.
 pub(crate) const ALL: [&str; 18] = [
-    LADDER, EDWARDS, KEY_PAIR, VERIFY, KEYS_768, ENCAPS_768, DECAPS_768, ENCAPS_1024, DECAPS_1024, GCM_SEAL, GCM_OPEN,
-    CBC_SEAL, CBC_OPEN, SHA, HMAC_STEP, HMAC, HKDF_64, HKDF_96,
+    LADDER,
+    EDWARDS,
+    KEY_PAIR,
+    VERIFY,
+    KEYS_768,
+    ENCAPS_768,
+    DECAPS_768,
+    ENCAPS_1024,
+    DECAPS_1024,
+    GCM_SEAL,
+    GCM_OPEN,
+    CBC_SEAL,
+    CBC_OPEN,
+    SHA,
+    HMAC_STEP,
+    HMAC,
+    HKDF_64,
+    HKDF_96,
 ];
 
 /// What 1,024 bytes become in suite V1: padded.
