@@ -1,9 +1,11 @@
 //! What a file costs: streams both ways at chunks of 64 KiB, beside bare AES-256-GCM over the same chunks and SHA-256
 //! of them in the same run. Goal: without the hashing, at least 0.85 of the bare cipher.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock")]
 #![allow(clippy::print_stdout, reason = "a bench reports")]
+
+mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 use subrosa::attachment::{AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, Opener};
+use support::table::Table;
 
 const CHUNK: usize = 1 << 16;
 const TAG: usize = 16;
@@ -116,17 +119,22 @@ fn main() {
         values[RUNS / 2]
     };
     let speed = |seconds: f64| f64::from(u32::try_from(FILE).unwrap()) / seconds / 1e9;
-    println!("chunks of 64 KiB, {} MiB, medians of {RUNS} runs in turns", FILE >> 20);
-    println!("SHA-256 of the chunks                   {:6.2} GB/s", speed(median(&|run| of(4, run))));
-    for (name, bare, whole) in [("encrypt", 0, 1), ("decrypt", 2, 3)] {
-        let without = |run| of(whole, run) - of(4, run);
-        println!("bare AES-256-GCM, {name}               {:6.2} GB/s", speed(median(&|run| of(bare, run))));
-        println!("att1, {name} as a stream               {:6.2} GB/s", speed(median(&|run| of(whole, run))));
-        println!("att1, {name}, without its hashing      {:6.2} GB/s", speed(median(&without)));
-        println!("    of the bare cipher                {:7.2}", median(&|run| of(bare, run) / without(run)));
-        println!(
-            "    of the bare cipher and SHA-256    {:7.2}",
-            median(&|run| (of(bare, run) + of(4, run)) / of(whole, run))
-        );
-    }
+    let columns = ["", "encrypt", "decrypt"];
+    let title = format!("Files: chunks of 64 KiB, {} MiB, medians of {RUNS} runs in turns, GB/s", FILE >> 20);
+    let mut table = Table::new(&title, columns);
+    let both =
+        |cell: &dyn Fn(usize, usize) -> f64| [(0, 1), (2, 3)].map(|(bare, whole)| format!("{:.2}", cell(bare, whole)));
+    let mut row = |name: &str, cell: &dyn Fn(usize, usize) -> f64| {
+        let [encrypt, decrypt] = both(cell);
+        table.row([name, &encrypt, &decrypt]);
+    };
+    row("bare AES-256-GCM", &|bare, _| speed(median(&|run| of(bare, run))));
+    row("bare SHA-256", &|_, _| speed(median(&|run| of(4, run))));
+    row("att1 as a stream", &|_, whole| speed(median(&|run| of(whole, run))));
+    row("without its hashing", &|_, whole| speed(median(&|run| of(whole, run) - of(4, run))));
+    row("that, of the bare cipher", &|bare, whole| median(&|run| of(bare, run) / (of(whole, run) - of(4, run))));
+    row("att1, of the bare cipher and SHA-256", &|bare, whole| {
+        median(&|run| (of(bare, run) + of(4, run)) / of(whole, run))
+    });
+    table.print();
 }

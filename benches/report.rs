@@ -1,76 +1,75 @@
-//! What framing costs: committing to a message, stamping it, judging a report of a thousand.
+//! What framing costs: committing to a message, stamping it, accepting it, judging a report of a thousand.
 
-#![allow(clippy::unwrap_used, reason = "a bench stops where something is wrong")]
-#![allow(missing_docs, reason = "criterion's macros")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock and its arguments")]
+#![allow(clippy::print_stdout, reason = "a bench reports")]
 
-use std::hint::black_box;
+mod support;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-use subrosa::ident::Timestamp;
 use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
-use subrosa::report::{AccountTag, ChainState, Dest, FramingPolicy, Part, Peer, ReportBuilder, Reveal, StampContext};
+use subrosa::report::{
+    AccountTag, ChainState, Commitment, Dest, FramingPolicy, Part, Peer, ReportBuilder, Reveal, StampContext,
+};
+use support::measure::{Case, in_turns};
+use support::pair::{NOW, rng};
+use support::primitives::{self, SHA};
+use support::table::{Table, spread, us};
 
-const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
+const TEXT: &str = "a message of ordinary length, as people write them all day";
 
-fn report(c: &mut Criterion) {
-    let mut rng = ChaCha20Rng::seed_from_u64(1);
+const COMMIT: &str = "frame a message of one part";
+const STAMP: &str = "stamp";
+const ACCEPT_FIRST: &str = "accept a conversation's first framed message";
+const ACCEPT: &str = "accept a framed message, after a thousand";
+const STORE: &str = "the state of the chains to bytes";
+const VERIFY: &str = "verify a report of 1,000 messages";
+
+fn main() {
+    let mut random = rng(1);
     let [a, b] = [1, 2].map(|byte| AccountTag::new([byte; 32]));
     let (peer, policy) = (Peer { account: a, device: 1 }, FramingPolicy::default());
     let mut keys = StampKeys::default();
-    keys.generate(1, &mut rng).unwrap();
-    let parts = [Part::text("a message of ordinary length, as people write them all day")];
-    let mut ours = ChainState::new(a, Dest::Direct(b), &mut rng);
-    let mut theirs = ChainState::new(b, Dest::Direct(a), &mut rng);
+    keys.generate(1, &mut random).unwrap();
+    let keys: &'static StampKeys = Box::leak(Box::new(keys));
+    let parts = [Part::text(TEXT)];
     let context = StampContext { sender: a, dest: Dest::Direct(b), time: NOW, conv_seq: 0 };
+    let stamped = move |commitment: &Commitment| stamp(keys, 1, commitment, &context).unwrap().to_bytes();
 
-    c.bench_function("report/commit", |bench| {
-        bench.iter(|| black_box(ours.seal(&parts, NOW, &mut rng).unwrap()));
-    });
-    let mut ours = ChainState::new(a, Dest::Direct(b), &mut rng);
-    let sent = ours.seal(&parts, NOW, &mut rng).unwrap();
-    let commitment = *sent.evidence.commitment();
-    c.bench_function("report/stamp", |bench| {
-        bench.iter(|| stamp(&keys, 1, black_box(&commitment), &context).unwrap());
-    });
-    let stamped = stamp(&keys, 1, &commitment, &context).unwrap().to_bytes();
-    c.bench_function("report/accept", |bench| {
-        bench.iter_batched_ref(
-            || theirs.clone(),
-            |state| state.accept(&peer, &sent.inner, &commitment, Some(&stamped), NOW, &policy).unwrap(),
-            BatchSize::SmallInput,
-        );
-    });
-
+    let mut ours = ChainState::new(a, Dest::Direct(b), &mut random);
+    let mut theirs = ChainState::new(b, Dest::Direct(a), &mut random);
+    let fresh = theirs.clone();
+    let first = ours.seal(&parts, NOW, &mut random).unwrap();
     let mut builder = ReportBuilder::new(b);
-    let mut ours = ChainState::new(a, Dest::Direct(b), &mut rng);
+    let mut sent = first.clone();
     for _ in 0..1_000 {
-        let sent = ours.seal(&parts, NOW, &mut rng).unwrap();
-        let stamped = stamp(&keys, 1, sent.evidence.commitment(), &context).unwrap().to_bytes();
         let commitment = *sent.evidence.commitment();
-        let accepted = theirs.accept(&peer, &sent.inner, &commitment, Some(&stamped), NOW, &policy).unwrap();
+        let accepted =
+            theirs.accept(&peer, &sent.inner, &commitment, Some(&stamped(&commitment)), NOW, &policy).unwrap();
         builder.add(&accepted.evidence, &accepted.parts, Reveal::All).unwrap();
+        sent = ours.seal(&parts, NOW, &mut random).unwrap();
     }
-    c.bench_function("report/accept/steady", |bench| {
-        let sent = ours.seal(&parts, NOW, &mut rng).unwrap();
-        let commitment = *sent.evidence.commitment();
-        let stamped = stamp(&keys, 1, &commitment, &context).unwrap().to_bytes();
-        bench.iter_batched_ref(
-            || theirs.clone(),
-            |state| state.accept(&peer, &sent.inner, &commitment, Some(&stamped), NOW, &policy).unwrap(),
-            BatchSize::SmallInput,
-        );
-    });
-    c.bench_function("report/state/store", |bench| bench.iter(|| theirs.to_bytes()));
     let report = builder.build();
-    let mut group = c.benchmark_group("report/verify");
-    group.throughput(Throughput::Elements(1_000)).sample_size(20);
-    group.bench_function("1000", |bench| {
-        bench.iter(|| verify_report(&keys, &Reporter::new(b), &report, &Limits::default()).unwrap());
-    });
-    group.finish();
-}
 
-criterion_group!(benches, report);
-criterion_main!(benches);
+    let commitment = *first.evidence.commitment();
+    let stored = theirs.clone();
+    let mut cases = primitives::cases();
+    cases.push(Case::plain(COMMIT, move || ours.seal(&parts, NOW, &mut random).unwrap()));
+    cases.push(Case::plain(STAMP, move || stamp(keys, 1, &commitment, &context).unwrap()));
+    for (name, start, message) in [(ACCEPT_FIRST, fresh, first), (ACCEPT, theirs, sent)] {
+        let (commitment, policy) = (*message.evidence.commitment(), policy.clone());
+        let stamped = stamped(&commitment);
+        let accept = move |state: &mut ChainState| {
+            state.accept(&peer, &message.inner, &commitment, Some(&stamped), NOW, &policy).unwrap()
+        };
+        cases.push(Case::each(name, move || start.clone(), accept));
+    }
+    cases.push(Case::plain(STORE, move || stored.to_bytes()));
+    let verify = move || verify_report(keys, &Reporter::new(b), &report, &Limits::default()).unwrap();
+    cases.push(Case::plain(VERIFY, verify));
+    let results = in_turns(cases);
+    let mut table = Table::new("Framing and reports, µs", ["", "median", "10 % to 90 %"]);
+    for name in [COMMIT, STAMP, ACCEPT_FIRST, ACCEPT, STORE, VERIFY, SHA] {
+        table.row([name, &us(results.of(name)), &spread(results.taken(name))]);
+    }
+    table.print();
+}

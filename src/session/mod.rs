@@ -44,6 +44,8 @@ mod around;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod flat;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hostile;

@@ -1,0 +1,145 @@
+//! Level 2: devices with a database in memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use rand_chacha::ChaCha20Rng;
+use subrosa::client::{Batch, Change, Client, Operation, PrekeyCounts, PrekeyUpload, Received, Row, Store};
+use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+use subrosa::persist::{RecordKey, StorageKey};
+use subrosa::suite::Suites;
+use subrosa::wire::Envelope;
+
+use super::pair::{NOW, PLAINTEXT, rng};
+
+#[derive(Clone, Default)]
+pub(crate) struct Memory(RefCell<BTreeMap<RecordKey, Row>>);
+
+impl Store for Memory {
+    type Error = Infallible;
+
+    fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Infallible> {
+        let rows = self.0.borrow();
+        Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
+    }
+}
+
+impl Memory {
+    fn write(&self, batch: &Batch) {
+        let mut rows = self.0.borrow_mut();
+        batch
+            .apply(|change| {
+                assert_eq!(rows.get(change.key()).map(|row| row.version), change.expect());
+                match change {
+                    Change::Put { key, bytes, version, .. } => {
+                        rows.insert(*key, Row { version: *version, bytes: bytes.clone() });
+                    }
+                    Change::Delete { key, .. } => {
+                        rows.remove(key);
+                    }
+                    _ => {}
+                }
+                Ok::<_, Infallible>(true)
+            })
+            .unwrap();
+    }
+
+    /// The lengths of all rows of a kind.
+    pub(crate) fn lengths(&self, kind: u8) -> Vec<usize> {
+        let rows = self.0.borrow();
+        rows.iter().filter(|(key, _)| key.as_bytes()[0] == kind).map(|(_, row)| row.bytes.len()).collect()
+    }
+}
+
+/// Number of the record that changes with every message of a peer device.
+pub(crate) const PEER: u8 = 17;
+/// Number of the record of its keys for late messages.
+pub(crate) const KEPT: u8 = 18;
+/// Number of a record of the sent log.
+pub(crate) const SENT: u8 = 22;
+
+/// One device of level 2.
+#[derive(Clone)]
+pub(crate) struct Party {
+    pub(crate) client: Client,
+    pub(crate) db: Memory,
+    rng: ChaCha20Rng,
+    sent: u64,
+}
+
+impl Party {
+    pub(crate) fn new(name: &str, suites: Suites, seed: u64) -> Self {
+        let (db, mut rng) = (Memory::default(), rng(seed));
+        let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
+        let created = Client::create(&StorageKey::new([7; 32]), &address, suites).stage(&db, NOW, &mut rng).unwrap();
+        db.write(created.batch());
+        Self { client: created.committed().client, db, rng, sent: 0 }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.client.address().clone()
+    }
+
+    fn run<T, E: std::fmt::Debug>(&mut self, operation: Operation<T, E>, now: Timestamp) -> T {
+        let staged = operation.stage(&self.db, now, &mut self.rng).unwrap();
+        self.db.write(staged.batch());
+        staged.committed()
+    }
+
+    pub(crate) fn publish(&mut self) -> PrekeyUpload {
+        self.run(self.client.publish_prekeys(PrekeyCounts::default()), NOW).remove(0)
+    }
+
+    pub(crate) fn add(&mut self, upload: &PrekeyUpload) {
+        let bundle = upload.bundle(None, None).verify().unwrap();
+        self.run(self.client.add_session(&bundle), NOW);
+    }
+
+    pub(crate) fn send(&mut self, to: &Address) -> Envelope {
+        self.sent += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.sent.to_be_bytes());
+        // A busy day: a message every 100 seconds.
+        let now = Timestamp::new(NOW.get() + self.sent * 100_000);
+        let sent = self.run(self.client.send(MessageId::new(id), to, &PLAINTEXT), now);
+        sent.outgoing().envelope().clone()
+    }
+
+    pub(crate) fn receive(&mut self, envelope: &Envelope) -> Received {
+        self.run(self.client.receive(envelope), NOW)
+    }
+}
+
+/// Alice and Bob, with so many other peers of Alice's, keys kept for late messages and archived sessions at both ends.
+pub(crate) fn talking(suites: Suites, peers: u32, kept: usize, archived: usize) -> (Party, Party) {
+    let (mut alice, mut bob) = (Party::new("alice", suites, 1), Party::new("bob", suites, 2));
+    let upload = bob.publish();
+    let (a, b) = (alice.address(), bob.address());
+    for other in 1..peers {
+        let mut upload = upload.clone();
+        // The same keys under another name: what matters is that there are so many records.
+        upload.address = Address::new(UserId::new(format!("peer {other}")).unwrap(), DeviceId::new(1));
+        alice.add(&upload);
+    }
+    for round in 0..=archived {
+        if round > 0 {
+            alice.run(alice.client.reset(&b), NOW);
+        }
+        alice.add(&upload);
+        for _ in 0..10 {
+            let envelope = alice.send(&b);
+            bob.receive(&envelope);
+            let envelope = bob.send(&a);
+            alice.receive(&envelope);
+        }
+    }
+    for _ in 0..kept {
+        alice.send(&b);
+        bob.send(&a);
+    }
+    let (to_bob, to_alice) = (alice.send(&b), bob.send(&a));
+    bob.receive(&to_bob);
+    alice.receive(&to_alice);
+    (alice, bob)
+}
