@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::receive::Refusal;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::{PublicKey, sha256};
+use crate::crypto::{PublicKey, SecretBytes, sha256};
 use crate::ident::{Address, PrekeyId};
 use crate::persist::RecordKey;
 use crate::prekey::{KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey};
@@ -73,7 +73,7 @@ impl Core {
         if seen.len() == WORN {
             self.mark_worn(work, suite, needs.signed)?;
         }
-        work.put(&self.keys, seen_key, seen.to_bytes().into());
+        work.put(&self.keys, seen_key, SecretBytes::new(seen.to_bytes()));
         if let (Some(key), Some(_)) = (one_time_key, consumed.one_time) {
             work.delete(key);
         }

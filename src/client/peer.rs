@@ -3,11 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::archive::Archive;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
+use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::session::{Message, Name, Session};
@@ -15,7 +14,7 @@ use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 /// What a record with one session takes, mostly.
-const RECORD_CAPACITY: usize = 5 * 1024;
+const RECORD_CAPACITY: usize = 6 * 1024;
 
 /// Records of the sent log with one peer device.
 pub(super) const SENT_SLOTS: usize = 1024;
@@ -36,9 +35,9 @@ pub(super) struct Peer {
     /// The current session when the record was read.
     current: Option<Name>,
     /// The archived sessions that were brought, as they were.
-    brought: BTreeMap<Name, Zeroizing<Vec<u8>>>,
+    brought: BTreeMap<Name, SecretBytes>,
     /// Keys kept for late messages that were brought, as they were.
-    kept: BTreeMap<Name, Zeroizing<Vec<u8>>>,
+    kept: BTreeMap<Name, SecretBytes>,
 }
 
 impl Core {
@@ -179,7 +178,7 @@ impl Peer {
         Ok(self.session.names().contains(&name))
     }
 
-    fn attach(&mut self, core: &Core, bytes: &Zeroizing<Vec<u8>>, name: Name) -> Result<(), RecordError> {
+    fn attach(&mut self, core: &Core, bytes: &SecretBytes, name: Name) -> Result<(), RecordError> {
         let mut fields = FieldReader::record(RecordKind::Archived, bytes)?;
         let (generation, identity, state) = (fields.number(1)?, fields.bytes(2)?, fields.some_message(3)?);
         fields.end()?;

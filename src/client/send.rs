@@ -1,13 +1,12 @@
 use alloc::vec::Vec;
 
 use rand_core::Rng;
-use zeroize::Zeroizing;
 
 use super::peer::Peer;
 use super::sent::{Entry, Place, Slot};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
-use crate::crypto::{PublicKey, sha256};
+use crate::crypto::{PublicKey, SecretBytes, sha256};
 use crate::ident::{Address, MessageId};
 use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
@@ -111,7 +110,7 @@ impl Client {
     pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         // A longer one is not sent: it is neither kept nor hashed.
-        let plaintext = (plaintext.len() <= MAX_LEN).then(|| Zeroizing::new(plaintext.to_vec()));
+        let plaintext = (plaintext.len() <= MAX_LEN).then(|| SecretBytes::new(plaintext.to_vec()));
         let digest = plaintext.as_ref().map(|plaintext| sha256(&[plaintext]));
         Operation::new(move |work| {
             let (plaintext, digest) = plaintext.as_ref().zip(digest).ok_or(SendError::TooLong)?;
@@ -209,7 +208,7 @@ impl Peer {
             return Err(SendError::IdentityChanged.into());
         }
         let suite = self.session.suite().ok_or(SendError::NoSession)?;
-        let plaintext = Zeroizing::new(match (suite, content) {
+        let plaintext = SecretBytes::new(match (suite, content) {
             // There the plaintext is the host's own.
             (Suite::Signal, Content::App(plaintext)) => plaintext,
             (Suite::Signal, _) => Vec::new(),

@@ -4,10 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::{Batch, Change, Row, StoredError};
-use crate::crypto::Expander;
+use crate::crypto::{Expander, SecretBytes};
 use crate::ident::Timestamp;
 use crate::persist::{Keys, RecordKey, StorageKey, Version, seal_vault};
 use crate::wire::{RecordError, RecordKind};
@@ -39,9 +37,9 @@ impl<E> Stop<E> {
 
 enum Write {
     /// To be sealed at the end, once, however often it was written.
-    Record(Arc<Keys>, Zeroizing<Vec<u8>>),
+    Record(Arc<Keys>, SecretBytes),
     /// The same, where there is surely no row: it was not read.
-    New(Arc<Keys>, Zeroizing<Vec<u8>>),
+    New(Arc<Keys>, SecretBytes),
     /// Sealed otherwise.
     Sealed(Version, Vec<u8>),
     Deleted,
@@ -99,7 +97,7 @@ impl<'a> Workspace<'a> {
         keys: &Keys,
         kind: RecordKind,
         key: RecordKey,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, Stop<StoredError>> {
+    ) -> Result<Option<SecretBytes>, Stop<StoredError>> {
         match self.writes.get(&key) {
             Some(Write::Record(_, record) | Write::New(_, record)) => return Ok(Some(record.clone())),
             Some(Write::Deleted) => return Ok(None),
@@ -111,13 +109,13 @@ impl<'a> Workspace<'a> {
     }
 
     /// Writes a record. Its row was read, so that it is known what is replaced.
-    pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: Zeroizing<Vec<u8>>) {
-        self.write(key, Write::Record(keys.clone(), record));
+    pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<SecretBytes>) {
+        self.write(key, Write::Record(keys.clone(), record.into()));
     }
 
     /// Writes a record under a key that nobody can have derived before.
-    pub(super) fn put_new(&mut self, keys: &Arc<Keys>, key: RecordKey, record: Zeroizing<Vec<u8>>) {
-        self.write(key, Write::New(keys.clone(), record));
+    pub(super) fn put_new(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<SecretBytes>) {
+        self.write(key, Write::New(keys.clone(), record.into()));
     }
 
     /// Deletes a record that was read.

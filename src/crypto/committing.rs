@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
-use super::{GCM_TAG_LEN, Secret, gcm_open, gcm_seal_tail, hkdf, sha256};
+use super::{GCM_TAG_LEN, Secret, SecretBytes, gcm_open, gcm_seal_tail, hkdf, sha256};
 
 const SALT_LEN: usize = 32;
 const COMMITMENT_LEN: usize = 32;
@@ -47,11 +46,7 @@ pub(crate) fn committing_seal(
 /// # Errors
 ///
 /// [`CommittingError`].
-pub(crate) fn committing_open(
-    key: &Secret<32>,
-    ad: &[u8],
-    sealed: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, CommittingError> {
+pub(crate) fn committing_open(key: &Secret<32>, ad: &[u8], sealed: &[u8]) -> Result<SecretBytes, CommittingError> {
     let (salt, inner) = sealed.split_first_chunk::<SALT_LEN>().ok_or(CommittingError::Damaged)?;
     open_with(key, salt, ad, inner)
 }
@@ -67,7 +62,7 @@ fn seal_with(out: &mut Vec<u8>, key: &Secret<32>, salt: &[u8], ad: &[u8], plaint
     gcm_seal_tail(derived.key.expose(), derived.nonce.expose(), &[], out, start);
 }
 
-fn open_with(key: &Secret<32>, salt: &[u8], ad: &[u8], inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, CommittingError> {
+fn open_with(key: &Secret<32>, salt: &[u8], ad: &[u8], inner: &[u8]) -> Result<SecretBytes, CommittingError> {
     let (claimed, ciphertext) = inner.split_first_chunk::<COMMITMENT_LEN>().ok_or(CommittingError::Damaged)?;
     let derived = derive(key, salt, ad);
     // Before anything is decrypted: what does not commit to this key is not tried under it.
@@ -75,7 +70,7 @@ fn open_with(key: &Secret<32>, salt: &[u8], ad: &[u8], inner: &[u8]) -> Result<Z
         return Err(CommittingError::Commitment);
     }
     let opened = gcm_open(derived.key.expose(), derived.nonce.expose(), &[], ciphertext);
-    opened.map(Zeroizing::new).map_err(|_| CommittingError::Damaged)
+    opened.map(SecretBytes::new).map_err(|_| CommittingError::Damaged)
 }
 
 struct Derived {

@@ -42,6 +42,6 @@ pub(crate) use expander::Expander;
 pub(crate) use kdf::{MacKey, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
-pub(crate) use secret::{constant_time_eq, last_nonzero_if};
+pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
 pub(crate) use sign::{xeddsa_sign, xeddsa_verify};
 pub(crate) use x25519::Peer;

@@ -1,8 +1,9 @@
+use alloc::vec::Vec;
 use core::fmt;
 
 use rand_core::CryptoRng;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// `N` secret bytes: wiped on drop, compared in constant time, never printed.
 ///
@@ -123,6 +124,67 @@ impl<const N: usize> Eq for Secret<N> {}
 impl<const N: usize> fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret<{N}>(..)")
+    }
+}
+
+/// Secret bytes of any number: all that was ever in the buffer is wiped on drop.
+///
+/// As `Zeroizing<Vec<u8>>`, which wipes byte by byte: slower by far for records of kilobytes, of which every message makes
+/// some.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    #[must_use]
+    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Takes the bytes out: whoever has them wipes them, where they are a secret.
+    #[must_use]
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.0)
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for SecretBytes {
+    fn from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(core::mem::take(&mut *bytes))
+    }
+}
+
+impl From<SecretBytes> for Zeroizing<Vec<u8>> {
+    fn from(mut bytes: SecretBytes) -> Self {
+        Self::new(bytes.take())
+    }
+}
+
+impl core::ops::Deref for SecretBytes {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for SecretBytes {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretBytes {}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(..)")
     }
 }
 

@@ -2,9 +2,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
-use crate::crypto::{CommittingError, MacKey, Secret, committing_open, committing_seal, hkdf};
+use crate::crypto::{CommittingError, MacKey, Secret, SecretBytes, committing_open, committing_seal, hkdf};
 use crate::wire::{RecordError, RecordKind, SCHEMA};
 
 const LABEL_RECORD: &[u8] = b"\x10subrosa/1/record";
@@ -154,12 +153,7 @@ impl Keys {
     }
 
     /// Opens a row.
-    pub(crate) fn open(
-        &self,
-        key: &RecordKey,
-        version: &Version,
-        row: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+    pub(crate) fn open(&self, key: &RecordKey, version: &Version, row: &[u8]) -> Result<SecretBytes, RecordError> {
         open_row(&self.seal, &self.instance, key, version, row).map_err(|unopened| match unopened {
             Unopened::Newer(schema) => RecordError::Newer(schema),
             Unopened::Foreign | Unopened::Damaged => RecordError::Corrupt,
@@ -202,7 +196,7 @@ pub(super) fn open_row(
     key: &RecordKey,
     version: &Version,
     row: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+) -> Result<SecretBytes, Unopened> {
     let (schema, sealed) = row.split_first_chunk::<2>().ok_or(Unopened::Damaged)?;
     let schema = u16::from_be_bytes(*schema);
     let opened =

@@ -1,11 +1,10 @@
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::keys::{Unopened, open_row, seal_row};
 use super::{RecordKey, StorageKey, Version};
-use crate::crypto::{Secret, constant_time_eq, hkdf};
+use crate::crypto::{Secret, SecretBytes, constant_time_eq, hkdf};
 use crate::wire::RecordKind;
 
 const LABEL_VAULT: &[u8] = b"\x0fsubrosa/1/vault";
@@ -38,11 +37,7 @@ pub(crate) fn seal_vault(
 }
 
 /// Opens the vault's row. The check tells a wrong key from damage: where neither it nor the seal holds, it was the key.
-pub(crate) fn open_vault(
-    storage_key: &StorageKey,
-    version: &Version,
-    row: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+pub(crate) fn open_vault(storage_key: &StorageKey, version: &Version, row: &[u8]) -> Result<SecretBytes, VaultError> {
     let (claimed, sealed) = row.split_first_chunk::<16>().ok_or(VaultError::Corrupt)?;
     let (seal, check) = derive(storage_key);
     let ours = constant_time_eq(claimed, check.expose());

@@ -3,15 +3,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::chain::{Chain, RootKey};
 use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
 use super::kept::{Away, Kept};
 use super::skipped::{MAX_MARKS, Skipped, max_skipped};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
-use crate::crypto::Secret;
+use crate::crypto::{Secret, SecretBytes};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_key_pair, read_public_key, write_key_pair};
@@ -134,10 +132,13 @@ impl ReceivingChain {
             }
         });
         out.joined(7, |out| {
-            for (counter, salt) in salts {
-                out.put(&counter.to_be_bytes());
-                out.put(salt);
+            // Gathered first: one by one they would take longer than all that is around them.
+            let mut joined = [[0; 8]; MAX_SALTS];
+            for (entry, (counter, salt)) in joined.iter_mut().zip(salts) {
+                let ([a, b, c, d], [e, f, g, h]) = (counter.to_be_bytes(), *salt);
+                *entry = [a, b, c, d, e, f, g, h];
             }
+            out.put(joined.as_flattened().get(..salts.len() * 8).unwrap_or_default());
         });
         out.number(8, elsewhere.map_or(0, |away| away.count));
         out.number(9, elsewhere.map_or(0, |away| away.first));
@@ -210,7 +211,7 @@ impl TripleRatchet {
     }
 
     /// The keys kept for late messages, as a record apart from [`Form::Hot`]; `None` if there are none.
-    pub(crate) fn kept_record(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn kept_record(&self) -> Option<SecretBytes> {
         let chains = || self.double.receiving.iter().filter(|held| held.skipped.seeds.len() > 0);
         let epochs = || self.spqr.kept().filter(|(_, kept)| kept.len() > 0);
         let count = chains().count() + epochs().count();

@@ -132,5 +132,5 @@ pub(crate) fn open_report(
     let shared = kem.secret().decapsulate(&ciphertext).ok()?;
     let key = ModerationPublicKey { agreement: *agreement.public(), kem: kem.public().clone() };
     let (sealing, ad) = derive(&key, &ephemeral, &ciphertext, &agreed, &shared, reporter);
-    committing_open(&sealing, &ad, sealed).ok()
+    committing_open(&sealing, &ad, sealed).ok().map(Zeroizing::from)
 }

@@ -14,7 +14,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 const CORRUPT: RecordError = RecordError::Corrupt;
 
 /// What a session without archived ones and kept keys takes, mostly.
-const RECORD_CAPACITY: usize = 5 * 1024;
+const RECORD_CAPACITY: usize = 6 * 1024;
 
 impl Session {
     /// The stored form, unsealed: `u8 kind ‖ u16 schema version ‖ body`. The same state gives the same bytes.
@@ -40,7 +40,7 @@ impl Session {
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = FieldWriter::record(RecordKind::Session, RECORD_CAPACITY);
         self.write(Form::Whole, &mut out);
-        out.finish()
+        out.finish().into()
     }
 
     /// Takes the stored form, checked.

@@ -6,12 +6,10 @@
 
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::message::Wire;
 use super::state::{Ends, State};
 use super::{FirstMessage, Message, Session};
-use crate::crypto::{PublicKey, sha256};
+use crate::crypto::{PublicKey, SecretBytes, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
 use crate::ratchet::{Form, Header};
@@ -186,7 +184,7 @@ impl Session {
     }
 
     /// The record of the keys that this session keeps for late messages, if there are any.
-    pub(crate) fn kept_record(&self, name: Name) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn kept_record(&self, name: Name) -> Option<SecretBytes> {
         self.named(name).and_then(|state| state.ratchet.kept_record())
     }
 

@@ -8,10 +8,9 @@
 
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::WireError;
 use super::stored::{RecordError, RecordKind, SCHEMA};
+use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
 const VARINT: u64 = 0;
@@ -28,12 +27,12 @@ fn key(field: u32, wire_type: u64) -> u64 {
 }
 
 /// Fields while they are written, in a buffer that leaves no copy behind when it grows or is dropped.
-pub(crate) struct FieldWriter(Zeroizing<Vec<u8>>);
+pub(crate) struct FieldWriter(SecretBytes);
 
 impl FieldWriter {
     /// With room for so many bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+        Self(SecretBytes::new(Vec::with_capacity(capacity)))
     }
 
     /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes.
@@ -45,13 +44,13 @@ impl FieldWriter {
     }
 
     /// What was written.
-    pub(crate) fn finish(self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn finish(self) -> SecretBytes {
         self.0
     }
 
     /// What was written, where it is no secret.
     pub(crate) fn into_public(mut self) -> Vec<u8> {
-        core::mem::take(&mut *self.0)
+        self.0.take()
     }
 
     /// A number; none if it is 0.
@@ -108,16 +107,17 @@ impl FieldWriter {
         let start = self.0.len();
         write(self);
         let len = self.0.len() - start;
-        let (spelled, digits) = varint(u64::try_from(len).unwrap_or(u64::MAX));
-        match digits.checked_sub(2) {
+        let len_of_len = digits(u64::try_from(len).unwrap_or(u64::MAX));
+        match len_of_len.checked_sub(2) {
             None => drop(self.0.remove(start - 1)),
+            Some(0) => {}
             Some(more) => {
                 self.put([0; 8].get(..more).unwrap_or_default());
                 self.0.copy_within(start..start + len, start + more);
             }
         }
-        if let Some(place) = self.0.get_mut(start - 2..start - 2 + digits) {
-            place.copy_from_slice(spelled.get(..digits).unwrap_or_default());
+        if let Some(place) = self.0.get_mut(start - 2..start - 2 + len_of_len) {
+            spell(u64::try_from(len).unwrap_or(u64::MAX), place);
         }
     }
 
@@ -126,7 +126,7 @@ impl FieldWriter {
         let wanted = self.0.len() + bytes.len();
         if wanted > self.0.capacity() {
             // A vector that grows by itself leaves what it held behind. This one is wiped when it is replaced.
-            let mut larger = Zeroizing::new(Vec::with_capacity(wanted.max(2 * self.0.capacity())));
+            let mut larger = SecretBytes::new(Vec::with_capacity(wanted.max(2 * self.0.capacity())));
             larger.extend_from_slice(&self.0);
             self.0 = larger;
         }
@@ -134,25 +134,34 @@ impl FieldWriter {
     }
 
     fn varint(&mut self, value: u64) {
-        let (spelled, digits) = varint(value);
-        self.put(spelled.get(..digits).unwrap_or_default());
+        match u8::try_from(value) {
+            Ok(digit) if digit < 0x80 => self.put(&[digit]),
+            _ => {
+                let (mut spelled, digits) = ([0; 10], digits(value));
+                spell(value, spelled.get_mut(..digits).unwrap_or_default());
+                self.put(spelled.get(..digits).unwrap_or_default());
+            }
+        }
     }
 }
 
-/// The one spelling of a number: at most ten bytes.
-fn varint(mut value: u64) -> ([u8; 10], usize) {
-    let (mut spelled, mut digits) = ([0; 10], 0);
-    for digit in &mut spelled {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        digits += 1;
-        if value == 0 {
-            *digit = low;
-            break;
+/// How many bytes the one spelling of a number takes: at most ten.
+fn digits(value: u64) -> usize {
+    let bits = (u64::BITS - value.leading_zeros()).max(1);
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+}
+
+/// Spells a number, in as many bytes as it takes.
+fn spell(mut value: u64, place: &mut [u8]) {
+    if let Some((last, others)) = place.split_last_mut() {
+        for digit in others {
+            let [low, ..] = value.to_le_bytes();
+            *digit = low | 0x80;
+            value >>= 7;
         }
-        *digit = low | 0x80;
+        let [low, ..] = value.to_le_bytes();
+        *last = low;
     }
-    (spelled, digits)
 }
 
 /// Why bytes are not the fields that are asked for.
@@ -326,8 +335,11 @@ impl<'a> FieldReader<'a> {
     }
 
     fn take(&mut self, key: u64) -> bool {
-        let (spelled, digits) = varint(key);
-        let rest = spelled.get(..digits).and_then(|key| self.0.strip_prefix(key));
+        let (mut spelled, digits) = ([0; 10], digits(key));
+        let rest = spelled.get_mut(..digits).and_then(|place| {
+            spell(key, place);
+            self.0.strip_prefix(&*place)
+        });
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }

@@ -77,7 +77,8 @@ impl V1Message {
         let salt = *fields.some_array(5)?;
         fields.end()?;
         let pq = SpqrMessage::parse(pq_bytes).map_err(|_| WireError::Field)?;
-        if pq.to_bytes() != pq_bytes {
+        // Any other spelling is longer.
+        if pq.encoded_len() != pq_bytes.len() {
             return Err(WireError::NotCanonical);
         }
         if ciphertext.len() > MAX_CIPHERTEXT_LEN {

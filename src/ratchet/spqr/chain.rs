@@ -6,6 +6,9 @@ use crate::crypto::{Secret, hkdf};
 use crate::ratchet::kept::Kept;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
 
+/// So many messages longer a key that is away may be kept, after it has become too old for any message.
+const MAX_OVERDUE: u32 = 256;
+
 /// One direction of one epoch.
 #[derive(Clone)]
 pub(super) struct PqChain {
@@ -149,7 +152,8 @@ impl PqChains {
                 held.receiving = chain;
                 held.skipped.extend(passed);
                 let newest = held.receiving.index;
-                while held.skipped.first().is_some_and(|index| index.saturating_add(MAX_SKIPPED) < newest) {
+                let too_old = |index: u32| index.saturating_add(MAX_SKIPPED) < newest;
+                while held.skipped.away().is_none() && held.skipped.first().is_some_and(too_old) {
                     held.skipped.pop_first();
                 }
             }
@@ -159,8 +163,10 @@ impl PqChains {
     /// Whether keys that are away have to be here before this one is taken.
     pub(super) fn receiving_wants_kept(&self, epoch: u64, index: u32) -> bool {
         self.find(epoch).is_some_and(|held| {
-            // A key too far behind the newest is dropped.
-            let drops = held.skipped.away().is_some_and(|away| away.first.saturating_add(MAX_SKIPPED) < index);
+            // A key too far behind the newest opens nothing, and is dropped. Not at once where the keys are away: their
+            // record would be read and written with every message, as many as there are keys.
+            let behind = MAX_SKIPPED + MAX_OVERDUE;
+            let drops = held.skipped.away().is_some_and(|away| away.first.saturating_add(behind) < index);
             held.receiving.index.checked_add(1) != Some(index) || drops
         })
     }
