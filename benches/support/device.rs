@@ -152,12 +152,24 @@ pub(crate) fn talking(suites: Suites, stored: Stored) -> (Party, Party) {
             alice.receive(&envelope);
         }
     }
-    for number in 0..=sent {
-        let (to_bob, to_alice) = (alice.send(&b), bob.send(&a));
-        if number + kept < sent || number == sent {
-            bob.receive(&to_bob);
-            alice.receive(&to_alice);
+    // One way, then the other, and never lost at first: then the braid waits at both ends for what the other side will
+    // say, in the same state whatever is lost later.
+    deliver(&mut alice, &mut bob, (sent, kept));
+    deliver(&mut bob, &mut alice, (sent, kept));
+    // What Alice says next turns no ratchet.
+    deliver(&mut alice, &mut bob, (0, 0));
+    (alice, bob)
+}
+
+/// Enough for every chunk that the braid can want.
+const SETTLED: usize = 50;
+
+fn deliver(from: &mut Party, to: &mut Party, (sent, kept): (usize, usize)) {
+    let (address, last) = (to.address(), SETTLED + sent);
+    for number in 0..=last {
+        let envelope = from.send(&address);
+        if number + kept < last || number == last {
+            to.receive(&envelope);
         }
     }
-    (alice, bob)
 }
