@@ -16,7 +16,10 @@ use subrosa::suite::{Suite, Suites};
 use support::device::{Stored, talking};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 
-const OPERATIONS: [(&str, fn(u32)); 9] = [
+/// A name, and what does it so many times.
+type Operation = (&'static str, fn(u32));
+
+const OPERATIONS: [Operation; 9] = [
     ("encrypt", |count| encrypt(Suite::V1, CHEAPEST, count)),
     ("encrypt-parity", |count| encrypt(Suite::V1, DEAREST, count)),
     ("decrypt", |count| decrypt(Suite::V1, count)),
