@@ -9,7 +9,7 @@ mod support;
 use allocation_counter::measure;
 use subrosa::session::Ciphertext;
 use subrosa::suite::{Suite, Suites};
-use support::device::talking;
+use support::device::{Stored, talking};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 use support::table::Table;
@@ -61,7 +61,7 @@ fn level_1(table: &mut Table, suite: Suite) {
 }
 
 fn level_2(table: &mut Table, suites: Suites, name: &str) {
-    let (mut alice, mut bob) = talking(suites, 1, 0, 0);
+    let (mut alice, mut bob) = talking(suites, Stored::NOTHING);
     let (a, b) = (alice.address(), bob.address());
     let mut sent = Vec::new();
     // The store's own copies are counted too: a database has its own.

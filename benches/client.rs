@@ -11,8 +11,9 @@ mod support;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use subrosa::ident::Address;
 use subrosa::suite::{Suite, Suites};
-use support::device::{Party, talking};
+use support::device::{Party, Stored, talking};
 use support::measure::{Case, Results, in_turns, time};
 use support::pair::{self, DEAREST, Pair, rng};
 use support::primitives::LADDER;
@@ -25,15 +26,16 @@ const RECEIVE: &str = "receive";
 const LATE: &str = "receive late";
 
 const LEVEL_1: &str = "level 1";
-/// What is stored: peers, keys for late messages at both ends, archived sessions.
-const STORED: [(&str, u32, usize, usize); 7] = [
-    ("1 peer", 1, 0, 0),
-    ("100 peers", 100, 0, 0),
-    ("10,000 peers", 10_000, 0, 0),
-    ("100 kept keys", 1, 100, 0),
-    ("1,000 kept keys", 1, 1_000, 0),
-    ("2,000 kept keys", 1, 2_000, 0),
-    ("40 archived sessions", 1, 0, 40),
+/// A session in use for days, and what is stored besides.
+const IN_USE: Stored = Stored { sent: 2_000, ..Stored::NOTHING };
+const STORED: [(&str, Stored); 7] = [
+    ("1 peer", IN_USE),
+    ("100 peers", Stored { peers: 100, ..IN_USE }),
+    ("10,000 peers", Stored { peers: 10_000, ..IN_USE }),
+    ("100 kept keys", Stored { kept: 100, ..IN_USE }),
+    ("1,000 kept keys", Stored { kept: 1_000, ..IN_USE }),
+    ("2,000 kept keys", Stored { kept: 2_000, ..IN_USE }),
+    ("40 archived sessions", Stored { archived: 40, ..IN_USE }),
 ];
 
 fn key(operation: &str, suite: Suite, what: &str) -> String {
@@ -55,35 +57,46 @@ fn level_1(suite: Suite) -> Vec<Case<'static>> {
     vec![send, receive]
 }
 
-fn level_2(
-    suite: Suite,
-    suites: Suites,
-    (what, peers, kept, archived): (&str, u32, usize, usize),
-) -> Vec<Case<'static>> {
-    let (alice, bob) = talking(suites, peers, kept, archived);
+fn level_2(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Case<'static>; 2] {
+    let (alice, bob) = talking(suites, stored);
     let to = bob.address();
+    let send = |alice: &mut Party, to: &Address, count| (0..count).map(|_| alice.send(to)).collect::<Vec<_>>();
+    let names = [key(SEND, suite, what), key(RECEIVE, suite, what)];
+    if stored.kept > 0 {
+        // Every batch from the same state: keys that fall too far behind are dropped, and would be gone in the end.
+        let (start, other) = (alice.clone(), to.clone());
+        let sending = move |count| {
+            let mut alice = start.clone();
+            time(0..count, |_| alice.send(&other))
+        };
+        let receiving = move |count| {
+            let (mut alice, mut bob) = (alice.clone(), bob.clone());
+            time(&send(&mut alice, &to, count), |envelope| bob.receive(envelope))
+        };
+        let [first, second] = names;
+        return [Case::new(first, sending), Case::new(second, receiving)];
+    }
     let parties = Rc::new(RefCell::new((alice, bob)));
-    let others = Rc::clone(&parties);
-    let other = to.clone();
+    let (others, other) = (Rc::clone(&parties), to.clone());
     // What is sent is received too, untimed, so that nothing piles up.
-    let send = Case::new(key(SEND, suite, what), move |count| {
+    let sending = move |count| {
         let (alice, bob) = &mut *parties.borrow_mut();
         let mut sent = Vec::new();
-        let spent = time(0..count, |_| sent.push(alice.send(&to)));
+        let spent = time(0..count, |_| sent.push(alice.send(&other)));
         sent.iter().for_each(|envelope| drop(bob.receive(envelope)));
         spent
-    });
-    let receive = Case::new(key(RECEIVE, suite, what), move |count| {
+    };
+    let receiving = move |count| {
         let (alice, bob) = &mut *others.borrow_mut();
-        let sent: Vec<_> = (0..count).map(|_| alice.send(&other)).collect();
-        time(&sent, |envelope| bob.receive(envelope))
-    });
-    vec![send, receive]
+        time(&send(alice, &to, count), |envelope| bob.receive(envelope))
+    };
+    let [first, second] = names;
+    [Case::new(first, sending), Case::new(second, receiving)]
 }
 
 /// A late message changes the record of the kept keys, which is as long as there are keys.
 fn late(suite: Suite, suites: Suites, kept: usize) -> Case<'static> {
-    let (mut alice, bob) = talking(suites, 1, 0, 0);
+    let (mut alice, bob) = talking(suites, Stored::NOTHING);
     let to = bob.address();
     let mut start: Party = bob;
     let late: Vec<_> = (0..kept).map(|_| alice.send(&to)).collect();

@@ -13,10 +13,13 @@ mod support;
 use std::hint::black_box;
 
 use subrosa::suite::{Suite, Suites};
-use support::device::talking;
+use support::device::{Stored, talking};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 
-const OPERATIONS: [(&str, fn(u32)); 9] = [
+/// A name, and what does it so many times.
+type Operation = (&'static str, fn(u32));
+
+const OPERATIONS: [Operation; 9] = [
     ("encrypt", |count| encrypt(Suite::V1, CHEAPEST, count)),
     ("encrypt-parity", |count| encrypt(Suite::V1, DEAREST, count)),
     ("decrypt", |count| decrypt(Suite::V1, count)),
@@ -71,7 +74,7 @@ fn handshake(suite: Suite, count: u32) {
 
 /// The client: a steady message sent and received, 1 KiB, both staged and applied to a store in memory.
 fn client(count: u32) {
-    let (mut alice, mut bob) = talking(Suites::V1, 1, 0, 0);
+    let (mut alice, mut bob) = talking(Suites::V1, Stored::NOTHING);
     let to = bob.address();
     for _ in 0..count {
         let envelope = alice.send(&to);

@@ -56,7 +56,7 @@ fn main() {
     cases.push(Case::plain(COMMIT, move || ours.seal(&parts, NOW, &mut random).unwrap()));
     cases.push(Case::plain(STAMP, move || stamp(keys, 1, &commitment, &context).unwrap()));
     for (name, start, message) in [(ACCEPT_FIRST, fresh, first), (ACCEPT, theirs, sent)] {
-        let (commitment, policy) = (*message.evidence.commitment(), policy.clone());
+        let commitment = *message.evidence.commitment();
         let stamped = stamped(&commitment);
         let accept = move |state: &mut ChainState| {
             state.accept(&peer, &message.inner, &commitment, Some(&stamped), NOW, &policy).unwrap()

@@ -8,7 +8,7 @@ mod support;
 
 use subrosa::session::Session;
 use subrosa::suite::{Suite, Suites};
-use support::device::{KEPT, PEER, SENT, talking};
+use support::device::{KEPT, PEER, SENT, Stored, talking};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, NOW, PLAINTEXT, Pair, rng};
 use support::table::Table;
@@ -52,7 +52,7 @@ fn rows() {
     let columns = ["row, sealed", "suite", "0 keys kept", "100", "1,000", "2,000"];
     let mut table = Table::new("Level 2: rows of one peer device", columns);
     for (suite, suites) in SUITES {
-        let parties = KEYS.map(|keys| talking(suites, 1, keys, 0).1);
+        let parties = KEYS.map(|keys| talking(suites, Stored { sent: 2_000, kept: keys, ..Stored::NOTHING }).1);
         for (name, kind) in [("the hot one", PEER), ("kept keys", KEPT), ("a sent message", SENT)] {
             let cells = parties.each_ref().map(|party| {
                 let lengths = party.db.lengths(kind);

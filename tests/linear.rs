@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     reason = "tests stop where something is wrong"
 )]
+#![allow(clippy::print_stdout, reason = "a measurement reports")]
 
 #[path = "linear/rows.rs"]
 mod rows;
@@ -132,7 +133,7 @@ fn archived(suite: Suite, count: usize) -> (Party, Party, Option<Ciphertext>) {
     let mut late = None;
     for round in 0..=count {
         if round > 0 {
-            late.get_or_insert(alice.send(&TEXT));
+            late.get_or_insert_with(|| alice.send(&TEXT));
             alice.initiate(&bob.bundle(true));
             deliver(&mut alice, &mut bob);
         }

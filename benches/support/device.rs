@@ -111,8 +111,26 @@ impl Party {
     }
 }
 
-/// Alice and Bob, with so many other peers of Alice's, keys kept for late messages and archived sessions at both ends.
-pub(crate) fn talking(suites: Suites, peers: u32, kept: usize, archived: usize) -> (Party, Party) {
+/// What there is besides a session of two.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored {
+    /// Of Alice's, Bob included.
+    pub(crate) peers: u32,
+    /// Messages that both have sent: each send writes a record of the sent log, with what is in it of the last 24 hours.
+    pub(crate) sent: usize,
+    /// How many of them, the last ones, were lost but for one after them: keys for late messages, at both ends.
+    pub(crate) kept: usize,
+    /// Archived sessions at both ends.
+    pub(crate) archived: usize,
+}
+
+impl Stored {
+    pub(crate) const NOTHING: Self = Self { peers: 1, sent: 0, kept: 0, archived: 0 };
+}
+
+/// Alice and Bob, who have talked.
+pub(crate) fn talking(suites: Suites, stored: Stored) -> (Party, Party) {
+    let Stored { peers, sent, kept, archived } = stored;
     let (mut alice, mut bob) = (Party::new("alice", suites, 1), Party::new("bob", suites, 2));
     let upload = bob.publish();
     let (a, b) = (alice.address(), bob.address());
@@ -134,12 +152,24 @@ pub(crate) fn talking(suites: Suites, peers: u32, kept: usize, archived: usize) 
             alice.receive(&envelope);
         }
     }
-    for _ in 0..kept {
-        alice.send(&b);
-        bob.send(&a);
-    }
-    let (to_bob, to_alice) = (alice.send(&b), bob.send(&a));
-    bob.receive(&to_bob);
-    alice.receive(&to_alice);
+    // One way, then the other, and never lost at first: then the braid waits at both ends for what the other side will
+    // say, in the same state whatever is lost later.
+    deliver(&mut alice, &mut bob, (sent, kept));
+    deliver(&mut bob, &mut alice, (sent, kept));
+    // What Alice says next turns no ratchet.
+    deliver(&mut alice, &mut bob, (0, 0));
     (alice, bob)
+}
+
+/// Enough for every chunk that the braid can want.
+const SETTLED: usize = 50;
+
+fn deliver(from: &mut Party, to: &mut Party, (sent, kept): (usize, usize)) {
+    let (address, last) = (to.address(), SETTLED + sent);
+    for number in 0..=last {
+        let envelope = from.send(&address);
+        if number + kept < last || number == last {
+            to.receive(&envelope);
+        }
+    }
 }

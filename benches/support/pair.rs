@@ -98,8 +98,7 @@ impl Pair {
         let (mut alice, mut bob) = self.converse(10, rng);
         let mut late = None;
         for _ in 0..count {
-            let last = encrypt(&mut alice, rng);
-            late.get_or_insert(last);
+            late.get_or_insert_with(|| encrypt(&mut alice, rng));
             alice.restart(&self.alice, &self.bundle(), NOW, rng).unwrap();
             let first = encrypt(&mut alice, rng);
             let first = FirstMessage::parse(first.bytes()).unwrap();
