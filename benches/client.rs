@@ -17,7 +17,7 @@ use support::device::{Party, Stored, talking};
 use support::measure::{Case, Results, in_turns, time};
 use support::pair::{self, DEAREST, Pair, rng};
 use support::primitives::LADDER;
-use support::table::{Table, ratio, spread, us};
+use support::table::{Table, note, ratio, spread, us};
 
 const SUITES: [(Suite, Suites); 2] = [(Suite::V1, Suites::V1), (Suite::Signal, Suites::SIGNAL)];
 
@@ -130,7 +130,7 @@ fn report(results: &Results) {
         table.row([&format!("{suite:?}"), &cells[0], &cells[1], &cells[2]]);
     }
     table.print();
-    println!("\nA bare X25519 agreement in the same run: {} µs", us(results.of(LADDER)));
+    note(&format!("A bare X25519 agreement in the same run: {} µs", us(results.of(LADDER))));
 }
 
 fn main() {

@@ -17,7 +17,7 @@ use support::measure::{Case, Results, in_turns, time};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, Pair, rng};
 use support::primitives::{self, EDWARDS, LADDER, Limits};
-use support::table::{Table, ratio, spread, us};
+use support::table::{Table, note, ratio, spread, us};
 
 const SUITES: [(Suite, &str); 2] = [(Suite::V1, "V1"), (Suite::Signal, "Signal")];
 
@@ -203,14 +203,14 @@ fn report(results: &Results, epoch: f64) {
     }
     table.print();
 
-    println!(
-        "\nPlaintexts of 1 KiB; bytes in, bytes out. vodozemac: nothing post-quantum; no signature of a bundle checked \
+    note(&format!(
+        "Plaintexts of 1 KiB; bytes in, bytes out. vodozemac: nothing post-quantum; no signature of a bundle checked \
          (compared with ours over a verified bundle, and with ours that verifies two); three agreements in a handshake, \
          where ours are four; AES-CBC with a MAC of 8 bytes; 40 keys kept for late messages, where ours are 2,000; \
          randomness from the operating system, where ours is a seeded generator's.\n\
          An epoch of the post-quantum ratchet is {epoch:.0} messages of a ping-pong. Through the Edwards form a ratio \
          may be below 1: two agreements with one key share its decompression."
-    );
+    ));
 }
 
 fn main() {

@@ -13,7 +13,7 @@ use subrosa::suite::Suite;
 use support::measure::{Case, in_few_turns, in_turns, time};
 use support::pair::{self, DEAREST, Pair, rng};
 use support::primitives::{self, DECAPS_768, ENCAPS_768, KEYS_768, LADDER};
-use support::table::{Table, ratio, spread, us};
+use support::table::{Table, note, ratio, spread, us};
 
 const SUITES: [Suite; 2] = [Suite::V1, Suite::Signal];
 
@@ -137,7 +137,7 @@ fn curves() {
     }
     table.print();
     let agreement = results.taken(LADDER);
-    println!("\nA bare X25519 agreement in the same run: {} µs ({})", us(agreement.median), spread(agreement));
+    note(&format!("A bare X25519 agreement in the same run: {} µs ({})", us(agreement.median), spread(agreement)));
 }
 
 /// Every message of a ping-pong through two epochs, from copies of the states before it.
@@ -189,14 +189,14 @@ fn worst_message() {
             table.row([operation, &format!("{suite:?}"), &cells[0], &cells[1], &cells[2], &cells[3]]);
         }
         yardsticks.get_or_insert_with(|| kem.map(us));
-        println!("{suite:?}: two epochs are {messages} messages of a ping-pong");
+        note(&format!("{suite:?}: two epochs are {messages} messages of a ping-pong"));
     }
     table.print();
     let [keys, encapsulation, decapsulation] = yardsticks.unwrap();
-    println!(
-        "\nML-KEM-768 in the same run: key pair {keys}, encapsulation {encapsulation}, decapsulation {decapsulation} µs. \
+    note(&format!(
+        "ML-KEM-768 in the same run: key pair {keys}, encapsulation {encapsulation}, decapsulation {decapsulation} µs. \
          Decrypting is with the turn of the ratchet: two agreements and a key pair. The goal is 1.3."
-    );
+    ));
 }
 
 fn main() {

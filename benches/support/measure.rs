@@ -1,9 +1,14 @@
 //! Measuring side by side: short batches of every case in turns, so that a slow moment of the machine falls on all of
-//! them alike; medians and spread afterwards.
+//! them alike; medians and spread afterwards. That is how the tables are made.
+//!
+//! With a filter or another argument of criterion's (`cargo bench --bench session -- decrypt`, `-- --save-baseline mine`)
+//! criterion measures the same cases, one after the other: for comparing two versions of one operation.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+use criterion::Criterion;
 
 /// A batch of one case is to take about so long.
 const BATCH: Duration = Duration::from_micros(400);
@@ -76,12 +81,39 @@ impl Results {
     }
 
     pub(crate) fn taken(&self, name: &str) -> Taken {
-        self.0[name]
+        // Criterion has measured what was asked for, and says so itself: there is no table.
+        let none = Taken { median: f64::NAN, low: f64::NAN, high: f64::NAN };
+        if by_criterion() { none } else { self.0[name] }
     }
 
     pub(crate) fn join(&mut self, other: Self) {
         self.0.extend(other.0);
     }
+}
+
+/// Whether there are arguments for criterion.
+pub(crate) fn by_criterion() -> bool {
+    std::env::args().skip(1).any(|argument| !matches!(argument.as_str(), "--bench" | "--quick"))
+}
+
+/// Gives the cases to criterion.
+fn with_criterion(cases: Vec<Case<'_>>) {
+    let mut criterion =
+        Criterion::default().sample_size(30).measurement_time(Duration::from_secs(2)).configure_from_args();
+    for mut case in cases {
+        criterion.bench_function(&case.name, |bencher| {
+            bencher.iter_custom(|mut count| {
+                let mut spent = Duration::ZERO;
+                while count > 0 {
+                    let batch = u32::try_from(count).unwrap_or(u32::MAX).min(case.most);
+                    spent += (case.batch)(batch);
+                    count -= u64::from(batch);
+                }
+                spent
+            });
+        });
+    }
+    criterion.final_summary();
 }
 
 /// How many batches of each case: many when `cargo bench` runs it, few when it is only tried.
@@ -102,6 +134,10 @@ pub(crate) fn in_few_turns(cases: Vec<Case<'_>>) -> Results {
 }
 
 fn in_rounds(mut cases: Vec<Case<'_>>, rounds: u32) -> Results {
+    if by_criterion() {
+        with_criterion(cases);
+        return Results(BTreeMap::new());
+    }
     let counts: Vec<u32> = cases.iter_mut().map(calibrate).collect();
     let mut times: Vec<Vec<f64>> = cases.iter().map(|_| Vec::new()).collect();
     let len = cases.len();

@@ -1,6 +1,6 @@
 //! Tables in Markdown, their columns aligned.
 
-use super::measure::Taken;
+use super::measure::{Taken, by_criterion};
 
 /// Rows under a heading.
 pub(crate) struct Table {
@@ -18,6 +18,9 @@ impl Table {
     }
 
     pub(crate) fn print(&self) {
+        if by_criterion() {
+            return;
+        }
         let columns = self.rows[0].len();
         let width = |at: usize| self.rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -59,4 +62,11 @@ pub(crate) fn spread(taken: Taken) -> String {
 /// How many times `b` goes into `a`.
 pub(crate) fn ratio(a: f64, b: f64) -> String {
     format!("{:.2}", a / b)
+}
+
+/// A line below the tables.
+pub(crate) fn note(text: &str) {
+    if !by_criterion() {
+        println!("\n{text}");
+    }
 }
