@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::{PublicKey, Secret, fast};
 
-/// Whether an agreement with a lifted point, lifting included, is quicker than the ladder. Without vector instructions
-/// it is slower by a seventh, and by a little even where two agreements share a point.
+/// Whether lifting pays: where the curve library looks for vector instructions, which nearly every such processor has.
+/// Without them an agreement with a lifted point is slower by a seventh than the ladder, lifting included, and two that
+/// share the point are slower still by a little.
 const LIFTS: bool = cfg!(all(target_arch = "x86_64", target_pointer_width = "64"));
 
 /// Another's public key, ready for agreements: what depends on that key alone is computed once for all of them.
