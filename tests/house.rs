@@ -125,10 +125,13 @@ impl House {
     }
 }
 
-/// The names under `[dependencies]` of a manifest, as paths name them.
+/// The names under `[dependencies]` of a manifest, and under those of single targets, as paths name them.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
-    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
-    let lines = section.lines().skip(1).filter(|line| !line.starts_with('#'));
+    let sections = manifest.split("\n[").filter(|section| {
+        let heading = section.lines().next().unwrap_or_default();
+        heading == "dependencies]" || (heading.starts_with("target.") && heading.ends_with(".dependencies]"))
+    });
+    let lines = sections.flat_map(|section| section.lines().skip(1)).filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| Some(line.split_once('=')?.0.trim().replace('-', "_"))).collect()
 }
 
@@ -217,7 +220,11 @@ fn the_house_is_in_order() {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
     assert!(looked_at > 30, "only {looked_at} files were found");
     assert!(house.doors["crypto"].contains("braid_kem") && !house.doors["crypto"].contains("dh"));
-    assert!(house.dependencies.contains("libcrux_ml_kem") && !house.dependencies.contains("rusqlite"));
+    assert!(
+        house.dependencies.contains("libcrux_ml_kem")
+            && house.dependencies.contains("graviola")
+            && !house.dependencies.contains("rusqlite")
+    );
 }
 
 /// Rooms that a platform's code may name. Not one that owns a secret of a client: a platform cannot be handed what
@@ -362,5 +369,7 @@ fn bad_sources_are_reported() {
     let declared = "mod a; #[cfg(test)] mod b; #[cfg(test)] pub(crate) mod c; #[cfg(test)] mod d { }";
     assert_eq!(test_files("ratchet/mod.rs", &tokens(declared)), ["ratchet/b", "ratchet/c"]);
     assert_eq!(test_files("ratchet/chain.rs", &tokens(declared)), ["ratchet/chain/b", "ratchet/chain/c"]);
-    assert_eq!(dependencies("[package]\n\n[dependencies]\na-b = \"1\"\n# c\n\n[x]\nd = 1"), ["a_b".to_owned()].into());
+    let manifest =
+        "[package]\n\n[dependencies]\na-b = \"1\"\n# c\n\n[target.'cfg(unix)'.dependencies]\nd = 1\n\n[x]\ne = 1";
+    assert_eq!(dependencies(manifest), ["a_b".to_owned(), "d".to_owned()].into());
 }

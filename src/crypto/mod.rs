@@ -16,6 +16,8 @@ pub(crate) mod braid_kem;
 mod committing;
 mod dh;
 mod expander;
+#[cfg_attr(not(all(feature = "fast", any(target_arch = "x86_64", target_arch = "aarch64"))), path = "fast/none.rs")]
+mod fast;
 mod kdf;
 mod kem;
 #[cfg(any(test, feature = "testing"))]

@@ -1,5 +1,5 @@
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
-use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign, raw_verify};
 use ed25519_dalek::{Signature as EdSignature, VerifyingKey};
 use rand_core::CryptoRng;
 use sha2::Sha512;
@@ -60,8 +60,45 @@ pub(crate) fn xeddsa_verify(key: &PublicKey, message: &[u8], signature: &Signatu
     let sign = *last >> 7;
     *last &= 0x7f;
     let point = MontgomeryPoint(*key.coordinate()).to_edwards(sign).ok_or(BadSignature)?;
-    VerifyingKey::from(point).verify_strict(message, &EdSignature::from_bytes(&signature)).map_err(|_| BadSignature)
+    let signature = EdSignature::from_bytes(&signature);
+    // What `verify_strict` refuses, without decompressing R: where all else is right, R is the one spelling of its point.
+    if point.is_small_order() || is_of_small_order(signature.r_bytes()) {
+        return Err(BadSignature);
+    }
+    raw_verify::<Sha512>(&VerifyingKey::from(point), message, &signature).map_err(|_| BadSignature)
 }
+
+/// Whether these bytes spell a point of small order, as a point is spelled when it is compressed.
+fn is_of_small_order(compressed: &[u8; 32]) -> bool {
+    let mut y = *compressed;
+    let [.., last] = &mut y;
+    *last &= 0x7f;
+    SMALL_ORDER.contains(&y)
+}
+
+/// The y coordinates of the eight points of small order.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [
+        0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    ],
+    [
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
 
 #[cfg(test)]
 mod tests {
@@ -90,6 +127,48 @@ mod tests {
         // Signal's library takes s + L, a second spelling of a signature; here there is one spelling.
         assert_eq!(stricter.len(), 12);
         assert!(stricter.iter().all(|why| why == "s plus group order"), "{stricter:?}");
+    }
+
+    #[test]
+    fn points_of_small_order_are_known() {
+        let torsion = curve25519_dalek::constants::EIGHT_TORSION.map(|point| point.compress().to_bytes());
+        assert!(torsion.iter().all(is_of_small_order));
+        let y: std::collections::BTreeSet<_> =
+            torsion.iter().map(|bytes| (bytes[..31].to_vec(), bytes[31] & 0x7f)).collect();
+        assert_eq!(y.len(), SMALL_ORDER.len());
+        assert!(!is_of_small_order(EdwardsPoint::mul_base(&Scalar::ONE).compress().as_bytes()));
+    }
+
+    /// Right but for the small order of R or of the key, or both: what `verify_strict` refuses and `verify` takes.
+    #[test]
+    fn small_orders_are_refused() {
+        let private = Scalar::from(1_000u16);
+        let key = EdwardsPoint::mul_base(&private);
+        let (mut plain, mut strict) = (0, 0);
+        for torsion in curve25519_dalek::constants::EIGHT_TORSION {
+            for (key, private) in [(key, private), (torsion, Scalar::ZERO), (key + torsion, private)] {
+                for message in 0..16u8 {
+                    // R of small order, or plain with a small-order part.
+                    for (r_scalar, r) in [(Scalar::ZERO, torsion), (Scalar::ONE, EdwardsPoint::mul_base(&Scalar::ONE))]
+                    {
+                        let (r, a) = (r.compress().to_bytes(), key.compress().to_bytes());
+                        let k = Scalar::from_bytes_mod_order_wide(&sha512(&[&r, &a, &[message]]));
+                        let signature: Signature =
+                            [r, (r_scalar + k * private).to_bytes()].concat().try_into().unwrap();
+                        let verifying = VerifyingKey::from(key);
+                        let ed = EdSignature::from_bytes(&signature);
+                        let expected = verifying.verify_strict(&[message], &ed).is_ok();
+                        let Ok(public) = PublicKey::from_coordinate(key.to_montgomery().to_bytes()) else { continue };
+                        let mut signature = signature;
+                        signature[63] |= a[31] & 0x80;
+                        assert_eq!(xeddsa_verify(&public, &[message], &signature).is_ok(), expected);
+                        plain += u32::from(raw_verify::<Sha512>(&verifying, &[message], &ed).is_ok());
+                        strict += u32::from(expected);
+                    }
+                }
+            }
+        }
+        assert!(plain > strict && strict > 100, "{plain}, {strict}");
     }
 
     #[test]

@@ -2,40 +2,46 @@
 //!
 //! The Montgomery ladder works on the u coordinate alone. Where the curve arithmetic has vector instructions, it is
 //! quicker to lift u to a point of the Edwards form, multiply that, and go back to u; and a lifted point serves every
-//! agreement with the same key. One multiplication has one result, whichever way it is computed.
+//! agreement with the same key. One multiplication has one result, whichever way it is computed; the fast backend, where
+//! there is one, is quicker than both.
 
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
 use zeroize::Zeroizing;
 
-use super::{PublicKey, Secret};
+use super::{PublicKey, Secret, fast};
 
-/// Whether an agreement with a lifted point, lifting included, is quicker than the ladder. Without vector instructions
-/// it is slower by a seventh, and by a little even where two agreements share a point.
+/// Whether lifting pays: where the curve library looks for vector instructions, which nearly every such processor has.
+/// Without them an agreement with a lifted point is slower by a seventh than the ladder, lifting included, and two that
+/// share the point are slower still by a little.
 const LIFTS: bool = cfg!(all(target_arch = "x86_64", target_pointer_width = "64"));
 
 /// Another's public key, ready for agreements: what depends on that key alone is computed once for all of them.
 ///
 /// # Security
 ///
-/// Which way an agreement goes hangs on the other's public key and on the build, which are no secrets. Both ways take
-/// the same time for every private key.
+/// Which way an agreement goes hangs on the other's public key, the build and the processor, which are no secrets. Each
+/// way takes the same time for every private key.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
-    u: MontgomeryPoint,
-    /// `None` without vector instructions, and for a coordinate of the curve's twist, which no honest key has: the
-    /// ladder knows no difference between curve and twist, and its result counts.
+    key: PublicKey,
+    /// `None` where the ladder or the fast backend is quicker, and for a coordinate of the curve's twist, which no honest
+    /// key has: the ladder knows no difference between curve and twist, and its result counts.
     point: Option<EdwardsPoint>,
 }
 
 impl Peer {
     pub(crate) fn new(key: &PublicKey) -> Self {
-        let u = MontgomeryPoint(*key.coordinate());
-        Self { u, point: if LIFTS { lift(u) } else { None } }
+        Self { key: *key, point: if LIFTS && !fast::is_on() { lift(key) } else { None } }
+    }
+
+    /// The key itself.
+    pub(crate) const fn key(&self) -> &PublicKey {
+        &self.key
     }
 
     /// Whether the point lies in the prime-order subgroup. A coordinate of the twist does not.
     pub(crate) fn is_torsion_free(&self) -> bool {
-        self.point.or_else(|| lift(self.u)).is_some_and(|point| {
+        self.point.or_else(|| lift(&self.key)).is_some_and(|point| {
             // The order of the group is no `Scalar`; the order less one is. In variable time: public keys are public.
             let order_less_one = -Scalar::ONE;
             EdwardsPoint::vartime_double_scalar_mul_basepoint(&order_less_one, &point, &Scalar::ZERO) == -point
@@ -44,23 +50,31 @@ impl Peer {
 
     /// The scalar, which must be clamped, times the point: all zero for a point of low order.
     pub(super) fn agree(&self, scalar: &[u8; 32]) -> Secret<32> {
+        fast::agree(scalar, self.key.coordinate()).unwrap_or_else(|| self.agree_portably(scalar))
+    }
+
+    fn agree_portably(&self, scalar: &[u8; 32]) -> Secret<32> {
         // On neither way is the scalar reduced modulo the order of the group: on a point with a small-order part that
         // would be another product, and whoever sent the point would learn the reduced scalar modulo eight.
         let product = Zeroizing::new(match &self.point {
             Some(point) => Zeroizing::new(point.mul_clamped(*scalar)).to_montgomery(),
-            None => self.u.mul_clamped(*scalar),
+            None => MontgomeryPoint(*self.key.coordinate()).mul_clamped(*scalar),
         });
         Secret::new(product.to_bytes())
     }
 }
 
 /// A point of the Edwards form with this u. The other one is its negative, and their multiples have one u as well.
-fn lift(u: MontgomeryPoint) -> Option<EdwardsPoint> {
-    u.to_edwards(0)
+fn lift(key: &PublicKey) -> Option<EdwardsPoint> {
+    MontgomeryPoint(*key.coordinate()).to_edwards(0)
 }
 
 /// The scalar, which must be clamped, times the base point.
 pub(super) fn public(scalar: &[u8; 32]) -> [u8; 32] {
+    fast::public(scalar).unwrap_or_else(|| public_portably(scalar))
+}
+
+fn public_portably(scalar: &[u8; 32]) -> [u8; 32] {
     Zeroizing::new(EdwardsPoint::mul_base_clamped(*scalar)).to_montgomery().to_bytes()
 }
 
@@ -84,10 +98,11 @@ mod tests {
         let Ok(key) = PublicKey::from_coordinate(u) else { return };
         let expected = ladder(private, u);
         assert_eq!(private.agree(&key), expected, "{u:02x?}");
-        let u = MontgomeryPoint(u);
-        for point in [None, lift(u), lift(u).map(|point| -point)] {
-            assert_eq!(private.agree_with(&Peer { u, point }), expected, "{u:02x?}");
+        let expected = expected.unwrap_or(Secret::new([0; 32]));
+        for point in [None, lift(&key), lift(&key).map(|point| -point)] {
+            assert!(Peer { key, point }.agree_portably(private.expose()) == expected, "{u:02x?}");
         }
+        assert!(fast::agree(private.expose(), &u).is_none_or(|shared| shared == expected), "{u:02x?}");
     }
 
     /// Private keys at the edges of what clamping leaves, among them multiples of the order of the group plus little.
@@ -119,11 +134,11 @@ mod tests {
 
     /// An honest key, and its seven twins with a small-order part.
     fn twins(seed: u8) -> Vec<[u8; 32]> {
-        let point = lift(MontgomeryPoint(*KeyPair::new(Secret::new([seed; 32])).public().coordinate())).unwrap();
+        let point = lift(KeyPair::new(Secret::new([seed; 32])).public()).unwrap();
         EIGHT_TORSION.iter().map(|torsion| (point + torsion).to_montgomery().to_bytes()).collect()
     }
 
-    /// Coordinates near both ends of the field, those of low order among them, and around the middle.
+    /// Coordinates of low order, near both ends of the field, and around the middle.
     fn special() -> Vec<[u8; 32]> {
         let mut all: Vec<[u8; 32]> = EIGHT_TORSION.iter().map(|point| point.to_montgomery().to_bytes()).collect();
         for low in 0..32 {
@@ -141,7 +156,8 @@ mod tests {
     #[test]
     fn every_way_is_the_ladder() {
         let keys: Vec<[u8; 32]> = special().into_iter().chain(twins(1)).chain(twins(2)).collect();
-        let on_the_twist = keys.iter().filter(|u| lift(MontgomeryPoint(**u)).is_none()).count();
+        let lifted = |u: &&[u8; 32]| PublicKey::from_coordinate(**u).is_ok_and(|key| lift(&key).is_some());
+        let on_the_twist = keys.len() - keys.iter().filter(lifted).count();
         assert!(on_the_twist > 20 && keys.len() - on_the_twist > 20, "{on_the_twist} of {}", keys.len());
         for private in extreme() {
             for u in &keys {
@@ -170,7 +186,7 @@ mod tests {
     fn torsion_is_found_as_the_curve_library_finds_it() {
         for u in special().into_iter().chain(twins(3)) {
             let Ok(key) = PublicKey::from_coordinate(u) else { continue };
-            let expected = lift(MontgomeryPoint(u)).is_some_and(|point| point.is_torsion_free());
+            let expected = lift(&key).is_some_and(|point| point.is_torsion_free());
             assert_eq!(key.is_torsion_free(), expected, "{u:02x?}");
         }
         let free: Vec<bool> =
@@ -191,6 +207,8 @@ mod tests {
             let ours = x25519_dalek::PublicKey::from(&StaticSecret::from(*private.expose()));
             let public = private.public();
             prop_assert_eq!(public.coordinate(), ours.as_bytes());
+            prop_assert_eq!(&public_portably(private.expose()), ours.as_bytes());
+            prop_assert!(fast::public(private.expose()).is_none_or(|public| public == ours.to_bytes()));
             prop_assert!(public.is_torsion_free());
         }
     }

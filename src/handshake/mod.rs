@@ -22,6 +22,8 @@ use crate::suite::{InitialKeys, Suite};
 pub(crate) struct Initiated {
     pub(crate) keys: InitialKeys,
     pub(crate) base_key: PublicKey,
+    /// The responder's first ratchet key: it agrees once more when the ratchet starts.
+    pub(crate) signed_prekey: Peer,
     pub(crate) kem_ciphertext: KemCiphertext,
     /// Where the suite binds the session to it.
     pub(crate) transcript_hash: Option<[u8; 32]>,
@@ -85,7 +87,7 @@ pub(crate) fn initiate(
         ),
     };
     let keys = agreed.derive(theirs.suite, transcript_hash.as_ref());
-    Ok(Initiated { keys, base_key: *base.public(), kem_ciphertext, transcript_hash })
+    Ok(Initiated { keys, base_key: *base.public(), signed_prekey: signed_peer, kem_ciphertext, transcript_hash })
 }
 
 /// The responder's side. `one_time` is the one-time prekey that the message names, if it names one.

@@ -87,10 +87,10 @@ impl DoubleRatchet {
         root: Secret<32>,
         chain: Secret<32>,
         ratchet: KeyPair,
-        theirs: &PublicKey,
+        theirs: &Peer,
     ) -> Result<Self, NotContributory> {
-        let (root, sending) = RootKey(root).step(suite, ratchet.private(), &Peer::new(theirs))?;
-        Ok(Self::after_first_step(root, sending, chain, ratchet, theirs))
+        let (root, sending) = RootKey(root).step(suite, ratchet.private(), theirs)?;
+        Ok(Self::after_first_step(root, sending, chain, ratchet, theirs.key()))
     }
 
     pub(super) fn after_first_step(

