@@ -181,21 +181,22 @@ fn a_message_in_order_leaves_kept_keys_alone() {
     }
 }
 
-/// Present state, to be tightened: a key of the post-quantum ratchet that falls more than 2,000 behind is dropped at
-/// once, so from then on every message in order reads and writes the whole row of the kept keys.
+/// A key of the post-quantum ratchet that falls more than 2,000 behind opens nothing any more. Such keys are dropped in
+/// lots, so that of the messages that follow a full window only one in 256 reads and writes the row of the kept keys.
 #[test]
-fn a_full_window_costs_every_message_the_kept_keys() {
+fn a_full_window_costs_few_messages_the_kept_keys() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = talking(suite, 1, 0);
         (0..2_000).for_each(|_| drop(alice.send("bob", &TEXT)));
         let next = alice.send("bob", &TEXT);
         bob.read(&next);
-        for _ in 0..3 {
+        let mut touched = 0;
+        for _ in 0..600 {
             let (envelope, _) = send(&mut alice, "bob");
             let cost = receive(&mut bob, &envelope);
-            assert!(cost.bytes_loaded > 2_000 * 36, "{cost:?}");
-            assert_eq!((cost.asked, cost.written), with_kept(suite));
+            touched += usize::from(cost.asked.contains(&KEPT) || cost.written.contains(&KEPT));
         }
+        assert_eq!(touched, 600 / 257);
     }
 }
 
