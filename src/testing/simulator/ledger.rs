@@ -31,6 +31,8 @@ struct Promise {
     /// The step at which it was written.
     written: u64,
     sent: bool,
+    /// The step at which its recipient could not read it.
+    unread: Option<u64>,
     excuse: Option<Excuse>,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, now: u64) {
-        self.promises.push(Promise { id, by, written: now, sent: false, excuse: None });
+        self.promises.push(Promise { id, by, written: now, sent: false, unread: None, excuse: None });
     }
 
     /// Takes down what has come into an outbox.
@@ -83,19 +85,28 @@ impl Ledger {
 
     /// The relay has lost an envelope.
     pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let Some(Made { promise, by, .. }) = self.envelopes.get(envelope) else { return };
+        let Some(Made { promise, by, at }) = self.envelopes.get(envelope) else { return };
         match promise {
             Some(promise) => {
                 if let Some(promise) = self.promises.get_mut(*promise) {
                     promise.excuse.get_or_insert(Excuse::LostByRelay);
                 }
             }
-            // It asked for messages that could not be read: nobody asks again.
+            // It asked for messages that could not be read: only with a new session they are asked for again.
             None => {
-                for promise in self.promises.iter_mut().filter(|promise| promise.by != *by && promise.sent) {
+                let asked_for = |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
+                for promise in self.promises.iter_mut().filter(|promise| asked_for(promise)) {
                     promise.excuse.get_or_insert(Excuse::LostByRelay);
                 }
             }
+        }
+    }
+
+    /// An envelope could not be read: its recipient will ask for it.
+    pub(super) fn unreadable(&mut self, envelope: &[u8; 16], now: u64) {
+        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
+        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+            promise.unread.get_or_insert(now);
         }
     }
 

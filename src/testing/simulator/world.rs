@@ -288,7 +288,11 @@ impl World {
                 self.ledger.read(&envelope.id, known, self.signal, self.step);
                 Ok(())
             }
-            Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
+            Answer::Unreadable(_) => {
+                self.ledger.unreadable(&envelope.id, self.step);
+                Ok(())
+            }
+            Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }
