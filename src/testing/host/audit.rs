@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{Debug, Display};
+use core::fmt::{Arguments, Debug, Display, Write as _};
 
 use crate::client::{Batch, Change, Staged, Store as _};
 use crate::persist::RecordKey;
@@ -20,6 +20,8 @@ pub struct Audit {
     stuck: Option<String>,
     leaks: Vec<String>,
     secrets: Vec<String>,
+    /// Where things are printed: used again and again.
+    page: String,
 }
 
 impl Audit {
@@ -72,7 +74,7 @@ impl Audit {
         let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let list: Vec<String> = secret.iter().map(|byte| format!("{byte}")).collect();
         let text = String::from_utf8_lossy(secret).into_owned();
-        self.secrets.extend([hex, list.join(", "), text.to_lowercase()]);
+        self.secrets.extend([hex, list.join(", "), text.to_ascii_lowercase()]);
     }
 
     pub(super) fn staged<T>(&mut self, rounds: &[Vec<RecordKey>], batch: &Batch, staged: &Staged<T>) {
@@ -91,7 +93,7 @@ impl Audit {
     pub(super) fn refused(&mut self, rounds: &[Vec<RecordKey>], error: &(impl Debug + Display)) {
         self.needed(rounds, core::any::type_name_of_val(error));
         self.printed(error);
-        self.shown(&format!("{error}"));
+        self.shown(format_args!("{error}"));
     }
 
     pub(super) fn conflicted(&mut self, batch: &Batch, store: &MemoryStore) {
@@ -121,13 +123,16 @@ impl Audit {
 
     /// Looks at what an app might log.
     pub(super) fn printed(&mut self, what: &impl Debug) {
-        self.shown(&format!("{what:?}"));
+        self.shown(format_args!("{what:?}"));
     }
 
-    fn shown(&mut self, printed: &str) {
-        let printed = printed.to_lowercase();
-        if self.secrets.iter().any(|secret| printed.contains(secret.as_str())) {
-            self.leaks.push(printed);
+    fn shown(&mut self, what: Arguments<'_>) {
+        let Self { secrets, page, leaks, .. } = self;
+        page.clear();
+        let printed = page.write_fmt(what);
+        page.make_ascii_lowercase();
+        if printed.is_err() || secrets.iter().any(|secret| page.contains(secret.as_str())) {
+            leaks.push(page.clone());
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::accounts::{ACCOUNTS, SENTINEL, START, account, address, storage_key};
+use super::accounts::{ACCOUNTS, SENTINEL, START, account, address, prepare, storage_key};
 use super::ledger::Ledger;
 use super::{Broken, Mutation, Report};
 use crate::client::ReceiveError;
@@ -41,7 +41,8 @@ pub(super) struct World {
     backups: [Option<Backup>; 2],
     accounts: [usize; 2],
     keys: [usize; 2],
-    pages: [Option<u8>; 2],
+    /// Where each has the other in its index.
+    pages: [u8; 2],
     /// Days for which something has waited for a side.
     waited: [u64; 2],
     /// Whether users make new accounts in this run, and restore backups, and have a place for the anchor.
@@ -63,11 +64,11 @@ impl World {
         // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
         let anchored = signal || rng.happens(85);
         // All that this run may need are made before it is watched what is sealed.
-        let made = (0..ACCOUNTS).flat_map(|number| [account(0, signal, number, 0), account(1, signal, number, 0)]);
-        drop(made.collect::<Vec<_>>());
-        let mut relay = Relay::new();
+        prepare(signal);
+        let (mut relay, mut pages) = (Relay::new(), [0; 2]);
         let hosts = [0, 1].map(|side| {
-            let (mut host, uploads) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            let (mut host, uploads, page) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            pages[side] = page;
             uploads.into_iter().for_each(|upload| relay.upload(upload));
             host.blind = mutation == Some(Mutation::SkippedCheck);
             if !anchored {
@@ -87,7 +88,7 @@ impl World {
             backups: [None, None],
             accounts: [0; 2],
             keys: [0; 2],
-            pages: [None; 2],
+            pages,
             waited: [0; 2],
             moves,
             restores,
@@ -391,17 +392,11 @@ impl World {
         self.post(side, 5)
     }
 
-    /// The pages that there are; once it is known which one the other side is on, only that.
+    /// The page that the other side is on: the others are empty.
     fn tidy(&mut self, side: usize) -> Step {
         let (now, page) = (self.time(), self.pages[side]);
-        for page in page.map_or(0..=u8::MAX, |page| page..=page) {
-            match self.host(side).tidy(page, now) {
-                Ok(true) => self.pages[side] = Some(page),
-                Ok(false) => {}
-                Err(crashed) => return self.opened(side, Err(crashed)),
-            }
-        }
-        Ok(())
+        let done = self.host(side).tidy(page, now).map(|_| ());
+        self.opened(side, done)
     }
 
     fn reset(&mut self, side: usize) -> Step {

@@ -54,7 +54,7 @@ impl World {
         self.note(format!("{side} makes a new account"));
         self.report.accounts += 1;
         let seed = rand_core::Rng::next_u64(&mut self.rng);
-        let (mut host, uploads) = account(side, self.signal, number, seed);
+        let (mut host, uploads, page) = account(side, self.signal, number, seed);
         uploads.into_iter().for_each(|upload| self.relay.upload(upload));
         host.blind = self.mutation == Some(Mutation::SkippedCheck);
         if !self.anchored {
@@ -64,7 +64,7 @@ impl World {
         *self.host(side) = host;
         self.accounts[side] = number;
         self.keys[side] = 0;
-        self.pages[side] = None;
+        self.pages[side] = page;
         self.reasons = [true; 2];
         self.open(side, false)?;
         self.write(side)

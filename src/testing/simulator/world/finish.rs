@@ -55,7 +55,6 @@ impl World {
                 let host = if side == 0 { alice } else { bob };
                 let done = host
                     .attend(&mut self.relay, now)
-                    .and_then(|()| host.bring(&mut self.relay, now))
                     .and_then(|()| host.send_drafts(&mut self.relay, now));
                 self.look();
                 self.opened(side, done)?;
