@@ -19,7 +19,7 @@ pub struct Added {
     /// What is to be thought of the identity key: known, or seen for the first time.
     pub identity: Identity,
     /// A request for messages that could not be read, for the host's outbox: it also tells the peer device to go on with
-    /// the new session.
+    /// the new session. It names what was asked for before as well, since the device may have forgotten it.
     pub repair: Option<Outgoing>,
 }
 

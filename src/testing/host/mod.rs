@@ -237,3 +237,6 @@ impl Host {
         id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,8 @@ impl Ledger {
             }
             // It asked for messages that could not be read: only with a new session they are asked for again.
             None => {
-                let asked_for = |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
+                let asked_for =
+                    |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
                 for promise in self.promises.iter_mut().filter(|promise| asked_for(promise)) {
                     promise.excuse.get_or_insert(Excuse::LostByRelay);
                 }

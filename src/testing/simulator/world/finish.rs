@@ -53,9 +53,7 @@ impl World {
                 let now = self.time();
                 let [alice, bob] = &mut self.hosts;
                 let host = if side == 0 { alice } else { bob };
-                let done = host
-                    .attend(&mut self.relay, now)
-                    .and_then(|()| host.send_drafts(&mut self.relay, now));
+                let done = host.attend(&mut self.relay, now).and_then(|()| host.send_drafts(&mut self.relay, now));
                 self.look();
                 self.opened(side, done)?;
                 quiet &= self.host(side).outbox().is_empty();
