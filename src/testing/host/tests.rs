@@ -92,3 +92,18 @@ fn who_forgets_what_it_was_asked_for_is_asked_again() {
         assert_eq!(rows(&bob), 1);
     }
 }
+
+/// Were something to leak, it would be seen: as digits, as numbers, as text.
+#[test]
+fn a_leak_is_seen() {
+    let (mut relay, secret) = (Relay::new(), b"a secret of 32 bytes, like a KEY");
+    let mut alice = host("alice", 1, &mut relay);
+    alice.look_for(secret);
+    alice.audit.printed(&("Row", [7_u8; 32], "a secret"));
+    assert!(alice.audit().leaks().is_empty());
+    let hex: std::string::String = secret.iter().map(|byte| std::format!("{byte:02X}")).collect();
+    alice.audit.printed(&secret);
+    alice.audit.printed(&hex);
+    alice.audit.printed(&std::string::String::from_utf8_lossy(secret));
+    assert_eq!(alice.audit().leaks().len(), 3);
+}

@@ -8,7 +8,7 @@ use crate::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use crate::persist::StorageKey;
 use crate::prekey::{Device, KemPrekey, SignedPrekey};
 use crate::suite::{Suite, Suites};
-use crate::testing::{Host, SeededRng};
+use crate::testing::{Forge, Host, SeededRng};
 
 pub(super) const START: Timestamp = Timestamp::new(1_800_000_000_000);
 
@@ -26,6 +26,7 @@ struct Made {
     host: Host,
     uploads: Vec<PrekeyUpload>,
     page: u8,
+    secrets: [Vec<u8>; 2],
 }
 
 static MADE: [OnceLock<Made>; 4 * ACCOUNTS] = [const { OnceLock::new() }; 4 * ACCOUNTS];
@@ -48,12 +49,13 @@ pub(super) fn prepare(signal: bool) {
 
 /// One of the accounts of a side, what it has uploaded, and the page of its index that the other side is on.
 pub(super) fn account(side: usize, signal: bool, number: usize, seed: u64) -> (Host, Vec<PrekeyUpload>, u8) {
-    let Made { host, uploads, page } = made(side, signal, number);
+    let Made { host, uploads, page, secrets } = made(side, signal, number);
     let mut host = host.replica(seed);
     for byte in KEYS {
         host.look_for(&[byte; 32]);
     }
     host.look_for(SENTINEL.as_bytes());
+    secrets.iter().for_each(|secret| host.look_for(secret));
     (host, uploads.clone(), *page)
 }
 
@@ -63,6 +65,7 @@ fn made(side: usize, signal: bool, number: usize) -> &'static Made {
     MADE[at].get_or_init(|| make(side, signal, u64::try_from(at).unwrap_or(0)))
 }
 
+#[expect(clippy::expect_used, reason = "a tool of tests")]
 fn make(side: usize, signal: bool, seed: u64) -> Made {
     let suites = if signal { Suites::SIGNAL } else { Suites::V1 };
     let mut host = Host::create(&address(side), suites, storage_key(0), seed, START);
@@ -71,7 +74,8 @@ fn make(side: usize, signal: bool, seed: u64) -> Made {
     let published = host.run(START, Client::published, |_, ()| {});
     debug_assert!(published.is_ok_and(|published| published.is_ok()), "an account was not made");
     let page = page(&host, &address(1 - side), suites);
-    Made { host, uploads, page }
+    let secrets = Forge::secrets(&storage_key(0), host.store()).expect("an account");
+    Made { host, uploads, page, secrets }
 }
 
 /// The page of an account's index that a peer is on: it follows from the account's keys, and is found by looking at all.

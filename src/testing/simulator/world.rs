@@ -10,6 +10,7 @@ use super::ledger::Ledger;
 use super::{Broken, Mutation, Report};
 use crate::client::ReceiveError;
 use crate::ident::Timestamp;
+use crate::session::FirstMessage;
 use crate::testing::{Answer, Crash, Crashed, Host, Posted, Relay, SeededRng, Snapshot, Tables};
 use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
 
@@ -34,6 +35,8 @@ pub(super) struct World {
     mutation: Option<Mutation>,
     rng: SeededRng,
     now: u64,
+    /// By how much the clock of each side is wrong, in milliseconds.
+    clocks: [i64; 2],
     step: u64,
     hosts: [Host; 2],
     relay: Relay,
@@ -81,6 +84,7 @@ impl World {
             mutation,
             rng,
             now: START.get(),
+            clocks: [0; 2],
             step: 0,
             hosts,
             relay,
@@ -111,8 +115,9 @@ impl World {
         self.trace.push(format!("{:3} day {day}: {what}", self.step));
     }
 
-    const fn time(&self) -> Timestamp {
-        Timestamp::new(self.now)
+    /// What a side's clock shows.
+    fn time(&self, side: usize) -> Timestamp {
+        Timestamp::new(self.now.saturating_add_signed(self.clocks[side]))
     }
 
     fn host(&mut self, side: usize) -> &mut Host {
@@ -172,7 +177,7 @@ impl World {
     }
 
     fn open(&mut self, side: usize, restored: bool) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let rolled_back = loop {
             if let Ok(rolled_back) = self.host(side).open(now) {
                 break rolled_back;
@@ -197,7 +202,7 @@ impl World {
     }
 
     fn send(&mut self, side: usize) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let [alice, bob] = &mut self.hosts;
         let host = if side == 0 { alice } else { bob };
         let done = if self.mutation == Some(Mutation::SendBeforeCommit) {
@@ -270,13 +275,36 @@ impl World {
 
     fn deliver(&mut self, side: usize) -> Step {
         let Some(envelope) = self.take(side, 10) else { return Ok(()) };
-        let now = self.time();
+        if self.rng.happens(4) {
+            self.deliver_garbled(side, &envelope)?;
+        }
+        let now = self.time(side);
         match self.host(side).receive(&envelope, now) {
             Ok(answer) => self.answered(side, &envelope, answer),
             Err(crashed) => {
                 self.relay.not_acknowledged(&address(side), envelope.to_bytes());
                 self.opened(side, Err(crashed))
             }
+        }
+    }
+
+    /// Somebody between has changed a bit of an envelope, and passes it on before the right one.
+    fn deliver_garbled(&mut self, side: usize, envelope: &Envelope) -> Step {
+        let (mut garbled, now) = (envelope.clone(), self.time(side));
+        self.report.garbled += 1;
+        let (at, bit) = (self.rng.below(garbled.body.len()), self.rng.below(8));
+        if let Some(byte) = garbled.body.get_mut(at) {
+            *byte ^= 1 << bit;
+        }
+        match self.host(side).receive(&garbled, now) {
+            Ok(Answer::Read) if may_differ(envelope, &garbled) => self.answered(side, envelope, Answer::Read),
+            Ok(Answer::Read) => Err(Broken::Refused(format!("{:?}, byte {at}: a changed one was read", envelope.kind))),
+            Ok(answer) => {
+                let which = self.ledger.named(&envelope.id);
+                self.note(format!("{side} receives {which} with bit {bit} of byte {at} changed: {answer:?}"));
+                Ok(())
+            }
+            Err(crashed) => self.opened(side, Err(crashed)),
         }
     }
 
@@ -300,7 +328,7 @@ impl World {
 
     fn deliver_many(&mut self, side: usize) -> Step {
         let mut envelopes: Vec<_> = (0..12).map_while(|_| self.take(side, 10)).collect();
-        let now = self.time();
+        let now = self.time(side);
         while !envelopes.is_empty() {
             match self.host(side).receive_many(&envelopes, now) {
                 Ok(answers) => {
@@ -323,7 +351,7 @@ impl World {
 
     /// Two workers on one database.
     fn race(&mut self, side: usize) -> Step {
-        let (to, now, step) = (address(1 - side), self.time(), self.step);
+        let (to, now, step) = (address(1 - side), self.time(side), self.step);
         let mut ids = Vec::new();
         for _ in 0..2 {
             let text = format!("{SENTINEL} {}", self.ledger.written());
@@ -340,7 +368,8 @@ impl World {
         self.look();
         self.opened(side, done)?;
         if let Some(envelope) = envelope {
-            let raced = self.host(side).race(one, &envelope, now);
+            let amid = self.rng.happens(50);
+            let raced = self.host(side).race(one, &envelope, amid, now);
             self.look();
             match raced {
                 Ok(answer) => self.answered(side, &envelope, answer)?,
@@ -361,6 +390,12 @@ impl World {
         let days = 1 + u64::try_from(self.rng.below(6)).unwrap_or(0);
         self.now += days * DAY_MS;
         self.note(format!("{days} days pass"));
+        if self.rng.happens(20) {
+            let (side, hours) = (self.rng.below(2), i64::try_from(self.rng.below(61)).unwrap_or(0) - 30);
+            self.report.clocks += 1;
+            self.clocks[side] = hours * 60 * 60 * 1000;
+            self.note(format!("the clock of {side} is {hours} hours wrong"));
+        }
         for side in [0, 1] {
             let waiting = self.relay.waiting(&address(side)) > 0;
             let waited = if waiting { self.waited[side] + days } else { 0 };
@@ -382,7 +417,7 @@ impl World {
     }
 
     fn attend(&mut self, side: usize) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let [alice, bob] = &mut self.hosts;
         let host = if side == 0 { alice } else { bob };
         let done = host.attend(&mut self.relay, now);
@@ -394,17 +429,25 @@ impl World {
 
     /// The page that the other side is on: the others are empty.
     fn tidy(&mut self, side: usize) -> Step {
-        let (now, page) = (self.time(), self.pages[side]);
+        let (now, page) = (self.time(side), self.pages[side]);
         let done = self.host(side).tidy(page, now).map(|_| ());
         self.opened(side, done)
     }
 
     fn reset(&mut self, side: usize) -> Step {
-        let (now, peer) = (self.time(), address(1 - side));
+        let (now, peer) = (self.time(side), address(1 - side));
         let done = self.host(side).reset(&peer, now).map(|_| ());
         self.note(format!("{side} resets"));
         self.opened(side, done)
     }
+}
+
+/// Whether nothing authenticates what differs: in a first message of V1 the registration id, of `Signal` some numbers.
+fn may_differ(envelope: &Envelope, garbled: &Envelope) -> bool {
+    let [one, other] = [envelope, garbled].map(|envelope| FirstMessage::parse(&envelope.body));
+    let [Ok(one), Ok(other)] = [one, other] else { return false };
+    envelope.kind == EnvelopeKind::First
+        && (envelope.suite == EnvelopeSuite::Signal || one.registration_id() != other.registration_id())
 }
 
 mod devices;

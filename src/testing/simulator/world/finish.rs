@@ -50,7 +50,7 @@ impl World {
                 if round == 0 {
                     self.tidy(side)?;
                 }
-                let now = self.time();
+                let now = self.time(side);
                 let [alice, bob] = &mut self.hosts;
                 let host = if side == 0 { alice } else { bob };
                 let done = host.attend(&mut self.relay, now).and_then(|()| host.send_drafts(&mut self.relay, now));
@@ -62,7 +62,7 @@ impl World {
             for side in [0, 1] {
                 while let Some(envelope) = self.take(side, 0) {
                     quiet = false;
-                    let now = self.time();
+                    let now = self.time(side);
                     let answer = self.host(side).receive(&envelope, now);
                     let Ok(answer) = answer else {
                         self.opened(side, Err(Crashed))?;
@@ -135,7 +135,7 @@ impl World {
         for (kind, len) in audit.largest() {
             let largest = report.largest.entry(*kind).or_default();
             *largest = (*largest).max(*len);
-            if BOUNDS.iter().any(|(bounded, bound)| bounded == kind && len > bound) {
+            if !BOUNDS.iter().any(|(bounded, bound)| bounded == kind && len <= bound) {
                 return Err(Broken::TooLong(*kind, *len));
             }
         }
