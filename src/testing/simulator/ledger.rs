@@ -42,6 +42,8 @@ struct Made {
     promise: Option<usize>,
     by: usize,
     at: u64,
+    /// Whether its recipient has read it, and knows.
+    read: bool,
 }
 
 /// In suite `Signal`: until the side that has restored a backup is heard, and answered.
@@ -79,13 +81,13 @@ impl Ledger {
                 promise.sent = true;
                 promise.excuse = promise.excuse.or(excuse);
             }
-            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now });
+            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now, read: false });
         }
     }
 
     /// The relay has lost an envelope.
     pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let Some(Made { promise, by, at }) = self.envelopes.get(envelope) else { return };
+        let Some(Made { promise, by, at, .. }) = self.envelopes.get(envelope) else { return };
         match promise {
             Some(promise) => {
                 if let Some(promise) = self.promises.get_mut(*promise) {
@@ -111,13 +113,14 @@ impl Ledger {
         }
     }
 
-    /// A side has read an envelope: its sender is heard.
+    /// A side has read an envelope: its sender is heard. Once; whoever calls need not know whether it was told before.
     ///
     /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
     /// one of the two has no more, and there nobody asks for what is lost.
     pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool, now: u64) {
-        let Some(Made { by, at, .. }) = self.envelopes.get(envelope) else { return };
-        let (by, at) = (*by, *at);
+        let Some(made) = self.envelopes.get_mut(envelope).filter(|made| !made.read) else { return };
+        made.read = true;
+        let (by, at) = (made.by, made.at);
         let Some(deaf) = self.deaf.get_mut(by).filter(|_| under_known_key) else { return };
         let forgot = self.forgot.iter().flatten().max().copied();
         if let Some((_, excuse)) = deaf.take_if(|(since, _)| at > *since) {
@@ -140,7 +143,8 @@ impl Ledger {
                 promise.excuse.get_or_insert(Excuse::RolledBack);
             }
         }
-        // What it has sent since, and was asked for since, it knows nothing of.
+        self.has_read(side, tables);
+        // What it has sent since it knows nothing of.
         let made_since = self.envelopes.values().filter(|made| made.by == side && made.at > backup);
         for promise in made_since.filter_map(|made| made.promise) {
             if let Some(promise) = self.promises.get_mut(promise) {
@@ -168,9 +172,17 @@ impl Ledger {
                 promise.excuse.get_or_insert(Excuse::OtherAccount);
             }
         }
+        self.has_read(side, &Tables::default());
         self.deafen(side, now, Excuse::OtherAccount);
         if let Some(other) = self.deaf.get_mut(1 - side) {
             *other = None;
+        }
+    }
+
+    /// A side has read what is in its tables, and nothing else.
+    fn has_read(&mut self, side: usize, tables: &Tables) {
+        for (id, made) in self.envelopes.iter_mut().filter(|(_, made)| made.by != side) {
+            made.read = tables.opened.contains(id);
         }
     }
 

@@ -19,6 +19,8 @@
 //!   it, or its recipient's request for it; it was written after the backup that its sender has restored; it was sent to a
 //!   device that has restored a backup or made a new account, before that device was heard again; its sender's new identity
 //!   key was refused. That its sender has forgotten that it was asked for it again is no excuse: it is asked once more.
+//!   In suite `Signal`, where nobody asks, what is sent in a session that a restored backup has lost stays lost: until both
+//!   have been heard in the new one, and again after a late message has taken its reader back into the old one.
 //! - No envelope is opened twice by a database that was not rolled back. A text comes twice only where its sender went
 //!   back in time or was asked for it.
 //! - When faults end, both sides come to rest, and a message goes each way.

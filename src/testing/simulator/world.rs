@@ -279,7 +279,9 @@ impl World {
             self.deliver_garbled(side, &envelope)?;
         }
         let now = self.time(side);
-        match self.host(side).receive(&envelope, now) {
+        let received = self.host(side).receive(&envelope, now);
+        self.look_whether_read(side, &envelope);
+        match received {
             Ok(answer) => self.answered(side, &envelope, answer),
             Err(crashed) => {
                 self.relay.not_acknowledged(&address(side), envelope.to_bytes());
@@ -296,7 +298,9 @@ impl World {
         if let Some(byte) = garbled.body.get_mut(at) {
             *byte ^= 1 << bit;
         }
-        match self.host(side).receive(&garbled, now) {
+        let received = self.host(side).receive(&garbled, now);
+        self.look_whether_read(side, envelope);
+        match received {
             Ok(Answer::Read) if may_differ(envelope, &garbled) => self.answered(side, envelope, Answer::Read),
             Ok(Answer::Read) => Err(Broken::Refused(format!("{:?}, byte {at}: a changed one was read", envelope.kind))),
             Ok(answer) => {
@@ -308,13 +312,24 @@ impl World {
         }
     }
 
+    fn read(&mut self, side: usize, envelope: &Envelope) {
+        let known = self.host(side).tables().changed().next().is_none();
+        self.ledger.read(&envelope.id, known, self.signal, self.step);
+    }
+
+    /// A message may have been read though its host came to its end, or calls it a duplicate since it did not know.
+    fn look_whether_read(&mut self, side: usize, envelope: &Envelope) {
+        if self.host(side).tables().opened.contains(&envelope.id) {
+            self.read(side, envelope);
+        }
+    }
+
     fn answered(&mut self, side: usize, envelope: &Envelope, answer: Answer) -> Step {
         let which = self.ledger.named(&envelope.id);
         self.note(format!("{side} receives {which}, {:?}: {answer:?}", envelope.kind));
         match answer {
             Answer::Read => {
-                let known = self.host(side).tables().changed().next().is_none();
-                self.ledger.read(&envelope.id, known, self.signal, self.step);
+                self.read(side, envelope);
                 Ok(())
             }
             Answer::Unreadable(_) => {
@@ -330,7 +345,11 @@ impl World {
         let mut envelopes: Vec<_> = (0..12).map_while(|_| self.take(side, 10)).collect();
         let now = self.time(side);
         while !envelopes.is_empty() {
-            match self.host(side).receive_many(&envelopes, now) {
+            let received = self.host(side).receive_many(&envelopes, now);
+            for envelope in &envelopes {
+                self.look_whether_read(side, envelope);
+            }
+            match received {
                 Ok(answers) => {
                     let rest = envelopes.split_off(answers.len().min(envelopes.len()));
                     for (envelope, answer) in envelopes.iter().zip(answers) {
@@ -371,6 +390,7 @@ impl World {
             let amid = self.rng.happens(50);
             let raced = self.host(side).race(one, &envelope, amid, now);
             self.look();
+            self.look_whether_read(side, &envelope);
             match raced {
                 Ok(answer) => self.answered(side, &envelope, answer)?,
                 Err(crashed) => {

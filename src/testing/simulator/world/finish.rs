@@ -64,6 +64,7 @@ impl World {
                     quiet = false;
                     let now = self.time(side);
                     let answer = self.host(side).receive(&envelope, now);
+                    self.look_whether_read(side, &envelope);
                     let Ok(answer) = answer else {
                         self.opened(side, Err(Crashed))?;
                         return Err(Broken::Restless);
