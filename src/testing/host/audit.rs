@@ -2,8 +2,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{Arguments, Debug, Display, Write as _};
+use core::fmt::{Arguments, Debug, Display};
 
+use super::search::Search;
 use crate::client::{Batch, Change, Staged, Store as _};
 use crate::persist::RecordKey;
 use crate::testing::MemoryStore;
@@ -19,9 +20,7 @@ pub struct Audit {
     conflict: String,
     stuck: Option<String>,
     leaks: Vec<String>,
-    secrets: Vec<String>,
-    /// Where things are printed: used again and again.
-    page: String,
+    search: Search,
 }
 
 impl Audit {
@@ -71,10 +70,7 @@ impl Audit {
     /// Looks for these bytes in everything that is printed from now on: as text, as hexadecimal digits, as a list of
     /// numbers.
     pub(in crate::testing) fn look_for(&mut self, secret: &[u8]) {
-        let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let list: Vec<String> = secret.iter().map(|byte| format!("{byte}")).collect();
-        let text = String::from_utf8_lossy(secret).into_owned();
-        self.secrets.extend([hex, list.join(", "), text.to_ascii_lowercase()]);
+        self.search.add(secret);
     }
 
     pub(super) fn staged<T>(&mut self, rounds: &[Vec<RecordKey>], batch: &Batch, staged: &Staged<T>) {
@@ -127,12 +123,6 @@ impl Audit {
     }
 
     fn shown(&mut self, what: Arguments<'_>) {
-        let Self { secrets, page, leaks, .. } = self;
-        page.clear();
-        let printed = page.write_fmt(what);
-        page.make_ascii_lowercase();
-        if printed.is_err() || secrets.iter().any(|secret| page.contains(secret.as_str())) {
-            leaks.push(page.clone());
-        }
+        self.leaks.extend(self.search.shows(what).map(Into::into));
     }
 }

@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod mail;
+mod search;
 mod tables;
 
 use alloc::vec::Vec;

@@ -99,11 +99,15 @@ fn a_leak_is_seen() {
     let (mut relay, secret) = (Relay::new(), b"a secret of 32 bytes, like a KEY");
     let mut alice = host("alice", 1, &mut relay);
     alice.look_for(secret);
+    alice.look_for(b"Rosebud");
     alice.audit.printed(&("Row", [7_u8; 32], "a secret"));
     assert!(alice.audit().leaks().is_empty());
     let hex: std::string::String = secret.iter().map(|byte| std::format!("{byte:02X}")).collect();
     alice.audit.printed(&secret);
     alice.audit.printed(&hex);
     alice.audit.printed(&std::string::String::from_utf8_lossy(secret));
-    assert_eq!(alice.audit().leaks().len(), 3);
+    alice.audit.printed(&"... and rosebud");
+    assert_eq!(alice.audit().leaks().len(), 4);
+    alice.audit.printed(&"... and rosebu");
+    assert_eq!(alice.audit().leaks().len(), 4);
 }
