@@ -20,14 +20,14 @@ pub(super) const MAX_UNREAD: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Want {
-    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, or its session can send no
-    /// more.
+    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, its session can send no more, or
+    /// it has begun a new one and may have forgotten what it was asked for.
     Bundle(Address),
     /// Prekeys are to be uploaded: [`Client::publish_prekeys`] gives them.
     UploadPrekeys,
 }
 
-/// The record of what is wanted.
+/// The record of what is wanted. That of what one device was [asked](super::asked::Asked) for has the same form.
 pub(super) struct Wants(Vec<(Address, Vec<[u8; 32]>)>);
 
 impl Wants {
