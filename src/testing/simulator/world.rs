@@ -132,7 +132,7 @@ impl World {
             self.anything()?;
             self.look();
         }
-        self.drain()?;
+        self.end_faults()?;
         self.finish()
     }
 
