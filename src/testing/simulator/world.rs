@@ -64,6 +64,8 @@ impl World {
         let mut rng = SeededRng::new(seed);
         let signal = rng.happens(30);
         let (restores, moves) = (rng.happens(35), rng.happens(15));
+        // That defect shows only where a backup is restored.
+        let restores = restores || mutation == Some(Mutation::ReuseAfterRestore);
         // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
         let anchored = signal || rng.happens(85);
         // All that this run may need are made before it is watched what is sealed.
