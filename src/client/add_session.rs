@@ -1,3 +1,4 @@
+use super::asked::Asked;
 use super::identity::Identity;
 use super::peer::Peer;
 use super::wants::Wants;
@@ -18,7 +19,7 @@ pub struct Added {
     /// What is to be thought of the identity key: known, or seen for the first time.
     pub identity: Identity,
     /// A request for messages that could not be read, for the host's outbox: it also tells the peer device to go on with
-    /// the new session.
+    /// the new session. It names what was asked for before as well, since the device may have forgotten it.
     pub repair: Option<Outgoing>,
 }
 
@@ -86,7 +87,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let address = bundle.address();
     let page = core.page_key(core.page_of(address));
     let archive = core.peer_key(RecordKind::Archive, address);
-    work.announce([core.device_key(), super::wants::key(core), page, archive]);
+    work.announce([core.device_key(), super::wants::key(core), Asked::key(core, address), page, archive]);
     let peer = core.load_peer(work, address).map_err(from_stored)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
@@ -96,6 +97,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };
     let mut wants = Wants::load(core, work).map_err(from_stored)?;
+    let mut asked = Asked::load(core, work, address).map_err(from_stored)?;
     // While the user has another key to decide upon, nothing is asked for, and the wish stays.
     let unread = if peer.parked { None } else { wants.take(address) };
     // With an unread message the session is no proof that the two still understand each other: only a new one is, unless
@@ -105,12 +107,16 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     if started {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;
     }
-    let mut repair = None;
-    if let Some(unread) = unread {
+    let wanted = unread.is_some();
+    if wanted {
         wants.save(core, work).map_err(from_stored)?;
-        // Suite `Signal` has no such message: there the host tells its peer.
-        if (started || lost) && peer.session.suite() == Some(Suite::V1) {
-            let request = peer.encrypt(core, work, Content::RepairRequest(unread.concat()), None);
+    }
+    // Suite `Signal` has no such message: there the host tells its peer.
+    let mut repair = None;
+    if !peer.parked && (wanted || started) && peer.session.suite() == Some(Suite::V1) {
+        asked.extend(unread.unwrap_or_default());
+        if wanted && started || !asked.is_empty() {
+            let request = peer.encrypt(core, work, Content::RepairRequest(asked.hashes()), None);
             let request = request.map_err(|stop| {
                 stop.map(|error| match error {
                     SendError::Stored(error) => AddError::Stored(error),
@@ -118,6 +124,9 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
                 })
             })?;
             repair = Some(core.outgoing(request));
+        }
+        if lost {
+            asked.save(core, work);
         }
     }
     if started || repair.is_some() {

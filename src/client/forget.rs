@@ -70,7 +70,7 @@ impl Client {
 }
 
 fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
-    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked];
+    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wants];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
     let slots = (0..).take(SENT_SLOTS).map(|slot| Slot::key(core, address, slot));
     keys.extend(slots);

@@ -1,4 +1,5 @@
 use super::archive::Archive;
+use super::asked::Asked;
 use super::peer::{Peer, erase};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
@@ -72,6 +73,7 @@ impl Client {
         Operation::new(move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
+            work.announce([Asked::key(&core, &address)]);
             let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
             if *peer.session.remote_identity() == key {
@@ -79,6 +81,8 @@ impl Client {
             }
             let parked = core.load_parked(work, &address).map_err(from_stored)?;
             erase_parked(&core, work, &mut peer)?;
+            // Under that key nothing was sent that could be asked for.
+            Asked::erase(&core, work, &address)?;
             let session = match parked {
                 Some(parked) if *parked.remote_identity() == key => parked,
                 // A device that was seen with the better suite is given nothing weaker, under whichever key.

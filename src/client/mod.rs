@@ -31,6 +31,7 @@
 mod add_session;
 mod adopt;
 mod archive;
+mod asked;
 mod batch;
 mod forget;
 mod framed;

@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::asked::Asked;
 use super::framed::Framed;
 use super::peer::Peer;
 use super::received::{Message, ReceiveError, Received, RepairRequest, Unreadable};
@@ -224,15 +225,22 @@ impl Core {
         if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, work.now) {
             peer.bring_kept(self, work, name)?;
         }
+        let mut asks_again = false;
         let plaintext = if peer.session.recognizes(first) {
             peer.session.accept_next(&device, first, None, work.now, &mut work.rng)?.plaintext
         } else {
+            // The peer has begun anew: perhaps it does not know any more what it was asked for.
+            asks_again = !Asked::load(self, work, from)?.is_empty();
+            if asks_again {
+                work.announce([super::wants::key(self)]);
+                work.ready::<ReceiveError>()?;
+            }
             let ((), plaintext) = self.adopt(work, first, |work, prekeys| {
                 Ok(((), peer.session.accept_next(&device, first, Some(prekeys), work.now, &mut work.rng)?))
             })?;
             plaintext
         };
-        let wants_session = !peer.session.has_current();
+        let wants_session = asks_again || !peer.session.has_current();
         Ok((Saving { peer, parked: None, wants_session }, Opened { plaintext, identity: Identity::Known }))
     }
 
@@ -245,6 +253,7 @@ impl Core {
 pub(super) struct Saving {
     pub(super) peer: Peer,
     pub(super) parked: Option<Session>,
+    /// Whether the device's bundle is to be brought: for a new session, or to ask it again.
     pub(super) wants_session: bool,
 }
 

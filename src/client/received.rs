@@ -18,7 +18,7 @@ pub enum Received {
     /// A message that cannot be read, for want of a session or of a key. What is staged is what
     /// [`Client::wants`](super::Client::wants) then tells. Acknowledge it to the transport.
     Unreadable(Unreadable),
-    /// The peer device could not read messages from here, and has started a new session.
+    /// The peer device could not read messages from here, and asks for them: in a new session, or once more.
     RepairRequest(RepairRequest),
     /// A framed message: it can be reported.
     Framed(FramedMessage),
@@ -92,7 +92,8 @@ pub struct RepairRequest {
     pub from: Address,
     /// What is to be thought of its identity key.
     pub identity: Identity,
-    /// SHA-256 of the bodies of the envelopes that it could not read.
+    /// SHA-256 of the bodies of the envelopes that it could not read. It does not know which of its questions have arrived,
+    /// and puts them again with a new session: answer each once.
     ///
     /// # Security
     ///

@@ -1,5 +1,7 @@
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
@@ -18,14 +20,14 @@ pub(super) const MAX_UNREAD: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Want {
-    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, or its session can send no
-    /// more.
+    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, its session can send no more, or
+    /// it has begun a new one and may have forgotten what it was asked for.
     Bundle(Address),
     /// Prekeys are to be uploaded: [`Client::publish_prekeys`] gives them.
     UploadPrekeys,
 }
 
-/// The record of what is wanted.
+/// The record of what is wanted. That of what one device was [asked](super::asked::Asked) for has the same form.
 pub(super) struct Wants(Vec<(Address, Vec<[u8; 32]>)>);
 
 impl Wants {
@@ -34,7 +36,11 @@ impl Wants {
         Ok(Self::from_bytes(&bytes).map_err(stored(RecordKind::Wants))?)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+    pub(super) const fn new(bundles: Vec<(Address, Vec<[u8; 32]>)>) -> Self {
+        Self(bundles)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let stored: record::Wants = decode_record(RecordKind::Wants, bytes)?;
         let bundle = |wanted: &record::WantedBundle| {
             let (unread, rest) = wanted.unread.as_chunks::<32>();
@@ -50,14 +56,17 @@ impl Wants {
 
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
         work.row(key(core))?;
+        work.put(&core.keys, key(core), self.to_bytes());
+        Ok(())
+    }
+
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let bundles = self.0.iter().map(|(address, unread)| record::WantedBundle {
             address: Some(address_to_record(address)),
             unread: unread.concat(),
         });
-        let stored = record::Wants { bundles: bundles.collect(), count };
-        work.put(&core.keys, key(core), encode_record(RecordKind::Wants, &stored));
-        Ok(())
+        encode_record(RecordKind::Wants, &record::Wants { bundles: bundles.collect(), count })
     }
 
     /// Wants a device's bundle. Whether that is new.

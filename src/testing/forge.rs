@@ -42,6 +42,18 @@ impl Forge {
         Some(Self(Keys::new(&data_key, vault.instance.as_slice().try_into().ok()?)))
     }
 
+    /// The private keys of an account that live as long as it does: what its rows are sealed with, its identity.
+    pub(super) fn secrets(storage_key: &StorageKey, store: &MemoryStore) -> Option<[Vec<u8>; 2]> {
+        let row = store.load(&[RecordKey::VAULT]).ok()?.pop()??;
+        let vault = open_vault(storage_key, &row.version, &row.bytes).ok()?;
+        let vault: record::Vault = decode_record(RecordKind::Vault, &vault).ok()?;
+        let forge = Self::new(storage_key, store)?;
+        let is_device = |key: &RecordKey| key.as_bytes().first() == Some(&RecordKind::Device.number());
+        let (key, row) = store.rows().into_iter().find(|(key, _)| is_device(key))?;
+        let device: record::Device = decode_record(RecordKind::Device, &forge.open(&key, &row)?).ok()?;
+        Some([vault.data_key.clone(), device.identity.as_ref()?.private.clone()])
+    }
+
     /// The record in a row: `u8 kind ‖ u16 schema ‖ protobuf`; `None` if it does not open.
     #[must_use]
     pub fn open(&self, key: &RecordKey, row: &Row) -> Option<Vec<u8>> {

@@ -149,6 +149,12 @@ impl MemoryStore {
     }
 }
 
+impl From<Snapshot> for MemoryStore {
+    fn from(snapshot: Snapshot) -> Self {
+        Self(Mutex::new(Inner { rows: snapshot.0, counters: Counters::default() }))
+    }
+}
+
 impl Inner {
     fn put(&mut self, batch: &Batch) {
         let Self { rows, counters } = self;

@@ -34,14 +34,12 @@ impl Host {
 
     /// The same device with another generator.
     pub(in crate::testing) fn replica(&self, seed: u64) -> Self {
-        let store = MemoryStore::new();
-        store.restore(&self.store.snapshot());
         Self {
             address: self.address.clone(),
             storage_key: self.storage_key.clone(),
             keychain: self.keychain,
             client: self.client.clone(),
-            store,
+            store: self.store.snapshot().into(),
             tables: self.tables.clone(),
             rng: SeededRng::new(seed),
             crash: None,

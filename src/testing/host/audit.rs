@@ -2,8 +2,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{Debug, Display};
+use core::fmt::{Arguments, Debug, Display};
 
+use super::search::Search;
 use crate::client::{Batch, Change, Staged, Store as _};
 use crate::persist::RecordKey;
 use crate::testing::MemoryStore;
@@ -19,7 +20,7 @@ pub struct Audit {
     conflict: String,
     stuck: Option<String>,
     leaks: Vec<String>,
-    secrets: Vec<String>,
+    search: Search,
 }
 
 impl Audit {
@@ -69,10 +70,7 @@ impl Audit {
     /// Looks for these bytes in everything that is printed from now on: as text, as hexadecimal digits, as a list of
     /// numbers.
     pub(in crate::testing) fn look_for(&mut self, secret: &[u8]) {
-        let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let list: Vec<String> = secret.iter().map(|byte| format!("{byte}")).collect();
-        let text = String::from_utf8_lossy(secret).into_owned();
-        self.secrets.extend([hex, list.join(", "), text.to_lowercase()]);
+        self.search.add(secret);
     }
 
     pub(super) fn staged<T>(&mut self, rounds: &[Vec<RecordKey>], batch: &Batch, staged: &Staged<T>) {
@@ -91,7 +89,7 @@ impl Audit {
     pub(super) fn refused(&mut self, rounds: &[Vec<RecordKey>], error: &(impl Debug + Display)) {
         self.needed(rounds, core::any::type_name_of_val(error));
         self.printed(error);
-        self.shown(&format!("{error}"));
+        self.shown(format_args!("{error}"));
     }
 
     pub(super) fn conflicted(&mut self, batch: &Batch, store: &MemoryStore) {
@@ -121,13 +119,10 @@ impl Audit {
 
     /// Looks at what an app might log.
     pub(super) fn printed(&mut self, what: &impl Debug) {
-        self.shown(&format!("{what:?}"));
+        self.shown(format_args!("{what:?}"));
     }
 
-    fn shown(&mut self, printed: &str) {
-        let printed = printed.to_lowercase();
-        if self.secrets.iter().any(|secret| printed.contains(secret.as_str())) {
-            self.leaks.push(printed);
-        }
+    fn shown(&mut self, what: Arguments<'_>) {
+        self.leaks.extend(self.search.shows(what).map(Into::into));
     }
 }

@@ -124,16 +124,25 @@ impl Host {
         Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
     }
 
-    /// Two workers on one database: both stage, then both commit; who comes second stages again.
+    /// Two workers on one database: one receives, and the other one sends before that is committed, or `amid` its
+    /// loading; who comes second stages again.
     pub(in crate::testing) fn race(
         &mut self,
         draft: &Draft,
         envelope: &Envelope,
+        amid: bool,
         now: Timestamp,
     ) -> Result<Answer, Crashed> {
-        let receiving = self.client.receive(envelope);
-        let staged = self.stage(receiving, now);
-        self.send(draft, now)?.ok();
+        let (receiving, mut sent) = (self.client.receive(envelope), Ok(()));
+        let mut send = |host: &mut Self| sent = host.send(draft, now).map(|_| ());
+        let staged = if amid {
+            self.stage_amid(receiving, now, send)
+        } else {
+            let staged = self.stage(receiving, now);
+            send(self);
+            staged
+        };
+        sent?;
         let fresh = self.draw();
         if let Ok(staged) = staged {
             let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output(), &fresh));

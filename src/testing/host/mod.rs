@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod mail;
+mod search;
 mod tables;
 
 use alloc::vec::Vec;
@@ -186,16 +187,29 @@ impl Host {
     /// Steps an operation to its end.
     pub(super) fn stage<T: Debug, E: Debug + Display>(
         &mut self,
-        mut operation: Operation<T, E>,
+        operation: Operation<T, E>,
         now: Timestamp,
     ) -> Result<Staged<T>, E> {
-        let mut rounds = Vec::new();
+        self.stage_amid(operation, now, |_| {})
+    }
+
+    /// The same, while something else happens after the first rows were loaded.
+    pub(super) fn stage_amid<T: Debug, E: Debug + Display>(
+        &mut self,
+        mut operation: Operation<T, E>,
+        now: Timestamp,
+        meanwhile: impl FnOnce(&mut Self),
+    ) -> Result<Staged<T>, E> {
+        let (mut rounds, mut meanwhile) = (Vec::new(), Some(meanwhile));
         loop {
             match operation.step(now, &mut self.rng) {
                 Ok(Step::Need(keys)) => {
                     let Ok(rows) = self.store.load(&keys);
                     rounds.push(keys);
                     operation.supply(rows);
+                    if let Some(meanwhile) = meanwhile.take() {
+                        meanwhile(self);
+                    }
                 }
                 Ok(Step::Ready(staged)) => {
                     self.audit.staged(&rounds, staged.batch(), &staged);
@@ -237,3 +251,6 @@ impl Host {
         id
     }
 }
+
+#[cfg(test)]
+mod tests;

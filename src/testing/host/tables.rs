@@ -135,14 +135,19 @@ impl Tables {
     }
 
     /// A peer could not read these: they are sent again, as drafts under the same ids. `fresh` names the sendings.
+    ///
+    /// Each is answered once, however often it is asked for: what is sent now has another hash.
     pub(super) fn repair(&mut self, from: &Address, messages: &[[u8; 32]], fresh: &[u8; 16]) {
         for hash in messages {
-            let Some(draft) = self.sent.get(hash).filter(|draft| draft.to == *from) else { continue };
+            if self.sent.get(hash).is_none_or(|draft| draft.to != *from) {
+                continue;
+            }
+            let Some(draft) = self.sent.remove(hash) else { continue };
             let [a, b, c, d, e, f, g, h, ..] = sha256(&[fresh, hash]);
             let [i, j, k, l, m, n, o, p] = [a, b, c, d, e, f, g, h].map(|byte| byte ^ 0xff);
             let message_id = MessageId::new([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
             if !self.drafts.iter().any(|held| held.id == draft.id) {
-                self.drafts.push(Draft { message_id, ..draft.clone() });
+                self.drafts.push(Draft { message_id, ..draft });
             }
         }
     }

@@ -31,6 +31,8 @@ struct Promise {
     /// The step at which it was written.
     written: u64,
     sent: bool,
+    /// The step at which its recipient could not read it.
+    unread: Option<u64>,
     excuse: Option<Excuse>,
 }
 
@@ -40,6 +42,8 @@ struct Made {
     promise: Option<usize>,
     by: usize,
     at: u64,
+    /// Whether its recipient has read it, and knows.
+    read: bool,
 }
 
 /// In suite `Signal`: until the side that has restored a backup is heard, and answered.
@@ -59,7 +63,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, now: u64) {
-        self.promises.push(Promise { id, by, written: now, sent: false, excuse: None });
+        self.promises.push(Promise { id, by, written: now, sent: false, unread: None, excuse: None });
     }
 
     /// Takes down what has come into an outbox.
@@ -77,35 +81,46 @@ impl Ledger {
                 promise.sent = true;
                 promise.excuse = promise.excuse.or(excuse);
             }
-            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now });
+            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now, read: false });
         }
     }
 
     /// The relay has lost an envelope.
     pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let Some(Made { promise, by, .. }) = self.envelopes.get(envelope) else { return };
+        let Some(Made { promise, by, at, .. }) = self.envelopes.get(envelope) else { return };
         match promise {
             Some(promise) => {
                 if let Some(promise) = self.promises.get_mut(*promise) {
                     promise.excuse.get_or_insert(Excuse::LostByRelay);
                 }
             }
-            // It asked for messages that could not be read: nobody asks again.
+            // It asked for messages that could not be read: only with a new session they are asked for again.
             None => {
-                for promise in self.promises.iter_mut().filter(|promise| promise.by != *by && promise.sent) {
+                let asked_for =
+                    |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
+                for promise in self.promises.iter_mut().filter(|promise| asked_for(promise)) {
                     promise.excuse.get_or_insert(Excuse::LostByRelay);
                 }
             }
         }
     }
 
-    /// A side has read an envelope: its sender is heard.
+    /// An envelope could not be read: its recipient will ask for it.
+    pub(super) fn unreadable(&mut self, envelope: &[u8; 16], now: u64) {
+        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
+        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+            promise.unread.get_or_insert(now);
+        }
+    }
+
+    /// A side has read an envelope: its sender is heard. Once; whoever calls need not know whether it was told before.
     ///
     /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
     /// one of the two has no more, and there nobody asks for what is lost.
     pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool, now: u64) {
-        let Some(Made { by, at, .. }) = self.envelopes.get(envelope) else { return };
-        let (by, at) = (*by, *at);
+        let Some(made) = self.envelopes.get_mut(envelope).filter(|made| !made.read) else { return };
+        made.read = true;
+        let (by, at) = (made.by, made.at);
         let Some(deaf) = self.deaf.get_mut(by).filter(|_| under_known_key) else { return };
         let forgot = self.forgot.iter().flatten().max().copied();
         if let Some((_, excuse)) = deaf.take_if(|(since, _)| at > *since) {
@@ -128,7 +143,8 @@ impl Ledger {
                 promise.excuse.get_or_insert(Excuse::RolledBack);
             }
         }
-        // What it has sent since, and was asked for since, it knows nothing of.
+        self.has_read(side, tables);
+        // What it has sent since it knows nothing of.
         let made_since = self.envelopes.values().filter(|made| made.by == side && made.at > backup);
         for promise in made_since.filter_map(|made| made.promise) {
             if let Some(promise) = self.promises.get_mut(promise) {
@@ -156,9 +172,17 @@ impl Ledger {
                 promise.excuse.get_or_insert(Excuse::OtherAccount);
             }
         }
+        self.has_read(side, &Tables::default());
         self.deafen(side, now, Excuse::OtherAccount);
         if let Some(other) = self.deaf.get_mut(1 - side) {
             *other = None;
+        }
+    }
+
+    /// A side has read what is in its tables, and nothing else.
+    fn has_read(&mut self, side: usize, tables: &Tables) {
+        for (id, made) in self.envelopes.iter_mut().filter(|(_, made)| made.by != side) {
+            made.read = tables.opened.contains(id);
         }
     }
 

@@ -5,11 +5,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::accounts::{ACCOUNTS, SENTINEL, START, account, address, storage_key};
+use super::accounts::{ACCOUNTS, SENTINEL, START, account, address, prepare, storage_key};
 use super::ledger::Ledger;
 use super::{Broken, Mutation, Report};
 use crate::client::ReceiveError;
 use crate::ident::Timestamp;
+use crate::session::FirstMessage;
 use crate::testing::{Answer, Crash, Crashed, Host, Posted, Relay, SeededRng, Snapshot, Tables};
 use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
 
@@ -34,6 +35,8 @@ pub(super) struct World {
     mutation: Option<Mutation>,
     rng: SeededRng,
     now: u64,
+    /// By how much the clock of each side is wrong, in milliseconds.
+    clocks: [i64; 2],
     step: u64,
     hosts: [Host; 2],
     relay: Relay,
@@ -41,7 +44,8 @@ pub(super) struct World {
     backups: [Option<Backup>; 2],
     accounts: [usize; 2],
     keys: [usize; 2],
-    pages: [Option<u8>; 2],
+    /// Where each has the other in its index.
+    pages: [u8; 2],
     /// Days for which something has waited for a side.
     waited: [u64; 2],
     /// Whether users make new accounts in this run, and restore backups, and have a place for the anchor.
@@ -60,14 +64,16 @@ impl World {
         let mut rng = SeededRng::new(seed);
         let signal = rng.happens(30);
         let (restores, moves) = (rng.happens(35), rng.happens(15));
+        // That defect shows only where a backup is restored.
+        let restores = restores || mutation == Some(Mutation::ReuseAfterRestore);
         // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
         let anchored = signal || rng.happens(85);
         // All that this run may need are made before it is watched what is sealed.
-        let made = (0..ACCOUNTS).flat_map(|number| [account(0, signal, number, 0), account(1, signal, number, 0)]);
-        drop(made.collect::<Vec<_>>());
-        let mut relay = Relay::new();
+        prepare(signal);
+        let (mut relay, mut pages) = (Relay::new(), [0; 2]);
         let hosts = [0, 1].map(|side| {
-            let (mut host, uploads) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            let (mut host, uploads, page) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            pages[side] = page;
             uploads.into_iter().for_each(|upload| relay.upload(upload));
             host.blind = mutation == Some(Mutation::SkippedCheck);
             if !anchored {
@@ -80,6 +86,7 @@ impl World {
             mutation,
             rng,
             now: START.get(),
+            clocks: [0; 2],
             step: 0,
             hosts,
             relay,
@@ -87,7 +94,7 @@ impl World {
             backups: [None, None],
             accounts: [0; 2],
             keys: [0; 2],
-            pages: [None; 2],
+            pages,
             waited: [0; 2],
             moves,
             restores,
@@ -110,8 +117,9 @@ impl World {
         self.trace.push(format!("{:3} day {day}: {what}", self.step));
     }
 
-    const fn time(&self) -> Timestamp {
-        Timestamp::new(self.now)
+    /// What a side's clock shows.
+    fn time(&self, side: usize) -> Timestamp {
+        Timestamp::new(self.now.saturating_add_signed(self.clocks[side]))
     }
 
     fn host(&mut self, side: usize) -> &mut Host {
@@ -126,7 +134,7 @@ impl World {
             self.anything()?;
             self.look();
         }
-        self.drain()?;
+        self.end_faults()?;
         self.finish()
     }
 
@@ -171,7 +179,7 @@ impl World {
     }
 
     fn open(&mut self, side: usize, restored: bool) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let rolled_back = loop {
             if let Ok(rolled_back) = self.host(side).open(now) {
                 break rolled_back;
@@ -196,7 +204,7 @@ impl World {
     }
 
     fn send(&mut self, side: usize) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let [alice, bob] = &mut self.hosts;
         let host = if side == 0 { alice } else { bob };
         let done = if self.mutation == Some(Mutation::SendBeforeCommit) {
@@ -269,8 +277,13 @@ impl World {
 
     fn deliver(&mut self, side: usize) -> Step {
         let Some(envelope) = self.take(side, 10) else { return Ok(()) };
-        let now = self.time();
-        match self.host(side).receive(&envelope, now) {
+        if self.rng.happens(4) {
+            self.deliver_garbled(side, &envelope)?;
+        }
+        let now = self.time(side);
+        let received = self.host(side).receive(&envelope, now);
+        self.look_whether_read(side, &envelope);
+        match received {
             Ok(answer) => self.answered(side, &envelope, answer),
             Err(crashed) => {
                 self.relay.not_acknowledged(&address(side), envelope.to_bytes());
@@ -279,25 +292,66 @@ impl World {
         }
     }
 
+    /// Somebody between has changed a bit of an envelope, and passes it on before the right one.
+    fn deliver_garbled(&mut self, side: usize, envelope: &Envelope) -> Step {
+        let (mut garbled, now) = (envelope.clone(), self.time(side));
+        self.report.garbled += 1;
+        let (at, bit) = (self.rng.below(garbled.body.len()), self.rng.below(8));
+        if let Some(byte) = garbled.body.get_mut(at) {
+            *byte ^= 1 << bit;
+        }
+        let received = self.host(side).receive(&garbled, now);
+        self.look_whether_read(side, envelope);
+        match received {
+            Ok(Answer::Read) if may_differ(envelope, &garbled) => self.answered(side, envelope, Answer::Read),
+            Ok(Answer::Read) => Err(Broken::Refused(format!("{:?}, byte {at}: a changed one was read", envelope.kind))),
+            Ok(answer) => {
+                let which = self.ledger.named(&envelope.id);
+                self.note(format!("{side} receives {which} with bit {bit} of byte {at} changed: {answer:?}"));
+                Ok(())
+            }
+            Err(crashed) => self.opened(side, Err(crashed)),
+        }
+    }
+
+    fn read(&mut self, side: usize, envelope: &Envelope) {
+        let known = self.host(side).tables().changed().next().is_none();
+        self.ledger.read(&envelope.id, known, self.signal, self.step);
+    }
+
+    /// A message may have been read though its host came to its end, or calls it a duplicate since it did not know.
+    fn look_whether_read(&mut self, side: usize, envelope: &Envelope) {
+        if self.host(side).tables().opened.contains(&envelope.id) {
+            self.read(side, envelope);
+        }
+    }
+
     fn answered(&mut self, side: usize, envelope: &Envelope, answer: Answer) -> Step {
         let which = self.ledger.named(&envelope.id);
         self.note(format!("{side} receives {which}, {:?}: {answer:?}", envelope.kind));
         match answer {
             Answer::Read => {
-                let known = self.host(side).tables().changed().next().is_none();
-                self.ledger.read(&envelope.id, known, self.signal, self.step);
+                self.read(side, envelope);
                 Ok(())
             }
-            Answer::Unreadable(_) | Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
+            Answer::Unreadable(_) => {
+                self.ledger.unreadable(&envelope.id, self.step);
+                Ok(())
+            }
+            Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }
 
     fn deliver_many(&mut self, side: usize) -> Step {
         let mut envelopes: Vec<_> = (0..12).map_while(|_| self.take(side, 10)).collect();
-        let now = self.time();
+        let now = self.time(side);
         while !envelopes.is_empty() {
-            match self.host(side).receive_many(&envelopes, now) {
+            let received = self.host(side).receive_many(&envelopes, now);
+            for envelope in &envelopes {
+                self.look_whether_read(side, envelope);
+            }
+            match received {
                 Ok(answers) => {
                     let rest = envelopes.split_off(answers.len().min(envelopes.len()));
                     for (envelope, answer) in envelopes.iter().zip(answers) {
@@ -318,7 +372,7 @@ impl World {
 
     /// Two workers on one database.
     fn race(&mut self, side: usize) -> Step {
-        let (to, now, step) = (address(1 - side), self.time(), self.step);
+        let (to, now, step) = (address(1 - side), self.time(side), self.step);
         let mut ids = Vec::new();
         for _ in 0..2 {
             let text = format!("{SENTINEL} {}", self.ledger.written());
@@ -335,8 +389,10 @@ impl World {
         self.look();
         self.opened(side, done)?;
         if let Some(envelope) = envelope {
-            let raced = self.host(side).race(one, &envelope, now);
+            let amid = self.rng.happens(50);
+            let raced = self.host(side).race(one, &envelope, amid, now);
             self.look();
+            self.look_whether_read(side, &envelope);
             match raced {
                 Ok(answer) => self.answered(side, &envelope, answer)?,
                 Err(crashed) => {
@@ -356,6 +412,12 @@ impl World {
         let days = 1 + u64::try_from(self.rng.below(6)).unwrap_or(0);
         self.now += days * DAY_MS;
         self.note(format!("{days} days pass"));
+        if self.rng.happens(20) {
+            let (side, hours) = (self.rng.below(2), i64::try_from(self.rng.below(61)).unwrap_or(0) - 30);
+            self.report.clocks += 1;
+            self.clocks[side] = hours * 60 * 60 * 1000;
+            self.note(format!("the clock of {side} is {hours} hours wrong"));
+        }
         for side in [0, 1] {
             let waiting = self.relay.waiting(&address(side)) > 0;
             let waited = if waiting { self.waited[side] + days } else { 0 };
@@ -377,7 +439,7 @@ impl World {
     }
 
     fn attend(&mut self, side: usize) -> Step {
-        let now = self.time();
+        let now = self.time(side);
         let [alice, bob] = &mut self.hosts;
         let host = if side == 0 { alice } else { bob };
         let done = host.attend(&mut self.relay, now);
@@ -387,25 +449,27 @@ impl World {
         self.post(side, 5)
     }
 
-    /// The pages that there are; once it is known which one the other side is on, only that.
+    /// The page that the other side is on: the others are empty.
     fn tidy(&mut self, side: usize) -> Step {
-        let (now, page) = (self.time(), self.pages[side]);
-        for page in page.map_or(0..=u8::MAX, |page| page..=page) {
-            match self.host(side).tidy(page, now) {
-                Ok(true) => self.pages[side] = Some(page),
-                Ok(false) => {}
-                Err(crashed) => return self.opened(side, Err(crashed)),
-            }
-        }
-        Ok(())
+        let (now, page) = (self.time(side), self.pages[side]);
+        let done = self.host(side).tidy(page, now).map(|_| ());
+        self.opened(side, done)
     }
 
     fn reset(&mut self, side: usize) -> Step {
-        let (now, peer) = (self.time(), address(1 - side));
+        let (now, peer) = (self.time(side), address(1 - side));
         let done = self.host(side).reset(&peer, now).map(|_| ());
         self.note(format!("{side} resets"));
         self.opened(side, done)
     }
+}
+
+/// Whether nothing authenticates what differs: in a first message of V1 the registration id, of `Signal` some numbers.
+fn may_differ(envelope: &Envelope, garbled: &Envelope) -> bool {
+    let [one, other] = [envelope, garbled].map(|envelope| FirstMessage::parse(&envelope.body));
+    let [Ok(one), Ok(other)] = [one, other] else { return false };
+    envelope.kind == EnvelopeKind::First
+        && (envelope.suite == EnvelopeSuite::Signal || one.registration_id() != other.registration_id())
 }
 
 mod devices;

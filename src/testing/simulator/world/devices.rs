@@ -18,7 +18,7 @@ impl World {
         }
         // What was copied after the anchor grew last is not found: so it grows.
         self.attend(side)?;
-        let (now, step) = (self.time(), self.step);
+        let (now, step) = (self.time(side), self.step);
         let Some(backup) = self.backups[side].take() else { return Ok(()) };
         self.note(format!("{side} restores the backup of step {}", backup.step));
         self.report.restores += 1;
@@ -54,7 +54,7 @@ impl World {
         self.note(format!("{side} makes a new account"));
         self.report.accounts += 1;
         let seed = rand_core::Rng::next_u64(&mut self.rng);
-        let (mut host, uploads) = account(side, self.signal, number, seed);
+        let (mut host, uploads, page) = account(side, self.signal, number, seed);
         uploads.into_iter().for_each(|upload| self.relay.upload(upload));
         host.blind = self.mutation == Some(Mutation::SkippedCheck);
         if !self.anchored {
@@ -64,7 +64,7 @@ impl World {
         *self.host(side) = host;
         self.accounts[side] = number;
         self.keys[side] = 0;
-        self.pages[side] = None;
+        self.pages[side] = page;
         self.reasons = [true; 2];
         self.open(side, false)?;
         self.write(side)
@@ -76,7 +76,7 @@ impl World {
             return Ok(());
         }
         self.keys[side] += 1;
-        let (now, key) = (self.time(), storage_key(self.keys[side]));
+        let (now, key) = (self.time(side), storage_key(self.keys[side]));
         self.note(format!("{side} changes its storage key"));
         let done = self.host(side).change_storage_key(key, now);
         self.opened(side, done)
@@ -84,7 +84,7 @@ impl World {
 
     /// The user looks at the other's new identity key, which is accepted if it is the other's, and the user is willing.
     pub(super) fn decide(&mut self, side: usize, willing: bool) -> Step {
-        let (peer, now, step) = (address(1 - side), self.time(), self.step);
+        let (peer, now, step) = (address(1 - side), self.time(side), self.step);
         let Some((_, key)) = self.hosts[side].tables().changed().next() else { return Ok(()) };
         let right = self.relay.identity(&peer) == Some(*key);
         let accept = right && willing;

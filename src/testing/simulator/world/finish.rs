@@ -35,28 +35,31 @@ const BOUNDS: [(u8, usize); 15] = [
 ];
 
 impl World {
-    /// Faults end: both sides do what they can until nothing is left to do.
-    pub(super) fn drain(&mut self) -> Step {
+    /// Faults end: both sides come to rest.
+    pub(super) fn end_faults(&mut self) -> Step {
         self.note("faults end".into());
         for side in [0, 1] {
             self.host(side).crash_next(None::<Crash>);
+            self.tidy(side)?;
         }
+        self.drain()
+    }
+
+    /// Both sides do what they can until nothing is left to do.
+    fn drain(&mut self) -> Step {
         for round in 0..ROUNDS {
             self.step += 1;
             self.now += DAY_MS / 24;
             let mut quiet = true;
             for side in [0, 1] {
                 self.decide(side, true)?;
-                if round == 0 {
-                    self.tidy(side)?;
-                }
-                let now = self.time();
+                let now = self.time(side);
                 let [alice, bob] = &mut self.hosts;
                 let host = if side == 0 { alice } else { bob };
-                let done = host
-                    .attend(&mut self.relay, now)
-                    .and_then(|()| host.bring(&mut self.relay, now))
-                    .and_then(|()| host.send_drafts(&mut self.relay, now));
+                // What is due is due once in a day.
+                let attended =
+                    if round == 0 { host.attend(&mut self.relay, now) } else { host.bring(&mut self.relay, now) };
+                let done = attended.and_then(|()| host.send_drafts(&mut self.relay, now));
                 self.look();
                 self.opened(side, done)?;
                 quiet &= self.host(side).outbox().is_empty();
@@ -65,8 +68,9 @@ impl World {
             for side in [0, 1] {
                 while let Some(envelope) = self.take(side, 0) {
                     quiet = false;
-                    let now = self.time();
+                    let now = self.time(side);
                     let answer = self.host(side).receive(&envelope, now);
+                    self.look_whether_read(side, &envelope);
                     let Ok(answer) = answer else {
                         self.opened(side, Err(Crashed))?;
                         return Err(Broken::Restless);
@@ -138,7 +142,7 @@ impl World {
         for (kind, len) in audit.largest() {
             let largest = report.largest.entry(*kind).or_default();
             *largest = (*largest).max(*len);
-            if BOUNDS.iter().any(|(bounded, bound)| bounded == kind && len > bound) {
+            if !BOUNDS.iter().any(|(bounded, bound)| bounded == kind && len <= bound) {
                 return Err(Broken::TooLong(*kind, *len));
             }
         }
