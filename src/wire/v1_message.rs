@@ -132,7 +132,8 @@ impl V1Header {
 ///
 /// ```
 /// use subrosa::wire::{V1FirstMessage, WireError};
-/// assert_eq!(V1FirstMessage::parse(&[0xa2]).unwrap_err(), WireError::MissingKem);
+/// assert_eq!(V1FirstMessage::parse(&[0xa2]).unwrap_err(), WireError::Field);
+/// assert_eq!(V1FirstMessage::parse(&[0xa2, 8, 1]).unwrap_err(), WireError::MissingKem);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct V1FirstMessage {
