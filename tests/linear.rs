@@ -69,8 +69,8 @@ fn deliver(alice: &mut Party, bob: &mut Party) {
 /// What they are now: lower them when there are fewer.
 const fn bounds(suite: Suite) -> [u64; 3] {
     match suite {
-        Suite::V1 => [12, 21, 32],
-        _ => [7, 11, 17],
+        Suite::V1 => [5, 6, 13],
+        _ => [5, 9, 16],
     }
 }
 

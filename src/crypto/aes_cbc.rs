@@ -1,6 +1,7 @@
 use aes::Aes256;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use alloc::vec::Vec;
+use zeroize::Zeroize;
 
 /// The AES block: ciphertexts are one or more of these.
 pub(crate) const BLOCK_LEN: usize = 16;
@@ -30,7 +31,7 @@ pub(crate) fn cbc_seal(key: &[u8; 32], iv: &[u8; BLOCK_LEN], plaintext: &[u8], o
     }
 }
 
-/// Opens AES-256-CBC with PKCS#7 padding.
+/// Opens AES-256-CBC with PKCS#7 padding: appends the plaintext to `out`, which after an error holds what it held before.
 ///
 /// # Errors
 ///
@@ -39,8 +40,20 @@ pub(crate) fn cbc_seal(key: &[u8; 32], iv: &[u8; BLOCK_LEN], plaintext: &[u8], o
 /// # Security
 ///
 /// Call it after the MAC has verified, never before.
-pub(crate) fn cbc_open(key: &[u8; 32], iv: &[u8; BLOCK_LEN], ciphertext: &[u8]) -> Result<Vec<u8>, PaddingError> {
-    cbc::Decryptor::<Aes256>::new(key.into(), iv.into())
-        .decrypt_padded_vec::<Pkcs7>(ciphertext)
-        .map_err(|_| PaddingError)
+pub(crate) fn cbc_open(
+    key: &[u8; 32],
+    iv: &[u8; BLOCK_LEN],
+    ciphertext: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), PaddingError> {
+    let start = out.len();
+    out.extend_from_slice(ciphertext);
+    let text = out.get_mut(start..).unwrap_or_default();
+    let opened = cbc::Decryptor::<Aes256>::new(key.into(), iv.into()).decrypt_padded::<Pkcs7>(text);
+    let opened = opened.map(|plaintext| plaintext.len()).map_err(|_| PaddingError);
+    if opened.is_err() {
+        text.zeroize();
+    }
+    out.truncate(start + opened.unwrap_or(0));
+    opened.map(|_| ())
 }

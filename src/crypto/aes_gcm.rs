@@ -1,6 +1,6 @@
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::aead::{Aead, AeadInOut, KeyInit, Payload};
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use alloc::vec::Vec;
 
 use super::{Secret, fast};
@@ -47,7 +47,33 @@ pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer:
 ///
 /// [`GcmError`] if key, nonce, associated data or any bit of the ciphertext is another.
 pub(crate) fn gcm_open(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, GcmError> {
-    Aes256Gcm::new(key.into()).decrypt(nonce.into(), Payload { msg: ciphertext, aad: ad }).map_err(|_| GcmError)
+    let mut out = Vec::new();
+    gcm_open_to(key, nonce, ad, ciphertext, &mut out)?;
+    Ok(out)
+}
+
+/// The same, appended to a buffer. After an error it holds what it held before.
+///
+/// # Errors
+///
+/// [`GcmError`] as with [`gcm_open`].
+pub(crate) fn gcm_open_to(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    ad: &[u8],
+    ciphertext: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), GcmError> {
+    let (text, tag) = ciphertext.split_last_chunk::<GCM_TAG_LEN>().ok_or(GcmError)?;
+    let start = out.len();
+    out.extend_from_slice(text);
+    let text = out.get_mut(start..).unwrap_or_default();
+    // The tag is compared first: what does not authenticate is not decrypted.
+    let opened = Aes256Gcm::new(key.into()).decrypt_inout_detached(nonce.into(), ad, text.into(), tag.into());
+    opened.map_err(|_| {
+        out.truncate(start);
+        GcmError
+    })
 }
 
 /// One AES-256-GCM key with its schedule, for many texts without associated data.

@@ -134,8 +134,9 @@ impl Session {
             if state.initiation != Some(first.initiation_hash()) {
                 return Err(AcceptError::Message(DecryptError::Undecryptable));
             }
-            let opened = state.open(&self.ends, first.inner(), first.external_ad(), now)?;
-            let plaintext = self.apply(at, opened, now, rng)?;
+            let mut plaintext = Vec::new();
+            let step = state.open(&self.ends, first.inner(), first.external_ad(), now, &mut plaintext)?;
+            self.apply(at, step, now, rng)?;
             return Ok(Accepted { plaintext, consumed: Consumed::default() });
         }
         if self.seen_v1 && first.suite() == Suite::Signal {
@@ -197,8 +198,9 @@ fn accept(
         transcript: transcript_hash.map(Transcript::new),
         retired: false,
     };
-    let opened = state.open(ends, first.inner(), first.external_ad(), now)?;
-    let plaintext = state.apply(opened, now, rng)?;
+    let mut plaintext = Vec::new();
+    let step = state.open(ends, first.inner(), first.external_ad(), now, &mut plaintext)?;
+    state.apply(step, now, rng)?;
     prekeys.seen.insert(first.base_key());
     let consumed = Consumed {
         one_time: one_time.map(|prekey| prekey.id()),

@@ -22,7 +22,8 @@ fn an_altered_registration_id_does_not_silence_its_sender() {
         base_key: &first.base_key,
         identity_key: &first.identity_key,
     };
-    let mut message = V1Message::begin(first.message.header(), first.message.ciphertext.len());
+    let mut message = std::vec::Vec::new();
+    V1Message::begin(&mut message, first.message.header(), first.message.ciphertext.len());
     message.extend_from_slice(&first.message.ciphertext);
     let altered = Ciphertext::First(V1FirstMessage::encode(&header, &message));
     assert_eq!(bob.receive(&address("alice"), &altered).unwrap(), b"one");

@@ -484,7 +484,7 @@ fn a_forged_message_costs_at_most_one_trial() {
     let mut ratchet = state.ratchet.clone();
     let mut outgoing = ratchet.send(&mut alice.rng).unwrap();
     outgoing.ratchet = *KeyPair::generate(&mut rng(2)).public();
-    let forged = state.seal(&alice.session().ends, outgoing, b"forged", &[], &mut rng(3));
+    let forged = state.forge(&alice.session().ends, outgoing, b"forged", &mut rng(3));
     let before = count::agreements();
     refused(&mut bob, &forged, Refusal::Decrypt(DecryptError::Undecryptable));
     assert_eq!(count::agreements() - before, 1, "one agreement, in the session that it names");

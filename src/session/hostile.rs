@@ -33,7 +33,7 @@ fn forge(liar: &mut Party, alter: impl FnOnce(&mut Outgoing)) -> Ciphertext {
     // As a plain message, also where the liar has not been answered yet.
     let mut state = state.clone();
     state.pending = None;
-    state.seal(&session.ends, outgoing, b"a lie", &[], &mut liar.rng)
+    state.forge(&session.ends, outgoing, b"a lie", &mut liar.rng)
 }
 
 /// The same in suite Signal, with any bytes for the post-quantum part.

@@ -236,6 +236,15 @@ impl Message {
         }
     }
 
+    /// No plaintext of it is longer, nor any step on the way to it.
+    #[must_use]
+    pub const fn max_plaintext_len(&self) -> usize {
+        match &self.wire {
+            MessageWire::Signal(message) => message.ciphertext.len(),
+            MessageWire::V1(message) => message.ciphertext.len(),
+        }
+    }
+
     pub(super) fn external_ad(&self) -> &[u8] {
         &self.external_ad
     }

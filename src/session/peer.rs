@@ -10,7 +10,7 @@ use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
 use crate::ident::{Address, RegistrationId, Timestamp};
 use crate::prekey::{Bundle, Device};
-use crate::ratchet::TripleRatchet;
+use crate::ratchet::{Step, TripleRatchet};
 use crate::suite::Suite;
 
 /// Everything shared with one device of a peer.
@@ -177,11 +177,48 @@ impl Session {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Ciphertext, EncryptError> {
+        let mut out = Vec::new();
+        let is_first = self.encrypt_into(plaintext, external_ad, now, rng, &mut out)?;
+        Ok(if is_first { Ciphertext::First(out) } else { Ciphertext::Message(out) })
+    }
+
+    /// As [`Self::encrypt_bound`], appended to a buffer of the caller's: for hosts that count allocations. Says whether it
+    /// is a [first message](Ciphertext::First).
+    ///
+    /// # Errors
+    ///
+    /// [`EncryptError`]; nothing was changed, in `out` neither.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
+    /// let (mut sent, mut read) = (Vec::new(), Vec::new());
+    /// for text in [b"one", b"two"] {
+    ///     sent.clear();
+    ///     assert!(!to_alice.encrypt_into(text, &[], now, &mut rng, &mut sent)?);
+    ///     to_bob.decrypt_into(&Message::parse(&sent)?, now, &mut rng, &mut read)?;
+    /// }
+    /// assert_eq!(read, b"onetwo");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn encrypt_into(
+        &mut self,
+        plaintext: &[u8],
+        external_ad: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EncryptError> {
         let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
         if current.is_unanswered_for_long(now) {
             return Err(EncryptError::Unanswered);
         }
-        current.encrypt(&self.ends, plaintext, external_ad, rng)
+        current.encrypt(&self.ends, plaintext, external_ad, rng, out)?;
+        Ok(current.pending.is_some())
     }
 
     /// Decrypts a message: with the session that its ratchet key belongs to, else with any that takes it as a new
@@ -215,6 +252,31 @@ impl Session {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<u8>, DecryptError> {
+        let mut out = Vec::new();
+        self.decrypt_into(message, now, rng, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Self::decrypt`], appended to a buffer of the caller's: for hosts that count allocations.
+    ///
+    /// # Errors
+    ///
+    /// [`DecryptError`]; nothing was changed, in `out` neither.
+    ///
+    /// # Security
+    ///
+    /// A buffer that grows leaves what it held where it was: reserve [`Message::max_plaintext_len`] before, and wipe it.
+    ///
+    /// # Examples
+    ///
+    /// See [`Self::encrypt_into`].
+    pub fn decrypt_into(
+        &mut self,
+        message: &Message,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecryptError> {
         let (wire, external_ad) = (message.inner(), message.external_ad());
         // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
         // key. No trials.
@@ -228,8 +290,9 @@ impl Session {
         };
         if let Some(at) = known {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
-            let opened = state.open(&self.ends, wire, external_ad, now)?;
-            return self.apply(at, opened, now, rng);
+            let start = out.len();
+            let step = state.open(&self.ends, wire, external_ad, now, out)?;
+            return self.apply(at, step, now, rng).inspect_err(|_| out.truncate(start));
         }
         let mut failure = None;
         for at in 0.. {
@@ -237,8 +300,9 @@ impl Session {
             if state.transcript.is_some() {
                 continue;
             }
-            match state.open(&self.ends, wire, external_ad, now) {
-                Ok(opened) => return self.apply(at, opened, now, rng),
+            let start = out.len();
+            match state.open(&self.ends, wire, external_ad, now, out) {
+                Ok(step) => return self.apply(at, step, now, rng).inspect_err(|_| out.truncate(start)),
                 // Sessions that fail differently tell nothing in particular.
                 Err(error) if failure.is_none_or(|failure| failure == error) => failure = Some(error),
                 Err(_) => failure = Some(DecryptError::Undecryptable),
@@ -362,23 +426,23 @@ impl Session {
     pub(super) fn apply(
         &mut self,
         at: usize,
-        opened: super::state::Opened,
+        step: Step,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<u8>, DecryptError> {
+    ) -> Result<(), DecryptError> {
         let archived_at = if self.current.is_some() { at.checked_sub(1) } else { Some(at) };
         let state = match archived_at {
             None => self.current.as_mut(),
             Some(at) => self.archived.get_mut(at),
         };
-        let plaintext = state.ok_or(DecryptError::NoSession)?.apply(opened, now, rng)?;
+        state.ok_or(DecryptError::NoSession)?.apply(step, now, rng)?;
         // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
         let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript.is_some());
         let promoted = archived_at.filter(|at| self.archived.get(*at).is_some_and(may_send));
         if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
             self.install(state);
         }
-        Ok(plaintext)
+        Ok(())
     }
 
     /// Where the session of this base key is among [`Self::states`].

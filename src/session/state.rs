@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::Wire;
-use super::{Ciphertext, DecryptError, EncryptError, MAX_UNANSWERED_MS};
+use super::{DecryptError, EncryptError, MAX_UNANSWERED_MS};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
@@ -72,12 +72,6 @@ impl Transcript {
     }
 }
 
-/// A message that has authenticated: its plaintext, and what it changes.
-pub(super) struct Opened {
-    pub(super) plaintext: Vec<u8>,
-    step: Step,
-}
-
 impl State {
     /// The tag that names this session in every message of suite V1.
     pub(super) fn tag(&self) -> Option<[u8; 8]> {
@@ -95,7 +89,8 @@ impl State {
         plaintext: &[u8],
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Ciphertext, EncryptError> {
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncryptError> {
         if plaintext.len() > self.ratchet.suite().max_plaintext_len() {
             return Err(EncryptError::TooLong);
         }
@@ -103,10 +98,11 @@ impl State {
             return Err(EncryptError::NoExternalAd);
         }
         let outgoing = self.ratchet.send(rng).map_err(|Exhausted| EncryptError::Exhausted)?;
-        Ok(self.seal(ends, outgoing, plaintext, external_ad, rng))
+        self.seal(ends, outgoing, plaintext, external_ad, rng, out);
+        Ok(())
     }
 
-    /// Seals a message with the secret that the ratchets gave for it.
+    /// Seals a message with the secret that the ratchets gave for it, and appends it.
     pub(super) fn seal(
         &self,
         ends: &Ends,
@@ -114,8 +110,38 @@ impl State {
         plaintext: &[u8],
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Ciphertext {
-        let message = match &self.transcript {
+        out: &mut Vec<u8>,
+    ) {
+        let Some(pending) = &self.pending else {
+            return self.seal_message(ends, outgoing, plaintext, external_ad, rng, out);
+        };
+        let mut message = Vec::new();
+        self.seal_message(ends, outgoing, plaintext, external_ad, rng, &mut message);
+        let header = PrekeyHeader {
+            registration_id: self.local_registration_id,
+            one_time_prekey: pending.one_time_prekey,
+            signed_prekey: pending.signed_prekey,
+            kem_prekey: pending.kem_prekey,
+            kem_ciphertext: &pending.kem_ciphertext,
+            base_key: &self.base_key,
+            identity_key: &ends.local_identity,
+        };
+        out.extend_from_slice(&match self.ratchet.suite() {
+            Suite::Signal => PreKeySignalMessage::encode(&header, message),
+            Suite::V1 => V1FirstMessage::encode(&header, &message),
+        });
+    }
+
+    fn seal_message(
+        &self,
+        ends: &Ends,
+        outgoing: Outgoing,
+        plaintext: &[u8],
+        external_ad: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+        out: &mut Vec<u8>,
+    ) {
+        match &self.transcript {
             None => {
                 let header = SignalMessageHeader {
                     ratchet_key: outgoing.ratchet,
@@ -125,7 +151,7 @@ impl State {
                     addresses: self.pending.as_ref().and_then(|_| signal::addresses(&ends.local, &ends.remote)),
                 };
                 let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
-                signal::seal(&outgoing.secret, identities, header, plaintext)
+                out.extend_from_slice(&signal::seal(&outgoing.secret, identities, header, plaintext));
             }
             Some(Transcript { hash, tag }) => {
                 let header = Unsalted {
@@ -136,46 +162,54 @@ impl State {
                 };
                 let from_initiator = self.ratchet.is_initiator();
                 let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
-                v1::seal(&outgoing.secret, bound, header, plaintext, rng)
+                v1::seal(&outgoing.secret, bound, header, plaintext, rng, out);
             }
-        };
-        let Some(pending) = &self.pending else { return Ciphertext::Message(message) };
-        let header = PrekeyHeader {
-            registration_id: self.local_registration_id,
-            one_time_prekey: pending.one_time_prekey,
-            signed_prekey: pending.signed_prekey,
-            kem_prekey: pending.kem_prekey,
-            kem_ciphertext: &pending.kem_ciphertext,
-            base_key: &self.base_key,
-            identity_key: &ends.local_identity,
-        };
-        Ciphertext::First(match self.ratchet.suite() {
-            Suite::Signal => PreKeySignalMessage::encode(&header, message),
-            Suite::V1 => V1FirstMessage::encode(&header, &message),
-        })
+        }
     }
 
-    /// Opens a message of this session. Changes nothing.
+    /// Seals a message of a test's making.
+    #[cfg(test)]
+    pub(super) fn forge(
+        &self,
+        ends: &Ends,
+        outgoing: Outgoing,
+        plaintext: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> super::Ciphertext {
+        let mut out = Vec::new();
+        self.seal(ends, outgoing, plaintext, &[], rng, &mut out);
+        if self.pending.is_some() { super::Ciphertext::First(out) } else { super::Ciphertext::Message(out) }
+    }
+
+    /// Opens a message of this session and appends its plaintext; gives what it would change. After an error `out` holds
+    /// what it held before.
     pub(super) fn open(
         &self,
         ends: &Ends,
         message: Wire<'_>,
         external_ad: &[u8],
         now: Timestamp,
-    ) -> Result<Opened, DecryptError> {
+        out: &mut Vec<u8>,
+    ) -> Result<Step, DecryptError> {
         match (message, &self.transcript) {
-            (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, now),
+            (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, now, out),
             (Wire::V1(message), Some(Transcript { hash, tag: _ })) => {
                 let from_initiator = !self.ratchet.is_initiator();
                 let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
-                self.open_v1(ends, message, bound, now)
+                self.open_v1(ends, message, bound, now, out)
             }
             // A message of one suite never opens in a session of the other.
             _ => Err(DecryptError::Undecryptable),
         }
     }
 
-    fn open_signal(&self, ends: &Ends, message: &SignalMessage, now: Timestamp) -> Result<Opened, DecryptError> {
+    fn open_signal(
+        &self,
+        ends: &Ends,
+        message: &SignalMessage,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, DecryptError> {
         // Present addresses must be ours; else somebody redirects the message to another device or user.
         if message.addresses.is_some() && message.addresses != signal::addresses(&ends.remote, &ends.local) {
             return Err(DecryptError::Undecryptable);
@@ -184,9 +218,8 @@ impl State {
         let header = Header { ratchet: &message.ratchet_key, counter: message.counter, pq: &pq, salt: None };
         let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
         let identities = Identities { sender: &ends.remote_identity, receiver: &ends.local_identity };
-        let plaintext =
-            signal::open(&secret, identities, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
-        Ok(Opened { plaintext, step })
+        signal::open(&secret, identities, message, out).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        Ok(step)
     }
 
     fn open_v1(
@@ -195,7 +228,8 @@ impl State {
         message: &V1Message,
         bound: Bound<'_>,
         now: Timestamp,
-    ) -> Result<Opened, DecryptError> {
+        out: &mut Vec<u8>,
+    ) -> Result<Step, DecryptError> {
         if self.tag() != Some(message.session) {
             return Err(DecryptError::Undecryptable);
         }
@@ -206,20 +240,20 @@ impl State {
             salt: Some(&message.salt),
         };
         let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
-        let plaintext = v1::open(&secret, bound, message).map_err(|Undecryptable| DecryptError::Undecryptable)?;
-        Ok(Opened { plaintext, step })
+        v1::open(&secret, bound, message, out).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        Ok(step)
     }
 
-    /// Makes the change of a message that [`Self::open`] opened, and gives its plaintext.
+    /// Makes the change of a message that [`Self::open`] opened.
     pub(super) fn apply(
         &mut self,
-        opened: Opened,
+        step: Step,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<u8>, DecryptError> {
-        self.ratchet.apply(opened.step, now, rng).map_err(|_| DecryptError::Undecryptable)?;
+    ) -> Result<(), DecryptError> {
+        self.ratchet.apply(step, now, rng).map_err(|_| DecryptError::Undecryptable)?;
         self.pending = None;
-        Ok(opened.plaintext)
+        Ok(())
     }
 }
 

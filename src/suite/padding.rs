@@ -46,24 +46,31 @@ pub(crate) fn pad_to(out: &mut Vec<u8>, plaintext: &[u8]) {
     out.resize(end, 0);
 }
 
-/// Takes the padding off. Looks at every byte alike, wherever the text ends.
-pub(crate) fn unpad(mut padded: Vec<u8>) -> Result<Vec<u8>, BadPadding> {
-    let end = last_nonzero_if(&padded, 0x80).ok_or(BadPadding)?;
-    padded.truncate(end);
-    Ok(padded)
+/// Takes the padding off a text that begins at `start`. Looks at every byte alike, wherever the text ends.
+pub(crate) fn unpad_from(buffer: &mut Vec<u8>, start: usize) -> Result<(), BadPadding> {
+    let end = last_nonzero_if(buffer.get(start..).unwrap_or_default(), 0x80).ok_or(BadPadding)?;
+    buffer.truncate(start + end);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+    use std::vec;
+
     fn pad(plaintext: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         pad_to(&mut out, plaintext);
         out
     }
-    use proptest::prelude::*;
-    use std::vec;
+
+    fn unpad(mut padded: Vec<u8>) -> Result<Vec<u8>, BadPadding> {
+        padded.insert(0, 0x80);
+        unpad_from(&mut padded, 1)?;
+        Ok(padded.split_off(1))
+    }
 
     #[test]
     fn lengths_are_padmes() {

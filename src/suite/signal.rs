@@ -58,14 +58,15 @@ pub(crate) fn open(
     secret: &MessageSecret,
     identities: Identities<'_>,
     message: &SignalMessage,
-) -> Result<Vec<u8>, Undecryptable> {
+    out: &mut Vec<u8>,
+) -> Result<(), Undecryptable> {
     let keys = MessageKeys::derive(secret);
     let mac = keys.mac(identities, message.authenticated());
     let (mac, _) = mac.expose().split_first_chunk::<{ SignalMessage::MAC_LEN }>().ok_or(Undecryptable)?;
     if !constant_time_eq(mac, message.mac()) {
         return Err(Undecryptable);
     }
-    cbc_open(keys.cipher.expose(), keys.iv.expose(), &message.ciphertext).map_err(|_| Undecryptable)
+    cbc_open(keys.cipher.expose(), keys.iv.expose(), &message.ciphertext, out).map_err(|_| Undecryptable)
 }
 
 /// Puts the right MAC behind bytes of a test's making.

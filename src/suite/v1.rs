@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::padding::{pad_to, padded_len, unpad};
+use super::padding::{pad_to, padded_len, unpad_from};
 use super::{MessageSecret, Undecryptable};
-use crate::crypto::{GCM_TAG_LEN, Secret, gcm_open, gcm_seal_tail, hkdf, hmac, sha256};
+use crate::crypto::{GCM_TAG_LEN, Secret, gcm_open_to, gcm_seal_tail, hkdf, hmac, sha256};
 use crate::ident::Address;
 use crate::wire::{V1Header, V1Message};
 
@@ -97,7 +97,7 @@ pub(crate) struct Unsalted {
     pub(crate) pq: Vec<u8>,
 }
 
-/// Seals one message. Draws 32 bytes.
+/// Seals one message, and appends it. Draws 32 bytes.
 ///
 /// The salt hangs on the seed, fresh randomness, the plaintext and the post-quantum part of the header: a sender whose
 /// state was rewound derives another key, unless its generator repeats itself **and** all of the message is the same,
@@ -110,7 +110,8 @@ pub(crate) fn seal(
     unsalted: Unsalted,
     plaintext: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
-) -> Vec<u8> {
+    out: &mut Vec<u8>,
+) {
     let fresh = Secret::<32>::random(rng);
     let mac = hmac(secret.seed.expose(), &[fresh.expose(), &sha256(&[plaintext]), &unsalted.pq]);
     let mut salt = [0; 16];
@@ -120,19 +121,27 @@ pub(crate) fn seal(
     let Unsalted { session, ratchet_key, counter, pq } = unsalted;
     let header = V1Header { session, ratchet_key, counter, pq, salt }.encode();
     let (key, nonce) = message_key(secret, &salt, bound.external_ad);
-    let mut message = V1Message::begin(&header, padded_len(plaintext.len()) + GCM_TAG_LEN);
-    let start = message.len();
-    pad_to(&mut message, plaintext);
-    gcm_seal_tail(key.expose(), &nonce, &bound.associated_data(&header), &mut message, start);
-    message
+    V1Message::begin(out, &header, padded_len(plaintext.len()) + GCM_TAG_LEN);
+    let start = out.len();
+    pad_to(out, plaintext);
+    gcm_seal_tail(key.expose(), &nonce, &bound.associated_data(&header), out, start);
 }
 
-/// Opens one message.
-pub(crate) fn open(secret: &MessageSecret, bound: Bound<'_>, message: &V1Message) -> Result<Vec<u8>, Undecryptable> {
+/// Opens one message, and appends its plaintext. After an error `out` holds what it held before.
+pub(crate) fn open(
+    secret: &MessageSecret,
+    bound: Bound<'_>,
+    message: &V1Message,
+    out: &mut Vec<u8>,
+) -> Result<(), Undecryptable> {
     let (key, nonce) = message_key(secret, &message.salt, bound.external_ad);
     let ad = bound.associated_data(message.header());
-    let padded = gcm_open(key.expose(), &nonce, &ad, &message.ciphertext).map_err(|_| Undecryptable)?;
-    unpad(padded).map_err(|_| Undecryptable)
+    let start = out.len();
+    gcm_open_to(key.expose(), &nonce, &ad, &message.ciphertext, out).map_err(|_| Undecryptable)?;
+    unpad_from(out, start).map_err(|_| {
+        out.truncate(start);
+        Undecryptable
+    })
 }
 
 #[cfg(test)]

@@ -35,6 +35,11 @@ impl FieldWriter {
         Self(SecretBytes::new(Vec::with_capacity(capacity)))
     }
 
+    /// Behind what a buffer holds.
+    pub(crate) const fn after(buffer: Vec<u8>) -> Self {
+        Self(SecretBytes::new(buffer))
+    }
+
     /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes.
     pub(crate) fn record(kind: RecordKind, capacity: usize) -> Self {
         let mut out = Self::with_capacity(3 + capacity);

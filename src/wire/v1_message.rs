@@ -94,13 +94,14 @@ impl V1Message {
         &self.header
     }
 
-    /// A message as far as its ciphertext of so many bytes, which is to be appended.
-    pub(crate) fn begin(header: &[u8], ciphertext_len: usize) -> Vec<u8> {
-        let mut out = FieldWriter::with_capacity(1 + 2 * 6 + header.len() + ciphertext_len);
+    /// Appends a message as far as its ciphertext of so many bytes, which is to be appended as well.
+    pub(crate) fn begin(to: &mut Vec<u8>, header: &[u8], ciphertext_len: usize) {
+        to.reserve(1 + 2 * 6 + header.len() + ciphertext_len);
+        let mut out = FieldWriter::after(core::mem::take(to));
         out.put(&[MESSAGE]);
         out.some_bytes(1, header);
         out.begin_bytes(2, ciphertext_len);
-        out.into_public()
+        *to = out.into_public();
     }
 }
 
