@@ -6,6 +6,7 @@
 //! there is one, is quicker than both.
 
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
+use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
 use super::{PublicKey, Secret, fast};
@@ -56,11 +57,13 @@ impl Peer {
     fn agree_portably(&self, scalar: &[u8; 32]) -> Secret<32> {
         // On neither way is the scalar reduced modulo the order of the group: on a point with a small-order part that
         // would be another product, and whoever sent the point would learn the reduced scalar modulo eight.
-        let product = Zeroizing::new(match &self.point {
-            Some(point) => Zeroizing::new(point.mul_clamped(*scalar)).to_montgomery(),
-            None => MontgomeryPoint(*self.key.coordinate()).mul_clamped(*scalar),
-        });
-        Secret::new(product.to_bytes())
+        match &self.point {
+            Some(point) => {
+                let product = Zeroizing::new(point.mul_clamped(*scalar));
+                Secret::new(Zeroizing::new(product.to_montgomery()).to_bytes())
+            }
+            None => Secret::new(x25519_dalek::x25519(*scalar, *self.key.coordinate())),
+        }
     }
 }
 
@@ -75,7 +78,7 @@ pub(super) fn public(scalar: &[u8; 32]) -> [u8; 32] {
 }
 
 fn public_portably(scalar: &[u8; 32]) -> [u8; 32] {
-    Zeroizing::new(EdwardsPoint::mul_base_clamped(*scalar)).to_montgomery().to_bytes()
+    x25519_dalek::PublicKey::from(&StaticSecret::from(*scalar)).to_bytes()
 }
 
 #[cfg(test)]
@@ -85,7 +88,6 @@ mod tests {
     use curve25519_dalek::constants::EIGHT_TORSION;
     use proptest::prelude::*;
     use std::vec::Vec;
-    use x25519_dalek::StaticSecret;
 
     /// What the ladder of `x25519-dalek` gives.
     fn ladder(private: &PrivateKey, u: [u8; 32]) -> Result<Secret<32>, NotContributory> {
