@@ -28,7 +28,7 @@ pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Secret<32> {
     Secret::new(mac.finalize().into_bytes().into())
 }
 
-/// A key of HMAC-SHA-256 whose pads are hashed already: for many short texts. Wiped on drop.
+/// A key of HMAC-SHA-256 whose pads are hashed already: for more than one text. Wiped on drop.
 pub(crate) struct MacKey(Hmac<Sha256>);
 
 impl MacKey {

@@ -1,4 +1,4 @@
-use crate::crypto::{NotContributory, Peer, PrivateKey, Secret, hkdf, hmac};
+use crate::crypto::{MacKey, NotContributory, Peer, PrivateKey, Secret, hkdf};
 use crate::suite::Suite;
 
 /// The root key of the Double Ratchet.
@@ -31,8 +31,9 @@ impl Chain {
     /// The seed of message `index`; the chain goes on. `None` after 2^32 − 1 messages.
     pub(super) fn step(&mut self) -> Option<Secret<32>> {
         let index = self.index.checked_add(1)?;
-        let seed = hmac(self.key.expose(), &[&[0x01]]);
-        *self = Self { key: hmac(self.key.expose(), &[&[0x02]]), index };
+        let key = MacKey::new(&self.key);
+        let seed = key.mac(&[&[0x01]]);
+        *self = Self { key: key.mac(&[&[0x02]]), index };
         Some(seed)
     }
 }

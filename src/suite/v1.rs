@@ -20,6 +20,12 @@ const LABEL_SESSION: &[u8] = b"\x11subrosa/1/session";
 const LABEL_SESSION_ID: &[u8] = b"\x14subrosa/1/session-id";
 const LABEL_MESSAGE: &[u8] = b"\x11subrosa/1/message";
 
+/// SHA-256 of nothing: what the layer above binds, most of the time.
+const NOTHING_BOUND: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
 /// lp(x) = u32 length ‖ x.
 pub(crate) fn lp(out: &mut Vec<u8>, bytes: &[u8]) {
     // Nothing of 4 GiB gets here: every input has a bound far below.
@@ -66,7 +72,8 @@ impl Bound<'_> {
 
 /// The key and nonce of one message.
 fn message_key(secret: &MessageSecret, salt: &[u8; 16], external_ad: &[u8]) -> (Secret<32>, [u8; 12]) {
-    let info: &[&[u8]] = &[LABEL_MESSAGE, salt, &sha256(&[external_ad])];
+    let bound = if external_ad.is_empty() { NOTHING_BOUND } else { sha256(&[external_ad]) };
+    let info: &[&[u8]] = &[LABEL_MESSAGE, salt, &bound];
     let derived: Secret<44> = hkdf(secret.pq.expose(), secret.seed.expose(), info);
     (derived.part::<0, 32>(), *derived.part::<32, 12>().expose())
 }
@@ -147,6 +154,11 @@ pub(crate) fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_bound_as_its_hash() {
+        assert_eq!(NOTHING_BOUND, sha256(&[]));
+    }
 
     #[test]
     fn labels_start_with_their_length_and_none_looks_like_signals() {
