@@ -114,7 +114,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     // Suite `Signal` has no such message: there the host tells its peer.
     let mut repair = None;
     if !peer.parked && (wanted || started) && peer.session.suite() == Some(Suite::V1) {
-        asked.extend(unread.unwrap_or_default());
+        asked.extend(unread.unwrap_or_default(), work.now);
         if wanted && started || !asked.is_empty() {
             let request = peer.encrypt(core, work, Content::RepairRequest(asked.hashes()), None);
             let request = request.map_err(|stop| {

@@ -1,4 +1,4 @@
-use zeroize::Zeroizing;
+use alloc::vec::Vec;
 
 use super::received::Received;
 use super::send::{MAX_LEN, Sent};
@@ -233,11 +233,14 @@ impl Core {
 
 /// What a message of these parts is known by, if it is not too long.
 fn digest(parts: &[Part]) -> Option<[u8; 32]> {
-    let mut joined = Zeroizing::new(b"framed".to_vec());
-    for part in parts {
-        joined.extend_from_slice(&part.kind().get().to_be_bytes());
-        joined.extend_from_slice(&u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes());
-        joined.extend_from_slice(part.body());
-    }
-    (joined.len() <= MAX_LEN).then(|| sha256(&[&joined]))
+    let head = |part: &Part| {
+        let [a, b] = part.kind().get().to_be_bytes();
+        let [c, d, e, f, g, h, i, j] = u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j]
+    };
+    let len = parts.iter().fold(6, |len: usize, part| len.saturating_add(10).saturating_add(part.body().len()));
+    let heads: Vec<_> = parts.iter().map(head).collect();
+    let pieces = heads.iter().zip(parts).flat_map(|(head, part)| [&head[..], part.body()]);
+    let pieces: Vec<&[u8]> = core::iter::once(&b"framed"[..]).chain(pieces).collect();
+    (len <= MAX_LEN).then(|| sha256(&pieces))
 }

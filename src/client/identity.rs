@@ -81,7 +81,7 @@ impl Client {
             }
             let parked = core.load_parked(work, &address).map_err(from_stored)?;
             erase_parked(&core, work, &mut peer)?;
-            // Under that key nothing was sent that could be asked for.
+            // What was asked for under the former key is not known under this one.
             Asked::erase(&core, work, &address)?;
             let session = match parked {
                 Some(parked) if *parked.remote_identity() == key => parked,

@@ -9,12 +9,9 @@ use super::{Core, StoredError};
 use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::session::{Message, Name, Session};
+use crate::session::{Message, Name, RECORD_CAPACITY, Session};
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
-
-/// What a record with one session takes, mostly.
-const RECORD_CAPACITY: usize = 6 * 1024;
 
 /// Records of the sent log with one peer device.
 pub(super) const SENT_SLOTS: usize = 1024;
@@ -103,7 +100,7 @@ impl Peer {
         let (archived, parked, sent_slots) = (fields.small(2)?, fields.flag(3)?, fields.bytes(4)?);
         let session = Session::read_hot(fields.some_message(5)?)?;
         fields.end()?;
-        if !matches!(sent_slots.len(), 0 | 128) {
+        if !sent_slots.is_empty() && sent_slots.len() != SENT_SLOTS / 8 {
             return Err(RecordError::Corrupt);
         }
         if stored_generation > generation {
@@ -153,7 +150,7 @@ impl Peer {
             let byte = self.sent_slots.get(usize::from(slot / 8)).copied().unwrap_or(0);
             byte & (1 << (slot % 8)) != 0
         };
-        (0..1024).filter(bit).collect()
+        (0..).take(SENT_SLOTS).filter(bit).collect()
     }
 
     pub(super) fn set_sent_slot(&mut self, slot: u16, present: bool) {

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::peer::Peer;
+use super::peer::{Peer, SENT_SLOTS};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::{PublicKey, sha256};
@@ -109,10 +109,16 @@ pub(super) struct Slot {
     entries: Vec<Entry>,
 }
 
+/// [`SENT_SLOTS`] as a number of a slot.
+const SLOTS: u16 = {
+    assert!(SENT_SLOTS == 1024, "numbers of slots are stored");
+    1024
+};
+
 /// The record that a message id belongs in.
 fn slot_of(id: MessageId) -> u16 {
     let [high, low, ..] = sha256(&[id.as_bytes()]);
-    u16::from_be_bytes([high, low]) % 1024
+    u16::from_be_bytes([high, low]) % SLOTS
 }
 
 impl Slot {

@@ -1,7 +1,5 @@
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
@@ -36,37 +34,20 @@ impl Wants {
         Ok(Self::from_bytes(&bytes).map_err(stored(RecordKind::Wants))?)
     }
 
-    pub(super) const fn new(bundles: Vec<(Address, Vec<[u8; 32]>)>) -> Self {
-        Self(bundles)
-    }
-
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let stored: record::Wants = decode_record(RecordKind::Wants, bytes)?;
-        let bundle = |wanted: &record::WantedBundle| {
-            let (unread, rest) = wanted.unread.as_chunks::<32>();
-            let whole = rest.is_empty() && unread.len() <= MAX_UNREAD;
-            let address = address_from_record(wanted.address.as_ref())?;
-            if whole { Ok((address, unread.to_vec())) } else { Err(RecordError::Corrupt) }
-        };
         if stored.bundles.len() > MAX_BUNDLES || u32::try_from(stored.bundles.len()) != Ok(stored.count) {
             return Err(RecordError::Corrupt);
         }
-        Ok(Self(stored.bundles.iter().map(bundle).collect::<Result<_, _>>()?))
+        Ok(Self(stored.bundles.iter().map(wanted_from_record).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
         work.row(key(core))?;
-        work.put(&core.keys, key(core), self.to_bytes());
-        Ok(())
-    }
-
-    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        let bundles = self.0.iter().map(|(address, unread)| record::WantedBundle {
-            address: Some(address_to_record(address)),
-            unread: unread.concat(),
-        });
-        encode_record(RecordKind::Wants, &record::Wants { bundles: bundles.collect(), count })
+        let bundles = self.0.iter().map(|(address, unread)| wanted_to_record(address, unread, 0)).collect();
+        work.put(&core.keys, key(core), encode_record(RecordKind::Wants, &record::Wants { bundles, count }));
+        Ok(())
     }
 
     /// Wants a device's bundle. Whether that is new.
@@ -100,6 +81,17 @@ impl Wants {
         let at = self.0.iter().position(|(wanted, _)| wanted == address)?;
         Some(self.0.remove(at).1)
     }
+}
+
+pub(super) fn wanted_from_record(wanted: &record::WantedBundle) -> Result<(Address, Vec<[u8; 32]>), RecordError> {
+    let (unread, rest) = wanted.unread.as_chunks::<32>();
+    let whole = rest.is_empty() && unread.len() <= MAX_UNREAD;
+    let address = address_from_record(wanted.address.as_ref())?;
+    if whole { Ok((address, unread.to_vec())) } else { Err(RecordError::Corrupt) }
+}
+
+pub(super) fn wanted_to_record(address: &Address, unread: &[[u8; 32]], asked: u64) -> record::WantedBundle {
+    record::WantedBundle { address: Some(address_to_record(address)), unread: unread.concat(), asked }
 }
 
 pub(super) fn key(core: &Core) -> RecordKey {

@@ -13,11 +13,7 @@ pub(crate) const GCM_TAG_LEN: usize = 16;
 #[error("ciphertext does not authenticate")]
 pub(crate) struct GcmError;
 
-/// AES-256-GCM with a 96-bit nonce: ciphertext, then the tag of 16 bytes. Plaintexts are far below GCM's limit.
-///
-/// # Security
-///
-/// One (key, nonce) for one plaintext, ever: a repetition gives away both texts and the authentication key.
+/// As [`gcm_seal_tail`], of a text by itself.
 #[cfg(test)]
 pub(crate) fn gcm_seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let mut out = plaintext.to_vec();
@@ -25,11 +21,12 @@ pub(crate) fn gcm_seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], plaintext: &
     out
 }
 
-/// Seals the end of a buffer, from `start`, where it stands, and appends the tag.
+/// AES-256-GCM with a 96-bit nonce: seals the end of a buffer, from `start`, where it stands, and appends the tag of 16
+/// bytes. Plaintexts are far below GCM's limit.
 ///
 /// # Security
 ///
-/// As [`gcm_seal`].
+/// One (key, nonce) for one plaintext, ever: a repetition gives away both texts and the authentication key.
 pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer: &mut Vec<u8>, start: usize) {
     let text = buffer.get_mut(start..).unwrap_or_default();
     #[cfg(any(test, feature = "testing"))]
@@ -41,7 +38,7 @@ pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer:
     buffer.extend_from_slice(&tag);
 }
 
-/// Opens what [`gcm_seal`] made.
+/// Opens what [`gcm_seal_tail`] made.
 ///
 /// # Errors
 ///
@@ -102,7 +99,7 @@ impl GcmCipher {
     ///
     /// # Security
     ///
-    /// One nonce for one plaintext, ever, as with [`gcm_seal`].
+    /// One nonce for one plaintext, ever, as with [`gcm_seal_tail`].
     pub(crate) fn seal_to(&self, nonce: &[u8; 12], text: &[u8], out: &mut Vec<u8>) {
         if let Some(fast) = &self.fast {
             out.clear();

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Secret;
-use super::x25519::{self, Peer};
+use super::x25519::{self, PeerKey};
 
 /// Length of a public key on the wire: the type byte and the u coordinate.
 pub const PUBLIC_KEY_LEN: usize = 33;
@@ -100,7 +100,7 @@ impl PublicKey {
     /// handshake's base key, which names a session) is checked with this.
     #[must_use]
     pub fn is_torsion_free(&self) -> bool {
-        Peer::new(self).is_torsion_free()
+        PeerKey::new(self).is_torsion_free()
     }
 }
 
@@ -141,11 +141,11 @@ impl PrivateKey {
     ///
     /// [`NotContributory`] if the result is all zero.
     pub fn agree(&self, other: &PublicKey) -> Result<Secret<32>, NotContributory> {
-        self.agree_with(&Peer::new(other))
+        self.agree_with(&PeerKey::new(other))
     }
 
     /// [`PrivateKey::agree`] with a key that agrees more than once.
-    pub(crate) fn agree_with(&self, other: &Peer) -> Result<Secret<32>, NotContributory> {
+    pub(crate) fn agree_with(&self, other: &PeerKey) -> Result<Secret<32>, NotContributory> {
         #[cfg(test)]
         count::agreement();
         let shared = other.agree(self.expose());
@@ -218,7 +218,7 @@ impl KeyPair {
     }
 
     /// [`KeyPair::agree`] with a key that agrees more than once.
-    pub(crate) fn agree_with(&self, other: &Peer) -> Result<Secret<32>, NotContributory> {
+    pub(crate) fn agree_with(&self, other: &PeerKey) -> Result<Secret<32>, NotContributory> {
         self.private.agree_with(other)
     }
 }

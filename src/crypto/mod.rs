@@ -46,4 +46,4 @@ pub(crate) use kdf::{MacKey, hkdf, hmac, sha256, sha512};
 pub(crate) use kem::kyber_message_door;
 pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
 pub(crate) use sign::{xeddsa_sign, xeddsa_verify};
-pub(crate) use x25519::Peer;
+pub(crate) use x25519::PeerKey;

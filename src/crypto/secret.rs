@@ -131,7 +131,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 ///
 /// As `Zeroizing<Vec<u8>>`, which wipes byte by byte: slower by far for records of kilobytes, of which every message makes
 /// some.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
@@ -146,6 +146,14 @@ impl SecretBytes {
         core::mem::take(&mut self.0)
     }
 }
+
+impl PartialEq for SecretBytes {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SecretBytes {}
 
 impl From<Zeroizing<Vec<u8>>> for SecretBytes {
     fn from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
@@ -194,23 +202,44 @@ pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+
+/// A block as numbers.
+fn words(block: &[u8; BLOCK]) -> [u64; BLOCK / 8] {
+    let mut words = [0; BLOCK / 8];
+    for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
 /// Where the last byte that is not zero stands, if it is `marker`. Looks at every byte alike, wherever that is.
 pub(crate) fn last_nonzero_if(bytes: &[u8], marker: u8) -> Option<usize> {
-    // Eight bytes at a time: each constant-time operation is a barrier to the compiler. What is left stands in front.
-    let (front, words) = bytes.as_rchunks::<8>();
-    let mut first = [0; 8];
+    // A block, then a word, then a byte: each constant-time operation is a barrier to the compiler. What is left of a block
+    // stands in front.
+    let (front, blocks) = bytes.as_rchunks::<BLOCK>();
+    let mut first = [0; BLOCK];
     first.get_mut(..front.len())?.copy_from_slice(front);
-    let (mut word, mut start, mut found) = (0u64, 0u64, Choice::from(0));
+    let (mut block, mut start, mut found) = (words(&first), 0u64, Choice::from(0));
     let mut at = u64::try_from(bytes.len()).ok()?;
-    for candidate in words.iter().rev() {
-        at -= 8;
-        let candidate = u64::from_le_bytes(*candidate);
-        let here = !candidate.ct_eq(&0) & !found;
-        word.conditional_assign(&candidate, here);
+    for candidate in blocks.iter().rev() {
+        at -= 64;
+        let candidate = words(candidate);
+        let here = !candidate.iter().fold(0, |any, word| any | word).ct_eq(&0) & !found;
+        for (word, candidate) in block.iter_mut().zip(&candidate) {
+            word.conditional_assign(candidate, here);
+        }
         start.conditional_assign(&at, here);
         found |= here;
     }
-    word.conditional_assign(&u64::from_le_bytes(first), !found);
+    let (mut word, mut found, first) = (0u64, Choice::from(0), start);
+    for (candidate, index) in block.iter().zip(0..8u32).rev() {
+        let here = !candidate.ct_eq(&0) & !found;
+        word.conditional_assign(candidate, here);
+        start.conditional_assign(&(first + 8 * u64::from(index)), here);
+        found |= here;
+    }
     let (mut last, mut found, mut good) = (start, Choice::from(0), Choice::from(0));
     for (byte, at) in word.to_be_bytes().iter().zip((0..8).rev()) {
         let here = !byte.ct_eq(&0) & !found;
@@ -237,11 +266,11 @@ mod tests {
 
     #[test]
     fn the_marker_is_found_wherever_it_stands() {
-        for len in 0..=40 {
-            assert_eq!(last_nonzero_if(&[0; 40][..len], 0x80), None);
+        for len in (0..=70).chain(120..=136) {
+            assert_eq!(last_nonzero_if(&[0; 136][..len], 0x80), None);
             for at in 0..len {
                 for fill in [0, 1, 0x80, 0xff] {
-                    let mut bytes = [0; 40];
+                    let mut bytes = [0; 136];
                     bytes[..at].fill(fill);
                     bytes[at] = 0x80;
                     assert_eq!(last_nonzero_if(&bytes[..len], 0x80), Some(at));

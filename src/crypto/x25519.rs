@@ -23,14 +23,14 @@ const LIFTS: bool = cfg!(all(target_arch = "x86_64", target_pointer_width = "64"
 /// Which way an agreement goes hangs on the other's public key, the build and the processor, which are no secrets. Each
 /// way takes the same time for every private key.
 #[derive(Clone, Copy)]
-pub(crate) struct Peer {
+pub(crate) struct PeerKey {
     key: PublicKey,
     /// `None` where the ladder or the fast backend is quicker, and for a coordinate of the curve's twist, which no honest
     /// key has: the ladder knows no difference between curve and twist, and its result counts.
     point: Option<EdwardsPoint>,
 }
 
-impl Peer {
+impl PeerKey {
     pub(crate) fn new(key: &PublicKey) -> Self {
         Self { key: *key, point: if LIFTS && !fast::is_on() { lift(key) } else { None } }
     }
@@ -62,7 +62,7 @@ impl Peer {
                 let product = Zeroizing::new(point.mul_clamped(*scalar));
                 Secret::new(Zeroizing::new(product.to_montgomery()).to_bytes())
             }
-            None => Secret::new(x25519_dalek::x25519(*scalar, *self.key.coordinate())),
+            None => Secret::new(*Zeroizing::new(x25519_dalek::x25519(*scalar, *self.key.coordinate()))),
         }
     }
 }
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(private.agree(&key), expected, "{u:02x?}");
         let expected = expected.unwrap_or(Secret::new([0; 32]));
         for point in [None, lift(&key), lift(&key).map(|point| -point)] {
-            assert!(Peer { key, point }.agree_portably(private.expose()) == expected, "{u:02x?}");
+            assert!(PeerKey { key, point }.agree_portably(private.expose()) == expected, "{u:02x?}");
         }
         assert!(fast::agree(private.expose(), &u).is_none_or(|shared| shared == expected), "{u:02x?}");
     }

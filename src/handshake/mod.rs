@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::crypto::{KemCiphertext, KemPublicKey, KeyPair, NotContributory, Peer, PublicKey, Secret, hkdf, sha256};
+use crate::crypto::{KemCiphertext, KemPublicKey, KeyPair, NotContributory, PeerKey, PublicKey, Secret, hkdf, sha256};
 use crate::ident::{Address, PrekeyId};
 use crate::prekey::{Bundle, Device, OneTimePrekey, PrekeySecrets};
 use crate::suite::v1::{LABEL_TRANSCRIPT, encode_address, lp};
@@ -23,7 +23,7 @@ pub(crate) struct Initiated {
     pub(crate) keys: InitialKeys,
     pub(crate) base_key: PublicKey,
     /// The responder's first ratchet key: it agrees once more when the ratchet starts.
-    pub(crate) signed_prekey: Peer,
+    pub(crate) signed_prekey: PeerKey,
     pub(crate) kem_ciphertext: KemCiphertext,
     /// Where the suite binds the session to it.
     pub(crate) transcript_hash: Option<[u8; 32]>,
@@ -62,7 +62,7 @@ pub(crate) fn initiate(
     let base = KeyPair::generate(rng);
     let (kem_ciphertext, shared) = theirs.kem_prekey.key.encapsulate(rng);
     let signed_prekey = &theirs.signed_prekey.key;
-    let signed_peer = Peer::new(signed_prekey);
+    let signed_peer = PeerKey::new(signed_prekey);
     let mut agreed = Agreed::new();
     agreed.push(&ours.agree_with(&signed_peer)?);
     agreed.push(&base.agree(&theirs.identity_key)?);
@@ -99,7 +99,7 @@ pub(crate) fn accept(
     initiation: Initiation<'_>,
 ) -> Result<(InitialKeys, Option<[u8; 32]>), HandshakeError> {
     let Initiation { identity_key, base_key, kem_ciphertext } = initiation;
-    let base = Peer::new(base_key);
+    let base = PeerKey::new(base_key);
     // The base key names the session; eight keys with one agreement would be eight names for it.
     if !base.is_torsion_free() {
         return Err(HandshakeError::BadKey);

@@ -1,4 +1,4 @@
-use crate::crypto::{MacKey, NotContributory, Peer, PrivateKey, Secret, hkdf};
+use crate::crypto::{MacKey, NotContributory, PeerKey, PrivateKey, Secret, hkdf};
 use crate::suite::Suite;
 
 /// The root key of the Double Ratchet.
@@ -11,7 +11,7 @@ impl RootKey {
         &self,
         suite: Suite,
         ours: &PrivateKey,
-        theirs: &Peer,
+        theirs: &PeerKey,
     ) -> Result<(Self, Chain), NotContributory> {
         let shared = ours.agree_with(theirs)?;
         let derived = hkdf::<64>(self.0.expose(), shared.expose(), &[suite.root_label()]);

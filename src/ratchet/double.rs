@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 use super::chain::{Chain, RootKey};
 use super::skipped::{Skipped, max_skipped};
 use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SALTS, MAX_SKIPPED, Refused};
-use crate::crypto::{KeyPair, NotContributory, Peer, PublicKey, Secret};
+use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 
@@ -70,7 +70,7 @@ enum Change {
     Advance(Advance),
     /// A new ratchet key: a new receiving chain, and a new sending chain. The key agrees twice, with our old key when
     /// the message is received and with our new one when it is applied.
-    Turn(RootKey, Advance, Box<Peer>),
+    Turn(RootKey, Advance, Box<PeerKey>),
 }
 
 /// A receiving chain after the message, and the seeds it passed over.
@@ -87,7 +87,7 @@ impl DoubleRatchet {
         root: Secret<32>,
         chain: Secret<32>,
         ratchet: KeyPair,
-        theirs: &Peer,
+        theirs: &PeerKey,
     ) -> Result<Self, NotContributory> {
         let (root, sending) = RootKey(root).step(suite, ratchet.private(), theirs)?;
         Ok(Self::after_first_step(root, sending, chain, ratchet, theirs.key()))
@@ -152,7 +152,7 @@ impl DoubleRatchet {
                 if place.counter > max_jump {
                     return Err(Refused::TooFarAhead);
                 }
-                let (ours, theirs) = (self.sending.ratchet.private(), Peer::new(&place.ratchet));
+                let (ours, theirs) = (self.sending.ratchet.private(), PeerKey::new(&place.ratchet));
                 let stepped = self.root.step(suite, ours, &theirs);
                 let (root, chain) = stepped.map_err(|NotContributory| Refused::Undecryptable)?;
                 let (seed, advance) = advance(&chain, place.counter, max_jump)?;
@@ -199,7 +199,6 @@ impl DoubleRatchet {
         Ok(())
     }
 
-    /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
     /// Whether keys that are away have to be here before a message at this place is received.
     pub(super) fn wants_kept(&self, place: &Place, now: Timestamp) -> bool {
         let away = |held: &ReceivingChain| held.skipped.seeds.away().is_some();
@@ -217,6 +216,7 @@ impl DoubleRatchet {
         self.receiving.iter().any(|held| held.skipped.is_due(now))
     }
 
+    /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
     pub(super) fn expire(&mut self, now: Timestamp) {
         for held in &mut self.receiving {
             held.skipped.expire(now);

@@ -69,6 +69,9 @@ impl Skipped {
     /// Deletes what is older than 30 days.
     pub(super) fn expire(&mut self, now: Timestamp) {
         debug_assert!(!self.is_due(now), "keys expire while they are away");
+        if self.seeds.away().is_some() {
+            return;
+        }
         while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| expired(*at, now)) {
             while self.seeds.first().is_some_and(|index| index <= upto) {
                 self.drop_first();

@@ -4,7 +4,7 @@ use super::double::{DoubleRatchet, DoubleStep, Place, SendStep};
 use super::kept::Kept;
 use super::spqr::{Spqr, SpqrStep};
 use super::{Exhausted, Refused};
-use crate::crypto::{KeyPair, NotContributory, Peer, PublicKey};
+use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey};
 use crate::ident::Timestamp;
 use crate::suite::{InitialKeys, MessageSecret, Suite};
 use crate::wire::SpqrMessage;
@@ -47,7 +47,7 @@ impl TripleRatchet {
         suite: Suite,
         keys: InitialKeys,
         ratchet: KeyPair,
-        theirs: &Peer,
+        theirs: &PeerKey,
     ) -> Result<Self, NotContributory> {
         let spqr = Spqr::initiator(&keys.pq);
         Ok(Self { suite, double: DoubleRatchet::initiator(suite, keys.root, keys.chain, ratchet, theirs)?, spqr })

@@ -46,7 +46,9 @@ fn seal_with(session: &Session, outgoing: Outgoing, pq_ratchet: Vec<u8>) -> Ciph
         addresses: None,
     };
     let identities = Identities { sender: &session.ends.local_identity, receiver: &session.ends.remote_identity };
-    Ciphertext::Message(signal::seal(&outgoing.secret, identities, header, b"a lie"))
+    let mut out = Vec::new();
+    signal::seal(&outgoing.secret, identities, header, b"a lie", &mut out);
+    Ciphertext::Message(out)
 }
 
 #[track_caller]

@@ -24,6 +24,15 @@ pub enum Ciphertext {
     Message(Vec<u8>),
 }
 
+/// What [`Session::encrypt_into`](super::Session::encrypt_into) has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CiphertextKind {
+    /// See [`Ciphertext::First`].
+    First,
+    /// See [`Ciphertext::Message`].
+    Message,
+}
+
 impl Ciphertext {
     /// The bytes to send.
     #[must_use]

@@ -17,6 +17,8 @@
 #![doc = "```"]
 
 mod accept;
+mod decrypt;
+mod encrypt;
 mod error;
 mod message;
 mod peer;
@@ -26,8 +28,9 @@ mod state;
 
 pub use accept::{Accepted, Consumed};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
-pub use message::{Ciphertext, FirstMessage, Message, Needs};
+pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
 pub use peer::Session;
+pub(crate) use record::RECORD_CAPACITY;
 pub(crate) use split::Name;
 
 /// Archived sessions kept with one peer device, besides the current one.

@@ -1,16 +1,14 @@
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::message::Wire;
 use super::state::{Ends, Pending, State, Transcript};
-use super::{Ciphertext, DecryptError, EncryptError, InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS, Message};
+use super::{InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS};
 use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
 use crate::ident::{Address, RegistrationId, Timestamp};
 use crate::prekey::{Bundle, Device};
-use crate::ratchet::{Step, TripleRatchet};
+use crate::ratchet::TripleRatchet;
 use crate::suite::Suite;
 
 /// Everything shared with one device of a peer.
@@ -120,197 +118,6 @@ impl Session {
         Ok(())
     }
 
-    /// Encrypts a message with the current session.
-    ///
-    /// # Errors
-    ///
-    /// [`EncryptError`]; nothing was changed.
-    ///
-    /// # Security
-    ///
-    /// Suite [`Signal`](Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
-    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    /// assert_eq!(to_bob.decrypt(&Message::parse(sent.bytes())?, now, &mut rng)?, b"Hello, Alice");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn encrypt(
-        &mut self,
-        plaintext: &[u8],
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Ciphertext, EncryptError> {
-        self.encrypt_bound(plaintext, &[], now, rng)
-    }
-
-    /// Encrypts a message that opens only together with `external_ad`: what the layer above binds to it, for instance
-    /// a commitment that travels beside it. Suite V1 only.
-    ///
-    /// # Errors
-    ///
-    /// [`EncryptError`]; nothing was changed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
-    /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
-    /// let message = Message::parse(sent.bytes())?;
-    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Undecryptable));
-    /// assert_eq!(to_bob.decrypt(&message.bound_to(b"beside it"), now, &mut rng)?, b"Hello");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn encrypt_bound(
-        &mut self,
-        plaintext: &[u8],
-        external_ad: &[u8],
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Ciphertext, EncryptError> {
-        let mut out = Vec::new();
-        let is_first = self.encrypt_into(plaintext, external_ad, now, rng, &mut out)?;
-        Ok(if is_first { Ciphertext::First(out) } else { Ciphertext::Message(out) })
-    }
-
-    /// As [`Self::encrypt_bound`], appended to a buffer of the caller's: for hosts that count allocations. Says whether it
-    /// is a [first message](Ciphertext::First).
-    ///
-    /// # Errors
-    ///
-    /// [`EncryptError`]; nothing was changed, in `out` neither.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
-    /// let (mut sent, mut read) = (Vec::new(), Vec::new());
-    /// for text in [b"one", b"two"] {
-    ///     sent.clear();
-    ///     assert!(!to_alice.encrypt_into(text, &[], now, &mut rng, &mut sent)?);
-    ///     to_bob.decrypt_into(&Message::parse(&sent)?, now, &mut rng, &mut read)?;
-    /// }
-    /// assert_eq!(read, b"onetwo");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn encrypt_into(
-        &mut self,
-        plaintext: &[u8],
-        external_ad: &[u8],
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-        out: &mut Vec<u8>,
-    ) -> Result<bool, EncryptError> {
-        let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
-        if current.is_unanswered_for_long(now) {
-            return Err(EncryptError::Unanswered);
-        }
-        current.encrypt(&self.ends, plaintext, external_ad, rng, out)?;
-        Ok(current.pending.is_some())
-    }
-
-    /// Decrypts a message: with the session that its ratchet key belongs to, else with any that takes it as a new
-    /// one, the current first, then the archived ones, newest first. An archived session that succeeds becomes the
-    /// current one.
-    ///
-    /// # Errors
-    ///
-    /// [`DecryptError`]; nothing was changed.
-    ///
-    /// # Security
-    ///
-    /// A message with an unknown ratchet key costs one agreement for each session held, at most 41.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
-    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    /// let message = Message::parse(sent.bytes())?;
-    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng)?, b"Hello, Alice");
-    /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Duplicate));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn decrypt(
-        &mut self,
-        message: &Message,
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<u8>, DecryptError> {
-        let mut out = Vec::new();
-        self.decrypt_into(message, now, rng, &mut out)?;
-        Ok(out)
-    }
-
-    /// As [`Self::decrypt`], appended to a buffer of the caller's: for hosts that count allocations.
-    ///
-    /// # Errors
-    ///
-    /// [`DecryptError`]; nothing was changed, in `out` neither.
-    ///
-    /// # Security
-    ///
-    /// A buffer that grows leaves what it held where it was: reserve [`Message::max_plaintext_len`] before, and wipe it.
-    ///
-    /// # Examples
-    ///
-    /// See [`Self::encrypt_into`].
-    pub fn decrypt_into(
-        &mut self,
-        message: &Message,
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-        out: &mut Vec<u8>,
-    ) -> Result<(), DecryptError> {
-        let (wire, external_ad) = (message.inner(), message.external_ad());
-        // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
-        // key. No trials.
-        let known = match wire {
-            Wire::V1(message) => Some(
-                self.states().position(|state| state.tag() == Some(message.session)).ok_or(DecryptError::NoSession)?,
-            ),
-            Wire::Signal(message) => {
-                self.states().position(|state| state.transcript.is_none() && state.ratchet.knows(&message.ratchet_key))
-            }
-        };
-        if let Some(at) = known {
-            let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
-            let start = out.len();
-            let step = state.open(&self.ends, wire, external_ad, now, out)?;
-            return self.apply(at, step, now, rng).inspect_err(|_| out.truncate(start));
-        }
-        let mut failure = None;
-        for at in 0.. {
-            let Some(state) = self.state_at(at) else { break };
-            if state.transcript.is_some() {
-                continue;
-            }
-            let start = out.len();
-            match state.open(&self.ends, wire, external_ad, now, out) {
-                Ok(step) => return self.apply(at, step, now, rng).inspect_err(|_| out.truncate(start)),
-                // Sessions that fail differently tell nothing in particular.
-                Err(error) if failure.is_none_or(|failure| failure == error) => failure = Some(error),
-                Err(_) => failure = Some(DecryptError::Undecryptable),
-            }
-        }
-        Err(failure.unwrap_or(DecryptError::NoSession))
-    }
-
     /// Archives the current session: nothing more is sent with it, late messages of it are still decrypted.
     ///
     /// # Examples
@@ -412,7 +219,7 @@ impl Session {
     }
 
     /// All sessions: the current one, if there is one, then the archived ones, newest first.
-    fn states(&self) -> impl Iterator<Item = &State> {
+    pub(super) fn states(&self) -> impl Iterator<Item = &State> {
         self.current.iter().chain(&self.archived)
     }
 
@@ -420,29 +227,6 @@ impl Session {
     pub(super) fn install(&mut self, state: State) {
         self.archive();
         self.current = Some(state);
-    }
-
-    /// Makes the change that a message brought to the session at `at` of [`Self::states`], and promotes it.
-    pub(super) fn apply(
-        &mut self,
-        at: usize,
-        step: Step,
-        now: Timestamp,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<(), DecryptError> {
-        let archived_at = if self.current.is_some() { at.checked_sub(1) } else { Some(at) };
-        let state = match archived_at {
-            None => self.current.as_mut(),
-            Some(at) => self.archived.get_mut(at),
-        };
-        state.ok_or(DecryptError::NoSession)?.apply(step, now, rng)?;
-        // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
-        let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript.is_some());
-        let promoted = archived_at.filter(|at| self.archived.get(*at).is_some_and(may_send));
-        if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
-            self.install(state);
-        }
-        Ok(())
     }
 
     /// Where the session of this base key is among [`Self::states`].

@@ -14,7 +14,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 const CORRUPT: RecordError = RecordError::Corrupt;
 
 /// What a session without archived ones and kept keys takes, mostly.
-const RECORD_CAPACITY: usize = 6 * 1024;
+pub(crate) const RECORD_CAPACITY: usize = 6 * 1024;
 
 impl Session {
     /// The stored form, unsealed: `u8 kind ‖ u16 schema version ‖ body`. The same state gives the same bytes.

@@ -151,7 +151,7 @@ impl State {
                     addresses: self.pending.as_ref().and_then(|_| signal::addresses(&ends.local, &ends.remote)),
                 };
                 let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
-                out.extend_from_slice(&signal::seal(&outgoing.secret, identities, header, plaintext));
+                signal::seal(&outgoing.secret, identities, header, plaintext, out);
             }
             Some(Transcript { hash, tag }) => {
                 let header = Unsalted {

@@ -37,23 +37,24 @@ impl MessageKeys {
     }
 }
 
-/// Seals one message: version byte ‖ protobuf ‖ MAC.
+/// Seals one message, and appends it: version byte ‖ protobuf ‖ MAC.
 pub(crate) fn seal(
     secret: &MessageSecret,
     identities: Identities<'_>,
     header: SignalMessageHeader,
     plaintext: &[u8],
-) -> Vec<u8> {
+    out: &mut Vec<u8>,
+) {
     let keys = MessageKeys::derive(secret);
     let mut ciphertext = Vec::with_capacity(plaintext.len() + 16);
     cbc_seal(keys.cipher.expose(), keys.iv.expose(), plaintext, &mut ciphertext);
-    let mut out = header.encode(ciphertext);
-    let mac = keys.mac(identities, &out);
+    let start = out.len();
+    header.encode(&ciphertext, out);
+    let mac = keys.mac(identities, out.get(start..).unwrap_or_default());
     out.extend(mac.expose().iter().take(SignalMessage::MAC_LEN));
-    out
 }
 
-/// Opens one message.
+/// Opens one message, and appends its plaintext. After an error `out` holds what it held before.
 pub(crate) fn open(
     secret: &MessageSecret,
     identities: Identities<'_>,

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroize;
 
 use super::padding::{pad_to, padded_len, unpad_from};
 use super::{MessageSecret, Undecryptable};
@@ -146,6 +147,7 @@ pub(crate) fn open(
     let start = out.len();
     gcm_open_to(key.expose(), &nonce, &ad, &message.ciphertext, out).map_err(|_| Undecryptable)?;
     unpad_from(out, start).map_err(|_| {
+        out.get_mut(start..).unwrap_or_default().zeroize();
         out.truncate(start);
         Undecryptable
     })

@@ -92,14 +92,13 @@ impl FieldWriter {
 
     /// Bytes that `write` [puts](Self::put) together; none if it puts nothing.
     pub(crate) fn joined(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
-        let start = self.0.len();
-        let mut end = start;
+        let (start, mut is_empty) = (self.0.len(), false);
         self.message(field, |out| {
-            let empty = out.0.len();
+            let before = out.0.len();
             write(out);
-            end = if out.0.len() > empty { out.0.len() } else { start };
+            is_empty = out.0.len() == before;
         });
-        if end == start {
+        if is_empty {
             self.0.truncate(start);
         }
     }

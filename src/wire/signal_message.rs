@@ -2,8 +2,9 @@ use alloc::vec::Vec;
 
 use prost::Message as _;
 
+use super::fields::FieldWriter;
 use super::{MAX_MESSAGE_LEN, WireError, signal};
-use crate::crypto::PublicKey;
+use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};
 
 /// High nibble: the session version; low nibble: the newest version that the sender speaks.
 pub(super) const VERSION_BYTE: u8 = 0x44;
@@ -101,19 +102,20 @@ pub(crate) struct SignalMessageHeader {
 }
 
 impl SignalMessageHeader {
-    /// Writes version byte and protobuf, with room for the MAC that goes behind them.
-    pub(crate) fn encode(self, ciphertext: Vec<u8>) -> Vec<u8> {
-        let message = signal::SignalMessage {
-            ratchet_key: Some(self.ratchet_key.to_bytes().into()),
-            counter: Some(self.counter),
-            previous_counter: Some(self.previous_counter),
-            ciphertext: Some(ciphertext),
-            pq_ratchet: Some(self.pq_ratchet),
-            addresses: self.addresses.map(Into::into),
-        };
-        let mut out = Vec::with_capacity(1 + message.encoded_len() + MAC_LEN);
-        out.push(VERSION_BYTE);
-        message.encode_raw(&mut out);
-        out
+    /// Appends version byte and protobuf, with room for the MAC that goes behind them.
+    pub(crate) fn encode(self, ciphertext: &[u8], to: &mut Vec<u8>) {
+        // Keys, lengths and numbers, each at its longest.
+        to.reserve(64 + PUBLIC_KEY_LEN + ADDRESSES_LEN + self.pq_ratchet.len() + ciphertext.len() + MAC_LEN);
+        let mut out = FieldWriter::after(core::mem::take(to));
+        out.put(&[VERSION_BYTE]);
+        out.some_bytes(1, &self.ratchet_key.to_bytes());
+        out.optional(2, Some(self.counter));
+        out.optional(3, Some(self.previous_counter));
+        out.some_bytes(4, ciphertext);
+        out.some_bytes(5, &self.pq_ratchet);
+        if let Some(addresses) = &self.addresses {
+            out.some_bytes(6, addresses);
+        }
+        *to = out.into_public();
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct PqEpoch {
     /// Gone once this party sends in a later epoch.
     pub(super) sending: Option<PqChain>,
     pub(super) receiving: PqChain,
-    /// Keys of messages passed over; at most [`MAX_SKIPPED`], none further than that behind the newest.
+    /// Keys of messages passed over; at most [`MAX_SKIPPED`], none that is used further than that behind the newest.
     pub(super) skipped: Kept,
 }
 

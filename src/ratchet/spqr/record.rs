@@ -42,7 +42,6 @@ fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
 struct Stored<'a> {
     state: u8,
     next: u16,
-    received: &'a [Chunk],
     key: &'a [u8],
     header: &'a [u8],
     vector: &'a [u8],
@@ -59,41 +58,44 @@ impl Encapsulation {
 }
 
 impl State {
-    fn stored(&self) -> Stored<'_> {
+    /// With the chunks that it has received.
+    fn stored(&self) -> (Stored<'_>, &[Chunk]) {
         let none = Stored::default();
         match self {
-            Self::KeysUnsampled => Stored { state: 1, ..none },
-            Self::KeysSampled { key, mac, next } => Stored { state: 2, key: key.expose(), mac, next: *next, ..none },
+            Self::KeysUnsampled => (Stored { state: 1, ..none }, &[]),
+            Self::KeysSampled { key, mac, next } => {
+                (Stored { state: 2, key: key.expose(), mac, next: *next, ..none }, &[])
+            }
             Self::HeaderSent { key, next, ct1 } => {
-                Stored { state: 3, key: key.expose(), next: *next, received: ct1.chunks(), ..none }
+                (Stored { state: 3, key: key.expose(), next: *next, ..none }, ct1.chunks())
             }
             Self::Ct1Received { key, next, ct1 } => {
-                Stored { state: 4, key: key.expose(), next: *next, ct1: &ct1[..], ..none }
+                (Stored { state: 4, key: key.expose(), next: *next, ct1: &ct1[..], ..none }, &[])
             }
             Self::EkSentCt1Received { key, ct1, ct2 } => {
-                Stored { state: 5, key: key.expose(), ct1: &ct1[..], received: ct2.chunks(), ..none }
+                (Stored { state: 5, key: key.expose(), ct1: &ct1[..], ..none }, ct2.chunks())
             }
-            Self::NoHeaderReceived { header } => Stored { state: 6, received: header.chunks(), ..none },
-            Self::HeaderReceived { header } => Stored { state: 7, header, ..none },
+            Self::NoHeaderReceived { header } => (Stored { state: 6, ..none }, header.chunks()),
+            Self::HeaderReceived { header } => (Stored { state: 7, header, ..none }, &[]),
             Self::Ct1Sampled { encaps, ct1, next, vector } => {
                 let (header, m) = encaps.stored();
-                Stored { state: 8, header, m, ct1: &ct1[..], next: *next, received: vector.chunks(), ..none }
+                (Stored { state: 8, header, m, ct1: &ct1[..], next: *next, ..none }, vector.chunks())
             }
             Self::EkReceivedCt1Sampled { encaps, ct1, next, vector } => {
                 let (header, m) = encaps.stored();
-                Stored { state: 9, header, m, ct1: &ct1[..], next: *next, vector: &vector[..], ..none }
+                (Stored { state: 9, header, m, ct1: &ct1[..], next: *next, vector: &vector[..], ..none }, &[])
             }
             Self::Ct1Acknowledged { encaps, vector } => {
                 let (header, m) = encaps.stored();
-                Stored { state: 10, header, m, received: vector.chunks(), ..none }
+                (Stored { state: 10, header, m, ..none }, vector.chunks())
             }
-            Self::Ct2Sampled { ct2, mac, next } => Stored { state: 11, ct2: &ct2[..], mac, next: *next, ..none },
+            Self::Ct2Sampled { ct2, mac, next } => (Stored { state: 11, ct2: &ct2[..], mac, next: *next, ..none }, &[]),
         }
     }
 
-    /// Takes a state from its fields. What another state would hold is not there.
+    /// Takes a state from its fields. What another state would hold is read over.
     fn restore(stored: &Stored<'_>, received: &[u8]) -> Result<Self, RecordError> {
-        let Stored { state, next, received: _, key, header, vector, ct1, ct2, mac, m } = *stored;
+        let Stored { state, next, key, header, vector, ct1, ct2, mac, m } = *stored;
         let key = || DecapsulationKey::from_slice(key).ok_or(CORRUPT);
         let encaps = || -> Result<Encapsulation, RecordError> {
             Ok(Encapsulation { header: array(header)?, m: Secret::from_slice(m).ok_or(CORRUPT)? })
@@ -119,7 +121,7 @@ impl Braid {
     fn write(&self, out: &mut FieldWriter) {
         let (authenticator, state) = self.parts();
         let (root, mac_key) = authenticator.keys();
-        let Stored { state, next, received, key, header, vector, ct1, ct2, mac, m } = state.stored();
+        let (Stored { state, next, key, header, vector, ct1, ct2, mac, m }, received) = state.stored();
         out.number(1, state);
         out.number(2, self.epoch());
         out.bytes(3, root.expose());
@@ -147,7 +149,6 @@ impl Braid {
         let stored = Stored {
             state,
             next,
-            received: &[],
             key: fields.bytes(7)?,
             header: fields.bytes(8)?,
             vector: fields.bytes(9)?,

@@ -249,6 +249,9 @@ pub struct WantedBundle {
     /// H(message)* of what could not be read, newest last
     #[prost(bytes = "vec", tag = "2")]
     pub unread: ::prost::alloc::vec::Vec<u8>,
+    /// in the record of what one device was asked for again: when it was asked for the newest
+    #[prost(uint64, tag = "3")]
+    pub asked: u64,
 }
 /// The chains of framed messages of one conversation.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
