@@ -334,14 +334,15 @@ impl Peer {
         if self.session.kept_is_away(name) {
             return Ok(());
         }
-        let key = core.session_key(RecordKind::Kept, &self.address, name);
+        let key = || core.session_key(RecordKind::Kept, &self.address, name);
         match (self.kept.get(&name), self.session.kept_record(name)) {
             (Some(before), Some(kept)) if **before == *kept => {}
             (_, Some(kept)) => {
+                let key = key();
                 work.row(key)?;
                 work.put(&core.keys, key, kept);
             }
-            (Some(_), None) => work.delete(key),
+            (Some(_), None) => work.delete(key()),
             (None, None) => {}
         }
         Ok(())

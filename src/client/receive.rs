@@ -9,6 +9,7 @@ use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Identity, Operation, StoredError};
 use crate::crypto::sha256;
 use crate::ident::Address;
+use crate::persist::RecordKey;
 use crate::prekey::Device;
 use crate::report::{Commitment, FramingPolicy, Unframed, refuse_unframed};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
@@ -70,14 +71,21 @@ impl Core {
     }
 }
 
-/// An envelope that fits together.
-pub(super) enum Arrival {
+/// A message that fits its envelope.
+enum Arrival {
     First(FirstMessage),
     Next(session::Message),
 }
 
-/// Reads what is in an envelope, whatever the rows hold.
-pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arrival), ReceiveError> {
+/// What is in an envelope, from whom, and where that device's record lies.
+pub(super) struct Arrived {
+    from: Address,
+    peer: RecordKey,
+    message: Arrival,
+}
+
+/// Reads an envelope, whatever the rows hold.
+pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arrived, ReceiveError> {
     if envelope.to != core.address {
         return Err(ReceiveError::NotForUs);
     }
@@ -90,7 +98,7 @@ pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arri
     // Framed content opens only together with its commitment.
     let bound = envelope.commitment.map(|commitment| Commitment::new(commitment).external_ad());
     let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
-    let (suite, arrival) = if envelope.kind == EnvelopeKind::First {
+    let (suite, message) = if envelope.kind == EnvelopeKind::First {
         let first = FirstMessage::parse(&envelope.body)?.bound_to(bound);
         (first.suite(), Arrival::First(first))
     } else {
@@ -101,7 +109,10 @@ pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<(Address, Arri
         EnvelopeSuite::Signal => Suite::Signal,
         EnvelopeSuite::V1 => Suite::V1,
     };
-    if suite == claimed { Ok((from.clone(), arrival)) } else { Err(WireError::Field.into()) }
+    if suite != claimed {
+        return Err(WireError::Field.into());
+    }
+    Ok(Arrived { from: from.clone(), peer: core.peer_key(RecordKind::Peer, from), message })
 }
 
 impl Core {
@@ -109,19 +120,19 @@ impl Core {
         &self,
         work: &mut Workspace<'_>,
         envelope: &Envelope,
-        arrival: &Result<(Address, Arrival), ReceiveError>,
+        arrival: &Result<Arrived, ReceiveError>,
         framing: Option<&FramingPolicy>,
     ) -> Result<Received, Halt> {
         if envelope.commitment.is_some() && framing.is_none() {
             return Err(ReceiveError::Unsupported.into());
         }
-        let (from, arrival) = arrival.as_ref().map_err(Clone::clone)?;
+        let Arrived { from, peer, message } = arrival.as_ref().map_err(Clone::clone)?;
         if envelope.commitment.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
-        let (suite, opened) = match arrival {
+        let (suite, opened) = match message {
             Arrival::First(first) => (first.suite(), self.receive_first(work, from, first)),
-            Arrival::Next(message) => (message.suite(), self.receive_next(work, from, message)),
+            Arrival::Next(message) => (message.suite(), self.receive_next(work, (from, *peer), message)),
         };
         match opened {
             Ok((peer, opened)) => {
@@ -155,13 +166,13 @@ impl Core {
     fn receive_next(
         &self,
         work: &mut Workspace<'_>,
-        from: &Address,
+        (from, place): (&Address, RecordKey),
         message: &session::Message,
     ) -> Result<(Saving, Opened), Refusal> {
         if message.session_name().is_none() {
             work.announce([self.peer_key(RecordKind::Archive, from)]);
         }
-        let mut peer = self.load_peer(work, from)?.ok_or(DecryptError::NoSession)?;
+        let mut peer = self.load_peer_at(work, from, place)?.ok_or(DecryptError::NoSession)?;
         if !peer.session.has_current() {
             work.announce([super::wants::key(self)]);
         }

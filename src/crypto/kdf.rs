@@ -41,10 +41,14 @@ impl MacKey {
     /// As [`hmac`].
     #[must_use]
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> Secret<32> {
+        self.mac_with(|put| parts.iter().for_each(|part| put(part)))
+    }
+
+    /// Of what `write` puts, one part after the other.
+    #[must_use]
+    pub(crate) fn mac_with(&self, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Secret<32> {
         let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(part);
-        }
+        write(&mut |part| mac.update(part));
         Secret::new(mac.finalize().into_bytes().into())
     }
 }

@@ -132,13 +132,13 @@ impl Keys {
     }
 
     fn prf(&self, kind: u8, input: &[&[u8]]) -> Secret<32> {
-        let mut joined = Vec::with_capacity(64);
-        joined.push(kind);
-        for part in input {
-            joined.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            joined.extend_from_slice(part);
-        }
-        self.prf.mac(&[&joined])
+        self.prf.mac_with(|put| {
+            put(&[kind]);
+            for part in input {
+                put(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+                put(part);
+            }
+        })
     }
 
     /// Seals a record for its place: `u16 schema ‖ cgcm1`.

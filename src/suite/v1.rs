@@ -36,8 +36,9 @@ pub(crate) fn lp(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// `lp(user id) ‖ u32 device id`.
 pub(crate) fn encode_address(address: &Address) -> Vec<u8> {
-    let mut out = Vec::new();
-    lp(&mut out, address.user().as_str().as_bytes());
+    let user = address.user().as_str().as_bytes();
+    let mut out = Vec::with_capacity(4 + user.len() + 4);
+    lp(&mut out, user);
     out.extend_from_slice(&address.device().get().to_be_bytes());
     out
 }
