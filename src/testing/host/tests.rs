@@ -93,6 +93,41 @@ fn who_forgets_what_it_was_asked_for_is_asked_again() {
     }
 }
 
+/// A question is put again for thirty days; one whose record is damaged was never put.
+#[test]
+fn a_question_is_not_put_for_ever() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    for (days, damaged, asked) in [(29, false, 1), (31, false, 0), (1, true, 0)] {
+        let mut relay = Relay::new();
+        let [mut alice, mut bob] = [("alice", 3), ("bob", 4)].map(|(name, seed)| host(name, seed, &mut relay));
+        tell(&mut alice, &mut bob, "first", &mut relay);
+        tell(&mut bob, &mut alice, "second", &mut relay);
+        bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
+        write(&mut bob, &alice, "hello", &mut relay);
+        let unreadable = write(&mut alice, &bob, "unreadable", &mut relay);
+        let wishes = |bob: &Host| -> BTreeSet<_> {
+            bob.store().rows().into_iter().map(|(key, _)| key).filter(|key| key.as_bytes()[0] == 25).collect()
+        };
+        assert!(matches!(bob.receive(&unreadable[0], NOW), Ok(Answer::Unreadable(_))));
+        let before = wishes(&bob);
+        bob.attend(&mut relay, NOW).unwrap();
+        assert_eq!(post(&mut bob).len(), 1, "asked, and lost on the way");
+        let record = wishes(&bob).difference(&before).copied().next().unwrap();
+        if damaged {
+            let mut row = bob.store().rows().into_iter().find(|(key, _)| *key == record).unwrap().1;
+            row.bytes[80] ^= 1;
+            bob.store().tamper(record, Some(row));
+        }
+        let later = Timestamp::new(NOW.get() + days * DAY);
+        bob.reset(alice.address(), later).unwrap().unwrap();
+        bob.attend(&mut relay, later).unwrap();
+        for envelope in post(&mut bob) {
+            assert_eq!(alice.receive(&envelope, later), Ok(Answer::Read));
+        }
+        assert_eq!(alice.tables().drafts().len(), asked, "after {days} days");
+    }
+}
+
 /// Were something to leak, it would be seen: as digits, as numbers, as text.
 #[test]
 fn a_leak_is_seen() {
