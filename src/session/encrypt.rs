@@ -14,7 +14,7 @@ impl Session {
     ///
     /// # Security
     ///
-    /// Suite [`Signal`](Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
+    /// Suite [`Signal`](crate::suite::Suite::Signal) does not hide the plaintext's length beyond a block of 16 bytes: pad before.
     ///
     /// # Examples
     ///

@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Whether the current session was started here and the peer has not answered: every message is a
-    /// [`Ciphertext::First`].
+    /// [`Ciphertext::First`](super::Ciphertext::First).
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         self.current.as_ref().is_some_and(|state| state.pending.is_some())

@@ -1,7 +1,7 @@
 //! Protobuf bytes ⇄ plain structs, of messages and of stored state.
 //!
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), what writes and
-//! reads fields without it where every message passes ([`FieldWriter`], [`FieldReader`]), the strict
+//! reads fields without it where every message passes, the strict
 //! decoders of what suite `Signal` ([`SignalMessage`], [`PreKeySignalMessage`])
 //! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part
 //! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), of framed
