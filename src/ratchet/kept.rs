@@ -78,7 +78,7 @@ impl Kept {
     pub(super) fn extend(&mut self, passed: Vec<(u32, Secret<32>)>) {
         debug_assert!(self.away.is_none() || passed.is_empty(), "keys are added while others are away");
         if self.keys.is_empty() {
-            // Built at once of what is sorted: a third of the time that entering one by one takes.
+            // Built at once of what is sorted, which is quicker than entering one by one.
             self.keys = passed.into_iter().collect();
         } else {
             self.keys.extend(passed);
