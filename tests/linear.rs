@@ -70,7 +70,7 @@ fn deliver(alice: &mut Party, bob: &mut Party) {
 const fn bounds(suite: Suite) -> [u64; 3] {
     match suite {
         Suite::V1 => [5, 6, 13],
-        _ => [5, 9, 16],
+        _ => [4, 9, 15],
     }
 }
 
