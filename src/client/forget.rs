@@ -77,9 +77,19 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
     let page = core.page_of(address);
     work.announce(keys.iter().copied().chain([core.page_key(page), super::wants::key(core)]));
     work.ready()?;
-    for name in names(core, work, address)? {
-        keys.push(core.session_key(RecordKind::Archived, address, name));
-        keys.push(core.session_key(RecordKind::Kept, address, name));
+    let names = names(core, work, address)?;
+    for name in &names {
+        keys.push(core.session_key(RecordKind::Archived, address, *name));
+        keys.push(core.session_key(RecordKind::Kept, address, *name));
+    }
+    work.announce(keys.iter().copied());
+    work.ready()?;
+    for name in names {
+        match core.kept_page_keys(work, address, name) {
+            Ok(pages) => keys.extend(pages),
+            Err(Stop::Fail(_)) => {}
+            Err(Stop::Need) => return Err(Stop::Need),
+        }
     }
     work.announce(keys.iter().copied());
     work.ready()?;

@@ -1,5 +1,6 @@
 use super::archive::Archive;
 use super::asked::Asked;
+use super::kept::erase_kept;
 use super::peer::{Peer, erase};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
@@ -152,9 +153,9 @@ impl Peer {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
         }
+        erase_kept(core, work, &self.address, &names)?;
         for name in names {
             erase(core, work, RecordKind::Archived, &self.address, name)?;
-            erase(core, work, RecordKind::Kept, &self.address, name)?;
         }
         Archive::default().save(core, work, &self.address)?;
         self.with_session(core, session).save(core, work)

@@ -39,6 +39,7 @@ mod framed;
 mod hostile;
 mod identity;
 mod inventory;
+mod kept;
 mod maintain;
 mod open;
 mod operation;

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
+use super::kept::{List, erase_kept};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::SecretBytes;
@@ -33,8 +34,8 @@ pub(super) struct Peer {
     current: Option<Name>,
     /// The archived sessions that were brought, as they were.
     brought: BTreeMap<Name, SecretBytes>,
-    /// Keys kept for late messages that were brought, as they were.
-    kept: BTreeMap<Name, SecretBytes>,
+    /// Lists of keys kept for late messages that were brought, as they were.
+    pub(super) kept: BTreeMap<Name, List>,
 }
 
 impl Core {
@@ -209,12 +210,10 @@ impl Peer {
             self.bring(core, work, *name)?;
         }
         self.announce_places(core, work, names.iter().copied());
+        let now = work.now;
         let wanting: Vec<Name> =
-            names.into_iter().filter(|name| self.session.wants_kept(*name, message, work.now)).collect();
-        work.announce(wanting.iter().map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
-        for name in &wanting {
-            self.bring_kept(core, work, *name)?;
-        }
+            names.into_iter().filter(|name| self.session.wants_kept(*name, message, now)).collect();
+        self.bring_kept(core, work, &wanting, |session, name| session.touched(name, message, now))?;
         Ok(!self.session.names().is_empty())
     }
 
@@ -229,32 +228,17 @@ impl Peer {
         }
     }
 
-    /// Brings the keys that a session keeps for late messages.
-    pub(super) fn bring_kept(&mut self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
-        if !self.session.kept_is_away(name) {
-            return Ok(());
-        }
-        let key = core.session_key(RecordKind::Kept, &self.address, name);
-        let Some(bytes) = work.read(&core.keys, RecordKind::Kept, key)? else {
-            // Deleted because it was damaged: late messages are lost, and nothing else.
-            self.session.lose_kept(name);
-            return Ok(());
-        };
-        self.session.attach_kept(name, &bytes).map_err(stored(RecordKind::Kept))?;
-        self.kept.insert(name, bytes);
-        Ok(())
-    }
-
     /// Writes what has changed.
     pub(super) fn save(mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         let (now, current) = (self.session.names(), self.session.current_name());
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
         // Asked for together with what the archive needs.
-        let kept = now.iter().filter(|name| self.session.has_kept(**name));
-        work.announce(kept.map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
-        self.save_archived(core, work, current, &gone)?;
         for name in &now {
+            self.announce_kept(core, work, *name);
+        }
+        let evicted = self.save_archived(core, work, current, &gone)?;
+        for name in now.iter().filter(|name| !evicted.contains(name)) {
             self.save_kept(core, work, *name)?;
         }
         let key = self.key;
@@ -272,14 +256,15 @@ impl Peer {
         Ok(())
     }
 
-    /// Writes archived sessions that came or changed, and deletes the records of those that went or became current.
+    /// Writes archived sessions that came or changed, and deletes the records of those that went or became current. Those
+    /// that went because there are too many.
     fn save_archived(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         current: Option<Name>,
         gone: &[Name],
-    ) -> Result<(), Halt> {
+    ) -> Result<Vec<Name>, Halt> {
         let parts = self.session.archived_parts();
         let promoted = current.filter(|name| self.brought.contains_key(name));
         let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name())).count();
@@ -303,13 +288,10 @@ impl Peer {
             evicted = archive.evict();
             let left = promoted.iter().chain(gone).chain(&evicted);
             work.announce(left.clone().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
-            let dead = gone.iter().chain(&evicted);
-            work.announce(dead.clone().map(|name| core.session_key(RecordKind::Kept, &self.address, *name)));
+            let dead: Vec<Name> = gone.iter().chain(&evicted).copied().collect();
+            erase_kept(core, work, &self.address, &dead)?;
             for name in left {
                 erase(core, work, RecordKind::Archived, &self.address, *name)?;
-            }
-            for name in dead {
-                erase(core, work, RecordKind::Kept, &self.address, *name)?;
             }
             self.archived = archive.len();
             archive.save(core, work, &self.address)?;
@@ -326,26 +308,7 @@ impl Peer {
                 work.put(&core.keys, key, bytes);
             }
         }
-        Ok(())
-    }
-
-    /// Writes the keys that a session keeps for late messages, if they are here and have changed.
-    fn save_kept(&self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
-        if self.session.kept_is_away(name) {
-            return Ok(());
-        }
-        let key = || core.session_key(RecordKind::Kept, &self.address, name);
-        match (self.kept.get(&name), self.session.kept_record(name)) {
-            (Some(before), Some(kept)) if **before == *kept => {}
-            (_, Some(kept)) => {
-                let key = key();
-                work.row(key)?;
-                work.put(&core.keys, key, kept);
-            }
-            (Some(_), None) => work.delete(key()),
-            (None, None) => {}
-        }
-        Ok(())
+        Ok(evicted)
     }
 
     fn enter_index(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {

@@ -177,22 +177,23 @@ impl Core {
             work.announce([super::wants::key(self)]);
         }
         let found = match message.session_name() {
-            Some(name) => peer.bring(self, work, name)?,
+            Some(name) => {
+                if peer.has_archived() && peer.session.current_name() != Some(name) {
+                    // Together with that session: what it keeps for late messages, and the list that it leaves.
+                    work.announce([self.peer_key(RecordKind::Archive, from)]);
+                    work.announce([self.session_key(RecordKind::Kept, from, name)]);
+                }
+                peer.bring(self, work, name)?
+            }
             None => true,
         };
         if !found && peer.parked {
             return self.receive_parked(work, peer, message);
         }
-        let names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
+        let mut names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
         let now = work.now;
-        let wanted = names.iter().filter(|name| peer.session.wants_kept(**name, message, now));
-        let wanted = wanted.filter(|name| peer.session.kept_is_away(**name));
-        work.announce(wanted.map(|name| self.session_key(RecordKind::Kept, from, *name)));
-        for name in names {
-            if peer.session.wants_kept(name, message, work.now) {
-                peer.bring_kept(self, work, name)?;
-            }
-        }
+        names.retain(|name| peer.session.wants_kept(*name, message, now));
+        peer.bring_kept(self, work, &names, |session, name| session.touched(name, message, now))?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,
             // In suite `Signal` a message does not say which session it is of: most likely the current one.
@@ -233,8 +234,9 @@ impl Core {
         // It may be an archived one, or a new one before which the current one is archived.
         work.announce([name].map(|name| self.session_key(RecordKind::Archived, from, name)));
         peer.announce_places(self, work, peer.session.current_name());
-        if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, work.now) {
-            peer.bring_kept(self, work, name)?;
+        let now = work.now;
+        if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, now) {
+            peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first, now))?;
         }
         let mut asks_again = false;
         let plaintext = if peer.session.recognizes(first) {

@@ -217,7 +217,7 @@ impl Peer {
             }
         });
         if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
-            self.bring_kept(core, work, name).map_err(from_stored)?;
+            self.bring_kept(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
         }
         let (now, mut id) = (work.now, [0; 16]);
         let bound = commitment.map(Commitment::external_ad);

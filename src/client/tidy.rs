@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use rand_core::Rng;
 
 use super::archive::Archive;
+use super::kept::erase_kept;
 use super::peer::erase;
 use super::sent::Slot;
 use super::wants::Wants;
@@ -71,7 +72,9 @@ impl Client {
             let peers = core.load_page(work, page)?;
             work.announce([super::wants::key(&core)]);
             let some = window(&peers, MAX_PEERS, start);
-            work.announce(some.iter().map(|address| core.peer_key(RecordKind::Peer, address)));
+            for kind in [RecordKind::Peer, RecordKind::Archive] {
+                work.announce(some.iter().map(|address| core.peer_key(kind, address)));
+            }
             work.ready()?;
             let mut wants = Wants::load(&core, work)?;
             let (mut wanted, mut damaged) = (false, Vec::new());
@@ -105,11 +108,13 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) ->
     let slots = window(&slots, MAX_SLOTS, start);
     let place = |slot: u16| (slot, Slot::key(core, address, slot));
     work.announce(slots.iter().map(|slot| place(**slot).1));
-    work.announce([core.peer_key(RecordKind::Archive, address)]);
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
-    work.announce(due.map(|name| core.session_key(RecordKind::Kept, address, name)));
+    let mut archive = if peer.has_archived() { Archive::load(core, work, address)? } else { Archive::default() };
+    let old = archive.older_than(ARCHIVED_MS, work.now);
+    work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
+    work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
     let mut changed = false;
     for number in slots {
@@ -121,27 +126,25 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) ->
             changed = true;
         }
     }
-    if peer.has_archived() {
-        let mut archive = Archive::load(core, work, address)?;
-        let old = archive.older_than(ARCHIVED_MS, work.now);
-        for kind in [RecordKind::Archived, RecordKind::Kept] {
-            work.announce(old.iter().map(|name| core.session_key(kind, address, *name)));
-        }
-        work.ready()?;
-        for name in &old {
-            erase(core, work, RecordKind::Archived, address, *name)?;
-            erase(core, work, RecordKind::Kept, address, *name)?;
-            archive.remove(*name);
-        }
-        if !old.is_empty() {
-            archive.save(core, work, address)?;
-            peer.set_archived(archive.len());
-            changed = true;
-        }
+    for name in &old {
+        // Together with those of the current session.
+        let pages = core.kept_page_keys(work, address, *name)?;
+        work.announce(pages);
     }
     if let Some(name) = due {
-        peer.bring_kept(core, work, name)?;
+        let now = work.now;
+        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, now))?;
         peer.session.expire(work.now);
+        changed = true;
+    }
+    if !old.is_empty() {
+        erase_kept(core, work, address, &old)?;
+        for name in &old {
+            erase(core, work, RecordKind::Archived, address, *name)?;
+            archive.remove(*name);
+        }
+        archive.save(core, work, address)?;
+        peer.set_archived(archive.len());
         changed = true;
     }
     let needs_session = !peer.parked && !peer.session.can_send(work.now);

@@ -123,6 +123,15 @@ impl<'a> Workspace<'a> {
         self.write(key, Write::Deleted);
     }
 
+    /// Deletes a record that is there, whether it opens or not.
+    pub(super) fn remove<E>(&mut self, key: RecordKey) -> Result<(), Stop<E>> {
+        if !matches!(self.writes.get(&key), Some(Write::New(..))) {
+            self.row(key)?;
+        }
+        self.delete(key);
+        Ok(())
+    }
+
     /// Writes the vault.
     pub(super) fn put_vault(&mut self, storage_key: &StorageKey, record: &[u8]) {
         let version = Version::random(&mut self.rng);
@@ -131,7 +140,16 @@ impl<'a> Workspace<'a> {
     }
 
     fn write(&mut self, key: RecordKey, write: Write) {
-        let before = self.writes.insert(key, write);
+        let write = match (self.writes.get(&key), write) {
+            // There is no row still, whatever becomes of what was to be one.
+            (Some(Write::New(..)), Write::Record(keys, record)) => Some(Write::New(keys, record)),
+            (Some(Write::New(..)), Write::Deleted) => None,
+            (_, write) => Some(write),
+        };
+        let before = match write {
+            Some(write) => self.writes.insert(key, write),
+            None => self.writes.remove(&key),
+        };
         if let Some(undo) = &mut self.undo {
             undo.push((key, before));
         }

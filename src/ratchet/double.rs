@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::chain::{Chain, RootKey};
+use super::kept::Touched;
 use super::skipped::{Skipped, max_skipped};
 use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SALTS, MAX_SKIPPED, Refused};
 use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
@@ -199,7 +200,7 @@ impl DoubleRatchet {
         Ok(())
     }
 
-    /// Whether keys that are away have to be here before a message at this place is received.
+    /// Whether lists that are away have to be here before a message at this place is received.
     pub(super) fn wants_kept(&self, place: &Place, now: Timestamp) -> bool {
         let away = |held: &ReceivingChain| held.skipped.seeds.away().is_some();
         let full = self.receiving.len() >= MAX_RECEIVING_CHAINS;
@@ -214,6 +215,24 @@ impl DoubleRatchet {
     /// Whether keys that are away are to be deleted.
     pub(super) fn kept_is_due(&self, now: Timestamp) -> bool {
         self.receiving.iter().any(|held| held.skipped.is_due(now))
+    }
+
+    /// Which pages of kept seeds a message at this place touches, where their lists are here.
+    pub(super) fn touch_receiving(&self, place: &Place, now: Timestamp, touched: &mut Touched) {
+        match self.find(&place.ratchet) {
+            Some(held) if place.counter < held.chain.index => held.skipped.seeds.touch_taking(place.counter, touched),
+            Some(held) => held.skipped.touch_keeping(passes(held.chain.index, place.counter), touched),
+            None if self.receiving.len() >= MAX_RECEIVING_CHAINS => {
+                self.receiving.iter().take(1).for_each(|oldest| oldest.skipped.seeds.touch_all(touched));
+            }
+            None => {}
+        }
+        self.touch_expiring(now, touched);
+    }
+
+    /// Which pages of kept seeds are to be deleted, at least in part.
+    pub(super) fn touch_expiring(&self, now: Timestamp, touched: &mut Touched) {
+        self.receiving.iter().for_each(|held| held.skipped.touch_expiring(now, touched));
     }
 
     /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
@@ -262,13 +281,18 @@ impl ReceivingChain {
     }
 }
 
+/// How many seeds may be kept where a chain jumps from an index to another.
+fn passes(index: u32, counter: u32) -> usize {
+    usize::try_from(counter - index).unwrap_or(0).min(max_skipped())
+}
+
 /// Steps a copy of a chain to `counter` and past it. Of the seeds passed over it returns those that may be kept.
 fn advance(chain: &Chain, counter: u32, max_jump: u32) -> Result<(Secret<32>, Advance), Refused> {
     if counter - chain.index > max_jump {
         return Err(Refused::TooFarAhead);
     }
     let mut chain = chain.clone();
-    let mut passed = Vec::with_capacity(max_skipped().min(usize::try_from(counter - chain.index).unwrap_or(0)));
+    let mut passed = Vec::with_capacity(passes(chain.index, counter));
     loop {
         let index = chain.index;
         let seed = chain.step().ok_or(Refused::TooFarAhead)?;

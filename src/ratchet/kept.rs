@@ -1,19 +1,26 @@
-//! Keys kept for late messages: in memory, or away in a record of their own.
+//! Keys kept for late messages of one chain: in pages, so that a store that holds them apart from the state that
+//! changes with every message reads and writes a bounded number of them, whatever is kept.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::page::{PAGE_LEN, Page, PageName};
 use crate::crypto::Secret;
 
-/// Keys by index. A store may hold them in a record apart from the state that changes with every message; then they
-/// are *away*, and nothing that touches them may happen before [`Kept::bring`].
+/// Two pages next to each other that hold no more together become one, so that there are never many.
+const SPARSE: usize = PAGE_LEN / 2;
+
+/// Keys by index, in pages. They are added in ascending order, and removed anywhere.
+///
+/// A store may hold the list of the pages in a record apart; then it is *away*, and nothing that touches a key may happen
+/// before [`Kept::bring`]. Each page may be away besides: [`Touched`] says which have to be here.
 #[derive(Clone, Default)]
 pub(super) struct Kept {
-    keys: BTreeMap<u32, Secret<32>>,
+    /// Ascending, none overlaps another.
+    pages: Vec<Page>,
     away: Option<Away>,
 }
 
-/// What is known of keys that are away.
+/// What is known of keys whose list is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Away {
     /// How many: at least one.
@@ -22,16 +29,31 @@ pub(super) struct Away {
     pub(super) first: u32,
 }
 
+/// Pages with a record that something touches.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Those whose keys have to be here before.
+    pub(crate) opened: Vec<PageName>,
+    /// Those that go, whatever is in them.
+    pub(crate) gone: Vec<PageName>,
+}
+
+impl Touched {
+    fn open<'a>(&mut self, pages: impl IntoIterator<Item = &'a Page>) {
+        self.opened.extend(pages.into_iter().filter(|page| page.is_away()).filter_map(Page::name));
+    }
+}
+
 impl Kept {
     pub(super) const fn new() -> Self {
-        Self { keys: BTreeMap::new(), away: None }
+        Self { pages: Vec::new(), away: None }
     }
 
-    pub(super) fn from_keys(keys: Vec<(u32, Secret<32>)>) -> Self {
-        Self { keys: keys.into_iter().collect(), away: None }
+    pub(super) const fn from_pages(pages: Vec<Page>) -> Self {
+        Self { pages, away: None }
     }
 
-    /// `count` keys that a record apart holds.
+    /// `count` keys whose list a record apart holds.
     pub(super) fn from_away(count: u32, first: u32) -> Self {
         Self { away: (count > 0).then_some(Away { count, first }), ..Self::new() }
     }
@@ -40,9 +62,9 @@ impl Kept {
         self.away
     }
 
-    /// Takes the keys that were away. `None` if they are not those that went.
-    pub(super) fn bring(&mut self, keys: Vec<(u32, Secret<32>)>) -> Option<()> {
-        let here = Self::from_keys(keys);
+    /// Takes the list that was away. `None` if it is not the one that went.
+    pub(super) fn bring(&mut self, pages: Vec<Page>) -> Option<()> {
+        let here = Self::from_pages(pages);
         if here.summary() != self.away {
             return None;
         }
@@ -50,50 +72,163 @@ impl Kept {
         Some(())
     }
 
-    /// Gives up keys that are away.
+    /// Gives up keys whose list is away.
     pub(super) const fn lose(&mut self) {
         self.away = None;
     }
 
-    /// What to remember of the keys when they go away, or are away.
+    /// Gives up the keys of a page.
+    pub(super) fn lose_page(&mut self, name: PageName) {
+        self.pages.retain(|page| page.name() != Some(name));
+    }
+
+    /// What to remember of the keys when their list goes away, or is away.
     pub(super) fn summary(&self) -> Option<Away> {
-        let first = self.keys.first_key_value().map(|(first, _)| *first);
-        let here = first.and_then(|first| Some(Away { count: u32::try_from(self.keys.len()).ok()?, first }));
-        self.away.or(here)
+        let here = || Some(Away { count: u32::try_from(self.len()).ok()?, first: self.pages.first()?.span().first });
+        self.away.or_else(here)
     }
 
-    pub(super) const fn keys(&self) -> &BTreeMap<u32, Secret<32>> {
-        &self.keys
+    pub(super) fn pages(&self) -> &[Page] {
+        &self.pages
     }
 
-    pub(super) fn get(&self, index: u32) -> Option<&Secret<32>> {
-        debug_assert!(self.away.is_none(), "keys are asked for while they are away");
-        self.keys.get(&index)
+    pub(super) fn pages_mut(&mut self) -> &mut [Page] {
+        &mut self.pages
     }
 
-    pub(super) fn remove(&mut self, index: u32) {
-        self.keys.remove(&index);
-    }
-
-    pub(super) fn extend(&mut self, passed: Vec<(u32, Secret<32>)>) {
-        debug_assert!(self.away.is_none() || passed.is_empty(), "keys are added while others are away");
-        if self.keys.is_empty() {
-            // Built at once of what is sorted, which is quicker than entering one by one.
-            self.keys = passed.into_iter().collect();
-        } else {
-            self.keys.extend(passed);
-        }
-    }
-
-    pub(super) fn pop_first(&mut self) -> Option<u32> {
-        self.keys.pop_first().map(|(index, _)| index)
-    }
-
+    /// The smallest index.
     pub(super) fn first(&self) -> Option<u32> {
         self.summary().map(|summary| summary.first)
     }
 
+    /// The largest index, where the list is here.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.pages.last().map(|page| page.span().last)
+    }
+
+    /// How many keys there are, where the list is here.
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.pages.iter().map(|page| page.span().count).sum()
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Secret<32>> {
+        debug_assert!(self.away.is_none(), "keys are asked for while they are away");
+        self.pages.get(self.page_of(index)?)?.get(index)
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        let Some(at) = self.page_of(index) else { return };
+        if self.pages.get_mut(at).is_some_and(|page| !page.remove(index)) {
+            self.pages.remove(at);
+            return;
+        }
+        let joined =
+            self.joining(at, 0).filter(|left| self.pages.iter().skip(*left).take(2).all(|page| !page.is_away()));
+        if let Some(left) = joined {
+            let right = self.pages.remove(left + 1);
+            if let Some(page) = self.pages.get_mut(left) {
+                page.append(right.keys());
+            }
+        }
+    }
+
+    /// Adds keys, all behind those that are there.
+    pub(super) fn extend(&mut self, passed: &[(u32, Secret<32>)]) {
+        debug_assert!(self.away.is_none() || passed.is_empty(), "keys are added while others are away");
+        debug_assert!(self.last().zip(passed.first()).is_none_or(|(last, (first, _))| last < *first));
+        match self.pages.last_mut().filter(|page| page.has_room(passed.len()) && !page.is_away()) {
+            Some(page) => page.append(passed.iter()),
+            None => self.pages.extend(passed.chunks(PAGE_LEN).map(|keys| Page::new(keys.iter().cloned()))),
+        }
+    }
+
+    /// Removes the first keys, so that `most` are left. The last one that went.
+    pub(super) fn trim(&mut self, most: usize) -> Option<u32> {
+        let (whole, some) = self.beyond(most);
+        self.drop_front(whole, |_| some)
+    }
+
+    /// Removes keys with an index below `bound`; of a page that is away either all or none. The last one that went.
+    pub(super) fn drop_below(&mut self, bound: u32) -> Option<u32> {
+        self.drop_front(self.whole_below(bound), |page| page.count_below(bound))
+    }
+
+    /// Removes whole pages, and some keys of the next one. The last key that went.
+    fn drop_front(&mut self, whole: usize, some: impl FnOnce(&Page) -> usize) -> Option<u32> {
+        let last = self.pages.drain(..whole).next_back().map(|page| page.span().last);
+        let rest = self.pages.first_mut().and_then(|page| {
+            let count = some(page);
+            page.drop_first(count)
+        });
+        rest.or(last)
+    }
+
+    /// How many pages hold nothing but keys that are too many, and how many keys of the next one are.
+    fn beyond(&self, most: usize) -> (usize, usize) {
+        let mut over = self.len().saturating_sub(most);
+        let whole = self.pages.iter().take_while(|page| {
+            let left = over.checked_sub(page.span().count);
+            over = left.unwrap_or(over);
+            left.is_some()
+        });
+        (whole.count(), over)
+    }
+
+    /// How many pages hold nothing but keys below `bound`.
+    fn whole_below(&self, bound: u32) -> usize {
+        self.pages.partition_point(|page| page.span().last < bound)
+    }
+
+    /// The page that holds a key of this index, if there is one.
+    fn page_of(&self, index: u32) -> Option<usize> {
+        let at = self.whole_below(index);
+        self.pages.get(at).filter(|page| page.span().first <= index).map(|_| at)
+    }
+
+    /// The first of two pages that become one once this has so many keys fewer, of which this is either.
+    fn joining(&self, at: usize, fewer: usize) -> Option<usize> {
+        [Some(at), at.checked_sub(1)].into_iter().flatten().find(|left| {
+            let mut pair = self.pages.iter().skip(*left).map(|page| page.span().count);
+            pair.next().zip(pair.next()).is_some_and(|(left, right)| left + right <= SPARSE + fewer)
+        })
+    }
+}
+
+/// What an operation touches of pages that are away.
+impl Kept {
+    /// Taking a key and removing it.
+    pub(super) fn touch_taking(&self, index: u32, touched: &mut Touched) {
+        let Some((at, page)) = self.page_of(index).and_then(|at| Some((at, self.pages.get(at)?))) else { return };
+        touched.open([page]);
+        if let Some(left) = self.joining(at, 1).filter(|_| page.span().count > 1) {
+            touched.open(self.pages.iter().skip(left).take(2).filter(|other| other.name() != page.name()));
+        }
+    }
+
+    /// [Adding](Self::extend) so many keys.
+    pub(super) fn touch_adding(&self, count: usize, touched: &mut Touched) {
+        touched.open(self.pages.last().filter(|page| count > 0 && page.has_room(count)));
+    }
+
+    /// [`Self::trim`].
+    pub(super) fn touch_trimming(&self, most: usize, touched: &mut Touched) {
+        let (whole, some) = self.beyond(most);
+        self.touch_front(whole, some > 0, touched);
+    }
+
+    /// [`Self::drop_below`], to the last key.
+    pub(super) fn touch_dropping(&self, bound: u32, touched: &mut Touched) {
+        let whole = self.whole_below(bound);
+        self.touch_front(whole, self.pages.get(whole).is_some_and(|page| page.span().first < bound), touched);
+    }
+
+    /// Dropping all.
+    pub(super) fn touch_all(&self, touched: &mut Touched) {
+        self.touch_front(self.pages.len(), false, touched);
+    }
+
+    fn touch_front(&self, whole: usize, some: bool, touched: &mut Touched) {
+        touched.gone.extend(self.pages.iter().take(whole).filter_map(Page::name));
+        touched.open(self.pages.get(whole).filter(|_| some));
     }
 }

@@ -14,11 +14,16 @@
 mod chain;
 mod double;
 mod kept;
+mod kept_record;
+mod page;
 mod record;
 mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
+pub(crate) use kept::Touched;
+pub(crate) use kept_record::{KeptRecords, PageRecord, kept_pages};
+pub(crate) use page::PageName;
 pub(crate) use record::Form;
 pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 

@@ -1,23 +1,19 @@
 //! Stored state of the ratchets: typed state into fields, and fields back into checked state.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use super::chain::{Chain, RootKey};
 use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
-use super::kept::{Away, Kept};
-use super::skipped::{MAX_MARKS, Skipped, max_skipped};
+use super::kept::Kept;
+use super::skipped::{MAX_MARKS, Skipped};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
-use crate::crypto::{Secret, SecretBytes};
+use crate::crypto::Secret;
 use crate::ident::Timestamp;
 use crate::suite::Suite;
-use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_key_pair, read_public_key, write_key_pair};
+use crate::wire::{FieldReader, FieldWriter, RecordError, read_key_pair, read_public_key, write_key_pair};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
-
-/// Length of a kept key with its index.
-const KEPT_LEN: usize = 4 + 32;
 
 /// Where the keys kept for late messages are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,61 +22,6 @@ pub(crate) enum Form {
     Whole,
     /// In a record of their own.
     Hot,
-}
-
-impl Kept {
-    /// What of the keys is elsewhere, in a record of this form.
-    pub(super) fn elsewhere(&self, form: Form) -> Option<Away> {
-        self.summary().filter(|_| form == Form::Hot)
-    }
-
-    /// (big-endian index ‖ 32-byte key)*, ascending; nothing if they are elsewhere.
-    pub(super) fn write(&self, form: Form, out: &mut FieldWriter, field: u32) {
-        if form == Form::Whole {
-            self.write_keys(out, field);
-        }
-    }
-
-    pub(super) fn write_keys(&self, out: &mut FieldWriter, field: u32) {
-        out.joined(field, |out| {
-            for (index, key) in self.keys() {
-                out.put(&index.to_be_bytes());
-                out.put(key.expose());
-            }
-        });
-    }
-
-    pub(super) fn read(form: Form, keys: &[u8], count: u32, first: u32) -> Result<Self, RecordError> {
-        let in_bounds = usize::try_from(count).is_ok_and(|count| count <= max_skipped());
-        match form {
-            Form::Whole if count == 0 && first == 0 => Ok(Self::from_keys(split_keys(keys)?)),
-            Form::Hot if keys.is_empty() && in_bounds && (count > 0 || first == 0) => Ok(Self::from_away(count, first)),
-            _ => Err(CORRUPT),
-        }
-    }
-
-    /// Takes keys that were away.
-    pub(super) fn attach(&mut self, keys: &[u8]) -> Result<(), RecordError> {
-        self.bring(split_keys(keys)?).ok_or(CORRUPT)
-    }
-
-    /// Whether all are below `next` and none is below `floor`.
-    pub(super) fn within(&self, floor: u32, next: u32) -> bool {
-        self.keys().keys().copied().chain(self.first()).all(|index| (floor..next).contains(&index))
-    }
-}
-
-fn split_keys(bytes: &[u8]) -> Result<Vec<(u32, Secret<32>)>, RecordError> {
-    let (entries, rest) = bytes.as_chunks::<KEPT_LEN>();
-    let keys: Vec<_> = entries
-        .iter()
-        .map(|[a, b, c, d, key @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), Secret::new(*key)))
-        .collect();
-    if rest.is_empty() && keys.len() <= max_skipped() && keys.is_sorted_by(|(a, _), (b, _)| a < b) {
-        Ok(keys)
-    } else {
-        Err(CORRUPT)
-    }
 }
 
 /// (big-endian counter ‖ first four bytes of the salt)*.
@@ -208,66 +149,5 @@ impl TripleRatchet {
         let double = DoubleRatchet::read(form, fields.some_message(double)?)?;
         let spqr = Spqr::read(form, fields.some_message(spqr)?)?;
         Ok(Self { suite, double, spqr })
-    }
-
-    /// The keys kept for late messages, as a record apart from [`Form::Hot`]; `None` if there are none.
-    pub(crate) fn kept_record(&self) -> Option<SecretBytes> {
-        let chains = || self.double.receiving.iter().filter(|held| held.skipped.seeds.len() > 0);
-        let epochs = || self.spqr.kept().filter(|(_, kept)| kept.len() > 0);
-        let count = chains().count() + epochs().count();
-        if count == 0 {
-            return None;
-        }
-        let keys: usize =
-            chains().map(|held| held.skipped.seeds.len()).chain(epochs().map(|(_, kept)| kept.len())).sum();
-        let mut out = FieldWriter::record(RecordKind::Kept, keys * KEPT_LEN + count * 48 + 8);
-        for held in chains() {
-            out.message(1, |out| {
-                out.bytes(1, &held.ratchet.to_bytes());
-                held.skipped.seeds.write_keys(out, 2);
-            });
-        }
-        for (epoch, kept) in epochs() {
-            out.message(2, |out| {
-                out.number(1, epoch);
-                kept.write_keys(out, 2);
-            });
-        }
-        out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
-        Some(out.finish())
-    }
-
-    /// Gives up the keys that were away.
-    pub(crate) fn lose_kept(&mut self) {
-        for held in &mut self.double.receiving {
-            held.skipped.seeds.lose();
-        }
-        self.spqr.kept_mut().for_each(|(_, kept)| kept.lose());
-    }
-
-    /// Takes the keys that were away. A chain or an epoch that is here no more loses its keys.
-    pub(crate) fn attach_kept(&mut self, record: &[u8]) -> Result<(), RecordError> {
-        let mut fields = FieldReader::record(RecordKind::Kept, record)?;
-        let mut count = 0u64;
-        while let Some(mut chain) = fields.message(1)? {
-            let (ratchet, keys) = (chain.bytes(1)?, chain.bytes(2)?);
-            chain.end()?;
-            let mut receiving = self.double.receiving.iter_mut();
-            if let Some(held) = receiving.find(|held| ratchet == held.ratchet.to_bytes()) {
-                held.skipped.seeds.attach(keys)?;
-            }
-            count += 1;
-        }
-        while let Some(mut kept) = fields.message(2)? {
-            let (epoch, keys) = (kept.number(1)?, kept.bytes(2)?);
-            kept.end()?;
-            if let Some((_, held)) = self.spqr.kept_mut().find(|(held, _)| *held == epoch) {
-                held.attach(keys)?;
-            }
-            count += 1;
-        }
-        let whole = fields.number(3)? == count;
-        fields.end()?;
-        if whole && !self.kept_is_away() { Ok(()) } else { Err(CORRUPT) }
     }
 }

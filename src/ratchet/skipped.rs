@@ -1,7 +1,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::kept::Kept;
+use super::kept::{Kept, Touched};
 use super::{MAX_SKIPPED, MAX_SKIPPED_AGE_MS, Refused};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
@@ -54,10 +54,10 @@ impl Skipped {
         if let (Some((first, _)), true) = (passed.first(), passed.len() >= max_skipped()) {
             self.floor = self.floor.max(*first);
         }
-        self.seeds.extend(passed);
-        while self.seeds.len() > max_skipped() {
-            self.drop_first();
-        }
+        // Room first, so that the oldest keys go before the newest come.
+        let last = self.seeds.trim(max_skipped().saturating_sub(passed.len()));
+        self.dropped(last);
+        self.seeds.extend(&passed);
         while let (Some(floor), Some((upto, _))) = (self.seeds.first(), self.marks.front()) {
             if *upto >= floor {
                 break;
@@ -73,22 +73,39 @@ impl Skipped {
             return;
         }
         while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| expired(*at, now)) {
-            while self.seeds.first().is_some_and(|index| index <= upto) {
-                self.drop_first();
+            let last = self.seeds.drop_below(upto.saturating_add(1));
+            self.dropped(last);
+            if self.seeds.first().is_some_and(|first| first <= upto) {
+                debug_assert!(false, "keys expire while their page is away");
+                return;
             }
             self.marks.pop_front();
         }
     }
 
-    /// Whether keys that are away have to be here before `expire`.
+    /// Whether the list of the keys, which is away, has to be here before `expire`.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.seeds.away().is_some() && self.marks.front().is_some_and(|(_, at)| expired(*at, now))
     }
 
-    fn drop_first(&mut self) {
-        if let Some(index) = self.seeds.pop_first() {
-            self.floor = self.floor.max(index.saturating_add(1));
+    /// What `keep` touches if a jump passes over so many.
+    pub(super) fn touch_keeping(&self, passed: usize, touched: &mut Touched) {
+        if passed > 0 {
+            self.seeds.touch_trimming(max_skipped().saturating_sub(passed), touched);
+            self.seeds.touch_adding(passed, touched);
         }
+    }
+
+    /// What `expire` touches.
+    pub(super) fn touch_expiring(&self, now: Timestamp, touched: &mut Touched) {
+        if let Some((upto, _)) = self.marks.iter().take_while(|(_, at)| expired(*at, now)).last() {
+            self.seeds.touch_dropping(upto.saturating_add(1), touched);
+        }
+    }
+
+    /// Remembers up to where keys went unused.
+    fn dropped(&mut self, last: Option<u32>) {
+        self.floor = last.map_or(self.floor, |index| self.floor.max(index.saturating_add(1)));
     }
 }
 

@@ -1,7 +1,7 @@
 use rand_core::CryptoRng;
 
 use super::double::{DoubleRatchet, DoubleStep, Place, SendStep};
-use super::kept::Kept;
+use super::kept::{Kept, Touched};
 use super::spqr::{Spqr, SpqrStep};
 use super::{Exhausted, Refused};
 use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey};
@@ -33,6 +33,13 @@ pub(crate) struct Header<'a> {
     pub(crate) pq: &'a SpqrMessage,
     /// Where the suite salts its keys.
     pub(crate) salt: Option<&'a [u8; 16]>,
+}
+
+impl Header<'_> {
+    fn place(&self) -> Place {
+        let salt = self.salt.and_then(|salt| salt.first_chunk().copied());
+        Place { ratchet: *self.ratchet, counter: self.counter, salt }
+    }
 }
 
 /// What a received message would change.
@@ -80,9 +87,8 @@ impl TripleRatchet {
         max_jump: u32,
         now: Timestamp,
     ) -> Result<(MessageSecret, Step), Refused> {
-        let Header { ratchet, counter, pq, salt } = *header;
-        let salt = salt.and_then(|salt| salt.first_chunk().copied());
-        let place = Place { ratchet: *ratchet, counter, salt };
+        let Header { ratchet, pq, salt, .. } = *header;
+        let place = header.place();
         let (seed, double) = self.double.receive(self.suite, place, max_jump, now)?;
         let (pq, spqr) = self.spqr.receive(pq, max_jump).map_err(|refused| match refused {
             // A place in the chain that was never read, with a post-quantum key that was used: no honest sender comes
@@ -111,7 +117,7 @@ impl TripleRatchet {
         self.double.expire(now);
     }
 
-    /// Whether keys kept for late messages are in a record of their own and not here.
+    /// Whether the list of the keys kept for late messages is in a record of its own and not here.
     pub(crate) fn kept_is_away(&self) -> bool {
         self.kept().any(|kept| kept.away().is_some())
     }
@@ -121,26 +127,52 @@ impl TripleRatchet {
         self.kept().any(|kept| kept.summary().is_some())
     }
 
-    fn kept(&self) -> impl Iterator<Item = &Kept> {
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Kept> {
         let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
         chains.chain(self.spqr.kept().map(|(_, kept)| kept))
     }
 
-    /// Whether some of them are to be deleted, and are not here.
+    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = &mut Kept> {
+        let chains = self.double.receiving.iter_mut().map(|held| &mut held.skipped.seeds);
+        chains.chain(self.spqr.kept_mut().map(|(_, kept, _)| kept))
+    }
+
+    /// Whether the list has to be here before some of them are deleted, which it is time for.
     pub(crate) fn kept_is_due(&self, now: Timestamp) -> bool {
         self.double.kept_is_due(now)
     }
 
-    /// Whether they have to be here before a message with this header is received.
+    /// Whether the list has to be here before a message with this header is received.
     pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>, now: Timestamp) -> bool {
-        let place = Place { ratchet: *header.ratchet, counter: header.counter, salt: None };
-        let touched = || self.double.wants_kept(&place, now) || self.spqr.receiving_wants_kept(header.pq);
+        let touched = || self.double.wants_kept(&header.place(), now) || self.spqr.receiving_wants_kept(header.pq);
         self.kept_is_away() && touched()
     }
 
-    /// Whether they have to be here before a message is sent: the first one of an epoch drops what is two epochs back.
+    /// Whether it has to be here before a message is sent: the first one of an epoch drops what is two epochs back.
     pub(crate) fn sending_wants_kept(&self) -> bool {
         self.spqr.sending_wants_kept()
+    }
+
+    /// Which pages receiving a message with this header touches, once the list is here.
+    pub(crate) fn receiving_touches(&self, header: &Header<'_>, now: Timestamp) -> Touched {
+        let mut touched = Touched::default();
+        self.double.touch_receiving(&header.place(), now, &mut touched);
+        self.spqr.touch_receiving(header.pq, &mut touched);
+        touched
+    }
+
+    /// Which pages sending a message touches, once the list is here.
+    pub(crate) fn sending_touches(&self) -> Touched {
+        let mut touched = Touched::default();
+        self.spqr.touch_sending(&mut touched);
+        touched
+    }
+
+    /// Which pages [`Self::expire`] touches, once the list is here.
+    pub(crate) fn expiring_touches(&self, now: Timestamp) -> Touched {
+        let mut touched = Touched::default();
+        self.double.touch_expiring(now, &mut touched);
+        touched
     }
 
     /// Whether this party started the session.

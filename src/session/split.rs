@@ -1,18 +1,20 @@
 //! A session in parts, for a store that keeps what changes with every message apart from what seldom does: the current
-//! state, each archived one, and of each the keys kept for late messages.
+//! state, each archived one, and of each the keys kept for late messages, as a list of pages and the pages.
 //!
 //! Whoever takes a session apart brings a part back before anything touches it: [`Session::wants_kept`] and
-//! [`Session::sending_wants_kept`] say when.
+//! [`Session::sending_wants_kept`] say when the list is wanted, [`Session::touched`] and its like then which pages are.
 
 use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
 
 use super::message::Wire;
 use super::state::{Ends, State};
 use super::{FirstMessage, Message, Session};
-use crate::crypto::{PublicKey, SecretBytes, sha256};
+use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
-use crate::ratchet::{Form, Header};
+use crate::ratchet::{Form, Header, KeptRecords, PageName, Touched};
 use crate::suite::Suite;
 use crate::wire::{FieldReader, FieldWriter, RecordError, SpqrMessage};
 
@@ -48,6 +50,23 @@ fn name_of_base_key(base_key: &PublicKey) -> Name {
     [a, b, c, d, e, f, g, h]
 }
 
+/// Does something with what a message says of its place; `None` if that is malformed.
+fn with_header<T>(message: Wire<'_>, act: impl FnOnce(&Header<'_>) -> T) -> Option<T> {
+    let (ratchet, counter, parsed);
+    let pq = match message {
+        Wire::Signal(message) => {
+            (ratchet, counter) = (&message.ratchet_key, message.counter);
+            parsed = SpqrMessage::parse(&message.pq_ratchet).ok()?;
+            &parsed
+        }
+        Wire::V1(message) => {
+            (ratchet, counter) = (&message.ratchet_key, message.counter);
+            &message.pq
+        }
+    };
+    Some(act(&Header { ratchet, counter, pq, salt: None }))
+}
+
 impl State {
     /// In suite V1 the tag that its messages carry.
     pub(super) fn name(&self) -> Name {
@@ -55,17 +74,11 @@ impl State {
     }
 
     fn wants_kept(&self, message: Wire<'_>, now: Timestamp) -> bool {
-        match message {
-            Wire::Signal(message) => SpqrMessage::parse(&message.pq_ratchet).is_ok_and(|pq| {
-                let header = Header { ratchet: &message.ratchet_key, counter: message.counter, pq: &pq, salt: None };
-                self.ratchet.receiving_wants_kept(&header, now)
-            }),
-            Wire::V1(message) => {
-                let header =
-                    Header { ratchet: &message.ratchet_key, counter: message.counter, pq: &message.pq, salt: None };
-                self.ratchet.receiving_wants_kept(&header, now)
-            }
-        }
+        with_header(message, |header| self.ratchet.receiving_wants_kept(header, now)).unwrap_or_default()
+    }
+
+    fn touched(&self, message: Wire<'_>, now: Timestamp) -> Touched {
+        with_header(message, |header| self.ratchet.receiving_touches(header, now)).unwrap_or_default()
     }
 }
 
@@ -152,7 +165,8 @@ impl Session {
         }
     }
 
-    /// Whether keys kept in this session for late messages have to be brought before this message is decrypted.
+    /// Whether the list of the keys that this session keeps for late messages has to be brought before this message is
+    /// decrypted.
     pub(crate) fn wants_kept(&self, name: Name, message: &Message, now: Timestamp) -> bool {
         self.named(name).is_some_and(|state| state.wants_kept(message.inner(), now))
     }
@@ -167,31 +181,67 @@ impl Session {
         self.current.as_ref().is_some_and(|state| state.ratchet.sending_wants_kept())
     }
 
-    /// Whether keys that this session keeps for late messages are to be deleted: they are brought, then
-    /// [`Session::expire`]d.
+    /// Whether keys that this session keeps for late messages are to be deleted: the list is brought, the pages that are
+    /// touched, then they are [`Session::expire`]d.
     pub(crate) fn kept_is_due(&self, name: Name, now: Timestamp) -> bool {
         self.named(name).is_some_and(|state| state.ratchet.kept_is_due(now))
     }
 
-    /// Whether this session has keys kept for late messages that are not here.
+    /// Which pages decrypting this message touches, once the list is here.
+    pub(crate) fn touched(&self, name: Name, message: &Message, now: Timestamp) -> Touched {
+        self.named(name).map(|state| state.touched(message.inner(), now)).unwrap_or_default()
+    }
+
+    /// The same of a first message.
+    pub(crate) fn first_touched(&self, name: Name, first: &FirstMessage, now: Timestamp) -> Touched {
+        self.named(name).map(|state| state.touched(first.inner(), now)).unwrap_or_default()
+    }
+
+    /// The same of encrypting.
+    pub(crate) fn sending_touched(&self) -> Touched {
+        self.current.as_ref().map(|state| state.ratchet.sending_touches()).unwrap_or_default()
+    }
+
+    /// The same of [`Session::expire`].
+    pub(crate) fn expiring_touched(&self, name: Name, now: Timestamp) -> Touched {
+        self.named(name).map(|state| state.ratchet.expiring_touches(now)).unwrap_or_default()
+    }
+
+    /// Whether this session has keys kept for late messages whose list is not here.
     pub(crate) fn kept_is_away(&self, name: Name) -> bool {
         self.named(name).is_some_and(|state| state.ratchet.kept_is_away())
     }
 
-    /// Whether this session has keys kept for late messages here.
+    /// Whether this session keeps keys for late messages, and has their list here.
     pub(crate) fn has_kept(&self, name: Name) -> bool {
         self.named(name).is_some_and(|state| !state.ratchet.kept_is_away() && state.ratchet.has_kept())
     }
 
-    /// The record of the keys that this session keeps for late messages, if there are any.
-    pub(crate) fn kept_record(&self, name: Name) -> Option<SecretBytes> {
-        self.named(name).and_then(|state| state.ratchet.kept_record())
+    /// The pages with a record that the list names now.
+    pub(crate) fn kept_pages(&self, name: Name) -> Vec<PageName> {
+        self.named(name).map(|state| state.ratchet.kept_pages()).unwrap_or_default()
     }
 
-    /// Brings the keys that this session keeps for late messages.
-    pub(crate) fn attach_kept(&mut self, name: Name, record: &[u8]) -> Result<(), RecordError> {
-        let mut states = self.current.iter_mut().chain(&mut self.archived);
-        states.find(|state| state.name() == name).ok_or(CORRUPT)?.ratchet.attach_kept(record)
+    /// What is to be written of the keys that this session keeps for late messages. Gives names to new pages.
+    pub(crate) fn kept_records(&mut self, name: Name, rng: &mut (impl CryptoRng + ?Sized)) -> Option<KeptRecords> {
+        self.named_mut(name).map(|state| state.ratchet.kept_records(rng))
+    }
+
+    /// Brings the list of the keys that this session keeps for late messages.
+    pub(crate) fn attach_kept(&mut self, name: Name, list: &[u8]) -> Result<(), RecordError> {
+        self.named_mut(name).ok_or(CORRUPT)?.ratchet.attach_kept(list)
+    }
+
+    /// Brings a page of them; if its record is lost its keys are given up.
+    pub(crate) fn attach_page(&mut self, name: Name, page: PageName, record: Option<&[u8]>) -> Result<(), RecordError> {
+        self.named_mut(name).ok_or(CORRUPT)?.ratchet.attach_page(page, record)
+    }
+
+    /// Gives up the keys that this session keeps for late messages: the record of their list is lost.
+    pub(crate) fn lose_kept(&mut self, name: Name) {
+        if let Some(state) = self.named_mut(name) {
+            state.ratchet.lose_kept();
+        }
     }
 
     /// Drops what must not be used after the store went back in time: of a session of suite `Signal` nothing is used
@@ -206,14 +256,6 @@ impl Session {
         }
     }
 
-    /// Gives up the keys that this session keeps for late messages: their record is lost.
-    pub(crate) fn lose_kept(&mut self, name: Name) {
-        let mut states = self.current.iter_mut().chain(&mut self.archived);
-        if let Some(state) = states.find(|state| state.name() == name) {
-            state.ratchet.lose_kept();
-        }
-    }
-
     /// Keeps the current session and the newest archived ones.
     pub(crate) fn keep_archived(&mut self, count: usize) {
         self.archived.truncate(count);
@@ -221,5 +263,9 @@ impl Session {
 
     fn named(&self, name: Name) -> Option<&State> {
         self.current.iter().chain(&self.archived).find(|state| state.name() == name)
+    }
+
+    fn named_mut(&mut self, name: Name) -> Option<&mut State> {
+        self.current.iter_mut().chain(&mut self.archived).find(|state| state.name() == name)
     }
 }

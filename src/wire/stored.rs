@@ -34,7 +34,7 @@ pub enum RecordKind {
     Vault = 16,
     /// What changes with every message to or from one peer device.
     Peer = 17,
-    /// Keys kept for late messages of one session.
+    /// Which keys are kept for late messages of one session: a list of pages.
     Kept = 18,
     /// One archived session.
     Archived = 19,
@@ -52,6 +52,8 @@ pub enum RecordKind {
     Wants = 25,
     /// The chains of framed messages of one conversation.
     Framing = 26,
+    /// Some of the keys kept for late messages of one session.
+    KeptPage = 27,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.

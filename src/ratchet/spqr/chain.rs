@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 
 use super::EpochKey;
 use crate::crypto::{Secret, hkdf};
-use crate::ratchet::kept::Kept;
+use crate::ratchet::kept::{Kept, Touched};
+use crate::ratchet::skipped::max_skipped;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
 
 /// So many messages longer a key that is away may be kept, after it has become too old for any message.
@@ -149,29 +150,45 @@ impl PqChains {
                 held.skipped.remove(index);
             }
             Change::Advance(chain, passed) => {
+                held.skipped.drop_below(oldest(chain.index));
                 held.receiving = chain;
-                held.skipped.extend(passed);
-                let newest = held.receiving.index;
-                let too_old = |index: u32| index.saturating_add(MAX_SKIPPED) < newest;
-                while held.skipped.away().is_none() && held.skipped.first().is_some_and(too_old) {
-                    held.skipped.pop_first();
-                }
+                held.skipped.extend(&passed);
             }
         }
     }
 
-    /// Whether keys that are away have to be here before this one is taken.
+    /// Which pages of kept keys taking this one touches, where their lists are here.
+    pub(super) fn touch_receiving(&self, epoch: u64, index: u32, touched: &mut Touched) {
+        let Some(held) = self.find(epoch) else { return };
+        let newest = held.receiving.index;
+        if index <= newest {
+            return held.skipped.touch_taking(index, touched);
+        }
+        let passed = usize::try_from(index - newest - 1).unwrap_or(0).min(max_skipped());
+        held.skipped.touch_dropping(oldest(index), touched);
+        held.skipped.touch_adding(passed, touched);
+    }
+
+    /// Which pages sending the next one in this epoch touches.
+    pub(super) fn touch_sending(&self, epoch: u64, touched: &mut Touched) {
+        if epoch > self.sending_epoch {
+            let gone = self.epochs.iter().filter(|held| held.epoch + 1 < epoch);
+            gone.for_each(|held| held.skipped.touch_all(touched));
+        }
+    }
+
+    /// Whether lists that are away have to be here before this key is taken.
     pub(super) fn receiving_wants_kept(&self, epoch: u64, index: u32) -> bool {
         self.find(epoch).is_some_and(|held| {
             // A key too far behind the newest opens nothing, and is dropped. Not at once where the keys are away: their
-            // record would be read and written with every message, as many as there are keys.
+            // list would be read and written with every message.
             let behind = MAX_SKIPPED + MAX_OVERDUE;
             let drops = held.skipped.away().is_some_and(|away| away.first.saturating_add(behind) < index);
             held.receiving.index.checked_add(1) != Some(index) || drops
         })
     }
 
-    /// Whether keys that are away have to be here before the next one is sent in this epoch.
+    /// Whether lists that are away have to be here before the next one is sent in this epoch.
     pub(super) fn sending_wants_kept(&self, epoch: u64) -> bool {
         epoch > self.sending_epoch
             && self.epochs.iter().any(|held| held.epoch + 1 < epoch && held.skipped.away().is_some())
@@ -180,4 +197,9 @@ impl PqChains {
     fn find(&self, epoch: u64) -> Option<&PqEpoch> {
         self.epochs.iter().find(|held| held.epoch == epoch)
     }
+}
+
+/// Below it keys open nothing once a chain has come to `newest`.
+const fn oldest(newest: u32) -> u32 {
+    newest.saturating_sub(MAX_SKIPPED)
 }

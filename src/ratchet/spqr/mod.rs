@@ -25,7 +25,7 @@ use rand_core::CryptoRng;
 
 use self::braid::Braid;
 use self::chain::{ChainStep, PqChains};
-use super::kept::Kept;
+use super::kept::{Kept, Touched};
 use super::{Exhausted, Refused};
 use crate::crypto::Secret;
 use crate::wire::SpqrMessage;
@@ -100,9 +100,9 @@ impl Spqr {
         self.chains.epochs.iter().map(|held| (held.epoch, &held.skipped))
     }
 
-    /// The same, to be changed.
-    pub(in crate::ratchet) fn kept_mut(&mut self) -> impl Iterator<Item = (u64, &mut Kept)> {
-        self.chains.epochs.iter_mut().map(|held| (held.epoch, &mut held.skipped))
+    /// The same, to be changed, with the index that is next.
+    pub(in crate::ratchet) fn kept_mut(&mut self) -> impl Iterator<Item = (u64, &mut Kept, u32)> {
+        self.chains.epochs.iter_mut().map(|held| (held.epoch, &mut held.skipped, held.receiving.index))
     }
 
     /// See [`TripleRatchet::receiving_wants_kept`](crate::ratchet::TripleRatchet).
@@ -113,6 +113,18 @@ impl Spqr {
     /// See [`TripleRatchet::sending_wants_kept`](crate::ratchet::TripleRatchet).
     pub(in crate::ratchet) fn sending_wants_kept(&self) -> bool {
         self.chains.sending_wants_kept(self.braid.chain_epoch())
+    }
+
+    /// See [`TripleRatchet::receiving_touches`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn touch_receiving(&self, message: &SpqrMessage, touched: &mut Touched) {
+        if let Some(epoch) = message.epoch.checked_sub(1) {
+            self.chains.touch_receiving(epoch, message.index, touched);
+        }
+    }
+
+    /// See [`TripleRatchet::sending_touches`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn touch_sending(&self, touched: &mut Touched) {
+        self.chains.touch_sending(self.braid.chain_epoch(), touched);
     }
 
     /// Whether this party started the session.

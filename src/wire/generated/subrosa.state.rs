@@ -208,25 +208,32 @@ pub struct Peer {
     #[prost(message, optional, tag = "5")]
     pub session: ::core::option::Option<Session>,
 }
+/// One of `keys` and `pages`. All keys in place of the list are read as pages that are here, and written as a list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct KeptChain {
     #[prost(bytes = "vec", tag = "1")]
     pub ratchet_key: ::prost::alloc::vec::Vec<u8>,
-    /// (big-endian u32 index, 32-byte seed)*, ascending
+    /// (big-endian u32 index, 32-byte seed)*, ascending; read only
     #[prost(bytes = "vec", tag = "2")]
     pub keys: ::prost::alloc::vec::Vec<u8>,
+    /// (8-byte name, big-endian u32 first index, big-endian u32 last index, u8 count)*, ascending, none over another
+    #[prost(bytes = "vec", tag = "3")]
+    pub pages: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct KeptEpoch {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    /// (big-endian u32 index, 32-byte key)*, ascending
+    /// (big-endian u32 index, 32-byte key)*, ascending; read only
     #[prost(bytes = "vec", tag = "2")]
     pub keys: ::prost::alloc::vec::Vec<u8>,
+    /// as of a chain
+    #[prost(bytes = "vec", tag = "3")]
+    pub pages: ::prost::alloc::vec::Vec<u8>,
 }
-/// Keys kept for late messages of one session.
+/// Which keys are kept for late messages of one session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Kept {
@@ -236,6 +243,14 @@ pub struct Kept {
     pub epochs: ::prost::alloc::vec::Vec<KeptEpoch>,
     #[prost(uint32, tag = "3")]
     pub count: u32,
+}
+/// Some of the keys kept for late messages of one session: what the list says of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct KeptPage {
+    /// (big-endian u32 index, 32-byte key)*, ascending, 1 to 64
+    #[prost(bytes = "vec", tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
 }
 /// One archived session, without keys kept for late messages.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,0 +1,279 @@
+//! Stored form of kept keys: whole in the state of their session, or apart from it in two steps, a list of pages and the
+//! pages.
+
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::TripleRatchet;
+use super::kept::{Away, Kept};
+use super::page::{PAGE_LEN, Page, PageName, Span};
+use super::record::Form;
+use super::skipped::max_skipped;
+use crate::crypto::{Secret, SecretBytes};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+
+const CORRUPT: RecordError = RecordError::Corrupt;
+
+/// Length of a kept key with its index.
+const KEY_LEN: usize = 4 + 32;
+
+/// Length of what the list says of a page: name, first index, last index, count.
+const ENTRY_LEN: usize = 8 + 4 + 4 + 1;
+
+/// What is to be written of the keys that a session keeps.
+pub(crate) struct KeptRecords {
+    /// The list of the pages; none if there are none.
+    pub(crate) list: Option<SecretBytes>,
+    /// The pages that have changed.
+    pub(crate) pages: Vec<PageRecord>,
+}
+
+/// A page that is to be written.
+pub(crate) struct PageRecord {
+    pub(crate) name: PageName,
+    /// Whether it has just been named.
+    pub(crate) is_new: bool,
+    pub(crate) bytes: SecretBytes,
+}
+
+impl Page {
+    /// (big-endian index ‖ 32-byte key)*, ascending.
+    fn write(&self, out: &mut FieldWriter) {
+        for (index, key) in self.keys() {
+            out.put(&index.to_be_bytes());
+            out.put(key.expose());
+        }
+    }
+
+    /// A record of its own.
+    fn to_record(&self) -> SecretBytes {
+        let mut out = FieldWriter::record(RecordKind::KeptPage, PAGE_LEN * KEY_LEN + 4);
+        out.joined(1, |out| self.write(out));
+        out.finish()
+    }
+
+    /// Takes the keys that were away.
+    fn attach(&mut self, record: &[u8]) -> Result<(), RecordError> {
+        let mut fields = FieldReader::record(RecordKind::KeptPage, record)?;
+        let keys = split_keys(fields.bytes(1)?, PAGE_LEN)?;
+        fields.end()?;
+        self.bring(keys.iter().map(key_of)).ok_or(CORRUPT)
+    }
+
+    fn entry(&self) -> [u8; ENTRY_LEN] {
+        let Span { first, last, count } = self.span();
+        let ([a, b, c, d], [e, f, g, h]) = (first.to_be_bytes(), last.to_be_bytes());
+        let [i, j, k, l, m, n, o, p] = self.name().unwrap_or_default();
+        [i, j, k, l, m, n, o, p, a, b, c, d, e, f, g, h, u8::try_from(count).unwrap_or(u8::MAX)]
+    }
+
+    fn from_entry(entry: &[u8; ENTRY_LEN]) -> Option<Self> {
+        let [i, j, k, l, m, n, o, p, a, b, c, d, e, f, g, h, count] = *entry;
+        let (first, last) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+        let count = usize::from(count);
+        // So many indices lie between the two; and one key is both.
+        let most = usize::try_from(last.checked_sub(first)?).unwrap_or(usize::MAX).saturating_add(1);
+        let fits = (1..=PAGE_LEN).contains(&count) && count <= most && (count > 1 || most == 1);
+        fits.then(|| Self::from_away([i, j, k, l, m, n, o, p], Span { first, last, count }))
+    }
+}
+
+impl Kept {
+    /// What of the keys is elsewhere, in a record of this form.
+    pub(super) fn elsewhere(&self, form: Form) -> Option<Away> {
+        self.summary().filter(|_| form == Form::Hot)
+    }
+
+    /// (big-endian index ‖ 32-byte key)*, ascending; nothing if they are elsewhere.
+    pub(super) fn write(&self, form: Form, out: &mut FieldWriter, field: u32) {
+        if form == Form::Whole {
+            debug_assert!(self.pages().iter().all(|page| !page.is_away()), "keys are written while they are away");
+            out.joined(field, |out| self.pages().iter().for_each(|page| page.write(out)));
+        }
+    }
+
+    pub(super) fn read(form: Form, keys: &[u8], count: u32, first: u32) -> Result<Self, RecordError> {
+        let in_bounds = usize::try_from(count).is_ok_and(|count| count <= max_skipped());
+        match form {
+            Form::Whole if count == 0 && first == 0 => Ok(Self::from_pages(split_pages(keys)?)),
+            Form::Hot if keys.is_empty() && in_bounds && (count > 0 || first == 0) => Ok(Self::from_away(count, first)),
+            _ => Err(CORRUPT),
+        }
+    }
+
+    /// Whether all are below `next` and none is below `floor`.
+    pub(super) fn within(&self, floor: u32, next: u32) -> bool {
+        self.first().is_none_or(|first| (floor..next).contains(&first)) && self.last().is_none_or(|last| last < next)
+    }
+
+    /// (name ‖ big-endian first index ‖ big-endian last index ‖ u8 count)* of the pages, ascending.
+    fn write_list(&self, out: &mut FieldWriter, field: u32) {
+        out.joined(field, |out| self.pages().iter().for_each(|page| out.put(&page.entry())));
+    }
+
+    /// Takes the list that was away, of keys that are all below `next`.
+    fn attach(&mut self, pages: Vec<Page>, next: u32) -> Result<(), RecordError> {
+        self.bring(pages).filter(|()| self.within(0, next)).ok_or(CORRUPT)
+    }
+}
+
+fn key_of([a, b, c, d, key @ ..]: &[u8; KEY_LEN]) -> (u32, Secret<32>) {
+    (u32::from_be_bytes([*a, *b, *c, *d]), Secret::new(*key))
+}
+
+fn split_keys(bytes: &[u8], most: usize) -> Result<&[[u8; KEY_LEN]], RecordError> {
+    let (keys, rest) = bytes.as_chunks::<KEY_LEN>();
+    let index = |[a, b, c, d, ..]: &[u8; KEY_LEN]| u32::from_be_bytes([*a, *b, *c, *d]);
+    let ascending = keys.is_sorted_by(|a, b| index(a) < index(b));
+    if rest.is_empty() && keys.len() <= most && ascending { Ok(keys) } else { Err(CORRUPT) }
+}
+
+/// Keys that are here, in pages that have no record.
+fn split_pages(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
+    let keys = split_keys(bytes, max_skipped())?;
+    Ok(keys.chunks(PAGE_LEN).map(|keys| Page::new(keys.iter().map(key_of))).collect())
+}
+
+fn split_entries(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
+    let (entries, rest) = bytes.as_chunks::<ENTRY_LEN>();
+    let pages = entries.iter().map(Page::from_entry).collect::<Option<Vec<_>>>().ok_or(CORRUPT)?;
+    let ascending = pages.is_sorted_by(|a, b| a.span().last < b.span().first);
+    if rest.is_empty() && ascending { Ok(pages) } else { Err(CORRUPT) }
+}
+
+/// Pages of a chain or of an epoch: in the list, or, as they were first stored, all keys in place of it.
+fn read_pages(fields: &mut FieldReader<'_>) -> Result<Vec<Page>, RecordError> {
+    match (fields.bytes(2)?, fields.bytes(3)?) {
+        ([], entries @ [_, ..]) => split_entries(entries),
+        (keys @ [_, ..], []) => split_pages(keys),
+        _ => Err(CORRUPT),
+    }
+}
+
+/// Whose keys the list of a session says something of.
+enum Owner<'a> {
+    Chain(&'a [u8]),
+    Epoch(u64),
+}
+
+/// The list of the keys that a session keeps.
+fn read_list<'a>(
+    record: &'a [u8],
+    mut each: impl FnMut(Owner<'a>, Vec<Page>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let mut fields = FieldReader::record(RecordKind::Kept, record)?;
+    let mut count = 0u64;
+    while let Some(mut chain) = fields.message(1)? {
+        let (ratchet, pages) = (chain.bytes(1)?, read_pages(&mut chain)?);
+        chain.end()?;
+        each(Owner::Chain(ratchet), pages)?;
+        count += 1;
+    }
+    while let Some(mut kept) = fields.message(2)? {
+        let (epoch, pages) = (kept.number(1)?, read_pages(&mut kept)?);
+        kept.end()?;
+        each(Owner::Epoch(epoch), pages)?;
+        count += 1;
+    }
+    let whole = fields.number(3)? == count;
+    fields.end()?;
+    if whole { Ok(()) } else { Err(CORRUPT) }
+}
+
+/// The pages with a record that such a list names.
+pub(crate) fn kept_pages(list: &[u8]) -> Result<Vec<PageName>, RecordError> {
+    let mut names = Vec::new();
+    read_list(list, |_, pages| {
+        names.extend(pages.iter().filter_map(Page::name));
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+impl TripleRatchet {
+    /// What is to be written of the keys kept for late messages, apart from [`Form::Hot`]. Pages that have no name get one.
+    pub(crate) fn kept_records(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> KeptRecords {
+        let mut written = Vec::new();
+        let pages = self.kept_mut().flat_map(|kept| kept.pages_mut());
+        for page in pages.filter(|page| page.is_changed()) {
+            let (bytes, is_new) = (page.to_record(), page.name().is_none());
+            let name = page.name().unwrap_or_else(|| {
+                let mut name = PageName::default();
+                rng.fill_bytes(&mut name);
+                name
+            });
+            page.stored(name);
+            written.push(PageRecord { name, is_new, bytes });
+        }
+        KeptRecords { list: self.list(), pages: written }
+    }
+
+    fn list(&self) -> Option<SecretBytes> {
+        let chains = || self.double.receiving.iter().filter(|held| !held.skipped.seeds.pages().is_empty());
+        let epochs = || self.spqr.kept().filter(|(_, kept)| !kept.pages().is_empty());
+        let count = chains().count() + epochs().count();
+        if count == 0 {
+            return None;
+        }
+        let pages: usize = self.kept().map(|kept| kept.pages().len()).sum();
+        let mut out = FieldWriter::record(RecordKind::Kept, pages * ENTRY_LEN + count * 48 + 8);
+        for held in chains() {
+            out.message(1, |out| {
+                out.bytes(1, &held.ratchet.to_bytes());
+                held.skipped.seeds.write_list(out, 3);
+            });
+        }
+        for (epoch, kept) in epochs() {
+            out.message(2, |out| {
+                out.number(1, epoch);
+                kept.write_list(out, 3);
+            });
+        }
+        out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
+        Some(out.finish())
+    }
+
+    /// The pages with a record that are listed now.
+    pub(crate) fn kept_pages(&self) -> Vec<PageName> {
+        self.kept().flat_map(|kept| kept.pages()).filter_map(Page::name).collect()
+    }
+
+    /// Gives up the keys whose list was away.
+    pub(crate) fn lose_kept(&mut self) {
+        self.kept_mut().for_each(Kept::lose);
+    }
+
+    /// Takes the list that was away. What it says of a chain or an epoch that is here no more is let go.
+    pub(crate) fn attach_kept(&mut self, list: &[u8]) -> Result<(), RecordError> {
+        read_list(list, |owner, pages| {
+            let held = match owner {
+                Owner::Chain(ratchet) => {
+                    let held = self.double.receiving.iter_mut().find(|held| ratchet == held.ratchet.to_bytes());
+                    held.map(|held| (&mut held.skipped.seeds, held.chain.index))
+                }
+                Owner::Epoch(epoch) => {
+                    self.spqr.kept_mut().find(|(held, ..)| *held == epoch).map(|(_, kept, next)| (kept, next))
+                }
+            };
+            held.map_or(Ok(()), |(kept, next)| kept.attach(pages, next))
+        })?;
+        if self.kept_is_away() { Err(CORRUPT) } else { Ok(()) }
+    }
+
+    /// Takes the keys of a page that was away; without its record they are lost.
+    pub(crate) fn attach_page(&mut self, name: PageName, record: Option<&[u8]>) -> Result<(), RecordError> {
+        for kept in self.kept_mut() {
+            match record {
+                None => kept.lose_page(name),
+                Some(record) => {
+                    let mut pages = kept.pages_mut().iter_mut();
+                    if let Some(page) = pages.find(|page| page.is_away() && page.name() == Some(name)) {
+                        return page.attach(record);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
