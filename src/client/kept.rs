@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::archive::Archive;
 use super::peer::Peer;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
@@ -73,6 +74,18 @@ impl Peer {
             // Deleted because it was damaged: the late messages of this page are lost, and nothing else.
             let record = record.as_ref().map(|record| record.as_slice());
             self.session.attach_page(name, page, record).map_err(stored(RecordKind::KeptPage))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for archived sessions of suite `Signal` and their lists together with the list of the current one: a message
+    /// that wants it may be of any of them, and would take two rounds more.
+    pub(super) fn announce_unnamed(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        if self.has_archived() {
+            for name in Archive::load(core, work, &self.address)?.unnamed() {
+                work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
+                work.announce([core.kept_key(&self.address, name)]);
+            }
         }
         Ok(())
     }

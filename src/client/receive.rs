@@ -193,6 +193,9 @@ impl Core {
         let mut names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
         let now = work.now;
         names.retain(|name| peer.session.wants_kept(*name, message, now));
+        if message.session_name().is_none() && !names.is_empty() && !peer.session.current_knows(message) {
+            peer.announce_unnamed(self, work)?;
+        }
         peer.bring_kept(self, work, &names, |session, name| session.touched(name, message, now))?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,

@@ -10,6 +10,7 @@ use super::side::{Rowed, Side, address, rng, stage};
 
 const PEER: u8 = 17;
 const KEPT: u8 = 18;
+const KEPT_PAGE: u8 = 27;
 const SENT: u8 = 22;
 
 /// No row that all peers share, and no check: two rows to send, one to receive.
@@ -82,9 +83,12 @@ fn a_thousand_lost_messages_cost_the_hot_row_nothing() {
         let lost: Vec<_> = (0..1_000).map(|_| alice.send("bob", b"lost")).collect();
         let next = alice.send("bob", b"next");
         assert_eq!(bob.read(&next), b"next");
-        assert_eq!(bob.done(), [('p', PEER), ('p', KEPT)]);
+        let pages = 2 * 1_000usize.div_ceil(64);
+        assert_eq!(bob.done(), [vec![('p', PEER), ('p', KEPT)], vec![('p', KEPT_PAGE); pages]].concat());
         assert!(bob.len_of(PEER) <= before + 1_024, "{before} → {}", bob.len_of(PEER));
-        assert!(bob.len_of(KEPT) > 1_000 * 36 && bob.len_of(KEPT) < 100_000);
+        assert!(bob.len_of(KEPT) < 1_024);
+        let (rows, bytes) = bob.rows_of(KEPT_PAGE);
+        assert!(rows == pages && bytes > 2 * 1_000 * 36 && bytes < 100_000);
         for _ in 0..10 {
             let envelope = alice.send("bob", b"in order");
             bob.read(&envelope);
@@ -92,7 +96,7 @@ fn a_thousand_lost_messages_cost_the_hot_row_nothing() {
         }
         for at in [0, 999, 500] {
             assert_eq!(bob.read(&lost[at]), b"lost");
-            assert!(bob.done().contains(&('p', KEPT)));
+            assert_eq!(bob.done(), [('p', PEER), ('p', KEPT), ('p', KEPT_PAGE), ('p', KEPT_PAGE)]);
             assert!(matches!(bob.receive(&lost[at]), Err(ReceiveError::Duplicate)));
         }
     }

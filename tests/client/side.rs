@@ -171,6 +171,12 @@ impl Side {
         len
     }
 
+    /// How many rows of a kind there are, and their bytes.
+    pub(crate) fn rows_of(&self, number: u8) -> (usize, usize) {
+        let rows = self.rows.iter().filter(|(key, _)| kind(key) == number);
+        rows.fold((0, 0), |(count, bytes), (_, row)| (count + 1, bytes + row.bytes.len()))
+    }
+
     /// What the last operation did: a letter and the kind of each row, in order.
     pub(crate) fn done(&self) -> Vec<(char, u8)> {
         let letter = |change: &Change| match change {
