@@ -107,13 +107,40 @@ impl Kept {
         self.first().is_none_or(|first| (floor..next).contains(&first)) && self.last().is_none_or(|last| last < next)
     }
 
+    /// The pages that have changed. Those that have no name get one.
+    pub(super) fn page_records(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<PageRecord> {
+        let changed = self.pages_mut().iter_mut().filter(|page| page.is_changed());
+        let stored = changed.map(|page| {
+            let (bytes, is_new) = (page.to_record(), page.name().is_none());
+            let name = page.name().unwrap_or_else(|| {
+                let mut name = PageName::default();
+                rng.fill_bytes(&mut name);
+                name
+            });
+            page.stored(name);
+            PageRecord { name, is_new, bytes }
+        });
+        stored.collect()
+    }
+
     /// (name ‖ big-endian first index ‖ big-endian last index ‖ u8 count)* of the pages, ascending.
-    fn write_list(&self, out: &mut FieldWriter, field: u32) {
+    pub(super) fn write_list(&self, out: &mut FieldWriter, field: u32) {
         out.joined(field, |out| self.pages().iter().for_each(|page| out.put(&page.entry())));
     }
 
+    /// Takes the keys of a page that was away, if it is of these; without its record they are lost.
+    pub(super) fn attach_page(&mut self, name: PageName, record: Option<&[u8]>) -> Result<(), RecordError> {
+        let Some(record) = record else {
+            self.lose_page(name);
+            return Ok(());
+        };
+        let mut pages = self.pages_mut().iter_mut();
+        let page = pages.find(|page| page.is_away() && page.name() == Some(name));
+        page.map_or(Ok(()), |page| page.attach(record))
+    }
+
     /// Takes the list that was away, of keys that are all below `next`.
-    fn attach(&mut self, pages: Vec<Page>, next: u32) -> Result<(), RecordError> {
+    pub(super) fn attach(&mut self, pages: Vec<Page>, next: u32) -> Result<(), RecordError> {
         self.bring(pages).filter(|()| self.within(0, next)).ok_or(CORRUPT)
     }
 }
@@ -135,7 +162,7 @@ fn split_pages(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
     Ok(keys.chunks(PAGE_LEN).map(|keys| Page::new(keys.iter().map(key_of))).collect())
 }
 
-fn split_entries(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
+pub(super) fn split_entries(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
     let (entries, rest) = bytes.as_chunks::<ENTRY_LEN>();
     let pages = entries.iter().map(Page::from_entry).collect::<Option<Vec<_>>>().ok_or(CORRUPT)?;
     let ascending = pages.is_sorted_by(|a, b| a.span().last < b.span().first);
@@ -194,19 +221,9 @@ pub(crate) fn kept_pages(list: &[u8]) -> Result<Vec<PageName>, RecordError> {
 impl TripleRatchet {
     /// What is to be written of the keys kept for late messages, apart from [`Form::Hot`]. Pages that have no name get one.
     pub(crate) fn kept_records(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> KeptRecords {
-        let mut written = Vec::new();
-        let pages = self.kept_mut().flat_map(|kept| kept.pages_mut());
-        for page in pages.filter(|page| page.is_changed()) {
-            let (bytes, is_new) = (page.to_record(), page.name().is_none());
-            let name = page.name().unwrap_or_else(|| {
-                let mut name = PageName::default();
-                rng.fill_bytes(&mut name);
-                name
-            });
-            page.stored(name);
-            written.push(PageRecord { name, is_new, bytes });
-        }
-        KeptRecords { list: self.list(), pages: written }
+        let mut pages = Vec::new();
+        self.kept_mut().for_each(|kept| pages.extend(kept.page_records(rng)));
+        KeptRecords { list: self.list(), pages }
     }
 
     fn list(&self) -> Option<SecretBytes> {
@@ -263,17 +280,6 @@ impl TripleRatchet {
 
     /// Takes the keys of a page that was away; without its record they are lost.
     pub(crate) fn attach_page(&mut self, name: PageName, record: Option<&[u8]>) -> Result<(), RecordError> {
-        for kept in self.kept_mut() {
-            match record {
-                None => kept.lose_page(name),
-                Some(record) => {
-                    let mut pages = kept.pages_mut().iter_mut();
-                    if let Some(page) = pages.find(|page| page.is_away() && page.name() == Some(name)) {
-                        return page.attach(record);
-                    }
-                }
-            }
-        }
-        Ok(())
+        self.kept_mut().try_for_each(|kept| kept.attach_page(name, record))
     }
 }

@@ -21,6 +21,9 @@ mod skipped;
 pub(crate) mod spqr;
 mod triple;
 
+#[cfg(test)]
+mod apart;
+
 pub(crate) use kept::Touched;
 pub(crate) use kept_record::{KeptRecords, PageRecord, kept_pages};
 pub(crate) use page::PageName;
