@@ -283,3 +283,116 @@ impl TripleRatchet {
         self.kept_mut().try_for_each(|kept| kept.attach_page(name, record))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    /// (name, first, last, count)*.
+    fn entries(pages: &[(u8, u32, u32, u8)]) -> Vec<u8> {
+        let entry = |(name, first, last, count): &(u8, u32, u32, u8)| {
+            [&[*name; 8][..], &first.to_be_bytes(), &last.to_be_bytes(), &[*count]].concat()
+        };
+        pages.iter().flat_map(entry).collect()
+    }
+
+    fn keys(indices: &[u32]) -> Vec<u8> {
+        indices.iter().flat_map(|index| [&index.to_be_bytes()[..], &[7; 32]].concat()).collect()
+    }
+
+    fn list(chains: &[(u32, Vec<u8>, Vec<u8>)], count: u64) -> Vec<u8> {
+        let mut out = FieldWriter::record(RecordKind::Kept, 0);
+        for (field, keys, pages) in chains {
+            out.message(*field, |out| {
+                if *field == 1 {
+                    out.bytes(1, &[5; 33])
+                } else {
+                    out.number(1, 3u64)
+                }
+                out.bytes(2, keys);
+                out.bytes(3, pages);
+            });
+        }
+        out.number(3, count);
+        out.into_public()
+    }
+
+    #[test]
+    fn a_list_is_read_by_its_rules() {
+        let whole = entries(&[(1, 3, 66, 64), (2, 70, 70, 1), (3, 80, 300, 2)]);
+        assert_eq!(split_entries(&whole).unwrap().len(), 3);
+        for (what, bad) in [
+            ("a byte too many", [&whole[..], &[0]].concat()),
+            ("no key", entries(&[(1, 3, 3, 0)])),
+            ("more keys than a page has", entries(&[(1, 3, 300, 65)])),
+            ("more keys than indices", entries(&[(1, 3, 5, 4)])),
+            ("one key that is two", entries(&[(1, 3, 4, 1)])),
+            ("two keys that are one", entries(&[(1, 3, 3, 2)])),
+            ("the last before the first", entries(&[(1, 4, 3, 2)])),
+            ("pages in another order", entries(&[(2, 70, 70, 1), (1, 3, 66, 64)])),
+            ("a page over another", entries(&[(1, 3, 66, 40), (2, 66, 80, 2)])),
+            ("a page in another", entries(&[(1, 3, 66, 40), (2, 10, 20, 2)])),
+        ] {
+            assert!(split_entries(&bad).is_err(), "{what}");
+        }
+        let pages = || vec![(1, vec![], whole.clone()), (2, vec![], entries(&[(4, 1, 1, 1)]))];
+        assert_eq!(kept_pages(&list(&pages(), 2)).unwrap(), [[1; 8], [2; 8], [3; 8], [4; 8]]);
+        let old = list(&[(1, keys(&[1, 2]), vec![]), (2, keys(&[9]), vec![])], 2);
+        assert_eq!(kept_pages(&old).unwrap(), [[0; 8]; 0], "as it was first stored: no page has a record");
+        for (what, bad) in [
+            ("keys and pages", list(&[(1, keys(&[1]), whole.clone())], 1)),
+            ("neither", list(&[(1, vec![], vec![])], 1)),
+            ("keys in another order", list(&[(1, keys(&[2, 1]), vec![])], 1)),
+            ("another number of chains", list(&pages(), 3)),
+            ("cut short", list(&pages(), 0)),
+            ("epochs before chains", list(&[pages().remove(1), pages().remove(0)], 2)),
+        ] {
+            assert_eq!(kept_pages(&bad), Err(CORRUPT), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_of_the_keys_that_went() {
+        let attach = |count, first, next| {
+            let pages = split_entries(&entries(&[(1, 3, 66, 64), (2, 70, 70, 1)])).unwrap();
+            Kept::from_away(count, first).attach(pages, next)
+        };
+        assert!(attach(65, 3, 71).is_ok());
+        assert_eq!(attach(64, 3, 71), Err(CORRUPT), "another number");
+        assert_eq!(attach(65, 2, 71), Err(CORRUPT), "another first one");
+        assert_eq!(attach(65, 3, 70), Err(CORRUPT), "beyond where the chain is");
+        assert_eq!(attach(0, 0, 71), Err(CORRUPT), "none went");
+    }
+
+    #[test]
+    fn a_page_is_what_the_list_says() {
+        let page = |keys: &[u8]| {
+            let mut out = FieldWriter::record(RecordKind::KeptPage, 0);
+            out.bytes(1, keys);
+            out.into_public()
+        };
+        let attach = |record: &[u8]| {
+            let mut kept = Kept::from_pages(split_entries(&entries(&[(1, 3, 9, 3)])).unwrap());
+            kept.attach_page([1; 8], Some(record)).map(|()| kept.get(5).is_some())
+        };
+        assert_eq!(attach(&page(&keys(&[3, 5, 9]))), Ok(true));
+        let many: Vec<u32> = (3..68).collect();
+        for (what, bad) in [
+            ("none", page(&[])),
+            ("a byte too many", page(&[&keys(&[3, 5, 9])[..], &[0]].concat())),
+            ("in another order", page(&keys(&[5, 3, 9]))),
+            ("one twice", page(&keys(&[3, 3, 9]))),
+            ("more than a page has", page(&keys(&many))),
+            ("one fewer", page(&keys(&[3, 9]))),
+            ("one more, as it was before", page(&keys(&[3, 5, 6, 9]))),
+            ("one before the page", page(&keys(&[2, 5, 9]))),
+            ("one behind the page", page(&keys(&[3, 5, 10]))),
+            ("another page", page(&keys(&[13, 15, 19]))),
+            ("another record", list(&[(1, keys(&[3, 5, 9]), vec![])], 1)),
+            ("a field that nobody knows", [&page(&keys(&[3, 5, 9]))[..], &[0x10, 1]].concat()),
+        ] {
+            assert_eq!(attach(&bad), Err(CORRUPT), "{what}");
+        }
+    }
+}

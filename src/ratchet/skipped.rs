@@ -72,15 +72,20 @@ impl Skipped {
         if self.seeds.away().is_some() {
             return;
         }
-        while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| expired(*at, now)) {
-            let last = self.seeds.drop_below(upto.saturating_add(1));
-            self.dropped(last);
-            if self.seeds.first().is_some_and(|first| first <= upto) {
-                debug_assert!(false, "keys expire while their page is away");
-                return;
-            }
-            self.marks.pop_front();
+        // At once, whatever the marks are: a page of which all expires need not be here.
+        let Some(upto) = self.expired_upto(now) else { return };
+        let last = self.seeds.drop_below(upto.saturating_add(1));
+        self.dropped(last);
+        if self.seeds.first().is_some_and(|first| first <= upto) {
+            debug_assert!(false, "keys expire while their page is away");
+            return;
         }
+        self.marks.retain(|(mark, _)| *mark > upto);
+    }
+
+    /// Up to where keys are older than 30 days, if any are.
+    fn expired_upto(&self, now: Timestamp) -> Option<u32> {
+        self.marks.iter().map_while(|(upto, at)| expired(*at, now).then_some(*upto)).last()
     }
 
     /// Whether the list of the keys, which is away, has to be here before `expire`.
@@ -98,7 +103,7 @@ impl Skipped {
 
     /// What `expire` touches.
     pub(super) fn touch_expiring(&self, now: Timestamp, touched: &mut Touched) {
-        if let Some((upto, _)) = self.marks.iter().take_while(|(_, at)| expired(*at, now)).last() {
+        if let Some(upto) = self.expired_upto(now) {
             self.seeds.touch_dropping(upto.saturating_add(1), touched);
         }
     }

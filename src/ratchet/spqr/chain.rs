@@ -203,3 +203,58 @@ impl PqChains {
 const fn oldest(newest: u32) -> u32 {
     newest.saturating_sub(MAX_SKIPPED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ratchet::MAX_JUMP;
+    use crate::ratchet::apart::Rows;
+
+    /// What becomes of a message, on a chain that is taken apart after every one.
+    fn receive_apart(chains: &mut PqChains, rows: &mut Rows, index: u32) -> Result<Secret<32>, Refused> {
+        let wants = chains.receiving_wants_kept(0, index);
+        if wants {
+            rows.bring(kept(chains));
+        }
+        let mut touched = Touched::default();
+        chains.touch_receiving(0, index, &mut touched);
+        assert!(rows.open(kept(chains), &touched) <= 2);
+        let received = chains.receive(0, index, MAX_JUMP);
+        let key = received.map(|(key, step)| {
+            chains.apply(step);
+            key
+        });
+        if wants {
+            rows.put(kept(chains));
+        }
+        key
+    }
+
+    fn kept(chains: &mut PqChains) -> &mut Kept {
+        &mut chains.epochs.front_mut().unwrap().skipped
+    }
+
+    /// At a jump every key that is more than 2,000 behind, in the order of messages now and then; none of them opens
+    /// anything, there or gone.
+    #[test]
+    fn what_is_too_far_behind_goes() {
+        let mut whole = PqChains::new(true, &Secret::new([1; 32]));
+        let (mut apart, mut rows) = (whole.clone(), Rows::new());
+        let jumps = [1_501, 2_602, 2_604, 2_700].into_iter();
+        let in_order = 2_701..3_300;
+        let late = [5, 699, 700, 1_298, 1_299, 1_300, 1_501, 1_502, 2_600, 2_603, 2_650, 2_650];
+        for index in jumps.chain(in_order).chain(late).chain([3_310, 4_900, 8_000, 8_001]) {
+            let (key, step) = match whole.receive(0, index, MAX_JUMP) {
+                Ok((key, step)) => (Ok(key), Some(step)),
+                Err(refused) => (Err(refused), None),
+            };
+            step.into_iter().for_each(|step| whole.apply(step));
+            assert!(receive_apart(&mut apart, &mut rows, index) == key, "{index}");
+            let (here, away) = (kept(&mut whole).len(), kept(&mut apart).summary());
+            let away = away.map_or(0, |away| usize::try_from(away.count).unwrap());
+            assert!(here <= max_skipped() && (here..=max_skipped()).contains(&away), "{index}: {here} {away}");
+            assert!(away <= here + usize::try_from(MAX_OVERDUE).unwrap());
+        }
+        assert_eq!(kept(&mut whole).len(), 1_999);
+    }
+}
