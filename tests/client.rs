@@ -13,6 +13,8 @@
 mod damage;
 #[path = "client/equivalence.rs"]
 mod equivalence;
+#[path = "client/kept.rs"]
+mod kept;
 #[path = "client/life.rs"]
 mod life;
 #[path = "client/rows.rs"]

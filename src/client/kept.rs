@@ -78,10 +78,12 @@ impl Peer {
         Ok(())
     }
 
-    /// Asks for archived sessions of suite `Signal` and their lists together with the list of the current one: a message
-    /// that wants it may be of any of them, and would take two rounds more.
+    /// Asks for archived sessions of suite `Signal` and their lists, and for what changes if a message is of one of them,
+    /// together with the list of the current one: a message that wants it may be of any, and would take rounds more.
     pub(super) fn announce_unnamed(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         if self.has_archived() {
+            work.announce([super::wants::key(core)]);
+            self.announce_places(core, work, self.session.current_name());
             for name in Archive::load(core, work, &self.address)?.unnamed() {
                 work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
                 work.announce([core.kept_key(&self.address, name)]);

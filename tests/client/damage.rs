@@ -141,7 +141,7 @@ impl Rich {
 }
 
 /// Every kind of record that the client writes.
-const KINDS: [u8; 14] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24];
+const KINDS: [u8; 15] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 27];
 
 #[test]
 fn a_whole_database_shows_no_damage() {

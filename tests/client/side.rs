@@ -78,10 +78,13 @@ pub(crate) fn stage<T, E>(
     now: Timestamp,
     rng: &mut ChaCha20Rng,
 ) -> Result<Staged<T>, E> {
-    for _ in 0..=5 {
+    for rounds in 0..=5 {
         match operation.step(now, rng)? {
             Step::Need(keys) => operation.supply(Rowed(rows).load(&keys).unwrap()),
-            Step::Ready(staged) => return Ok(staged),
+            Step::Ready(staged) => {
+                assert!(rounds <= 4 || staged.batch().is_empty(), "more than four rounds");
+                return Ok(staged);
+            }
         }
     }
     panic!("more than five rounds");
