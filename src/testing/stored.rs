@@ -1,21 +1,21 @@
 //! What the library writes field by field is what `state.proto` says: read and written again by generated code, every
 //! record of a session and of a client stays the same to the byte.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
 use prost::Message;
 use serde_json::Value;
 
-use super::{Forge, Host, MemoryStore, Relay};
-use crate::client::Row;
+use super::{Forge, Host, MemoryStore, Relay, SeededRng};
+use crate::client::{Received, Row};
 use crate::ident::Timestamp;
 use crate::persist::{RecordKey, StorageKey, Version};
 use crate::suite::{Suite, Suites};
 use crate::support::{address, round_trip, talking_in};
-use crate::wire::state;
+use crate::wire::{Envelope, state};
 
 /// Reads the fields of a record and writes them again.
 fn rewrite<M: Message + Default>(record: &[u8]) -> M {
@@ -51,38 +51,90 @@ fn sessions() {
     }
 }
 
-#[test]
-fn keys_for_late_messages() {
-    let (key, now) = (StorageKey::new([7; 32]), Timestamp::new(1_800_000_000_000));
+const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
+
+fn storage_key() -> StorageKey {
+    StorageKey::new([7; 32])
+}
+
+/// Alice, who has read the first and the last of a hundred messages and one, and all of them.
+fn keeping() -> (Host, Vec<Envelope>) {
     let mut relay = Relay::new();
     let [mut alice, mut bob] = ["alice", "bob"].map(|name| {
-        let mut host = Host::create(&address(name), Suites::V1, key.clone(), 1, now);
-        host.attend(&mut relay, now).unwrap();
+        let mut host = Host::create(&address(name), Suites::V1, storage_key(), 1, NOW);
+        host.attend(&mut relay, NOW).unwrap();
         host
     });
+    let mut sent = Vec::new();
     for number in 0..=100 {
         bob.write_draft(&address("alice"), b"text");
-        bob.send_drafts(&mut relay, now).unwrap();
+        bob.send_drafts(&mut relay, NOW).unwrap();
         let outgoing = bob.outbox().pop().unwrap();
         bob.posted(outgoing.id());
         if number % 100 == 0 {
-            alice.receive(outgoing.envelope(), now).unwrap();
+            alice.receive(outgoing.envelope(), NOW).unwrap();
+        }
+        sent.push(outgoing.envelope().clone());
+    }
+    (alice, sent)
+}
+
+/// The rows of a kind, opened.
+fn records(host: &Host, kind: u8) -> Vec<(RecordKey, Vec<u8>)> {
+    let forge = Forge::new(&storage_key(), host.store()).unwrap();
+    let rows = host.store().rows().into_iter().filter(|(place, _)| place.as_bytes()[0] == kind);
+    rows.map(|(place, row)| (place, forge.open(&place, &row).unwrap())).collect()
+}
+
+#[test]
+fn keys_for_late_messages() {
+    let (alice, _) = keeping();
+    let pages = records(&alice, 27);
+    let mut lengths: Vec<_> =
+        pages.iter().map(|(_, record)| rewrite::<state::KeptPage>(record).keys.len() / 36).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [35, 35, 64, 64]);
+    let [(_, list)] = &records(&alice, 18)[..] else { panic!("one list") };
+    let list: state::Kept = rewrite(list);
+    assert_eq!([list.chains[0].pages.len(), list.epochs[0].pages.len()], [2 * 17; 2]);
+}
+
+/// As they were written before they lay in pages: all of them in place of the list.
+#[test]
+fn keys_as_they_were_first_stored() {
+    let (alice, sent) = keeping();
+    let (store, forge) = (alice.store(), Forge::new(&storage_key(), alice.store()).unwrap());
+    let pages: BTreeMap<_, _> = records(&alice, 27)
+        .into_iter()
+        .map(|(place, record)| {
+            let keys = rewrite::<state::KeptPage>(&record).keys;
+            store.tamper(place, None);
+            (keys[..4].to_vec(), keys)
+        })
+        .collect();
+    assert_eq!(pages.len(), 4, "each begins elsewhere");
+    let (place, list) = records(&alice, 18).remove(0);
+    let mut old: state::Kept = rewrite(&list);
+    let joined = |entries: &mut Vec<u8>| {
+        let entries = core::mem::take(entries);
+        entries.chunks(17).flat_map(|entry| pages[&entry[8..12]].clone()).collect()
+    };
+    old.chains.iter_mut().for_each(|chain| chain.keys = joined(&mut chain.pages));
+    old.epochs.iter_mut().for_each(|epoch| epoch.keys = joined(&mut epoch.pages));
+    let record = [&list[..3], &old.encode_to_vec()].concat();
+    let mut rng = SeededRng::new(9);
+    store.tamper(place, Some(forge.seal(&place, &record, &mut rng)));
+    for (at, envelope) in sent[1..100].iter().enumerate() {
+        let staged = alice.client().receive(envelope).stage(store, NOW, &mut rng).unwrap();
+        let received = staged.commit(|batch, _| store.write(batch)).unwrap();
+        assert!(matches!(received, Received::Message(_)), "{at}");
+        assert!(alice.client().receive(envelope).stage(store, NOW, &mut rng).is_err(), "{at} once");
+        assert!(records(&alice, 27).len() <= 4, "{at}");
+        for (_, list) in records(&alice, 18) {
+            assert!(rewrite::<state::Kept>(&list).chains.iter().all(|chain| chain.keys.is_empty()), "{at}");
         }
     }
-    let forge = Forge::new(&key, alice.store()).unwrap();
-    let records = alice.store().rows().into_iter().filter_map(|(place, row)| forge.open(&place, &row));
-    let (mut lists, mut pages) = (Vec::new(), Vec::new());
-    for record in records {
-        match record[0] {
-            18 => lists.push(rewrite::<state::Kept>(&record)),
-            27 => pages.push(rewrite::<state::KeptPage>(&record).keys.len() / 36),
-            _ => {}
-        }
-    }
-    pages.sort_unstable();
-    assert_eq!(pages, [35, 35, 64, 64]);
-    let list = &lists[0];
-    assert_eq!((lists.len(), list.chains[0].pages.len(), list.epochs[0].pages.len()), (1, 2 * 17, 2 * 17));
+    assert_eq!((records(&alice, 18).len(), records(&alice, 27).len()), (0, 0));
 }
 
 #[test]

@@ -16,7 +16,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 6;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 82 to 98 bytes.
-const BOUNDS: [(u8, usize); 15] = [
+const BOUNDS: [(u8, usize); 16] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -24,7 +24,7 @@ const BOUNDS: [(u8, usize); 15] = [
     (7, 641_000),
     (16, 1 << 10),
     (17, 12 << 10),
-    (18, 600_000),
+    (18, 20 << 10),
     (19, 12 << 10),
     (20, 1 << 10),
     (21, 1_300_000),
@@ -32,6 +32,7 @@ const BOUNDS: [(u8, usize); 15] = [
     (23, 4 << 10),
     (24, 8 << 10),
     (25, 210 << 10),
+    (27, 2_560),
 ];
 
 impl World {
