@@ -94,7 +94,7 @@ fn level_2(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Cas
     [Case::new(first, sending), Case::new(second, receiving)]
 }
 
-/// A late message changes the record of the kept keys, which is as long as there are keys.
+/// A late message changes the page with its seed, the page with its post-quantum key, and the list of the pages.
 fn late(suite: Suite, suites: Suites, kept: usize) -> Case<'static> {
     let (mut alice, bob) = talking(suites, Stored::NOTHING);
     let to = bob.address();

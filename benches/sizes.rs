@@ -8,7 +8,7 @@ mod support;
 
 use subrosa::session::Session;
 use subrosa::suite::{Suite, Suites};
-use support::device::{KEPT, PEER, SENT, Stored, talking};
+use support::device::{KEPT, KEPT_PAGE, PEER, SENT, Stored, talking};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, NOW, PLAINTEXT, Pair, rng};
 use support::table::Table;
@@ -53,7 +53,12 @@ fn rows() {
     let mut table = Table::new("Level 2: rows of one peer device", columns);
     for (suite, suites) in SUITES {
         let parties = KEYS.map(|keys| talking(suites, Stored { sent: 2_000, kept: keys, ..Stored::NOTHING }).1);
-        for (name, kind) in [("the hot one", PEER), ("kept keys", KEPT), ("a sent message", SENT)] {
+        for (name, kind) in [
+            ("the hot one", PEER),
+            ("which keys are kept", KEPT),
+            ("a page of them", KEPT_PAGE),
+            ("a sent message", SENT),
+        ] {
             let cells = parties.each_ref().map(|party| {
                 let lengths = party.db.lengths(kind);
                 if lengths.is_empty() { "–".to_owned() } else { range(&lengths) }

@@ -54,8 +54,9 @@ impl Memory {
 
 /// Number of the record that changes with every message of a peer device.
 pub(crate) const PEER: u8 = 17;
-/// Number of the record of its keys for late messages.
+/// Numbers of the list of its keys for late messages, and of a page of them.
 pub(crate) const KEPT: u8 = 18;
+pub(crate) const KEPT_PAGE: u8 = 27;
 /// Number of a record of the sent log.
 pub(crate) const SENT: u8 = 22;
 

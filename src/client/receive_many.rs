@@ -11,7 +11,8 @@ pub const MAX_BULK: usize = 500;
 /// Most bytes of bodies of one staging: 4 MiB. One envelope is always taken.
 pub const MAX_BULK_BYTES: usize = 4 << 20;
 
-/// Most envelopes of one staging for which more is read than their sender's record: each may cost 600 kB.
+/// Most envelopes of one staging for which more is read than their sender's record: each may cost 641 kB, as long as the
+/// record of first messages may be.
 const MAX_UNUSUAL: usize = 32;
 
 impl Client {
