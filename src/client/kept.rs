@@ -7,7 +7,6 @@ use super::archive::Archive;
 use super::peer::Peer;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::ratchet::{KeptRecords, PageName, PageRecord, Touched, kept_pages};
@@ -16,13 +15,6 @@ use crate::suite::v1::encode_address;
 use crate::wire::RecordKind;
 
 type Halt = Stop<StoredError>;
-
-/// A list as it was brought.
-pub(super) struct List {
-    record: SecretBytes,
-    /// The pages that it names, ascending.
-    pages: Vec<PageName>,
-}
 
 impl Core {
     fn kept_key(&self, address: &Address, name: Name) -> RecordKey {
@@ -98,41 +90,59 @@ impl Peer {
             self.session.lose_kept(name);
             return Ok(());
         };
-        let corrupt = stored(RecordKind::Kept);
-        self.session.attach_kept(name, &record).map_err(&corrupt)?;
-        let mut pages = kept_pages(&record).map_err(corrupt)?;
-        pages.sort_unstable();
-        self.kept.insert(name, List { record, pages });
+        self.session.attach_kept(name, &record).map_err(stored(RecordKind::Kept))?;
+        self.kept.insert(name, record);
         Ok(())
     }
 
-    /// Asks for what saving will ask for: the list of a session's keys, and the pages of it that have gone.
-    pub(super) fn announce_kept(&self, core: &Core, work: &mut Workspace<'_>, name: Name) {
+    /// Asks for what saving will ask for: the list of a session's keys, and the pages of it that have gone, which it
+    /// gives.
+    pub(super) fn announce_kept(
+        &self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        name: Name,
+    ) -> Result<Vec<RecordKey>, Halt> {
         if self.session.has_kept(name) {
             work.announce([core.kept_key(&self.address, name)]);
         }
-        let gone = self.gone_pages(name);
-        work.announce(gone.into_iter().map(|page| core.kept_page_key(&self.address, name, page)));
+        let gone = self.gone_pages(name)?.into_iter().map(|page| core.kept_page_key(&self.address, name, page));
+        let gone: Vec<_> = gone.collect();
+        work.announce(gone.iter().copied());
+        Ok(gone)
     }
 
     /// Pages that a list named when it was brought, and names no more.
-    fn gone_pages(&self, name: Name) -> Vec<PageName> {
-        let Some(before) = self.kept.get(&name) else { return Vec::new() };
-        let mut now = self.session.kept_pages(name);
-        now.sort_unstable();
-        before.pages.iter().filter(|page| now.binary_search(page).is_err()).copied().collect()
+    fn gone_pages(&self, name: Name) -> Result<Vec<PageName>, Halt> {
+        let before = self.kept.get(&name).map_or(Ok(Vec::new()), |list| kept_pages(list));
+        let (mut gone, mut now) = (before.map_err(stored(RecordKind::Kept))?, self.session.kept_pages(name));
+        // None comes before it is stored.
+        if gone.len() > now.len() {
+            now.sort_unstable();
+        } else {
+            gone.clear();
+        }
+        gone.retain(|page| now.binary_search(page).is_err());
+        Ok(gone)
     }
 
-    /// Writes the keys that a session keeps for late messages, if their list is here and has changed.
-    pub(super) fn save_kept(&mut self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
+    /// Writes the keys that a session keeps for late messages, if their list is here and has changed, and deletes the
+    /// pages that have gone.
+    pub(super) fn save_kept(
+        &mut self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        name: Name,
+        gone: Vec<RecordKey>,
+    ) -> Result<(), Halt> {
         let before = self.kept.contains_key(&name);
         if self.session.kept_is_away(name) || (!before && !self.session.has_kept(name)) {
             return Ok(());
         }
         let place = core.kept_key(&self.address, name);
         work.row(place)?;
-        for page in self.gone_pages(name) {
-            work.remove(core.kept_page_key(&self.address, name, page))?;
+        for page in gone {
+            work.remove(page)?;
         }
         let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.rng) else { return Ok(()) };
         for PageRecord { name: page, is_new, bytes } in pages {
@@ -140,7 +150,7 @@ impl Peer {
             if is_new { work.put_new(&core.keys, key, bytes) } else { work.put(&core.keys, key, bytes) }
         }
         match (self.kept.get(&name), list) {
-            (Some(before), Some(list)) if *before.record == *list => {}
+            (Some(before), Some(list)) if **before == *list => {}
             (_, Some(list)) => work.put(&core.keys, place, list),
             (_, None) => work.delete(place),
         }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::kept::{List, erase_kept};
+use super::kept::erase_kept;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::SecretBytes;
@@ -35,7 +35,7 @@ pub(super) struct Peer {
     /// The archived sessions that were brought, as they were.
     brought: BTreeMap<Name, SecretBytes>,
     /// Lists of keys kept for late messages that were brought, as they were.
-    pub(super) kept: BTreeMap<Name, List>,
+    pub(super) kept: BTreeMap<Name, SecretBytes>,
 }
 
 impl Core {
@@ -234,12 +234,11 @@ impl Peer {
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
         // Asked for together with what the archive needs.
-        for name in &now {
-            self.announce_kept(core, work, *name);
-        }
+        let pages = now.iter().map(|name| Ok((*name, self.announce_kept(core, work, *name)?)));
+        let pages = pages.collect::<Result<Vec<_>, Halt>>()?;
         let evicted = self.save_archived(core, work, current, &gone)?;
-        for name in now.iter().filter(|name| !evicted.contains(name)) {
-            self.save_kept(core, work, *name)?;
+        for (name, gone) in pages.into_iter().filter(|(name, _)| !evicted.contains(name)) {
+            self.save_kept(core, work, name, gone)?;
         }
         let key = self.key;
         if self.is_new {
