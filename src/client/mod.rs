@@ -52,6 +52,7 @@ mod received;
 mod reset;
 mod send;
 mod sent;
+mod sent_index;
 mod staged;
 mod store;
 mod tidy;

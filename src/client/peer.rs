@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
+use super::sent_index::SentIndex;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::SecretBytes;
@@ -13,9 +14,6 @@ use crate::session::{Message, Name, RECORD_CAPACITY, Session};
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
-/// Records of the sent log with one peer device.
-pub(super) const SENT_SLOTS: usize = 1024;
-
 type Halt = Stop<StoredError>;
 
 /// One peer device, and what of its parts was brought from the store.
@@ -24,8 +22,8 @@ pub(super) struct Peer {
     key: RecordKey,
     pub(super) session: Session,
     pub(super) parked: bool,
-    /// Which records of the sent log there are: a bit for each, or nothing.
-    sent_slots: Vec<u8>,
+    /// Which records of the sent log there may be.
+    pub(super) sent: SentIndex,
     archived: u32,
     /// Whether the record is there.
     is_new: bool,
@@ -85,7 +83,7 @@ impl Peer {
             address: session.remote_address().clone(),
             session,
             parked: false,
-            sent_slots: Vec::new(),
+            sent: SentIndex::default(),
             archived: 0,
             is_new: true,
             current: None,
@@ -97,12 +95,10 @@ impl Peer {
     fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
         let stored_generation = fields.number(1)?;
-        let (archived, parked, sent_slots) = (fields.small(2)?, fields.flag(3)?, fields.bytes(4)?);
+        let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
+        let sent = SentIndex::read(fields.bytes(4)?)?;
         let session = Session::read_hot(fields.some_message(5)?)?;
         fields.end()?;
-        if !sent_slots.is_empty() && sent_slots.len() != SENT_SLOTS / 8 {
-            return Err(RecordError::Corrupt);
-        }
         if stored_generation > generation {
             return Err(RecordError::OtherGeneration);
         }
@@ -112,7 +108,7 @@ impl Peer {
             current: session.current_name(),
             session,
             parked,
-            sent_slots: sent_slots.to_vec(),
+            sent,
             archived,
             is_new: false,
             brought: BTreeMap::new(),
@@ -131,8 +127,8 @@ impl Peer {
 
     /// The same device with another session, and nothing else of the former one but what was sent.
     pub(super) fn with_session(self, core: &Core, session: Session) -> Self {
-        let Self { sent_slots, .. } = self;
-        Self { sent_slots, is_new: false, ..Self::new(core, session) }
+        let Self { sent, .. } = self;
+        Self { sent, is_new: false, ..Self::new(core, session) }
     }
 
     pub(super) const fn set_archived(&mut self, count: u32) {
@@ -142,23 +138,6 @@ impl Peer {
     /// All sessions of the record, with one that a rollback has taken out of use.
     pub(super) fn names(&self) -> Vec<Name> {
         self.current.into_iter().chain(self.session.names()).collect()
-    }
-
-    /// The records of the sent log that there are.
-    pub(super) fn sent_slots(&self) -> Vec<u16> {
-        let bit = |slot: &u16| {
-            let byte = self.sent_slots.get(usize::from(slot / 8)).copied().unwrap_or(0);
-            byte & (1 << (slot % 8)) != 0
-        };
-        (0..).take(SENT_SLOTS).filter(bit).collect()
-    }
-
-    pub(super) fn set_sent_slot(&mut self, slot: u16, present: bool) {
-        self.sent_slots.resize(SENT_SLOTS / 8, 0);
-        if let Some(byte) = self.sent_slots.get_mut(usize::from(slot / 8)) {
-            let bit = 1 << (slot % 8);
-            if present { *byte |= bit } else { *byte &= !bit }
-        }
     }
 
     /// Brings an archived session, if it is there.
@@ -266,7 +245,7 @@ impl Peer {
         record.number(1, core.generation);
         record.number(2, self.archived);
         record.number(3, self.parked);
-        record.bytes(4, &self.sent_slots);
+        record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
         work.put(&core.keys, key, record.finish());
         Ok(())

@@ -195,7 +195,7 @@ impl<'a> Workspace<'a> {
                 (Write::Sealed(version, bytes), expect) => Change::Put { key, bytes, expect, version },
                 (Write::Record(keys, record) | Write::New(keys, record), expect) => {
                     let version = Version::random(&mut self.rng);
-                    let bytes = keys.seal(&key, &version, &record, &mut self.rng);
+                    let bytes = keys.seal(&key, &version, record);
                     Change::Put { key, bytes, expect, version }
                 }
                 (Write::Deleted, Some(expect)) => Change::Delete { key, expect },

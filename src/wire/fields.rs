@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use super::WireError;
-use super::stored::{RecordError, RecordKind, SCHEMA};
+use super::stored::{RecordError, RecordKind, SCHEMA, SEALING_ROOM};
 use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
@@ -40,9 +40,9 @@ impl FieldWriter {
         Self(SecretBytes::new(buffer))
     }
 
-    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes.
+    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes, and for being sealed.
     pub(crate) fn record(kind: RecordKind, capacity: usize) -> Self {
-        let mut out = Self::with_capacity(3 + capacity);
+        let mut out = Self::with_capacity(3 + capacity + SEALING_ROOM);
         out.put(&[kind.number()]);
         out.put(&SCHEMA.to_be_bytes());
         out
@@ -339,6 +339,18 @@ impl<'a> FieldReader<'a> {
     }
 
     fn take(&mut self, key: u64) -> bool {
+        // Most keys are one digit: compared as such, without a call for every field that is read.
+        if let Ok(digit) = u8::try_from(key)
+            && digit < 0x80
+        {
+            return match self.0 {
+                [first, rest @ ..] if *first == digit => {
+                    self.0 = rest;
+                    true
+                }
+                _ => false,
+            };
+        }
         let (mut spelled, digits) = ([0; 10], digits(key));
         let rest = spelled.get_mut(..digits).and_then(|place| {
             spell(key, place);
