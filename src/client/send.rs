@@ -1,4 +1,3 @@
-
 use rand_core::Rng;
 
 use super::peer::Peer;
@@ -112,9 +111,8 @@ impl Client {
         let message = (plaintext.len() <= MAX_LEN).then(|| (Outward::app(plaintext), sha256(&[plaintext])));
         Operation::new(move |work| {
             let (message, digest) = message.as_ref().ok_or(SendError::TooLong)?;
-            let (sent, ()) = core.send_once(work, &place, *digest, |work, peer| {
-                Ok((peer.encrypt(&core, work, message, None)?, ()))
-            })?;
+            let (sent, ()) = core
+                .send_once(work, &place, *digest, |work, peer| Ok((peer.encrypt(&core, work, message, None)?, ())))?;
             Ok(sent)
         })
     }

@@ -15,6 +15,7 @@ mod chain;
 mod double;
 mod kept;
 mod record;
+mod salts;
 mod skipped;
 pub(crate) mod spqr;
 mod triple;

@@ -86,8 +86,14 @@ impl FieldWriter {
 
     /// What stands before so many bytes, which are to be [put](Self::put).
     pub(crate) fn begin_bytes(&mut self, field: u32, len: usize) {
-        self.varint(key(field, DELIMITED));
-        self.varint(u64::try_from(len).unwrap_or(u64::MAX));
+        match (digit(key(field, DELIMITED)), u8::try_from(len)) {
+            // Most are as short: one step for both.
+            (Some(key), Ok(len @ 0..0x80)) => self.put(&[key, len]),
+            _ => {
+                self.varint(key(field, DELIMITED));
+                self.varint(u64::try_from(len).unwrap_or(u64::MAX));
+            }
+        }
     }
 
     /// Bytes that `write` [puts](Self::put) together; none if it puts nothing.
@@ -106,8 +112,13 @@ impl FieldWriter {
     /// Fields within a field, even if there are none.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         // Most lengths take two bytes. Where one takes fewer or more, what was written is moved.
-        self.varint(key(field, DELIMITED));
-        self.put(&[0, 0]);
+        match digit(key(field, DELIMITED)) {
+            Some(key) => self.put(&[key, 0, 0]),
+            None => {
+                self.varint(key(field, DELIMITED));
+                self.put(&[0, 0]);
+            }
+        }
         let start = self.0.len();
         write(self);
         let len = self.0.len() - start;
@@ -138,15 +149,20 @@ impl FieldWriter {
     }
 
     fn varint(&mut self, value: u64) {
-        match u8::try_from(value) {
-            Ok(digit) if digit < 0x80 => self.put(&[digit]),
-            _ => {
+        match digit(value) {
+            Some(digit) => self.put(&[digit]),
+            None => {
                 let (mut spelled, digits) = ([0; 10], digits(value));
                 spell(value, spelled.get_mut(..digits).unwrap_or_default());
                 self.put(spelled.get(..digits).unwrap_or_default());
             }
         }
     }
+}
+
+/// A number that is spelled in one byte.
+fn digit(value: u64) -> Option<u8> {
+    u8::try_from(value).ok().filter(|digit| *digit < 0x80)
 }
 
 /// How many bytes the one spelling of a number takes: at most ten.
@@ -340,9 +356,7 @@ impl<'a> FieldReader<'a> {
 
     fn take(&mut self, key: u64) -> bool {
         // Most keys are one digit: compared as such, without a call for every field that is read.
-        if let Ok(digit) = u8::try_from(key)
-            && digit < 0x80
-        {
+        if let Some(digit) = digit(key) {
             return match self.0 {
                 [first, rest @ ..] if *first == digit => {
                     self.0 = rest;
@@ -362,6 +376,10 @@ impl<'a> FieldReader<'a> {
 
     /// A number in its one spelling.
     fn varint(&mut self) -> Result<u64, FieldError> {
+        if let [digit @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((*digit).into());
+        }
         let mut value = 0;
         for (shift, at) in (0..64).step_by(7).zip(0..) {
             let byte = *self.0.get(at).ok_or(FieldError::Protobuf)?;
