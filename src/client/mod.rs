@@ -40,6 +40,7 @@ mod hostile;
 mod identity;
 mod inventory;
 mod maintain;
+mod marked;
 mod open;
 mod operation;
 mod outgoing;

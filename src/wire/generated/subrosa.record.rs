@@ -182,6 +182,10 @@ pub struct Archive {
     pub entries: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint32, tag = "2")]
     pub count: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub marks: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub marked: u32,
 }
 /// One part of the index of peer devices.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
