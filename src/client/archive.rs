@@ -56,7 +56,8 @@ impl Archive {
         let (count, other) =
             if stored.marks.is_empty() { (stored.count, stored.marked) } else { (stored.marked, stored.count) };
         let whole = rest.is_empty() && u32::try_from(entries.len()) == Ok(count) && other == 0;
-        if !whole || entries.len() > MAX_ARCHIVED {
+        // Without entries there is no record.
+        if !whole || entries.is_empty() || entries.len() > MAX_ARCHIVED {
             return None;
         }
         let entry = |entry: &[u8; 17]| {
@@ -189,5 +190,97 @@ impl Core {
         };
         work.put(&self.keys, key, encode_record(RecordKind::PeerPage, &stored));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    fn entry(suite: Suite, name: u8, marks: &[Mark]) -> Entry {
+        Entry { suite, name: [name; 8], since: Timestamp::new(name.into()), marks: marks.to_vec() }
+    }
+
+    fn archive() -> Archive {
+        let (a, b) = (entry(Suite::Signal, 1, &[[1; 4], [2; 4]]), entry(Suite::V1, 2, &[]));
+        Archive(vec![a, b, entry(Suite::Signal, 3, &[]), entry(Suite::Signal, 4, &[[5; 4]; MAX_RECEIVING_CHAINS])])
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let without = Archive(vec![entry(Suite::Signal, 1, &[]), entry(Suite::V1, 2, &[])]);
+        for archive in [archive(), without, Archive(vec![entry(Suite::V1, 2, &[])])] {
+            assert!(Archive::from_record(&archive.to_record()).unwrap() == archive);
+        }
+        let stored = archive().to_record();
+        assert_eq!((stored.count, stored.marked), (0, 4));
+        assert_eq!(stored.marks, [&[2, 1, 1, 1, 1, 2, 2, 2, 2, 0, 5][..], &[5; 20]].concat());
+    }
+
+    #[test]
+    fn a_mark_finds_the_newest() {
+        let mut archive = archive();
+        assert_eq!(archive.marked([2; 4]), [[1; 8]]);
+        assert!(archive.marked([3; 4]).is_empty());
+        for name in 10..20 {
+            archive.enter(Suite::Signal, [name; 8], Timestamp::new(0));
+            archive.mark([name; 8], vec![[2; 4]]);
+        }
+        assert_eq!(archive.marked([2; 4]), [19, 18, 17, 16].map(|name| [name; 8]));
+        archive.remove([19; 8]);
+        archive.mark([18; 8], Vec::new());
+        assert_eq!(archive.marked([2; 4])[..2], [17, 16].map(|name| [name; 8]));
+    }
+
+    #[test]
+    fn the_longest_list_is_within_its_bound() {
+        let longest =
+            Archive((0..40).map(|name| entry(Suite::Signal, name, &[[9; 4]; MAX_RECEIVING_CHAINS])).collect());
+        assert!(encode_record(RecordKind::Archive, &longest.to_record()).len() < 1_600);
+    }
+
+    /// Each of these says nothing that can be believed.
+    #[test]
+    fn what_is_not_a_list_is_refused() {
+        let changed = |name: &str, change: fn(&mut record::Archive)| {
+            let mut stored = archive().to_record();
+            change(&mut stored);
+            assert!(Archive::from_record(&stored).is_none(), "{name}");
+        };
+        changed("no count", |stored| stored.marked = 0);
+        changed("another count", |stored| stored.marked = 3);
+        changed("the count where there are no marks", |stored| (stored.count, stored.marked) = (4, 0));
+        changed("both counts", |stored| stored.count = 4);
+        changed("marks cut off", |stored| stored.marks = Vec::new());
+        changed("marks of fewer", |stored| stored.marks.truncate(10));
+        changed("a mark cut short", |stored| stored.marks.truncate(30));
+        changed("marks of more", |stored| stored.marks.push(0));
+        changed("more marks than chains", |stored| {
+            stored.marks[10] = 6;
+            stored.marks.extend_from_slice(&[5; 4]);
+        });
+        changed("marks, and none", |stored| stored.marks = vec![0; 3]);
+        changed("nothing", |stored| *stored = record::Archive::default());
+        changed("an entry cut short", |stored| stored.entries.truncate(67));
+        changed("an unknown suite", |stored| stored.entries[0] = 9);
+        changed("too many", |stored| {
+            stored.entries = [&[1; 17][..]; 41].concat();
+            (stored.marks, stored.marked) = (Vec::new(), 0);
+            stored.count = 41;
+        });
+    }
+
+    /// At the boundary of every field.
+    #[test]
+    fn a_record_cut_short_is_refused() {
+        use prost::Message as _;
+        let stored = archive().to_record();
+        let whole = stored.encode_to_vec();
+        let entries = 2 + stored.entries.len();
+        for cut in [0, entries, whole.len() - 2] {
+            let stored = record::Archive::decode(&whole[..cut]).unwrap();
+            assert!(Archive::from_record(&stored).is_none(), "{cut}");
+        }
     }
 }

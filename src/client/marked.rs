@@ -33,10 +33,11 @@ impl Peer {
         if names.is_empty() {
             return Ok(());
         }
-        // The one that opens the message takes the current one's place.
-        self.announce_places(core, work, self.session.current_name());
+        // One that opens the message takes the current one's place.
+        if !self.session.has_seen_v1() {
+            self.announce_places(core, work, self.session.current_name());
+        }
         work.announce(names.iter().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
-        work.ready()?;
         for name in names {
             unless_damaged(self.bring(core, work, name))?;
         }

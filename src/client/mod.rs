@@ -56,6 +56,8 @@ mod sent;
 mod staged;
 mod store;
 mod tidy;
+#[cfg(test)]
+mod unnamed;
 mod wants;
 mod wipe;
 mod workspace;
