@@ -191,6 +191,9 @@ impl Peer {
 
     /// Brings all archived sessions of suite `Signal`, newest first, with the keys that this message wants of them: its
     /// ratchet key is of no session, so that it may be the next one of each. Whether there are any.
+    ///
+    /// Each costs an agreement, dearer than its row. Those in which nothing was sent since their last turn are not spared,
+    /// though no peer can have answered: how all of them fail decides the error, as with sessions held in memory.
     pub(super) fn bring_unnamed(
         &mut self,
         core: &Core,

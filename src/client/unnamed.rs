@@ -322,7 +322,7 @@ fn marks_that_are_wrong_lose_nothing() {
     let mut swapped = marks.clone();
     swapped.swap(0, 4);
     assert_eq!(late(&swapped).archived(), 5);
-    let mut one_is_unknown = marks.clone();
+    let mut one_is_unknown = marks;
     one_is_unknown[4].clear();
     assert_eq!(late(&one_is_unknown).archived(), 5);
 }
