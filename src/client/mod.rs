@@ -40,6 +40,7 @@ mod hostile;
 mod identity;
 mod inventory;
 mod maintain;
+mod marked;
 mod open;
 mod operation;
 mod outgoing;
@@ -56,6 +57,8 @@ mod sent_index;
 mod staged;
 mod store;
 mod tidy;
+#[cfg(test)]
+mod unnamed;
 mod wants;
 mod wipe;
 mod workspace;

@@ -11,6 +11,7 @@ use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::session::{Message, Name, RECORD_CAPACITY, Session};
+use crate::suite::Suite;
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
@@ -168,7 +169,10 @@ impl Peer {
     }
 
     /// Brings all archived sessions of suite `Signal`, newest first, with the keys that this message wants of them: its
-    /// messages name none. Whether there are any.
+    /// ratchet key is of no session, so that it may be the next one of each. Whether there are any.
+    ///
+    /// Each costs an agreement, dearer than its row. Those in which nothing was sent since their last turn are not spared,
+    /// though no peer can have answered: how all of them fail decides the error, as with sessions held in memory.
     pub(super) fn bring_unnamed(
         &mut self,
         core: &Core,
@@ -263,21 +267,24 @@ impl Peer {
         let promoted = current.filter(|name| self.brought.contains_key(name));
         let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name())).count();
         let mut evicted = Vec::new();
-        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty();
+        // A session that its messages do not name may have other marks than before.
+        let marked = || parts.iter().filter(|part| part.suite() == Suite::Signal);
+        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty() || marked().next().is_some();
         if changes_archive {
             // In one round: the list, and the places of those that come.
             let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name()));
             work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
-            let mut archive = Archive::load(core, work, &self.address)?;
-            if self.is_new {
-                archive = Archive::default();
-            }
+            let before = Archive::load(core, work, &self.address)?;
+            let mut archive = if self.is_new { Archive::default() } else { before.clone() };
             // The newest is entered last: it stands first.
             for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name())) {
                 archive.enter(part.suite(), part.name(), work.now);
             }
             for name in promoted.iter().chain(gone) {
                 archive.remove(*name);
+            }
+            for part in marked() {
+                archive.mark(part.name(), part.marks());
             }
             evicted = archive.evict();
             let left = promoted.iter().chain(gone).chain(&evicted);
@@ -291,7 +298,9 @@ impl Peer {
                 erase(core, work, RecordKind::Kept, &self.address, *name)?;
             }
             self.archived = archive.len();
-            archive.save(core, work, &self.address)?;
+            if archive != before {
+                archive.save(core, work, &self.address)?;
+            }
         }
         for part in parts.iter().filter(|part| !evicted.contains(&part.name())) {
             let mut record = FieldWriter::record(RecordKind::Archived, RECORD_CAPACITY);
