@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use super::WireError;
+use super::spelling::{digit, digits, key, spell};
 use super::stored::{RecordError, RecordKind, SCHEMA, SEALING_ROOM};
 use crate::crypto::SecretBytes;
 
@@ -20,11 +21,6 @@ const FIXED_32: u64 = 5;
 
 /// Field numbers are below it.
 const FIELDS: u32 = 1 << 29;
-
-/// The key of a field.
-fn key(field: u32, wire_type: u64) -> u64 {
-    (u64::from(field) << 3) | wire_type
-}
 
 /// Fields while they are written, in a buffer that leaves no copy behind when it grows or is dropped.
 pub(crate) struct FieldWriter(SecretBytes);
@@ -157,30 +153,6 @@ impl FieldWriter {
                 self.put(spelled.get(..digits).unwrap_or_default());
             }
         }
-    }
-}
-
-/// A number that is spelled in one byte.
-fn digit(value: u64) -> Option<u8> {
-    u8::try_from(value).ok().filter(|digit| *digit < 0x80)
-}
-
-/// How many bytes the one spelling of a number takes: at most ten.
-fn digits(value: u64) -> usize {
-    let bits = (u64::BITS - value.leading_zeros()).max(1);
-    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
-}
-
-/// Spells a number, in as many bytes as it takes.
-fn spell(mut value: u64, place: &mut [u8]) {
-    if let Some((last, others)) = place.split_last_mut() {
-        for digit in others {
-            let [low, ..] = value.to_le_bytes();
-            *digit = low | 0x80;
-            value >>= 7;
-        }
-        let [low, ..] = value.to_le_bytes();
-        *last = low;
     }
 }
 

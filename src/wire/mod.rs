@@ -21,6 +21,7 @@ mod payload;
 mod prekey_message;
 mod report_message;
 mod signal_message;
+mod spelling;
 mod spqr_message;
 mod stored;
 mod v1_message;
