@@ -47,5 +47,7 @@ pub(crate) use kdf::{ExpandKey, MacKey, hkdf, hmac, sha256, sha512};
 pub(crate) use kem::kyber_message_door;
 pub(crate) use placed::PlacedKey;
 pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
-pub(crate) use sign::{xeddsa_sign, xeddsa_verify};
+#[cfg(test)]
+pub(crate) use sign::xeddsa_verify;
+pub(crate) use sign::{Verifier, xeddsa_sign};
 pub(crate) use x25519::PeerKey;
