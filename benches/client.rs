@@ -82,6 +82,7 @@ fn level_2(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Cas
     let sending = move |count| {
         let (alice, bob) = &mut *parties.borrow_mut();
         let mut sent = Vec::new();
+        alice.tidy();
         let spent = time(0..count, |_| sent.push(alice.send(&other)));
         sent.iter().for_each(|envelope| drop(bob.receive(envelope)));
         spent

@@ -1,6 +1,6 @@
-//! A whole database of schema 1, as an app that was released with it left it behind: it opens for ever, reads what was
-//! under way, and goes on. The file is made anew by `SUBROSA_REGENERATE=1 cargo test --test golden_client`, and only
-//! before a release.
+//! Whole databases, as apps left them behind that were built with what the library was then: they open for ever, read what
+//! was under way, and go on. Those of today's form are made anew by `SUBROSA_REGENERATE=1 cargo test --test golden_client`,
+//! and only before a release; `schema-1-client.json` is of rows of form 1, which nothing writes any more.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test reads files and its environment")]
@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 use subrosa::persist::Version;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/records/schema-1-client.json");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/records/");
 
 struct Side {
     client: Client,
@@ -23,11 +23,10 @@ struct Side {
 }
 
 impl Side {
-    fn new(name: &str, seed: u64) -> Self {
+    fn new(name: &str, suites: Suites, seed: u64) -> Self {
         let (db, mut rng) = (Memory::default(), ChaCha20Rng::seed_from_u64(seed));
         let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
-        let created =
-            Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng).unwrap();
+        let created = Client::create(&StorageKey::new([7; 32]), &address, suites).stage(&db, NOW, &mut rng).unwrap();
         let client = created.commit(|batch, _| db.write(batch)).unwrap().client;
         Self { client, db, rng, sent: 0 }
     }
@@ -55,8 +54,8 @@ fn add(from: &mut Side, to: &mut Side) {
 }
 
 /// A database with a row of every kind, and envelopes under way to it: in order, late, late in an archived session.
-fn make() -> Value {
-    let (mut alice, mut bob) = (Side::new("alice", 1), Side::new("bob", 2));
+fn make(suites: Suites) -> Value {
+    let (mut alice, mut bob) = (Side::new("alice", suites, 1), Side::new("bob", suites, 2));
     add(&mut bob, &mut alice);
     let first = bob.send("alice");
     alice.run(alice.client.receive(&first)).unwrap();
@@ -71,7 +70,7 @@ fn make() -> Value {
     alice.run(alice.client.receive(&new[0])).unwrap();
     alice.run(alice.client.receive(&new[2])).unwrap();
     for seed in [3, 4] {
-        let mut dave = Side::new("dave", seed);
+        let mut dave = Side::new("dave", suites, seed);
         add(&mut dave, &mut alice);
         let hello = dave.send("alice");
         alice.run(alice.client.receive(&hello)).unwrap();
@@ -80,8 +79,10 @@ fn make() -> Value {
     *spoilt.body.last_mut().unwrap() ^= 1;
     assert!(matches!(alice.run(alice.client.receive(&spoilt)), Ok(Received::Unreadable(_))));
     let to = bob.client.address().clone();
-    let part = [subrosa::report::Part::text("framed")];
-    alice.run(alice.client.send_framed(MessageId::new([9; 16]), &to, &part)).unwrap();
+    if suites == Suites::V1 {
+        let part = [subrosa::report::Part::text("framed")];
+        alice.run(alice.client.send_framed(MessageId::new([9; 16]), &to, &part)).unwrap();
+    }
     // Of a hundred prekeys two of each kind are enough.
     let mut kept = BTreeMap::<u8, usize>::new();
     let mut rows = alice.db.0.borrow().clone();
@@ -101,12 +102,29 @@ fn bytes<const N: usize>(value: &Value) -> [u8; N] {
     hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
 }
 
+/// Kinds of the rows of a client, besides those that only some databases have.
+const KINDS: [u8; 15] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
+
 #[test]
-fn a_database_of_schema_1_goes_on() {
-    if std::env::var_os("SUBROSA_REGENERATE").is_some() {
-        std::fs::write(FILE, serde_json::to_string_pretty(&make()).unwrap()).unwrap();
+fn a_database_of_form_1_goes_on() {
+    goes_on("schema-1-client.json", &[26]);
+}
+
+#[test]
+fn a_database_of_form_2_goes_on() {
+    for (file, suites, others) in
+        [("form-2-client-v1.json", Suites::V1, &[26][..]), ("form-2-client-signal.json", Suites::SIGNAL, &[])]
+    {
+        if std::env::var_os("SUBROSA_REGENERATE").is_some() {
+            let made = serde_json::to_string_pretty(&make(suites)).unwrap();
+            std::fs::write(FOLDER.to_owned() + file, made + "\n").unwrap();
+        }
+        goes_on(file, others);
     }
-    let golden: Value = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
+}
+
+fn goes_on(file: &str, others: &[u8]) {
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(FOLDER.to_owned() + file).unwrap()).unwrap();
     let row = |row: &Value| {
         let version = Version::from_bytes(bytes(&row[1]));
         let sealed = hex::decode(row[2].as_str().unwrap()).unwrap();
@@ -115,7 +133,9 @@ fn a_database_of_schema_1_goes_on() {
     let rows: BTreeMap<_, _> = golden["rows"].as_array().unwrap().iter().map(row).collect();
     let mut kinds: Vec<u8> = rows.keys().map(|key| key.as_bytes()[0]).collect();
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26], "a row of every kind");
+    let mut expected = [&KINDS, others].concat();
+    expected.sort_unstable();
+    assert_eq!(kinds, expected, "a row of every kind");
     let (db, mut rng) = (Memory(RefCell::new(rows)), rng());
     let key = StorageKey::new(bytes(&golden["storageKey"]));
     let opened = Client::open(&key, Anchor::UNAVAILABLE).stage(&db, NOW, &mut rng).unwrap();
@@ -128,6 +148,11 @@ fn a_database_of_schema_1_goes_on() {
     }
     let (bob, dave) = ("bob", "dave");
     let to = |name: &str| Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
+    // What was sent before is not sent twice.
+    let again = client.send(MessageId::new([1; 16]), &to(bob), &[1]).stage(&db, NOW, &mut rng).unwrap();
+    assert!(again.committed().repeated);
+    let other = client.send(MessageId::new([1; 16]), &to(bob), &[2]).stage(&db, NOW, &mut rng);
+    assert!(matches!(other, Err(StageError::Operation(SendError::IdReused))));
     let sent = client.send(MessageId::new([77; 16]), &to(bob), b"on").stage(&db, NOW, &mut rng).unwrap();
     sent.commit(|batch, _| db.write(batch)).unwrap();
     let blocked = client.send(MessageId::new([78; 16]), &to(dave), b"on").stage(&db, NOW, &mut rng);
@@ -136,4 +161,11 @@ fn a_database_of_schema_1_goes_on() {
     for page in 0..=255 {
         assert!(client.tidy(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
     }
+    // A day later nothing is left of it.
+    let tomorrow = Timestamp::new(NOW.get() + 25 * 60 * 60 * 1000);
+    for page in 0..=255 {
+        let tidied = client.tidy(page).stage(&db, tomorrow, &mut rng).unwrap();
+        assert!(tidied.commit(|batch, _| db.write(batch)).unwrap().damaged.is_empty());
+    }
+    assert!(db.0.borrow().keys().all(|key| key.as_bytes()[0] != 22), "{file}");
 }

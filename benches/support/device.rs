@@ -1,7 +1,7 @@
 //! Level 2: devices with a database in memory.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
@@ -14,7 +14,7 @@ use subrosa::wire::Envelope;
 use super::pair::{NOW, PLAINTEXT, rng};
 
 #[derive(Clone, Default)]
-pub(crate) struct Memory(RefCell<BTreeMap<RecordKey, Row>>);
+pub(crate) struct Memory(RefCell<HashMap<RecordKey, Row>>);
 
 impl Store for Memory {
     type Error = Infallible;
@@ -67,6 +67,7 @@ pub(crate) struct Party {
     pub(crate) db: Memory,
     rng: ChaCha20Rng,
     sent: u64,
+    tidied: u64,
 }
 
 impl Party {
@@ -75,7 +76,7 @@ impl Party {
         let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
         let created = Client::create(&StorageKey::new([7; 32]), &address, suites).stage(&db, NOW, &mut rng).unwrap();
         db.write(created.batch());
-        Self { client: created.committed().client, db, rng, sent: 0 }
+        Self { client: created.committed().client, db, rng, sent: 0, tidied: 0 }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -101,10 +102,23 @@ impl Party {
         self.sent += 1;
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.sent.to_be_bytes());
-        // A busy day: a message every 100 seconds.
-        let now = Timestamp::new(NOW.get() + self.sent * 100_000);
-        let sent = self.run(self.client.send(MessageId::new(id), to, &PLAINTEXT), now);
+        let sent = self.run(self.client.send(MessageId::new(id), to, &PLAINTEXT), self.now());
         sent.outgoing().envelope().clone()
+    }
+
+    /// A busy day: a message every 100 seconds.
+    fn now(&self) -> Timestamp {
+        Timestamp::new(NOW.get() + self.sent * 100_000)
+    }
+
+    /// What a host does once a day, of messages that it has sent.
+    pub(crate) fn tidy(&mut self) {
+        if self.sent >= self.tidied + 864 {
+            for page in 0..=255 {
+                self.run(self.client.tidy(page), self.now());
+            }
+            self.tidied = self.sent;
+        }
     }
 
     pub(crate) fn receive(&mut self, envelope: &Envelope) -> Received {
@@ -169,6 +183,7 @@ fn deliver(from: &mut Party, to: &mut Party, (sent, kept): (usize, usize)) {
     let (address, last) = (to.address(), SETTLED + sent);
     for number in 0..=last {
         let envelope = from.send(&address);
+        from.tidy();
         if number + kept < last || number == last {
             to.receive(&envelope);
         }

@@ -7,7 +7,7 @@ use super::{Client, Core, Operation, Outgoing, SendError, StoredError};
 use crate::prekey::Bundle;
 use crate::session::{InitiateError, Session};
 use crate::suite::Suite;
-use crate::wire::{Content, RecordKind};
+use crate::wire::{Outward, RecordKind};
 
 /// A session that was started, or was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +116,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     if !peer.parked && (wanted || started) && peer.session.suite() == Some(Suite::V1) {
         asked.extend(unread.unwrap_or_default(), work.now);
         if wanted && started || !asked.is_empty() {
-            let request = peer.encrypt(core, work, Content::RepairRequest(asked.hashes()), None);
+            let request = peer.encrypt(core, work, &Outward::repair_request(&asked.hashes()), None);
             let request = request.map_err(|stop| {
                 stop.map(|error| match error {
                     SendError::Stored(error) => AddError::Stored(error),

@@ -1,8 +1,8 @@
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::peer::SENT_SLOTS;
 use super::sent::Slot;
+use super::sent_index::all_numbers;
 use super::wants::Wants;
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
@@ -72,7 +72,7 @@ impl Client {
 fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
     let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wants];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
-    let slots = (0..).take(SENT_SLOTS).map(|slot| Slot::key(core, address, slot));
+    let slots = all_numbers().map(|slot| Slot::key(core, address, slot));
     keys.extend(slots);
     let page = core.page_of(address);
     work.announce(keys.iter().copied().chain([core.page_key(page), super::wants::key(core)]));

@@ -11,7 +11,7 @@ use crate::persist::RecordKey;
 use crate::report::{
     self, Accepted, AccountTag, ChainState, Commitment, Dest, Evidence, Forked, FramingPolicy, OwnStampError, Part,
 };
-use crate::wire::{Content, RecordKind, decode_record, encode_record, record};
+use crate::wire::{Outward, RecordKind, decode_record, encode_record, record};
 
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Core {
             let mut chains = self.load_chains(work, user).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
-            let envelope = peer.encrypt(self, work, Content::Framed(sealed.inner), Some(&commitment))?;
+            let envelope = peer.encrypt(self, work, &Outward::framed(&sealed.inner), Some(&commitment))?;
             self.save_chains(work, user, &chains);
             Ok((envelope, Some(sealed.evidence)))
         })?;

@@ -160,7 +160,7 @@ fn any_record(suites: Suites, cases: usize) {
         } else {
             let mut record = keys.open(key, &row.version, &row.bytes).unwrap().to_vec();
             mutate(&mut record, &mut rng);
-            keys.seal(key, &version, &record, &mut rng)
+            keys.seal(key, &version, crate::crypto::SecretBytes::new(record))
         };
         let store = MemoryStore::new();
         store.restore(&whole);

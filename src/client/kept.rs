@@ -76,7 +76,11 @@ impl Peer {
         if self.has_archived() {
             work.announce([super::wants::key(core)]);
             self.announce_places(core, work, self.session.current_name());
-            for name in Archive::load(core, work, &self.address)?.unnamed() {
+            let archive = match Archive::peek(core, work, &self.address) {
+                Err(Stop::Fail(_)) => Archive::default(),
+                archive => archive?,
+            };
+            for name in archive.unnamed() {
                 work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
                 work.announce([core.kept_key(&self.address, name)]);
             }

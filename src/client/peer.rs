@@ -5,17 +5,16 @@ use alloc::vec::Vec;
 
 use super::archive::Archive;
 use super::kept::erase_kept;
+use super::sent_index::SentIndex;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::session::{Message, Name, RECORD_CAPACITY, Session};
+use crate::suite::Suite;
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
-
-/// Records of the sent log with one peer device.
-pub(super) const SENT_SLOTS: usize = 1024;
 
 type Halt = Stop<StoredError>;
 
@@ -25,8 +24,8 @@ pub(super) struct Peer {
     key: RecordKey,
     pub(super) session: Session,
     pub(super) parked: bool,
-    /// Which records of the sent log there are: a bit for each, or nothing.
-    sent_slots: Vec<u8>,
+    /// Which records of the sent log there may be.
+    pub(super) sent: SentIndex,
     archived: u32,
     /// Whether the record is there.
     is_new: bool,
@@ -86,7 +85,7 @@ impl Peer {
             address: session.remote_address().clone(),
             session,
             parked: false,
-            sent_slots: Vec::new(),
+            sent: SentIndex::default(),
             archived: 0,
             is_new: true,
             current: None,
@@ -98,12 +97,10 @@ impl Peer {
     fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
         let stored_generation = fields.number(1)?;
-        let (archived, parked, sent_slots) = (fields.small(2)?, fields.flag(3)?, fields.bytes(4)?);
+        let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
+        let sent = SentIndex::read(fields.bytes(4)?)?;
         let session = Session::read_hot(fields.some_message(5)?)?;
         fields.end()?;
-        if !sent_slots.is_empty() && sent_slots.len() != SENT_SLOTS / 8 {
-            return Err(RecordError::Corrupt);
-        }
         if stored_generation > generation {
             return Err(RecordError::OtherGeneration);
         }
@@ -113,7 +110,7 @@ impl Peer {
             current: session.current_name(),
             session,
             parked,
-            sent_slots: sent_slots.to_vec(),
+            sent,
             archived,
             is_new: false,
             brought: BTreeMap::new(),
@@ -132,8 +129,8 @@ impl Peer {
 
     /// The same device with another session, and nothing else of the former one but what was sent.
     pub(super) fn with_session(self, core: &Core, session: Session) -> Self {
-        let Self { sent_slots, .. } = self;
-        Self { sent_slots, is_new: false, ..Self::new(core, session) }
+        let Self { sent, .. } = self;
+        Self { sent, is_new: false, ..Self::new(core, session) }
     }
 
     pub(super) const fn set_archived(&mut self, count: u32) {
@@ -143,23 +140,6 @@ impl Peer {
     /// All sessions of the record, with one that a rollback has taken out of use.
     pub(super) fn names(&self) -> Vec<Name> {
         self.current.into_iter().chain(self.session.names()).collect()
-    }
-
-    /// The records of the sent log that there are.
-    pub(super) fn sent_slots(&self) -> Vec<u16> {
-        let bit = |slot: &u16| {
-            let byte = self.sent_slots.get(usize::from(slot / 8)).copied().unwrap_or(0);
-            byte & (1 << (slot % 8)) != 0
-        };
-        (0..).take(SENT_SLOTS).filter(bit).collect()
-    }
-
-    pub(super) fn set_sent_slot(&mut self, slot: u16, present: bool) {
-        self.sent_slots.resize(SENT_SLOTS / 8, 0);
-        if let Some(byte) = self.sent_slots.get_mut(usize::from(slot / 8)) {
-            let bit = 1 << (slot % 8);
-            if present { *byte |= bit } else { *byte &= !bit }
-        }
     }
 
     /// Brings an archived session, if it is there.
@@ -190,7 +170,10 @@ impl Peer {
     }
 
     /// Brings all archived sessions of suite `Signal`, newest first, with the keys that this message wants of them: its
-    /// messages name none. Whether there are any.
+    /// ratchet key is of no session, so that it may be the next one of each. Whether there are any.
+    ///
+    /// Each costs an agreement, dearer than its row. Those in which nothing was sent since their last turn are not spared,
+    /// though no peer can have answered: how all of them fail decides the error, as with sessions held in memory.
     pub(super) fn bring_unnamed(
         &mut self,
         core: &Core,
@@ -249,7 +232,7 @@ impl Peer {
         record.number(1, core.generation);
         record.number(2, self.archived);
         record.number(3, self.parked);
-        record.bytes(4, &self.sent_slots);
+        record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
         work.put(&core.keys, key, record.finish());
         Ok(())
@@ -268,21 +251,24 @@ impl Peer {
         let promoted = current.filter(|name| self.brought.contains_key(name));
         let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name())).count();
         let mut evicted = Vec::new();
-        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty();
+        // A session that its messages do not name may have other marks than before.
+        let marked = || parts.iter().filter(|part| part.suite() == Suite::Signal);
+        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty() || marked().next().is_some();
         if changes_archive {
             // In one round: the list, and the places of those that come.
             let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name()));
             work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
-            let mut archive = Archive::load(core, work, &self.address)?;
-            if self.is_new {
-                archive = Archive::default();
-            }
+            let before = Archive::load(core, work, &self.address)?;
+            let mut archive = if self.is_new { Archive::default() } else { before.clone() };
             // The newest is entered last: it stands first.
             for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name())) {
                 archive.enter(part.suite(), part.name(), work.now);
             }
             for name in promoted.iter().chain(gone) {
                 archive.remove(*name);
+            }
+            for part in marked() {
+                archive.mark(part.name(), part.marks());
             }
             evicted = archive.evict();
             let left = promoted.iter().chain(gone).chain(&evicted);
@@ -293,7 +279,9 @@ impl Peer {
                 erase(core, work, RecordKind::Archived, &self.address, *name)?;
             }
             self.archived = archive.len();
-            archive.save(core, work, &self.address)?;
+            if archive != before {
+                archive.save(core, work, &self.address)?;
+            }
         }
         for part in parts.iter().filter(|part| !evicted.contains(&part.name())) {
             let mut record = FieldWriter::record(RecordKind::Archived, RECORD_CAPACITY);

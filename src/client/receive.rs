@@ -185,22 +185,26 @@ impl Core {
                 }
                 peer.bring(self, work, name)?
             }
-            None => true,
+            None => {
+                peer.bring_marked(self, work, message)?;
+                true
+            }
         };
         if !found && peer.parked {
             return self.receive_parked(work, peer, message);
         }
-        let mut names = message.session_name().map_or_else(|| peer.session.names(), |name| [name].into());
+        let sender = message.session_name().or_else(|| peer.session.sender_of(message));
+        let mut names = sender.map_or_else(|| peer.session.names(), |name| [name].into());
         let now = work.now;
         names.retain(|name| peer.session.wants_kept(*name, message, now));
-        if message.session_name().is_none() && !names.is_empty() && !peer.session.current_knows(message) {
+        if sender.is_none() && !names.is_empty() {
             peer.announce_unnamed(self, work)?;
         }
         peer.bring_kept(self, work, &names, |session, name| session.touched(name, message, now))?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,
-            // In suite `Signal` a message does not say which session it is of: most likely the current one.
-            Err(error) if message.session_name().is_none() && !peer.session.current_knows(message) => {
+            // A ratchet key that no session is known to know: most likely the current one's next, else any other's.
+            Err(error) if sender.is_none() => {
                 if !peer.bring_unnamed(self, work, message)? {
                     return Err(error.into());
                 }

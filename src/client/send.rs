@@ -1,17 +1,15 @@
-use alloc::vec::Vec;
-
 use rand_core::Rng;
 
 use super::peer::Peer;
 use super::sent::{Entry, Place, Slot};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
-use crate::crypto::{PublicKey, SecretBytes, sha256};
+use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, MessageId};
 use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
 use crate::suite::Suite;
-use crate::wire::{Content, Envelope, Payload, RosterView};
+use crate::wire::{Envelope, Outward};
 
 /// A message that was encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,13 +108,11 @@ impl Client {
     pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         // A longer one is not sent: it is neither kept nor hashed.
-        let plaintext = (plaintext.len() <= MAX_LEN).then(|| SecretBytes::new(plaintext.to_vec()));
-        let digest = plaintext.as_ref().map(|plaintext| sha256(&[plaintext]));
+        let message = (plaintext.len() <= MAX_LEN).then(|| (Outward::app(plaintext), sha256(&[plaintext])));
         Operation::new(move |work| {
-            let (plaintext, digest) = plaintext.as_ref().zip(digest).ok_or(SendError::TooLong)?;
-            let (sent, ()) = core.send_once(work, &place, digest, |work, peer| {
-                Ok((peer.encrypt(&core, work, Content::App(plaintext.to_vec()), None)?, ()))
-            })?;
+            let (message, digest) = message.as_ref().ok_or(SendError::TooLong)?;
+            let (sent, ()) = core
+                .send_once(work, &place, *digest, |work, peer| Ok((peer.encrypt(&core, work, message, None)?, ())))?;
             Ok(sent)
         })
     }
@@ -145,11 +141,13 @@ impl Client {
         Operation::new(move |work| {
             work.announce([place.slot.1]);
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
-            let mut slot = Slot::load(&core, work, place.slot)?;
-            if slot.find(message_id).is_some() {
-                slot.remove(message_id);
-                slot.save(&core, work, &mut peer);
-                peer.save(&core, work)?;
+            let slot = Slot::load(&core, work, place.slot)?;
+            let early = Slot::load_early(&core, work, &place, &peer)?;
+            for mut slot in [Some(slot), early].into_iter().flatten() {
+                if slot.find(message_id).is_some() {
+                    slot.remove(message_id);
+                    slot.save(&core, work, &mut peer);
+                }
             }
             Ok(())
         })
@@ -173,8 +171,11 @@ impl Core {
         slot.expire(work.now);
         let mut peer = peer.ok_or(SendError::NoSession)?;
         let identity = *peer.session.remote_identity();
+        let mut early = Slot::load_early(self, work, place, &peer).map_err(from_stored)?;
+        early.iter_mut().for_each(|early| early.expire(work.now));
+        let entry = slot.find(message_id).or_else(|| early.as_ref()?.find(message_id));
         // What was sealed to a key that is not the device's any more is sealed anew.
-        if let Some(entry) = slot.find(message_id).filter(|entry| *entry.identity() == identity) {
+        if let Some(entry) = entry.filter(|entry| *entry.identity() == identity) {
             if *entry.digest() != digest {
                 return Err(SendError::IdReused.into());
             }
@@ -196,33 +197,30 @@ fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
 }
 
 impl Peer {
-    /// Encrypts a content with the current session.
+    /// Encrypts a message with the current session.
     pub(super) fn encrypt(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
-        content: Content,
+        message: &Outward,
         commitment: Option<&Commitment>,
     ) -> Result<Envelope, Stop<SendError>> {
         if self.parked {
             return Err(SendError::IdentityChanged.into());
         }
         let suite = self.session.suite().ok_or(SendError::NoSession)?;
-        let plaintext = SecretBytes::new(match (suite, content) {
+        let plaintext = match suite {
             // There the plaintext is the host's own.
-            (Suite::Signal, Content::App(plaintext)) => plaintext,
-            (Suite::Signal, _) => Vec::new(),
-            (Suite::V1, content) => {
-                Payload { own: RosterView::default(), peer: RosterView::default(), content }.to_bytes()
-            }
-        });
+            Suite::Signal => message.plaintext().unwrap_or_default(),
+            Suite::V1 => message.payload(),
+        };
         if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
             self.bring_kept(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
         }
         let (now, mut id) = (work.now, [0; 16]);
         let bound = commitment.map(Commitment::external_ad);
         let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
-        let encrypted = self.session.encrypt_bound(&plaintext, bound, now, &mut work.rng);
+        let encrypted = self.session.encrypt_bound(plaintext, bound, now, &mut work.rng);
         let ciphertext = encrypted.map_err(|error| match error {
             EncryptError::TooLong => SendError::TooLong,
             EncryptError::Exhausted => SendError::Exhausted,

@@ -3,7 +3,8 @@
 
 use alloc::vec::Vec;
 
-use super::peer::{Peer, SENT_SLOTS};
+use super::peer::Peer;
+use super::sent_index::number_of;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::crypto::{PublicKey, sha256};
@@ -15,8 +16,8 @@ use crate::wire::{Envelope, FieldReader, FieldWriter, RecordError, RecordKind, r
 /// How long a message id is remembered: 24 hours.
 pub(super) const SENT_LOG_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Most messages in one record of the log; the oldest goes. A thousand messages in a day fill the records with one on
-/// average, more than four in one of 270.
+/// Most messages in one record of the log; the oldest goes. Of a thousand messages in a day one in five finds another in
+/// its record.
 const MAX_ENTRIES: usize = 16;
 
 /// Most messages of one record whose envelope is kept; of the others only the id is remembered.
@@ -109,21 +110,26 @@ pub(super) struct Slot {
     entries: Vec<Entry>,
 }
 
-/// [`SENT_SLOTS`] as a number of a slot.
-const SLOTS: u16 = {
-    assert!(SENT_SLOTS == 1024, "numbers of slots are stored");
-    1024
-};
-
 /// The record that a message id belongs in.
 fn slot_of(id: MessageId) -> u16 {
     let [high, low, ..] = sha256(&[id.as_bytes()]);
-    u16::from_be_bytes([high, low]) % SLOTS
+    number_of(u16::from_be_bytes([high, low]))
 }
 
 impl Slot {
     pub(super) fn key(core: &Core, address: &Address, number: u16) -> RecordKey {
         core.keys.record_key(RecordKind::Sent, &[&encode_address(address), &number.to_be_bytes()])
+    }
+
+    /// The record of the earlier layout that may hold a message, if there is one.
+    pub(super) fn load_early(
+        core: &Core,
+        work: &mut Workspace<'_>,
+        place: &Place,
+        peer: &Peer,
+    ) -> Result<Option<Self>, Stop<StoredError>> {
+        let Some(number) = peer.sent.early(place.slot.0) else { return Ok(None) };
+        Self::load(core, work, (number, Self::key(core, &place.to, number))).map(Some)
     }
 
     pub(super) fn load(
@@ -136,6 +142,10 @@ impl Slot {
         };
         let entries = entries(&bytes).map_err(stored(RecordKind::Sent))?;
         Ok(Self { number, key, entries })
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(super) fn find(&self, id: MessageId) -> Option<&Entry> {
@@ -169,14 +179,14 @@ impl Slot {
         self.entries.len()
     }
 
-    /// Writes the record, which was read, and notes in the peer whether it is there.
+    /// Writes the record, which was read, and notes in the peer that it is there.
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) {
         let key = self.key;
-        peer.set_sent_slot(self.number, !self.entries.is_empty());
         if self.entries.is_empty() {
             work.delete(key);
             return;
         }
+        peer.sent.enter(self.number);
         let bytes: usize = self.entries.iter().map(|entry| 128 + entry.envelope.len()).sum();
         let mut record = FieldWriter::record(RecordKind::Sent, bytes);
         for entry in &self.entries {

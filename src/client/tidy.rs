@@ -18,8 +18,8 @@ const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Peer devices of one staging; the next one takes others.
 const MAX_PEERS: usize = 32;
 
-/// Records of the sent log of one peer device that a staging looks at.
-const MAX_SLOTS: usize = 64;
+/// Groups of records of the sent log that a staging looks at: all that one peer device can have.
+const MAX_GROUPS: usize = 1024;
 
 /// What tidying a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +78,9 @@ impl Client {
             work.ready()?;
             let mut wants = Wants::load(&core, work)?;
             let (mut wanted, mut damaged) = (false, Vec::new());
+            let mut groups = MAX_GROUPS;
             for address in some {
-                match work.attempt(|work| tidy(&core, work, address, start)) {
+                match work.attempt(|work| tidy(&core, work, address, (start, &mut groups))) {
                     Ok(needs_session) => wanted |= needs_session && wants.bundle(address),
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
@@ -101,13 +102,20 @@ fn window<T>(list: &[T], count: usize, start: u32) -> Vec<&T> {
     list.iter().cycle().skip(start).take(count.min(list.len())).collect()
 }
 
-/// Does what is due for one device. Whether it needs a session to be sent with.
-fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) -> Result<bool, Halt> {
+/// Does what is due for one device, with so many groups of the sent log left to look at. Whether it needs a session to be
+/// sent with.
+fn tidy(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    address: &Address,
+    (start, left): (u32, &mut usize),
+) -> Result<bool, Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(false) };
-    let slots = peer.sent_slots();
-    let slots = window(&slots, MAX_SLOTS, start);
+    let groups = peer.sent.present();
+    let groups = window(&groups, *left, start);
+    *left -= groups.len();
     let place = |slot: u16| (slot, Slot::key(core, address, slot));
-    work.announce(slots.iter().map(|slot| place(**slot).1));
+    work.announce(groups.iter().flat_map(|group| group.numbers()).map(|slot| place(slot).1));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
@@ -117,12 +125,19 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, start: u32) ->
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
     let mut changed = false;
-    for number in slots {
-        let mut slot = Slot::load(core, work, place(*number))?;
-        let before = slot.len();
-        slot.expire(work.now);
-        if slot.len() != before {
-            slot.save(core, work, &mut peer);
+    for group in groups {
+        let mut gone = true;
+        for number in group.numbers() {
+            let mut slot = Slot::load(core, work, place(number))?;
+            let before = slot.len();
+            slot.expire(work.now);
+            gone &= slot.is_empty();
+            if slot.len() != before {
+                slot.save(core, work, &mut peer);
+            }
+        }
+        if gone {
+            peer.sent.clear(*group);
             changed = true;
         }
     }

@@ -53,6 +53,31 @@ impl MacKey {
     }
 }
 
+/// A pseudorandom key of HKDF-SHA-256 whose pads are hashed already: for more than one expansion. Wiped on drop.
+pub(crate) struct ExpandKey(::hkdf::Hkdf<Sha256>);
+
+impl ExpandKey {
+    /// The key is uniform already, so there is nothing to extract (RFC 5869, section 3.3).
+    #[must_use]
+    pub(crate) fn new(key: &Secret<32>) -> Self {
+        #[expect(clippy::expect_used, reason = "a key of one hash length is long enough")]
+        Self(::hkdf::Hkdf::from_prk(key.expose()).expect("32 bytes are a pseudorandom key"))
+    }
+
+    /// HKDF-Expand: `N` bytes for the joined parts of `info`. `N` is at most 8,160.
+    #[must_use]
+    pub(crate) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Secret<N> {
+        const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 255 blocks") };
+        let mut out = Secret::new([0; N]);
+        #[expect(
+            clippy::expect_used,
+            reason = "the only failure is a length over 255 blocks, refused at compile time"
+        )]
+        self.0.expand_multi_info(info, out.expose_mut()).expect("N is at most 255 blocks");
+        out
+    }
+}
+
 /// SHA-256 of the joined parts.
 #[must_use]
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {

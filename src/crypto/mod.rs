@@ -20,6 +20,7 @@ mod expander;
 mod fast;
 mod kdf;
 mod kem;
+mod placed;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod seals;
 mod secret;
@@ -41,9 +42,12 @@ pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
 pub(crate) use expander::Expander;
-pub(crate) use kdf::{MacKey, hkdf, hmac, sha256, sha512};
+pub(crate) use kdf::{ExpandKey, MacKey, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
+pub(crate) use placed::PlacedKey;
 pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
-pub(crate) use sign::{xeddsa_sign, xeddsa_verify};
+#[cfg(test)]
+pub(crate) use sign::xeddsa_verify;
+pub(crate) use sign::{Verifier, xeddsa_sign};
 pub(crate) use x25519::PeerKey;

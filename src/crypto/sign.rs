@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-use super::{KeyPair, PublicKey, Secret, sha512};
+use super::{KeyPair, PeerKey, PublicKey, Secret, sha512};
 
 /// Length of an XEdDSA signature: R, then s with the sign of the public key in its top bit.
 pub const SIGNATURE_LEN: usize = 64;
@@ -49,23 +49,67 @@ pub(crate) fn xeddsa_sign(key: &KeyPair, message: &[u8], rng: &mut (impl CryptoR
 /// # Errors
 ///
 /// [`BadSignature`], for whatever reason: a signature is right or it is not.
-///
-/// # Security
-///
-/// Strict: s must be reduced and neither R nor the key may be of small order, so a signature has one form only.
-/// Signal's own library also takes an unreduced s below 2^253; genuine signatures never have one.
+#[cfg(test)]
 pub(crate) fn xeddsa_verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
-    let mut signature = *signature;
-    let [.., last] = &mut signature;
-    let sign = *last >> 7;
-    *last &= 0x7f;
-    let point = MontgomeryPoint(*key.coordinate()).to_edwards(sign).ok_or(BadSignature)?;
-    let signature = EdSignature::from_bytes(&signature);
-    // What `verify_strict` refuses, without decompressing R: where all else is right, R is the one spelling of its point.
-    if point.is_small_order() || is_of_small_order(signature.r_bytes()) {
-        return Err(BadSignature);
+    Verifier::new(key).verify(message, signature)
+}
+
+/// An X25519 public key, ready for verifying: what hangs on the key alone is computed once for all its signatures.
+pub(crate) struct Verifier {
+    key: PublicKey,
+    /// For the sign that the last signature had. All of one signer have the same: it is that of its Edwards key.
+    lifted: Option<(u8, EdwardsPoint, VerifyingKey)>,
+}
+
+impl Verifier {
+    pub(crate) const fn new(key: &PublicKey) -> Self {
+        Self { key: *key, lifted: None }
     }
-    raw_verify::<Sha512>(&VerifyingKey::from(point), message, &signature).map_err(|_| BadSignature)
+
+    /// Verifies an XEdDSA signature.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`], for whatever reason: a signature is right or it is not.
+    ///
+    /// # Security
+    ///
+    /// Strict: s must be reduced and neither R nor the key may be of small order, so a signature has one form only.
+    /// Signal's own library also takes an unreduced s below 2^253; genuine signatures never have one.
+    pub(crate) fn verify(&mut self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        let mut signature = *signature;
+        let [.., last] = &mut signature;
+        let sign = *last >> 7;
+        *last &= 0x7f;
+        let (point, key) = self.lift(sign)?;
+        let signature = EdSignature::from_bytes(&signature);
+        // What `verify_strict` refuses, without decompressing R: where all else is right, R is the one spelling of its
+        // point.
+        if point.is_small_order() || is_of_small_order(signature.r_bytes()) {
+            return Err(BadSignature);
+        }
+        raw_verify::<Sha512>(&key, message, &signature).map_err(|_| BadSignature)
+    }
+
+    /// The key, ready for agreements.
+    pub(crate) fn into_peer_key(self) -> PeerKey {
+        match self.lifted {
+            Some((_, point, _)) => PeerKey::lifted(&self.key, point),
+            None => PeerKey::new(&self.key),
+        }
+    }
+
+    fn lift(&mut self, sign: u8) -> Result<(EdwardsPoint, VerifyingKey), BadSignature> {
+        match self.lifted {
+            Some((held, point, key)) if held == sign => Ok((point, key)),
+            _ => {
+                let point = MontgomeryPoint(*self.key.coordinate()).to_edwards(sign).ok_or(BadSignature)?;
+                let key = VerifyingKey::from(point);
+                self.lifted = Some((sign, point, key));
+                Ok((point, key))
+            }
+        }
+    }
 }
 
 /// Whether these bytes spell a point of small order, as a point is spelled when it is compressed.
@@ -127,6 +171,21 @@ mod tests {
         // Signal's library takes s + L, a second spelling of a signature; here there is one spelling.
         assert_eq!(stricter.len(), 12);
         assert!(stricter.iter().all(|why| why == "s plus group order"), "{stricter:?}");
+    }
+
+    /// One verifier for many signatures gives the verdicts of one for each, whatever signs they claim.
+    #[test]
+    fn a_verifier_does_not_remember_what_it_should_not() {
+        let mut rng = crate::support::rng(1);
+        let pair = KeyPair::generate(&mut rng);
+        let mut verifier = Verifier::new(pair.public());
+        for round in 0..20u8 {
+            let mut signature = xeddsa_sign(&pair, &[round], &mut rng);
+            assert_eq!(verifier.verify(&[round], &signature), Ok(()));
+            assert!(verifier.verify(&[round, 1], &signature).is_err());
+            signature[63] ^= 0x80;
+            assert!(verifier.verify(&[round], &signature).is_err(), "of the other sign");
+        }
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl PeerKey {
         Self { key: *key, point: if LIFTS && !fast::is_on() { lift(key) } else { None } }
     }
 
+    /// The same, of a key that was lifted already, to either of its points.
+    pub(super) fn lifted(key: &PublicKey, point: EdwardsPoint) -> Self {
+        Self { key: *key, point: (LIFTS && !fast::is_on()).then_some(point) }
+    }
+
     /// The key itself.
     pub(crate) const fn key(&self) -> &PublicKey {
         &self.key
@@ -64,6 +69,21 @@ impl PeerKey {
             }
             None => Secret::new(*Zeroizing::new(x25519_dalek::x25519(*scalar, *self.key.coordinate()))),
         }
+    }
+}
+
+impl PartialEq for PeerKey {
+    // All else follows from the key.
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for PeerKey {}
+
+impl core::fmt::Debug for PeerKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.key.fmt(f)
     }
 }
 

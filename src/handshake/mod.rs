@@ -65,7 +65,7 @@ pub(crate) fn initiate(
     let signed_peer = PeerKey::new(signed_prekey);
     let mut agreed = Agreed::new();
     agreed.push(&ours.agree_with(&signed_peer)?);
-    agreed.push(&base.agree(&theirs.identity_key)?);
+    agreed.push(&base.agree_with(bundle.identity())?);
     agreed.push(&base.agree_with(&signed_peer)?);
     if let Some((_, one_time)) = &theirs.one_time_prekey {
         agreed.push(&base.agree(one_time)?);

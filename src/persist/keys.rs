@@ -3,10 +3,10 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use crate::crypto::{CommittingError, MacKey, Secret, SecretBytes, committing_open, committing_seal, hkdf};
-use crate::wire::{RecordError, RecordKind, SCHEMA};
+use super::row::{self, Unopened};
+use crate::crypto::{MacKey, PlacedKey, Secret, SecretBytes, hkdf};
+use crate::wire::{RecordError, RecordKind};
 
-const LABEL_RECORD: &[u8] = b"\x10subrosa/1/record";
 const LABEL_DATA: &[u8] = b"\x0esubrosa/1/data";
 
 /// 32 bytes that the host keeps where its platform keeps keys: what opens the vault.
@@ -88,12 +88,6 @@ impl RecordKey {
         bytes[0] = kind.number();
         Self(bytes)
     }
-
-    /// Its first byte.
-    const fn kind(&self) -> u8 {
-        let [kind, ..] = self.0;
-        kind
-    }
 }
 
 impl Version {
@@ -106,15 +100,16 @@ impl Version {
 
 /// What all records but the vault are keyed and sealed with.
 pub(crate) struct Keys {
-    seal: Secret<32>,
+    rows: PlacedKey,
     prf: MacKey,
-    instance: [u8; 16],
+    /// What rows of form 1 were sealed with.
+    form_1: (Secret<32>, [u8; 16]),
 }
 
 impl Keys {
     pub(crate) fn new(data_key: &Secret<32>, instance: [u8; 16]) -> Self {
-        let [seal, prf] = hkdf::<64>(&instance, data_key.expose(), &[LABEL_DATA]).split2();
-        Self { seal, prf: MacKey::new(&prf), instance }
+        let [form_1, prf, rows] = hkdf::<96>(&instance, data_key.expose(), &[LABEL_DATA]).split3();
+        Self { rows: PlacedKey::new(&rows), prf: MacKey::new(&prf), form_1: (form_1, instance) }
     }
 
     /// Where a record lies. The parts of its input are joined with their lengths.
@@ -141,21 +136,16 @@ impl Keys {
         })
     }
 
-    /// Seals a record for its place: `u16 schema ‖ cgcm1`.
-    pub(crate) fn seal(
-        &self,
-        key: &RecordKey,
-        version: &Version,
-        record: &[u8],
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Vec<u8> {
-        seal_row(&self.seal, &self.instance, key, version, record, rng)
+    /// Seals a record for its place; where it stands, if it has room.
+    pub(crate) fn seal(&self, key: &RecordKey, version: &Version, record: SecretBytes) -> Vec<u8> {
+        row::seal(&self.rows, key, version, record)
     }
 
     /// Opens a row.
     pub(crate) fn open(&self, key: &RecordKey, version: &Version, row: &[u8]) -> Result<SecretBytes, RecordError> {
-        open_row(&self.seal, &self.instance, key, version, row).map_err(|unopened| match unopened {
-            Unopened::Newer(schema) => RecordError::Newer(schema),
+        let (seal, instance) = &self.form_1;
+        row::open(&self.rows, (seal, instance), key, version, row).map_err(|unopened| match unopened {
+            Unopened::Newer(form) => RecordError::Newer(form),
             Unopened::Foreign | Unopened::Damaged => RecordError::Corrupt,
         })
     }
@@ -165,60 +155,6 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(..)")
     }
-}
-
-/// Why a row does not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unopened {
-    /// Sealed with another key, or for another place, or damaged in its first bytes.
-    Foreign,
-    Damaged,
-    Newer(u16),
-}
-
-pub(super) fn seal_row(
-    seal: &Secret<32>,
-    instance: &[u8; 16],
-    key: &RecordKey,
-    version: &Version,
-    record: &[u8],
-    rng: &mut (impl CryptoRng + ?Sized),
-) -> Vec<u8> {
-    let mut row = Vec::with_capacity(2 + 80 + record.len());
-    row.extend_from_slice(&SCHEMA.to_be_bytes());
-    committing_seal(&mut row, seal, &place(instance, SCHEMA, key, version), record, rng);
-    row
-}
-
-pub(super) fn open_row(
-    seal: &Secret<32>,
-    instance: &[u8; 16],
-    key: &RecordKey,
-    version: &Version,
-    row: &[u8],
-) -> Result<SecretBytes, Unopened> {
-    let (schema, sealed) = row.split_first_chunk::<2>().ok_or(Unopened::Damaged)?;
-    let schema = u16::from_be_bytes(*schema);
-    let opened =
-        committing_open(seal, &place(instance, schema, key, version), sealed).map_err(|error| match error {
-            CommittingError::Commitment => Unopened::Foreign,
-            CommittingError::Damaged => Unopened::Damaged,
-        })?;
-    // A newer version of the library sealed it: its schema number is authentic, unlike that of a damaged row.
-    if schema > SCHEMA { Err(Unopened::Newer(schema)) } else { Ok(opened) }
-}
-
-/// What a row is bound to: it opens nowhere else, and as nothing older or newer than it is.
-fn place(instance: &[u8; 16], schema: u16, key: &RecordKey, version: &Version) -> Vec<u8> {
-    let mut ad = Vec::with_capacity(LABEL_RECORD.len() + 16 + 4 + 4 + RecordKey::LEN + Version::LEN);
-    ad.extend_from_slice(LABEL_RECORD);
-    ad.extend_from_slice(instance);
-    ad.extend_from_slice(&u16::from(key.kind()).to_be_bytes());
-    ad.extend_from_slice(&schema.to_be_bytes());
-    ad.extend_from_slice(&[0, 0, 0, 33]);
-    ad.extend_from_slice(&key.0);
-    ad.extend_from_slice(&version.0);
-    ad
 }
 
 #[cfg(test)]
@@ -232,7 +168,7 @@ mod tests {
         let keys = Keys::new(&Secret::new([1; 32]), [2; 16]);
         let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
         let version = Version::random(&mut rng);
-        let row = keys.seal(&here, &version, b"record", &mut rng);
+        let row = keys.seal(&here, &version, SecretBytes::new(b"record".to_vec()));
         assert_eq!(*keys.open(&here, &version, &row).unwrap(), *b"record");
         let corrupt = Err(RecordError::Corrupt);
         assert_eq!(keys.open(&keys.record_key(RecordKind::Peer, &[b"bob"]), &version, &row), corrupt, "swapped");
@@ -248,17 +184,6 @@ mod tests {
             altered[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(keys.open(&here, &version, &altered), corrupt, "bit {bit}");
         }
-    }
-
-    /// A newer version's rows are told from damaged ones: there the host says "update", here "restore".
-    #[test]
-    fn a_newer_schema_is_told_apart() {
-        let (keys, mut rng) = (Keys::new(&Secret::new([1; 32]), [2; 16]), rng(2));
-        let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
-        let version = Version::random(&mut rng);
-        let mut row = 7u16.to_be_bytes().to_vec();
-        committing_seal(&mut row, &keys.seal, &place(&keys.instance, 7, &here, &version), b"?", &mut rng);
-        assert_eq!(keys.open(&here, &version, &row), Err(RecordError::Newer(7)));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! of the whole store is found, by the anchor that the host gives when it opens its client.
 
 mod keys;
+mod row;
 mod vault;
 
 pub use keys::{RecordKey, StorageKey, Version};

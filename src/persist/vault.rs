@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::keys::{Unopened, open_row, seal_row};
+use super::row::{Unopened, open_form_1, seal_form_1};
 use super::{RecordKey, StorageKey, Version};
 use crate::crypto::{Secret, SecretBytes, constant_time_eq, hkdf};
 use crate::wire::RecordKind;
@@ -23,7 +23,7 @@ pub(crate) enum VaultError {
     Newer(u16),
 }
 
-/// The vault's row, sealed: `16-byte check of the storage key ‖ u16 schema ‖ cgcm1`.
+/// The vault's row, sealed: `16-byte check of the storage key ‖ row of form 1`.
 pub(crate) fn seal_vault(
     storage_key: &StorageKey,
     version: &Version,
@@ -32,7 +32,7 @@ pub(crate) fn seal_vault(
 ) -> Vec<u8> {
     let (seal, check) = derive(storage_key);
     let mut row = check.expose().to_vec();
-    row.extend_from_slice(&seal_row(&seal, &NO_INSTANCE, &RecordKey::VAULT, version, record, rng));
+    row.extend_from_slice(&seal_form_1((&seal, &NO_INSTANCE), &RecordKey::VAULT, version, record, rng));
     row
 }
 
@@ -41,10 +41,10 @@ pub(crate) fn open_vault(storage_key: &StorageKey, version: &Version, row: &[u8]
     let (claimed, sealed) = row.split_first_chunk::<16>().ok_or(VaultError::Corrupt)?;
     let (seal, check) = derive(storage_key);
     let ours = constant_time_eq(claimed, check.expose());
-    open_row(&seal, &NO_INSTANCE, &RecordKey::VAULT, version, sealed).map_err(|unopened| match unopened {
+    open_form_1((&seal, &NO_INSTANCE), &RecordKey::VAULT, version, sealed).map_err(|unopened| match unopened {
         Unopened::Foreign if !ours => VaultError::WrongStorageKey,
         Unopened::Foreign | Unopened::Damaged => VaultError::Corrupt,
-        Unopened::Newer(schema) => VaultError::Newer(schema),
+        Unopened::Newer(form) => VaultError::Newer(form),
     })
 }
 

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::signed::{Kind, signed_bytes};
-use crate::crypto::{KemPublicKey, PublicKey, Signature, xeddsa_verify};
+use crate::crypto::{KemPublicKey, PeerKey, PublicKey, Signature, Verifier};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::suite::{Suite, Suites};
 use crate::wire::{
@@ -179,14 +179,15 @@ impl UnverifiedBundle {
         if self.kem_prekey.key.algorithm() != self.suite.kem() {
             return Err(BundleError::WrongKem);
         }
+        let mut verifier = Verifier::new(&self.identity_key);
         let PublishedPrekey { id, created, suites, key, signature } = &self.signed_prekey;
         let message = signed_bytes(self.suite, Kind::Signed, *id, *created, *suites, &key.to_bytes());
-        xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadPrekeySignature)?;
+        verifier.verify(&message, signature).map_err(|_| BundleError::BadPrekeySignature)?;
         let PublishedPrekey { id, created, suites, key, signature } = &self.kem_prekey;
         let kind = if self.kem_is_last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
         let message = signed_bytes(self.suite, kind, *id, *created, *suites, &key.to_bytes());
-        xeddsa_verify(&self.identity_key, &message, signature).map_err(|_| BundleError::BadKemSignature)?;
-        Ok(Bundle(self))
+        verifier.verify(&message, signature).map_err(|_| BundleError::BadKemSignature)?;
+        Ok(Bundle { identity: verifier.into_peer_key(), published: self })
     }
 }
 
@@ -196,36 +197,45 @@ impl UnverifiedBundle {
 ///
 /// See [`UnverifiedBundle`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle(UnverifiedBundle);
+pub struct Bundle {
+    published: UnverifiedBundle,
+    /// Lifted for the signatures, it serves the agreement with it as well.
+    identity: PeerKey,
+}
 
 impl Bundle {
     /// The suite that the prekeys are for.
     #[must_use]
     pub const fn suite(&self) -> Suite {
-        self.0.suite
+        self.published.suite
     }
 
     /// The suites that the device speaks, as its signed prekey says. In suite V1 the identity key vouches for it; in
     /// suite `Signal` nothing does.
     #[must_use]
     pub const fn suites(&self) -> Suites {
-        self.0.signed_prekey.suites
+        self.published.signed_prekey.suites
     }
 
     /// Whose keys they are.
     #[must_use]
     pub const fn address(&self) -> &Address {
-        &self.0.address
+        &self.published.address
     }
 
     /// The device's identity key.
     #[must_use]
     pub const fn identity_key(&self) -> &PublicKey {
-        &self.0.identity_key
+        &self.published.identity_key
     }
 
     /// Everything in it.
     pub(crate) const fn parts(&self) -> &UnverifiedBundle {
-        &self.0
+        &self.published
+    }
+
+    /// The device's identity key, ready for agreements.
+    pub(crate) const fn identity(&self) -> &PeerKey {
+        &self.identity
     }
 }

@@ -8,8 +8,9 @@ use rand_core::CryptoRng;
 
 use super::chain::{Chain, RootKey};
 use super::kept::Touched;
+use super::salts::{SaltPrefix, Salts};
 use super::skipped::{Skipped, max_skipped};
-use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SALTS, MAX_SKIPPED, Refused};
+use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SKIPPED, Refused};
 use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
@@ -25,12 +26,9 @@ pub(super) struct ReceivingChain {
     pub(super) ratchet: PublicKey,
     pub(super) chain: Chain,
     pub(super) skipped: Skipped,
-    /// Where the suite salts its keys: counter and first salt bytes of the newest accepted messages.
-    pub(super) salts: VecDeque<(u32, SaltPrefix)>,
+    /// Where the suite salts its keys.
+    pub(super) salts: Salts,
 }
-
-/// The first bytes of a message's salt.
-pub(super) type SaltPrefix = [u8; 4];
 
 /// What a header says of a message's place.
 #[derive(Clone, Copy)]
@@ -253,15 +251,15 @@ impl DoubleRatchet {
 
 impl ReceivingChain {
     pub(super) const fn new(ratchet: PublicKey, chain: Chain) -> Self {
-        Self { ratchet, chain, skipped: Skipped::new(), salts: VecDeque::new() }
+        Self { ratchet, chain, skipped: Skipped::new(), salts: Salts::new() }
     }
 
     /// The seed of a message that the chain has passed.
     fn find_skipped(&self, place: Place, now: Timestamp) -> Result<Secret<32>, Refused> {
         self.skipped.find(place.counter, now).map_err(|refused| {
             let Some(salt) = place.salt else { return refused };
-            match self.salts.iter().find(|(counter, _)| *counter == place.counter) {
-                Some((_, remembered)) if *remembered == salt => Refused::Duplicate,
+            match self.salts.find(place.counter) {
+                Some(remembered) if remembered == salt => Refused::Duplicate,
                 // The same place, another message: the sender has gone back and does not know it.
                 Some(_) => Refused::Rewound,
                 // One was read there, and which is forgotten.
@@ -273,10 +271,7 @@ impl ReceivingChain {
 
     fn remember(&mut self, place: Place) {
         if let Some(salt) = place.salt {
-            self.salts.push_back((place.counter, salt));
-            if self.salts.len() > MAX_SALTS {
-                self.salts.pop_front();
-            }
+            self.salts.remember(place.counter, salt);
         }
     }
 }

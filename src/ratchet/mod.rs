@@ -17,6 +17,7 @@ mod kept;
 mod kept_record;
 mod page;
 mod record;
+mod salts;
 mod skipped;
 pub(crate) mod spqr;
 mod triple;

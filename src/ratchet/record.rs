@@ -3,11 +3,12 @@
 use alloc::collections::VecDeque;
 
 use super::chain::{Chain, RootKey};
-use super::double::{DoubleRatchet, ReceivingChain, SaltPrefix, SendingChain};
+use super::double::{DoubleRatchet, ReceivingChain, SendingChain};
 use super::kept::Kept;
+use super::salts::Salts;
 use super::skipped::{MAX_MARKS, Skipped};
 use super::spqr::Spqr;
-use super::{MAX_RECEIVING_CHAINS, MAX_SALTS, TripleRatchet};
+use super::{MAX_RECEIVING_CHAINS, TripleRatchet};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
 use crate::suite::Suite;
@@ -22,15 +23,6 @@ pub(crate) enum Form {
     Whole,
     /// In a record of their own.
     Hot,
-}
-
-/// (big-endian counter ‖ first four bytes of the salt)*.
-fn split_salts(bytes: &[u8]) -> Result<VecDeque<(u32, SaltPrefix)>, RecordError> {
-    let (entries, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() || entries.len() > MAX_SALTS {
-        return Err(CORRUPT);
-    }
-    Ok(entries.iter().map(|[a, b, c, d, salt @ ..]| (u32::from_be_bytes([*a, *b, *c, *d]), *salt)).collect())
 }
 
 pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u32) -> Result<Secret<32>, RecordError> {
@@ -72,15 +64,7 @@ impl ReceivingChain {
                 out.put(&at.get().to_be_bytes());
             }
         });
-        out.joined(7, |out| {
-            // Gathered first: one by one they would take longer than all that is around them.
-            let mut joined = [[0; 8]; MAX_SALTS];
-            for (entry, (counter, salt)) in joined.iter_mut().zip(salts) {
-                let ([a, b, c, d], [e, f, g, h]) = (counter.to_be_bytes(), *salt);
-                *entry = [a, b, c, d, e, f, g, h];
-            }
-            out.put(joined.as_flattened().get(..salts.len() * 8).unwrap_or_default());
-        });
+        out.bytes(7, salts.as_bytes());
         out.number(8, elsewhere.map_or(0, |away| away.count));
         out.number(9, elsewhere.map_or(0, |away| away.first));
     }
@@ -93,7 +77,7 @@ impl ReceivingChain {
         let seeds = Kept::read(form, seeds, fields.small(8)?, fields.small(9)?)?;
         fields.end()?;
         let skipped = Skipped::read(seeds, marks, floor, chain.index)?;
-        Ok(Self { ratchet, chain, skipped, salts: split_salts(salts)? })
+        Ok(Self { ratchet, chain, skipped, salts: Salts::read(salts).ok_or(CORRUPT)? })
     }
 }
 

@@ -80,6 +80,11 @@ impl TripleRatchet {
         self.double.knows(ratchet)
     }
 
+    /// The ratchet keys of its receiving chains, oldest first: those that it [knows](Self::knows).
+    pub(crate) fn known_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.double.receiving.iter().map(|held| &held.ratchet)
+    }
+
     /// The secret of a received message, and what receiving it would change. Changes nothing.
     pub(crate) fn receive(
         &self,

@@ -85,9 +85,7 @@ impl Session {
             Wire::V1(message) => Some(
                 self.states().position(|state| state.tag() == Some(message.session)).ok_or(DecryptError::NoSession)?,
             ),
-            Wire::Signal(message) => {
-                self.states().position(|state| state.transcript.is_none() && state.ratchet.knows(&message.ratchet_key))
-            }
+            Wire::Signal(message) => self.states().position(|state| state.knows(message)),
         };
         if let Some(at) = known {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;

@@ -23,6 +23,14 @@ const CORRUPT: RecordError = RecordError::Corrupt;
 /// Names one session among those with a peer device.
 pub(crate) type Name = [u8; 8];
 
+/// What a ratchet key begins with: enough to find the session that it is of among 40, whose chains are at most 200.
+pub(crate) type Mark = [u8; 4];
+
+fn mark_of(ratchet_key: &PublicKey) -> Mark {
+    let [a, b, c, d, ..] = *ratchet_key.coordinate();
+    [a, b, c, d]
+}
+
 /// An archived session apart from the others.
 pub(crate) struct ArchivedPart<'a>(&'a State);
 
@@ -37,6 +45,14 @@ impl ArchivedPart<'_> {
 
     pub(crate) const fn is_retired(&self) -> bool {
         self.0.retired
+    }
+
+    /// Marks of the ratchet keys that it knows. In suite V1 messages name their session, and none are needed.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        match self.suite() {
+            Suite::Signal => self.0.ratchet.known_keys().map(mark_of).collect(),
+            Suite::V1 => Vec::new(),
+        }
     }
 
     /// Writes it, without keys kept for late messages.
@@ -100,6 +116,14 @@ impl Message {
             Wire::V1(message) => Some(message.session),
         }
     }
+
+    /// In suite `Signal` the mark of its ratchet key.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        match self.inner() {
+            Wire::Signal(message) => Some(mark_of(&message.ratchet_key)),
+            Wire::V1(_) => None,
+        }
+    }
 }
 
 impl Session {
@@ -157,12 +181,14 @@ impl Session {
         self.current.iter().chain(&self.archived).map(State::name).collect()
     }
 
-    /// Whether a message of suite `Signal` is surely of the current session.
-    pub(crate) fn current_knows(&self, message: &Message) -> bool {
-        match (message.inner(), &self.current) {
-            (Wire::Signal(message), Some(current)) => current.ratchet.knows(&message.ratchet_key),
-            _ => false,
-        }
+    /// The session that is here and alone can have sent this message: no other is tried with it.
+    pub(crate) fn sender_of(&self, message: &Message) -> Option<Name> {
+        let wire = message.inner();
+        let sent = |state: &&State| match wire {
+            Wire::Signal(message) => state.knows(message),
+            Wire::V1(message) => state.tag() == Some(message.session),
+        };
+        self.states().find(sent).map(State::name)
     }
 
     /// Whether the list of the keys that this session keeps for late messages has to be brought before this message is

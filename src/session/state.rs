@@ -78,6 +78,11 @@ impl State {
         self.transcript.as_ref().map(|transcript| transcript.tag)
     }
 
+    /// Whether a message of suite `Signal` is of a chain of this session.
+    pub(super) fn knows(&self, message: &SignalMessage) -> bool {
+        self.transcript.is_none() && self.ratchet.knows(&message.ratchet_key)
+    }
+
     /// Started here, never answered, and too old to go on with.
     pub(super) fn is_unanswered_for_long(&self, now: Timestamp) -> bool {
         self.pending.is_some() && now.since(self.created) > MAX_UNANSWERED_MS

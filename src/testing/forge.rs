@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::crypto::Secret;
+use crate::crypto::{Secret, SecretBytes};
 use crate::persist::{Keys, RecordKey, StorageKey, Version, open_vault};
 use crate::wire::{RecordKind, decode_record, record};
 
@@ -64,6 +64,6 @@ impl Forge {
     #[must_use]
     pub fn seal(&self, key: &RecordKey, record: &[u8], rng: &mut SeededRng) -> Row {
         let version = Version::random(rng);
-        Row { version, bytes: self.0.seal(key, &version, record, rng) }
+        Row { version, bytes: self.0.seal(key, &version, SecretBytes::new(record.to_vec())) }
     }
 }

@@ -9,7 +9,8 @@
 use alloc::vec::Vec;
 
 use super::WireError;
-use super::stored::{RecordError, RecordKind, SCHEMA};
+use super::spelling::{digit, digits, key, spell};
+use super::stored::{RecordError, RecordKind, SCHEMA, SEALING_ROOM};
 use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
@@ -20,11 +21,6 @@ const FIXED_32: u64 = 5;
 
 /// Field numbers are below it.
 const FIELDS: u32 = 1 << 29;
-
-/// The key of a field.
-fn key(field: u32, wire_type: u64) -> u64 {
-    (u64::from(field) << 3) | wire_type
-}
 
 /// Fields while they are written, in a buffer that leaves no copy behind when it grows or is dropped.
 pub(crate) struct FieldWriter(SecretBytes);
@@ -40,9 +36,9 @@ impl FieldWriter {
         Self(SecretBytes::new(buffer))
     }
 
-    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes.
+    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes, and for being sealed.
     pub(crate) fn record(kind: RecordKind, capacity: usize) -> Self {
-        let mut out = Self::with_capacity(3 + capacity);
+        let mut out = Self::with_capacity(3 + capacity + SEALING_ROOM);
         out.put(&[kind.number()]);
         out.put(&SCHEMA.to_be_bytes());
         out
@@ -86,8 +82,14 @@ impl FieldWriter {
 
     /// What stands before so many bytes, which are to be [put](Self::put).
     pub(crate) fn begin_bytes(&mut self, field: u32, len: usize) {
-        self.varint(key(field, DELIMITED));
-        self.varint(u64::try_from(len).unwrap_or(u64::MAX));
+        match (digit(key(field, DELIMITED)), u8::try_from(len)) {
+            // Most are as short: one step for both.
+            (Some(key), Ok(len @ 0..0x80)) => self.put(&[key, len]),
+            _ => {
+                self.varint(key(field, DELIMITED));
+                self.varint(u64::try_from(len).unwrap_or(u64::MAX));
+            }
+        }
     }
 
     /// Bytes that `write` [puts](Self::put) together; none if it puts nothing.
@@ -106,8 +108,13 @@ impl FieldWriter {
     /// Fields within a field, even if there are none.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         // Most lengths take two bytes. Where one takes fewer or more, what was written is moved.
-        self.varint(key(field, DELIMITED));
-        self.put(&[0, 0]);
+        match digit(key(field, DELIMITED)) {
+            Some(key) => self.put(&[key, 0, 0]),
+            None => {
+                self.varint(key(field, DELIMITED));
+                self.put(&[0, 0]);
+            }
+        }
         let start = self.0.len();
         write(self);
         let len = self.0.len() - start;
@@ -138,33 +145,14 @@ impl FieldWriter {
     }
 
     fn varint(&mut self, value: u64) {
-        match u8::try_from(value) {
-            Ok(digit) if digit < 0x80 => self.put(&[digit]),
-            _ => {
+        match digit(value) {
+            Some(digit) => self.put(&[digit]),
+            None => {
                 let (mut spelled, digits) = ([0; 10], digits(value));
                 spell(value, spelled.get_mut(..digits).unwrap_or_default());
                 self.put(spelled.get(..digits).unwrap_or_default());
             }
         }
-    }
-}
-
-/// How many bytes the one spelling of a number takes: at most ten.
-fn digits(value: u64) -> usize {
-    let bits = (u64::BITS - value.leading_zeros()).max(1);
-    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
-}
-
-/// Spells a number, in as many bytes as it takes.
-fn spell(mut value: u64, place: &mut [u8]) {
-    if let Some((last, others)) = place.split_last_mut() {
-        for digit in others {
-            let [low, ..] = value.to_le_bytes();
-            *digit = low | 0x80;
-            value >>= 7;
-        }
-        let [low, ..] = value.to_le_bytes();
-        *last = low;
     }
 }
 
@@ -339,6 +327,16 @@ impl<'a> FieldReader<'a> {
     }
 
     fn take(&mut self, key: u64) -> bool {
+        // Most keys are one digit: compared as such, without a call for every field that is read.
+        if let Some(digit) = digit(key) {
+            return match self.0 {
+                [first, rest @ ..] if *first == digit => {
+                    self.0 = rest;
+                    true
+                }
+                _ => false,
+            };
+        }
         let (mut spelled, digits) = ([0; 10], digits(key));
         let rest = spelled.get_mut(..digits).and_then(|place| {
             spell(key, place);
@@ -350,6 +348,10 @@ impl<'a> FieldReader<'a> {
 
     /// A number in its one spelling.
     fn varint(&mut self) -> Result<u64, FieldError> {
+        if let [digit @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((*digit).into());
+        }
         let mut value = 0;
         for (shift, at) in (0..64).step_by(7).zip(0..) {
             let byte = *self.0.get(at).ok_or(FieldError::Protobuf)?;

@@ -21,12 +21,14 @@ mod payload;
 mod prekey_message;
 mod report_message;
 mod signal_message;
+mod spelling;
 mod spqr_message;
 mod stored;
 mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub(crate) use fields::{FieldReader, FieldWriter};
+pub(crate) use payload::Outward;
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
@@ -36,7 +38,7 @@ pub(crate) use signal_message::SignalMessageHeader;
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
 pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
-    SCHEMA, address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record,
+    SEALING_ROOM, address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record,
     key_pair_to_record, read_address, read_key_pair, read_public_key, write_address, write_key_pair,
 };
 pub use v1_message::{V1FirstMessage, V1Message};

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 
 use super::fields::{FieldReader, FieldWriter};
 use super::{MAX_PLAINTEXT_LEN, WireError};
+use crate::crypto::SecretBytes;
 
 /// Which version of a user's device roster somebody knows; version 0 where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,6 +109,11 @@ pub struct Payload {
     pub content: Content,
 }
 
+// Field numbers of contents.
+const APP: u32 = 16;
+const FRAMED: u32 = 17;
+const REPAIR_REQUEST: u32 = 21;
+
 /// First field number of contents that this version does not know.
 const FIRST_UNKNOWN: u32 = 24;
 
@@ -132,13 +138,55 @@ impl Payload {
     /// Writes the payload.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { own, peer, content } = self;
-        let (number, content) = content.parts();
-        let mut out = FieldWriter::with_capacity(64 + content.len());
-        own.write(&mut out, 1);
-        peer.write(&mut out, 2);
-        out.some_bytes(number, content);
-        out.into_public()
+        let (number, content) = self.content.parts();
+        write(&self.own, &self.peer, number, content).take()
+    }
+}
+
+fn write(own: &RosterView, peer: &RosterView, number: u32, content: &[u8]) -> SecretBytes {
+    let mut out = FieldWriter::with_capacity(64 + content.len());
+    own.write(&mut out, 1);
+    peer.write(&mut out, 2);
+    out.some_bytes(number, content);
+    out.finish()
+}
+
+/// The payload of a message that is to be sent, of which the content is the end: copied once, wiped on drop.
+pub(crate) struct Outward {
+    payload: SecretBytes,
+    number: u32,
+    content_len: usize,
+}
+
+impl Outward {
+    fn new(number: u32, content: &[u8]) -> Self {
+        let nobody = RosterView::default();
+        Self { payload: write(&nobody, &nobody, number, content), number, content_len: content.len() }
+    }
+
+    /// With the application's own bytes.
+    pub(crate) fn app(plaintext: &[u8]) -> Self {
+        Self::new(APP, plaintext)
+    }
+
+    /// With framed content.
+    pub(crate) fn framed(inner: &[u8]) -> Self {
+        Self::new(FRAMED, inner)
+    }
+
+    /// With a request to send something again.
+    pub(crate) fn repair_request(hashes: &[u8]) -> Self {
+        Self::new(REPAIR_REQUEST, hashes)
+    }
+
+    /// The whole payload.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The application's own bytes, if they are its content.
+    pub(crate) fn plaintext(&self) -> Option<&[u8]> {
+        self.payload.get(self.payload.len() - self.content_len..).filter(|_| self.number == APP)
     }
 }
 
@@ -161,12 +209,12 @@ impl Content {
     /// The content of a field; `None` if contents have other numbers.
     fn of(number: u32, bytes: Vec<u8>) -> Option<Self> {
         Some(match number {
-            16 => Self::App(bytes),
-            17 => Self::Framed(bytes),
+            APP => Self::App(bytes),
+            FRAMED => Self::Framed(bytes),
             18 => Self::SenderKeyDistribution(bytes),
             19 => Self::GroupChange(bytes),
             20 => Self::Roster(bytes),
-            21 => Self::RepairRequest(bytes),
+            REPAIR_REQUEST => Self::RepairRequest(bytes),
             22 => Self::Provisioning(bytes),
             23 => Self::Receipt(bytes),
             number => Self::Unknown(UnknownPayload::new(number, bytes)?),
@@ -175,12 +223,12 @@ impl Content {
 
     fn parts(&self) -> (u32, &[u8]) {
         match self {
-            Self::App(bytes) => (16, bytes),
-            Self::Framed(bytes) => (17, bytes),
+            Self::App(bytes) => (APP, bytes),
+            Self::Framed(bytes) => (FRAMED, bytes),
             Self::SenderKeyDistribution(bytes) => (18, bytes),
             Self::GroupChange(bytes) => (19, bytes),
             Self::Roster(bytes) => (20, bytes),
-            Self::RepairRequest(bytes) => (21, bytes),
+            Self::RepairRequest(bytes) => (REPAIR_REQUEST, bytes),
             Self::Provisioning(bytes) => (22, bytes),
             Self::Receipt(bytes) => (23, bytes),
             Self::Unknown(UnknownPayload { number, bytes }) => (*number, bytes),
@@ -202,6 +250,20 @@ mod tests {
         let mut peer = VIEW;
         peer[0] = 0x12;
         [&VIEW, &peer, content].concat()
+    }
+
+    #[test]
+    fn what_goes_out_is_the_payload_and_its_end() {
+        let nobody = RosterView::default();
+        for (outward, content) in [
+            (Outward::app(b"hi"), Content::App(b"hi".to_vec())),
+            (Outward::framed(b"hi"), Content::Framed(b"hi".to_vec())),
+            (Outward::repair_request(&[]), Content::RepairRequest(vec![])),
+        ] {
+            let plaintext = matches!(content, Content::App(_)).then_some(&b"hi"[..]);
+            assert_eq!(outward.payload(), Payload { own: nobody, peer: nobody, content }.to_bytes());
+            assert_eq!(outward.plaintext(), plaintext);
+        }
     }
 
     #[test]

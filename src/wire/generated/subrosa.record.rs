@@ -180,8 +180,16 @@ pub struct Archive {
     /// (u8 suite, 8-byte name, big-endian u64 ms when it was archived)*, newest first
     #[prost(bytes = "vec", tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<u8>,
+    /// how many, if there are no marks
     #[prost(uint32, tag = "2")]
     pub count: u32,
+    /// of each entry of suite Signal, in their order: u8 count, and as often the first 4 bytes of the ratchet key of a
+    /// receiving chain, oldest first; none: not known
+    #[prost(bytes = "vec", tag = "3")]
+    pub marks: ::prost::alloc::vec::Vec<u8>,
+    /// how many entries, if there are marks
+    #[prost(uint32, tag = "4")]
+    pub marked: u32,
 }
 /// One part of the index of peer devices.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]

@@ -201,7 +201,8 @@ pub struct Peer {
     /// whether there is a session under another identity key
     #[prost(bool, tag = "3")]
     pub parked: bool,
-    /// bit i: the sent log has a record i
+    /// which records of the sent log there may be, if there are any. u8 2 ‖ 128 bytes, bit i: those with the numbers 1,024 + i,
+    /// 2,048 + i, 3,072 + i, 4,096 + i; behind that, or alone, 128 bytes of a layout before, bit i: the one with number i
     #[prost(bytes = "vec", tag = "4")]
     pub sent_slots: ::prost::alloc::vec::Vec<u8>,
     /// without archived sessions, without keys kept for late messages

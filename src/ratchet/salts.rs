@@ -1,0 +1,71 @@
+//! The newest salts of a receiving chain, by which a repeated message is told from another one in its place.
+
+use alloc::vec::Vec;
+
+use super::MAX_SALTS;
+
+/// The first bytes of a message's salt.
+pub(super) type SaltPrefix = [u8; 4];
+
+/// Length of a salt's beginning with its counter.
+const ENTRY_LEN: usize = 8;
+
+/// Of the newest accepted messages, in order of acceptance. As it is stored, `(big-endian u32 counter ‖ first four bytes of
+/// the salt)*`: every message loads and stores all of them, and looks at few.
+#[derive(Clone, Default)]
+pub(super) struct Salts(Vec<u8>);
+
+impl Salts {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes stored bytes; `None` if they are none, or too many.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let whole = bytes.len().is_multiple_of(ENTRY_LEN) && bytes.len() <= MAX_SALTS * ENTRY_LEN;
+        whole.then(|| {
+            // With room for one more, which is entered before the oldest goes.
+            let mut held = Vec::with_capacity(bytes.len() + ENTRY_LEN);
+            held.extend_from_slice(bytes);
+            Self(held)
+        })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The salt of the message that was accepted with this counter, if it is remembered.
+    pub(super) fn find(&self, counter: u32) -> Option<SaltPrefix> {
+        let [a, b, c, d] = counter.to_be_bytes();
+        let (entries, _) = self.0.as_chunks::<ENTRY_LEN>();
+        entries.iter().find_map(|[e, f, g, h, salt @ ..]| ([a, b, c, d] == [*e, *f, *g, *h]).then_some(*salt))
+    }
+
+    pub(super) fn remember(&mut self, counter: u32, salt: SaltPrefix) {
+        self.0.extend_from_slice(&counter.to_be_bytes());
+        self.0.extend_from_slice(&salt);
+        if self.0.len() > MAX_SALTS * ENTRY_LEN {
+            self.0.drain(..ENTRY_LEN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_remembered() {
+        let mut salts = Salts::new();
+        for counter in 0..100u32 {
+            salts.remember(counter, counter.wrapping_mul(7).to_be_bytes());
+            salts = Salts::read(salts.as_bytes()).unwrap();
+            for held in 0..=counter {
+                let expected = (counter - held < 64).then(|| held.wrapping_mul(7).to_be_bytes());
+                assert_eq!(salts.find(held), expected, "{held} of {counter}");
+            }
+        }
+        assert!(Salts::read(&[0; 7]).is_none() && Salts::read(&[0; 65 * 8]).is_none());
+    }
+}
