@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use subrosa::client::{ReceiveError, Received, StoredError};
+use subrosa::client::{ReceiveError, Received, Step, Store as _, StoredError};
 use subrosa::persist::RecordKey;
 use subrosa::suite::Suite;
 use subrosa::wire::{Envelope, RecordError, RecordKind};
 
-use super::side::{DAY, Side, address, kind};
+use super::side::{DAY, Rowed, Side, address, apply, kind};
 
 const KEPT: u8 = 18;
 const ARCHIVED: u8 = 19;
@@ -130,6 +130,43 @@ fn many_at_once_leave_what_one_by_one_leaves() {
             bob.read(envelope);
         }
         assert_eq!((count(&bob, KEPT), count(&bob, KEPT_PAGE)), (0, 0));
+    }
+}
+
+/// Each jump of an inbox begins where the one before has ended, which is not known before that is read; late ones empty
+/// the pages that others are joined with. Still the rows come in few rounds.
+#[test]
+fn an_inbox_of_jumps_takes_few_rounds() {
+    for suite in [Suite::V1, Suite::Signal] {
+        for (before, over) in [(0, 1), (0, 40), (1_990, 1), (2_000, 40), (2_000, 70)] {
+            let (mut alice, mut bob) = Side::talking(suite, 69);
+            let old = skip(&mut alice, &mut bob, "bob", before);
+            let mut inbox = Vec::new();
+            for at in 0..31 {
+                let gap: Vec<_> = (0..over).map(|_| alice.send("bob", b"late")).collect();
+                inbox.push(alice.send("bob", b"next"));
+                inbox.extend(gap.into_iter().take(at % 2));
+                inbox.extend(old.get(before.saturating_sub(40 * at + 1)).cloned());
+            }
+            let (mut most, mut read) = (0, 0);
+            while read < inbox.len() {
+                let (mut operation, mut rounds) = (bob.client.receive_many(&inbox[read..]), 0);
+                let staged = loop {
+                    match operation.step(bob.now, &mut bob.rng).unwrap() {
+                        Step::Need(keys) => operation.supply(Rowed(&bob.rows).load(&keys).unwrap()),
+                        Step::Ready(staged) => break staged,
+                    }
+                    rounds += 1;
+                };
+                most = most.max(rounds);
+                apply(&mut bob.rows, staged.batch());
+                for outcome in staged.committed() {
+                    assert!(matches!(outcome, Ok(Received::Message(_) | Received::Unreadable(_))), "{outcome:?}");
+                    read += 1;
+                }
+            }
+            assert!(most <= 4, "{suite:?}, {before} kept, {over} skipped: {most} rounds");
+        }
     }
 }
 
