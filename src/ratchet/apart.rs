@@ -228,8 +228,6 @@ impl Chains {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-
     #[test]
     fn pages_are_a_map(steps in proptest::collection::vec(any_step(), 1..40)) {
         let mut chains = Chains {

@@ -46,6 +46,12 @@ fn however_rows_are_given_the_bytes_are_the_same() {
     same(&alice, || alice.client.maintain());
     same(&bob, || bob.client.receive(&envelope));
     same(&bob, || bob.client.receive_many(&[envelope.clone(), envelope.clone()]));
+    let late: Vec<_> = (0..70).map(|_| alice.send("bob", b"late")).collect();
+    let next = alice.send("bob", b"next");
+    same(&bob, || bob.client.receive(&next));
+    bob.read(&next);
+    same(&bob, || bob.client.receive(&late[5]));
+    same(&bob, || bob.client.receive_many(&late[3..9]));
     let (mut carol, mut alice) = (Side::new("carol", Suite::V1, 9), alice);
     same(&carol, || carol.client.add_session(&bundle));
     let to_carol = carol.bundle();
