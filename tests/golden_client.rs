@@ -165,7 +165,8 @@ fn goes_on(file: &str, others: &[u8]) {
     let tomorrow = Timestamp::new(NOW.get() + 25 * 60 * 60 * 1000);
     for page in 0..=255 {
         let tidied = client.tidy(page).stage(&db, tomorrow, &mut rng).unwrap();
-        assert!(tidied.commit(|batch, _| db.write(batch)).unwrap().damaged.is_empty());
+        let tidied = tidied.commit(|batch, _| db.write(batch)).unwrap();
+        assert!(tidied.damaged.is_empty() && tidied.next.is_none());
     }
     assert!(db.0.borrow().keys().all(|key| key.as_bytes()[0] != 22), "{file}");
 }

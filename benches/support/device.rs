@@ -115,7 +115,10 @@ impl Party {
     pub(crate) fn tidy(&mut self) {
         if self.sent >= self.tidied + 864 {
             for page in 0..=255 {
-                self.run(self.client.tidy(page), self.now());
+                let mut tidied = self.run(self.client.tidy(page), self.now());
+                while let Some(next) = tidied.next {
+                    tidied = self.run(self.client.tidy_on(next), self.now());
+                }
             }
             self.tidied = self.sent;
         }

@@ -16,7 +16,7 @@ use crate::wire::{
 type Halt = Stop<StoredError>;
 
 /// An archived session may be the one of a message if one of its marks is the message's: so many such sessions are
-/// brought for a trial at most. Of honest peers' keys hardly two begin alike.
+/// brought for a trial at most. Of the keys that honest peers' messages carry hardly two begin alike.
 const MAX_MARKED: usize = 4;
 
 /// An archived session, as the list has it.

@@ -86,7 +86,7 @@ pub use reset::ResetError;
 pub use send::{SendError, Sent};
 pub use staged::{NotInOrder, Staged};
 pub use store::{Over, Row, Store};
-pub use tidy::Tidied;
+pub use tidy::{Tidied, TidyFrom};
 pub use wants::Want;
 
 /// One device, as its host holds it: a handle on keys, without state. Cheap to clone, the same in every thread.

@@ -111,7 +111,12 @@ impl Bits {
 
     fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         const { assert!(Self::LEN * 8 == 1024, "a bit for each group") };
-        if bytes.is_empty() || bytes.len() == Self::LEN { Ok(Self(bytes.to_vec())) } else { Err(RecordError::Corrupt) }
+        match bytes.len() {
+            // The earlier layout was stored even where nothing was left of it.
+            0 | Self::LEN if bytes.iter().all(|byte| *byte == 0) => Ok(Self::default()),
+            Self::LEN => Ok(Self(bytes.to_vec())),
+            _ => Err(RecordError::Corrupt),
+        }
     }
 
     fn get(&self, group: u16) -> bool {
@@ -172,6 +177,7 @@ mod tests {
         assert_eq!(written(&SentIndex::read(&bytes).unwrap()), bytes);
         index.clear(Group::Of(9));
         assert!(written(&index).is_empty(), "as if nothing had been there");
+        assert!(written(&SentIndex::read(&[0; 128]).unwrap()).is_empty());
         for len in [1, 127, 130, 256, 258] {
             assert!(SentIndex::read(&vec![2; len]).is_err(), "{len}");
         }

@@ -1,7 +1,5 @@
 use alloc::vec::Vec;
 
-use rand_core::Rng;
-
 use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::erase;
@@ -18,8 +16,8 @@ const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Peer devices of one staging; the next one takes others.
 const MAX_PEERS: usize = 32;
 
-/// Groups of records of the sent log that a staging looks at: all that one peer device can have.
-const MAX_GROUPS: usize = 1024;
+/// Groups of records of the sent log that a staging looks at; the next one takes others.
+const MAX_GROUPS: usize = 64;
 
 /// What tidying a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +27,17 @@ pub struct Tidied {
     pub peers: Vec<Address>,
     /// Those whose records do not open. See docs/records.md on damage, and [`Client::forget_device`].
     pub damaged: Vec<(Address, StoredError)>,
+    /// Where to go on, for [`Client::tidy_on`]; `None` at the end of the page.
+    pub next: Option<TidyFrom>,
+}
+
+/// A place in a page: what comes before it was tidied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TidyFrom {
+    page: u8,
+    /// How many devices, and of the next one how many groups of the sent log.
+    device: usize,
+    groups: usize,
 }
 
 type Halt = Stop<StoredError>;
@@ -42,7 +51,8 @@ impl Client {
     /// that have no session to be sent with are wanted a bundle of, see [`Client::wants`].
     ///
     /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
-    /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and the next one others.
+    /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
+    /// [go on](Self::tidy_on).
     ///
     /// # Errors
     ///
@@ -56,7 +66,10 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let mut peers = Vec::new();
     /// for page in 0..=255 {
-    ///     let tidied = alice.tidy(page).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///     let mut tidied = alice.tidy(page).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///     while let Some(next) = tidied.next {
+    ///         tidied = alice.tidy_on(next).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///     }
     ///     peers.extend(tidied.peers);
     /// }
     /// assert_eq!(peers, [bob.address().clone()]);
@@ -64,24 +77,45 @@ impl Client {
     /// # }
     /// ```
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
+        self.tidy_on(TidyFrom { page, device: 0, groups: 0 })
+    }
+
+    /// Goes on with a page.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// See [`Client::tidy`].
+    pub fn tidy_on(&self, from: TidyFrom) -> Operation<Tidied, StoredError> {
         let core = self.core.clone();
         Operation::new(move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
-            let start = work.rng.next_u32();
-            let peers = core.load_page(work, page)?;
+            let peers = core.load_page(work, from.page)?;
             work.announce([super::wants::key(&core)]);
-            let some = window(&peers, MAX_PEERS, start);
+            let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
             for kind in [RecordKind::Peer, RecordKind::Archive] {
-                work.announce(some.iter().map(|address| core.peer_key(kind, address)));
+                work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
             work.ready()?;
             let mut wants = Wants::load(&core, work)?;
             let (mut wanted, mut damaged) = (false, Vec::new());
-            let mut groups = MAX_GROUPS;
-            for address in some {
-                match work.attempt(|work| tidy(&core, work, address, (start, &mut groups))) {
-                    Ok(needs_session) => wanted |= needs_session && wants.bundle(address),
+            let mut left = MAX_GROUPS;
+            let after = from.device.saturating_add(MAX_PEERS);
+            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, groups: 0, ..from });
+            for (device, address) in some() {
+                let groups = if device == from.device { from.groups } else { 0 };
+                match work.attempt(|work| tidy(&core, work, address, groups, &mut left)) {
+                    Ok(Part { needs_session, rest }) => {
+                        wanted |= needs_session && wants.bundle(address);
+                        if let Some(groups) = rest {
+                            next = Some(TidyFrom { device, groups, ..from });
+                            break;
+                        }
+                    }
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
                     Err(Stop::Need) => {}
@@ -91,29 +125,33 @@ impl Client {
             if wanted {
                 wants.save(&core, work)?;
             }
-            Ok(Tidied { peers, damaged })
+            Ok(Tidied { peers, damaged, next })
         })
     }
 }
 
-/// So many of a list, from a place on that changes from one staging to the next.
-fn window<T>(list: &[T], count: usize, start: u32) -> Vec<&T> {
-    let start = usize::try_from(start).ok().and_then(|start| start.checked_rem(list.len())).unwrap_or(0);
-    list.iter().cycle().skip(start).take(count.min(list.len())).collect()
+/// What was done for a device.
+struct Part {
+    /// Whether it needs a session to be sent with.
+    needs_session: bool,
+    /// How many groups of its sent log were looked at, if there are others.
+    rest: Option<usize>,
 }
 
-/// Does what is due for one device, with so many groups of the sent log left to look at. Whether it needs a session to be
-/// sent with.
+/// Does what is due for one device, of whose sent log so many groups were looked at before, and so many may be now.
 fn tidy(
     core: &Core,
     work: &mut Workspace<'_>,
     address: &Address,
-    (start, left): (u32, &mut usize),
-) -> Result<bool, Halt> {
-    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(false) };
-    let groups = peer.sent.present();
-    let groups = window(&groups, *left, start);
+    before: usize,
+    left: &mut usize,
+) -> Result<Part, Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(Part { needs_session: false, rest: None }) };
+    let present = peer.sent.present();
+    let groups: Vec<_> = present.iter().copied().skip(before).take(*left).collect();
     *left -= groups.len();
+    let seen = before.saturating_add(groups.len());
+    let mut rest = (seen < present.len()).then_some(seen);
     let place = |slot: u16| (slot, Slot::key(core, address, slot));
     work.announce(groups.iter().flat_map(|group| group.numbers()).map(|slot| place(slot).1));
     // What a rollback has taken out of use is archived with whatever else changes.
@@ -137,7 +175,8 @@ fn tidy(
             }
         }
         if gone {
-            peer.sent.clear(*group);
+            peer.sent.clear(group);
+            rest = rest.map(|rest| rest.saturating_sub(1));
             changed = true;
         }
     }
@@ -166,5 +205,5 @@ fn tidy(
     if changed {
         peer.save(core, work)?;
     }
-    Ok(needs_session)
+    Ok(Part { needs_session, rest })
 }

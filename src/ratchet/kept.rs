@@ -146,9 +146,12 @@ impl Kept {
     }
 
     /// Removes the first keys, so that `most` are left. The last one that went.
+    ///
+    /// Where some keys go of a page that is away, all do: it was to stay as it is, and is touched because another was lost.
     pub(super) fn trim(&mut self, most: usize) -> Option<u32> {
         let (whole, some) = self.beyond(most);
-        self.drop_front(whole, |_| some)
+        let one_more = some > 0 && self.pages.get(whole).is_some_and(Page::is_away);
+        self.drop_front(whole + usize::from(one_more), |_| if one_more { 0 } else { some })
     }
 
     /// Removes keys with an index below `bound`; of a page that is away either all or none. The last one that went.
@@ -300,12 +303,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_page_that_is_away_goes_whole_or_stays() {
-        let mut kept = kept(&[(0, 128)]);
+    /// All pages in records, named by their number.
+    fn away(mut kept: Kept) -> Kept {
         for (page, name) in kept.pages_mut().iter_mut().zip(1..) {
             *page = Page::from_away([name; 8], page.span());
         }
+        kept
+    }
+
+    /// The page to be cut was opened, and its record was lost: then it is not the one to be cut any more.
+    #[test]
+    fn what_is_too_much_goes_even_if_the_page_to_be_cut_is_lost() {
+        let mut kept = away(kept(&[(0, 2_000)]));
+        let mut touched = Touched::default();
+        kept.touch_trimming(1_900, &mut touched);
+        assert_eq!((touched.gone, touched.opened), (vec![[1; 8]], vec![[2; 8]]));
+        kept.lose_page([2; 8]);
+        assert_eq!(kept.trim(1_900), Some(63));
+        assert_eq!(kept.len(), 2_000 - 128);
+    }
+
+    #[test]
+    fn a_page_that_is_away_goes_whole_or_stays() {
+        let mut kept = away(kept(&[(0, 128)]));
         let mut touched = Touched::default();
         kept.touch_dropping(100, &mut touched);
         assert_eq!((touched.gone, touched.opened), (vec![[1; 8]], vec![[2; 8]]));

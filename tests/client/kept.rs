@@ -228,6 +228,23 @@ fn what_expires_goes_and_what_is_younger_stays() {
     }
 }
 
+/// Whichever it is, with as many keys as may be kept: what is too much goes, and the device's records open.
+#[test]
+fn a_page_that_is_lost_where_keys_are_too_many_is_no_more_than_lost() {
+    for suite in [Suite::V1, Suite::Signal] {
+        let (mut alice, mut bob) = Side::talking(suite, 71);
+        skip(&mut alice, &mut bob, "bob", 2_000);
+        (0..100).for_each(|_| drop(alice.send("bob", b"late")));
+        let [jump, next] = [(), ()].map(|()| alice.send("bob", b"next"));
+        for page in keys(&bob, KEPT_PAGE) {
+            let mut bob = bob.clone();
+            bob.rows.remove(&page);
+            assert_eq!(bob.read(&jump), b"next");
+            assert_eq!(bob.read(&next), b"next");
+        }
+    }
+}
+
 #[test]
 fn a_page_that_is_lost_takes_its_own_keys_along() {
     for suite in [Suite::V1, Suite::Signal] {

@@ -1,12 +1,13 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Want,
+    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Step,
+    Store as _, Want,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
 
-use super::side::{DAY, KEY, Side, address, kind};
+use super::side::{DAY, KEY, Rowed, Side, address, kind};
 
 const PARKED: u8 = 21;
 
@@ -201,6 +202,32 @@ fn what_is_old_is_tidied() {
     }
     assert_eq!(kinds(&bob), [0, 0, 0, 0]);
     assert!(matches!(bob.receive(&kept[0]), Ok(Received::Unreadable(_))));
+}
+
+/// A staging looks at a part of a long sent log, and says where to go on: at the end all of it is gone that is old.
+#[test]
+fn a_long_log_is_tidied_part_by_part() {
+    let (mut alice, _) = Side::talking(Suite::V1, 22);
+    let logged = |side: &Side| side.rows.keys().filter(|key| kind(key) == 22).count();
+    (0..400).for_each(|_| drop(alice.send("bob", b"text")));
+    alice.now = subrosa::ident::Timestamp::new(alice.now.get() + 25 * 60 * 60 * 1000);
+    (0..10).for_each(|_| drop(alice.send("bob", b"young")));
+    assert!(logged(&alice) > 300);
+    let mut parts = 0;
+    for page in 0..=255 {
+        let mut next = alice.run(alice.client.tidy(page)).unwrap().next;
+        while let Some(from) = next {
+            parts += 1;
+            let mut operation = alice.client.tidy_on(from);
+            while let Step::Need(keys) = operation.step(alice.now, &mut alice.rng).unwrap() {
+                assert!(keys.len() <= 256 + 8, "{}", keys.len());
+                operation.supply(Rowed(&alice.rows).load(&keys).unwrap());
+            }
+            next = alice.run(alice.client.tidy_on(from)).unwrap().next;
+        }
+    }
+    assert!((4..=8).contains(&parts), "{parts}");
+    assert!((1..=10).contains(&logged(&alice)), "{}", logged(&alice));
 }
 
 /// One row whose key depends on nothing; all others under keys that say nothing.

@@ -299,7 +299,10 @@ impl Host {
             self.publish()?;
         }
         for page in 0..=u8::MAX {
-            self.run(|client| client.tidy(page), |_, _| Ok(()))?;
+            let mut tidied = self.run(|client| client.tidy(page), |_, _| Ok(()))?;
+            while let Some(next) = tidied.next {
+                tidied = self.run(|client| client.tidy_on(next), |_, _| Ok(()))?;
+            }
         }
         self.rest()
     }

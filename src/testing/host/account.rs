@@ -140,7 +140,10 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn tidy(&mut self, page: u8, now: Timestamp) -> Result<bool, Crashed> {
-        let tidied = self.run(now, |client| client.tidy(page), |_, _| {})?;
+        let mut tidied = self.run(now, |client| client.tidy(page), |_, _| {})?;
+        while let Some(next) = tidied.as_ref().ok().and_then(|tidied| tidied.next) {
+            tidied = self.run(now, |client| client.tidy_on(next), |_, _| {})?;
+        }
         Ok(tidied.is_ok_and(|tidied| !tidied.peers.is_empty()))
     }
 
