@@ -219,7 +219,7 @@ impl Core {
     ) -> Result<FramedSent, Stop<SendError>> {
         let user = place.to.user();
         work.announce([self.chains_key(user)]);
-        let (sent, evidence) = self.send_once(work, place, digest, |work, peer| {
+        let (sent, evidence) = self.send_once(work, place, (digest, &|entered| *entered == digest), |work, peer| {
             let mut chains = self.load_chains(work, user).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();

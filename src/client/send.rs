@@ -9,6 +9,7 @@ use crate::ident::{Address, MessageId};
 use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
 use crate::suite::Suite;
+use crate::suite::v1::Text;
 use crate::wire::{Envelope, Outward};
 
 /// A message that was encrypted.
@@ -108,11 +109,16 @@ impl Client {
     pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         // A longer one is not sent: it is neither kept nor hashed.
-        let message = (plaintext.len() <= MAX_LEN).then(|| (Outward::app(plaintext), sha256(&[plaintext])));
+        let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
         Operation::new(move |work| {
-            let (message, digest) = message.as_ref().ok_or(SendError::TooLong)?;
-            let (sent, ()) = core
-                .send_once(work, &place, *digest, |work, peer| Ok((peer.encrypt(&core, work, message, None)?, ())))?;
+            let message = message.as_ref().ok_or(SendError::TooLong)?;
+            // One hash for the log and for the message's salt. The log held that of the plaintext once.
+            let is_same = |digest: &[u8; 32]| {
+                digest == message.hash() || message.plaintext().is_some_and(|plaintext| *digest == sha256(&[plaintext]))
+            };
+            let (sent, ()) = core.send_once(work, &place, (*message.hash(), &is_same), |work, peer| {
+                Ok((peer.encrypt(&core, work, message, None)?, ()))
+            })?;
             Ok(sent)
         })
     }
@@ -154,14 +160,16 @@ impl Client {
     }
 }
 
+type Digest = [u8; 32];
+
 impl Core {
     /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message: then gives its envelope again,
-    /// and nothing besides.
+    /// and nothing besides. A message is known by a digest; which entered ones are of the same message, `is_same` says.
     pub(super) fn send_once<T: Default>(
         &self,
         work: &mut Workspace<'_>,
         place: &Place,
-        digest: [u8; 32],
+        (digest, is_same): (Digest, &dyn Fn(&Digest) -> bool),
         encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
         let message_id = place.id;
@@ -176,7 +184,7 @@ impl Core {
         let entry = slot.find(message_id).or_else(|| early.as_ref()?.find(message_id));
         // What was sealed to a key that is not the device's any more is sealed anew.
         if let Some(entry) = entry.filter(|entry| *entry.identity() == identity) {
-            if *entry.digest() != digest {
+            if !is_same(entry.digest()) {
                 return Err(SendError::IdReused.into());
             }
             let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
@@ -209,10 +217,10 @@ impl Peer {
             return Err(SendError::IdentityChanged.into());
         }
         let suite = self.session.suite().ok_or(SendError::NoSession)?;
-        let plaintext = match suite {
+        let text = match suite {
             // There the plaintext is the host's own.
-            Suite::Signal => message.plaintext().unwrap_or_default(),
-            Suite::V1 => message.payload(),
+            Suite::Signal => message.plaintext().unwrap_or_default().into(),
+            Suite::V1 => Text { bytes: message.payload(), hash: Some(message.hash()) },
         };
         if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
             self.bring_kept(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
@@ -220,7 +228,7 @@ impl Peer {
         let (now, mut id) = (work.now, [0; 16]);
         let bound = commitment.map(Commitment::external_ad);
         let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
-        let encrypted = self.session.encrypt_bound(plaintext, bound, now, &mut work.rng);
+        let encrypted = self.session.encrypt_text(text, bound, now, &mut work.rng);
         let ciphertext = encrypted.map_err(|error| match error {
             EncryptError::TooLong => SendError::TooLong,
             EncryptError::Exhausted => SendError::Exhausted,

@@ -4,6 +4,7 @@ use rand_core::CryptoRng;
 
 use super::{Ciphertext, CiphertextKind, EncryptError, Session};
 use crate::ident::Timestamp;
+use crate::suite::v1::Text;
 
 impl Session {
     /// Encrypts a message with the current session.
@@ -63,8 +64,19 @@ impl Session {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Ciphertext, EncryptError> {
+        self.encrypt_text(plaintext.into(), external_ad, now, rng)
+    }
+
+    /// The same of a plaintext whose hash is known.
+    pub(crate) fn encrypt_text(
+        &mut self,
+        text: Text<'_>,
+        external_ad: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Ciphertext, EncryptError> {
         let mut out = Vec::new();
-        Ok(match self.encrypt_into(plaintext, external_ad, now, rng, &mut out)? {
+        Ok(match self.append(text, external_ad, now, rng, &mut out)? {
             CiphertextKind::First => Ciphertext::First(out),
             CiphertextKind::Message => Ciphertext::Message(out),
         })
@@ -103,11 +115,22 @@ impl Session {
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
     ) -> Result<CiphertextKind, EncryptError> {
+        self.append(plaintext.into(), external_ad, now, rng, out)
+    }
+
+    fn append(
+        &mut self,
+        text: Text<'_>,
+        external_ad: &[u8],
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+        out: &mut Vec<u8>,
+    ) -> Result<CiphertextKind, EncryptError> {
         let current = self.current.as_mut().ok_or(EncryptError::NoSession)?;
         if current.is_unanswered_for_long(now) {
             return Err(EncryptError::Unanswered);
         }
-        current.encrypt(&self.ends, plaintext, external_ad, rng, out)?;
+        current.encrypt(&self.ends, text, external_ad, rng, out)?;
         Ok(if current.pending.is_some() { CiphertextKind::First } else { CiphertextKind::Message })
     }
 }

@@ -8,7 +8,7 @@ use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
 use crate::suite::signal::{self, Identities};
-use crate::suite::v1::{self, Bound, Unsalted};
+use crate::suite::v1::{self, Bound, Text, Unsalted};
 use crate::suite::{Suite, Undecryptable};
 use crate::wire::{
     PreKeySignalMessage, PrekeyHeader, SignalMessage, SignalMessageHeader, SpqrMessage, V1FirstMessage, V1Message,
@@ -91,19 +91,19 @@ impl State {
     pub(super) fn encrypt(
         &mut self,
         ends: &Ends,
-        plaintext: &[u8],
+        text: Text<'_>,
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
     ) -> Result<(), EncryptError> {
-        if plaintext.len() > self.ratchet.suite().max_plaintext_len() {
+        if text.bytes.len() > self.ratchet.suite().max_plaintext_len() {
             return Err(EncryptError::TooLong);
         }
         if self.transcript.is_none() && !external_ad.is_empty() {
             return Err(EncryptError::NoExternalAd);
         }
         let outgoing = self.ratchet.send(rng).map_err(|Exhausted| EncryptError::Exhausted)?;
-        self.seal(ends, outgoing, plaintext, external_ad, rng, out);
+        self.seal(ends, outgoing, text, external_ad, rng, out);
         Ok(())
     }
 
@@ -112,16 +112,16 @@ impl State {
         &self,
         ends: &Ends,
         outgoing: Outgoing,
-        plaintext: &[u8],
+        text: Text<'_>,
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
     ) {
         let Some(pending) = &self.pending else {
-            return self.seal_message(ends, outgoing, plaintext, external_ad, rng, out);
+            return self.seal_message(ends, outgoing, text, external_ad, rng, out);
         };
         let mut message = Vec::new();
-        self.seal_message(ends, outgoing, plaintext, external_ad, rng, &mut message);
+        self.seal_message(ends, outgoing, text, external_ad, rng, &mut message);
         let header = PrekeyHeader {
             registration_id: self.local_registration_id,
             one_time_prekey: pending.one_time_prekey,
@@ -141,7 +141,7 @@ impl State {
         &self,
         ends: &Ends,
         outgoing: Outgoing,
-        plaintext: &[u8],
+        text: Text<'_>,
         external_ad: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
@@ -156,7 +156,7 @@ impl State {
                     addresses: self.pending.as_ref().and_then(|_| signal::addresses(&ends.local, &ends.remote)),
                 };
                 let identities = Identities { sender: &ends.local_identity, receiver: &ends.remote_identity };
-                signal::seal(&outgoing.secret, identities, header, plaintext, out);
+                signal::seal(&outgoing.secret, identities, header, text.bytes, out);
             }
             Some(Transcript { hash, tag }) => {
                 let header = Unsalted {
@@ -167,7 +167,7 @@ impl State {
                 };
                 let from_initiator = self.ratchet.is_initiator();
                 let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
-                v1::seal(&outgoing.secret, bound, header, plaintext, rng, out);
+                v1::seal(&outgoing.secret, bound, header, text, rng, out);
             }
         }
     }
@@ -182,7 +182,7 @@ impl State {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> super::Ciphertext {
         let mut out = Vec::new();
-        self.seal(ends, outgoing, plaintext, &[], rng, &mut out);
+        self.seal(ends, outgoing, plaintext.into(), &[], rng, &mut out);
         if self.pending.is_some() { super::Ciphertext::First(out) } else { super::Ciphertext::Message(out) }
     }
 

@@ -106,6 +106,27 @@ pub(crate) struct Unsalted {
     pub(crate) pq: Vec<u8>,
 }
 
+/// A plaintext, with its hash where somebody has computed it.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// SHA-256 of the bytes.
+    pub(crate) hash: Option<&'a [u8; 32]>,
+}
+
+impl Text<'_> {
+    fn hash(&self) -> [u8; 32] {
+        debug_assert!(self.hash.is_none_or(|hash| *hash == sha256(&[self.bytes])), "the hash of something else");
+        self.hash.copied().unwrap_or_else(|| sha256(&[self.bytes]))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, hash: None }
+    }
+}
+
 /// Seals one message, and appends it. Draws 32 bytes.
 ///
 /// The salt hangs on the seed, fresh randomness, the plaintext and the post-quantum part of the header: a sender whose
@@ -117,12 +138,13 @@ pub(crate) fn seal(
     secret: &MessageSecret,
     bound: Bound<'_>,
     unsalted: Unsalted,
-    plaintext: &[u8],
+    text: Text<'_>,
     rng: &mut (impl CryptoRng + ?Sized),
     out: &mut Vec<u8>,
 ) {
     let fresh = Secret::<32>::random(rng);
-    let mac = hmac(secret.seed.expose(), &[fresh.expose(), &sha256(&[plaintext]), &unsalted.pq]);
+    let mac = hmac(secret.seed.expose(), &[fresh.expose(), &text.hash(), &unsalted.pq]);
+    let plaintext = text.bytes;
     let mut salt = [0; 16];
     for (to, from) in salt.iter_mut().zip(mac.expose()) {
         *to = *from;

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::fields::{FieldReader, FieldWriter};
 use super::{MAX_PLAINTEXT_LEN, WireError};
-use crate::crypto::SecretBytes;
+use crate::crypto::{SecretBytes, sha256};
 
 /// Which version of a user's device roster somebody knows; version 0 where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -154,6 +154,7 @@ fn write(own: &RosterView, peer: &RosterView, number: u32, content: &[u8]) -> Se
 /// The payload of a message that is to be sent, of which the content is the end: copied once, wiped on drop.
 pub(crate) struct Outward {
     payload: SecretBytes,
+    hash: [u8; 32],
     number: u32,
     content_len: usize,
 }
@@ -161,7 +162,8 @@ pub(crate) struct Outward {
 impl Outward {
     fn new(number: u32, content: &[u8]) -> Self {
         let nobody = RosterView::default();
-        Self { payload: write(&nobody, &nobody, number, content), number, content_len: content.len() }
+        let payload = write(&nobody, &nobody, number, content);
+        Self { hash: sha256(&[&payload]), payload, number, content_len: content.len() }
     }
 
     /// With the application's own bytes.
@@ -182,6 +184,11 @@ impl Outward {
     /// The whole payload.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// SHA-256 of it.
+    pub(crate) const fn hash(&self) -> &[u8; 32] {
+        &self.hash
     }
 
     /// The application's own bytes, if they are its content.

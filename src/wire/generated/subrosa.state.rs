@@ -273,7 +273,7 @@ pub struct SentEntry {
     pub id: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "2")]
     pub at: u64,
-    /// H(plaintext)
+    /// H(payload), or H(plaintext)
     #[prost(bytes = "vec", tag = "3")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
