@@ -187,7 +187,9 @@ fn accept(
     };
     let accepted = handshake::accept(device, &ends.remote, prekeys, one_time, initiation);
     let (keys, transcript_hash) = accepted.map_err(|_| AcceptError::BadKey)?;
+    let transcript = transcript_hash.map(Transcript::new);
     let mut state = State {
+        name: State::name_of(first.base_key(), transcript.as_ref()),
         ratchet: TripleRatchet::responder(suite, keys, prekeys.signed.pair().clone()),
         base_key: *first.base_key(),
         local_registration_id: device.registration_id(),
@@ -195,7 +197,7 @@ fn accept(
         created: now,
         pending: None,
         initiation: Some(first.initiation_hash()),
-        transcript: transcript_hash.map(Transcript::new),
+        transcript,
         retired: false,
     };
     let mut plaintext = Vec::new();

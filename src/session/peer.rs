@@ -271,8 +271,10 @@ fn initiate(
     let ratchet = KeyPair::generate(rng);
     let ratchet =
         TripleRatchet::initiator(parts.suite, keys, ratchet, &signed_prekey).map_err(|_| InitiateError::BadKey)?;
+    let transcript = transcript_hash.map(Transcript::new);
     Ok(State {
         ratchet,
+        name: State::name_of(&base_key, transcript.as_ref()),
         base_key,
         local_registration_id: device.registration_id(),
         remote_registration_id: parts.registration_id,
@@ -284,7 +286,7 @@ fn initiate(
             kem_ciphertext,
         }),
         initiation: None,
-        transcript: transcript_hash.map(Transcript::new),
+        transcript,
         retired: false,
     })
 }

@@ -111,6 +111,7 @@ impl State {
         let Self {
             ratchet,
             base_key,
+            name: _,
             local_registration_id,
             remote_registration_id,
             created,
@@ -145,15 +146,17 @@ impl State {
         if transcript_hash.is_some() != (suite == Suite::V1) {
             return Err(CORRUPT);
         }
+        let transcript = transcript_hash.map(Transcript::new);
         Ok(Self {
             ratchet,
+            name: Self::name_of(&base_key, transcript.as_ref()),
             base_key,
             local_registration_id,
             remote_registration_id,
             created,
             pending,
             initiation,
-            transcript: transcript_hash.map(Transcript::new),
+            transcript,
             retired: false,
         })
     }

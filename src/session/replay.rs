@@ -132,6 +132,7 @@ impl Party {
                 &parts.signed_prekey.key,
             ),
             base_key: public_key(&start["baseKeyPublic"]),
+            name: State::name_of(&public_key(&start["baseKeyPublic"]), None),
             local_registration_id: self.device.registration_id(),
             remote_registration_id: parts.registration_id,
             created: NOW,

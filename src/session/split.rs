@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::Wire;
-use super::state::{Ends, State};
+use super::state::{Ends, State, Transcript};
 use super::{FirstMessage, Message, Session};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, Timestamp};
@@ -85,8 +85,12 @@ fn with_header<T>(message: Wire<'_>, act: impl FnOnce(&Header<'_>) -> T) -> Opti
 
 impl State {
     /// In suite V1 the tag that its messages carry.
-    pub(super) fn name(&self) -> Name {
-        self.tag().unwrap_or_else(|| name_of_base_key(&self.base_key))
+    pub(super) fn name_of(base_key: &PublicKey, transcript: Option<&Transcript>) -> Name {
+        transcript.map_or_else(|| name_of_base_key(base_key), |transcript| transcript.tag)
+    }
+
+    pub(super) const fn name(&self) -> Name {
+        self.name
     }
 
     fn wants_kept(&self, message: Wire<'_>, now: Timestamp) -> bool {

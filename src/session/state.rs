@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::Wire;
-use super::{DecryptError, EncryptError, MAX_UNANSWERED_MS};
+use super::{DecryptError, EncryptError, MAX_UNANSWERED_MS, Name};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
@@ -44,8 +44,10 @@ pub(super) struct Pending {
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) ratchet: TripleRatchet,
-    /// The initiator's base key: the session's name.
+    /// The initiator's base key.
     pub(super) base_key: PublicKey,
+    /// What a store knows it by: see [`Self::name_of`].
+    pub(super) name: Name,
     pub(super) local_registration_id: RegistrationId,
     pub(super) remote_registration_id: RegistrationId,
     pub(super) created: Timestamp,
