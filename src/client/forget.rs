@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::sent::Slot;
 use super::sent_index::all_numbers;
 use super::wants::Wants;
-use super::workspace::{Stop, Workspace};
+use super::workspace::{Stop, Workspace, unless_damaged};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
 use crate::session::Name;
@@ -85,11 +85,7 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
     work.announce(keys.iter().copied());
     work.ready()?;
     for name in names {
-        match core.kept_page_keys(work, address, name) {
-            Ok(pages) => keys.extend(pages),
-            Err(Stop::Fail(_)) => {}
-            Err(Stop::Need) => return Err(Stop::Need),
-        }
+        keys.extend(unless_damaged(core.kept_page_keys(work, address, name))?.unwrap_or_default());
     }
     work.announce(keys.iter().copied());
     work.ready()?;
@@ -112,15 +108,9 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
 
 /// The sessions that are known of, as far as the records open.
 fn names(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Vec<Name>, Stop<StoredError>> {
-    let mut names = match Archive::load(core, work, address) {
-        Ok(archive) => archive.names(),
-        Err(Stop::Fail(_)) => Vec::new(),
-        Err(Stop::Need) => return Err(Stop::Need),
-    };
-    match core.load_peer(work, address) {
-        Ok(peer) => names.extend(peer.map(|peer| peer.names()).unwrap_or_default()),
-        Err(Stop::Fail(_)) => {}
-        Err(Stop::Need) => return Err(Stop::Need),
-    }
+    let archive = unless_damaged(Archive::load(core, work, address))?;
+    let peer = unless_damaged(core.load_peer(work, address))?.flatten();
+    let mut names = archive.map(|archive| archive.names()).unwrap_or_default();
+    names.extend(peer.map(|peer| peer.names()).unwrap_or_default());
     Ok(names)
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::archive::Archive;
 use super::peer::Peer;
-use super::workspace::{Stop, Workspace, stored};
+use super::workspace::{Stop, Workspace, stored, unless_damaged};
 use super::{Core, StoredError};
 use crate::ident::Address;
 use crate::persist::RecordKey;
@@ -76,11 +76,8 @@ impl Peer {
         if self.has_archived() {
             work.announce([super::wants::key(core)]);
             self.announce_places(core, work, self.session.current_name());
-            let archive = match Archive::peek(core, work, &self.address) {
-                Err(Stop::Fail(_)) => Archive::default(),
-                archive => archive?,
-            };
-            for name in archive.unnamed() {
+            let archive = unless_damaged(Archive::peek(core, work, &self.address))?;
+            for name in archive.unwrap_or_default().unnamed() {
                 work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
                 work.announce([core.kept_key(&self.address, name)]);
             }

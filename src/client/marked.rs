@@ -13,7 +13,7 @@ use super::Core;
 use super::StoredError;
 use super::archive::Archive;
 use super::peer::Peer;
-use super::workspace::{Stop, Workspace};
+use super::workspace::{Stop, Workspace, unless_damaged};
 use crate::session::Message;
 use crate::wire::RecordKind;
 
@@ -29,6 +29,7 @@ impl Peer {
         if !self.has_archived() || self.session.sender_of(message).is_some() {
             return Ok(());
         }
+        // Damage is found where there is no other way to go on.
         let names = unless_damaged(Archive::peek(core, work, &self.address))?.unwrap_or_default().marked(mark);
         if names.is_empty() {
             return Ok(());
@@ -42,14 +43,5 @@ impl Peer {
             unless_damaged(self.bring(core, work, name))?;
         }
         Ok(())
-    }
-}
-
-/// Damage is found where there is no other way to go on.
-fn unless_damaged<T>(read: Result<T, Stop<StoredError>>) -> Result<Option<T>, Stop<StoredError>> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(Stop::Fail(_)) => Ok(None),
-        Err(Stop::Need) => Err(Stop::Need),
     }
 }

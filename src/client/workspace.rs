@@ -240,6 +240,15 @@ impl<'a> Workspace<'a> {
     }
 }
 
+/// What was read, where it opens: for whoever goes on without it.
+pub(super) fn unless_damaged<T, E>(read: Result<T, Stop<E>>) -> Result<Option<T>, Stop<E>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Stop::Fail(_)) => Ok(None),
+        Err(Stop::Need) => Err(Stop::Need),
+    }
+}
+
 /// A record is damaged or newer than this build: which kind, and which of the two.
 pub(super) fn stored(kind: RecordKind) -> impl Fn(RecordError) -> StoredError {
     move |error| StoredError { kind, error }

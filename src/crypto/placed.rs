@@ -18,7 +18,7 @@ const NONCE: [u8; 12] = [0; 12];
 ///
 /// A place is used for one text, ever: the caller puts 16 fresh random bytes into it. As in `cgcm1`, the commitment makes
 /// the text open under one key and in one place; the random bytes are in the place instead of in a salt beside it, and
-/// without extraction and a salt the derivation costs five blocks of SHA-256 where `cgcm1` takes nineteen.
+/// without extraction and a salt the derivation costs five blocks of SHA-256 where `cgcm1` takes sixteen for a row.
 pub(crate) struct PlacedKey(ExpandKey);
 
 impl PlacedKey {

@@ -1,7 +1,7 @@
 //! How a record is sealed as a row: `u16 form ‖ sealed record`.
 //!
 //! Form 1 is `cgcm1`, with the place as associated data; the vault is of this form. Form 2 derives a key for the place, in
-//! a quarter of the time; all other rows are written so.
+//! a third of the time; all other rows are written so.
 
 use alloc::vec::Vec;
 
