@@ -22,21 +22,39 @@ pub(crate) const CT1_LEN: usize = 960;
 /// Second part of the ciphertext.
 pub(crate) const CT2_LEN: usize = 128;
 /// FIPS 203's decapsulation key.
-pub(crate) const DECAPSULATION_KEY_LEN: usize = 2400;
+const DECAPSULATION_KEY_LEN: usize = 2400;
+/// The vector `ŝ`, which it begins with.
+const SECRET_VECTOR_LEN: usize = 1152;
+/// What it is made of: `d ‖ z`.
+const SEED_LEN: usize = 64;
+/// What is sent of it.
+const PUBLIC_LEN: usize = VECTOR_LEN + HEADER_LEN;
 
 /// The encapsulation key's parts do not belong together, or its coefficients are not reduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("encapsulation key does not match its header")]
 pub(crate) struct BadEncapsulationKey;
 
-/// The holder's side: the decapsulation key, which contains the public parts.
+/// The holder's side. FIPS 203 lets a key be kept as its seed (section 3.3): a record holds that, and of the key only what
+/// is yet to be sent, half of it. The rest is made again once, when the epoch ends.
 #[derive(Clone)]
-pub(crate) struct DecapsulationKey(Box<[u8; DECAPSULATION_KEY_LEN]>);
+pub(crate) enum DecapsulationKey {
+    /// Made here: `seed ‖ dk`.
+    Made(Box<[u8; SEED_LEN + DECAPSULATION_KEY_LEN]>),
+    /// As it is stored: `seed ‖ vector ‖ header`.
+    Stored(Box<[u8; SEED_LEN + PUBLIC_LEN]>),
+    /// As earlier records have it: `dk`.
+    Whole(Box<[u8; DECAPSULATION_KEY_LEN]>),
+}
 
 impl Drop for DecapsulationKey {
     fn drop(&mut self) {
         // As a slice: an array is wiped byte by byte.
-        self.0.as_mut_slice().zeroize();
+        match self {
+            Self::Made(bytes) => bytes.as_mut_slice().zeroize(),
+            Self::Stored(bytes) => bytes.as_mut_slice().zeroize(),
+            Self::Whole(bytes) => bytes.as_mut_slice().zeroize(),
+        }
     }
 }
 
@@ -50,37 +68,61 @@ impl DecapsulationKey {
         if let Some(key) = recorded::next() {
             return key;
         }
-        let seed = Secret::<64>::random(rng);
-        let mut key = Box::new([0; DECAPSULATION_KEY_LEN]);
-        incremental::generate_key_pair_compressed(*seed.expose(), &mut key);
-        Self(key)
+        Self::of_seed(&Secret::random(rng))
+    }
+
+    fn of_seed(seed: &Secret<SEED_LEN>) -> Self {
+        let mut made = Box::new([0; SEED_LEN + DECAPSULATION_KEY_LEN]);
+        if let Some((front, key)) = made.split_first_chunk_mut() {
+            *front = *seed.expose();
+            if let Some(key) = key.first_chunk_mut() {
+                incremental::generate_key_pair_compressed(*seed.expose(), key);
+            }
+        }
+        Self::Made(made)
     }
 
     /// Takes stored bytes; `None` if the length is wrong.
     #[must_use]
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
         let bytes: Box<[u8]> = bytes.into();
-        bytes.try_into().ok().map(Self)
+        match bytes.len() {
+            DECAPSULATION_KEY_LEN => bytes.try_into().ok().map(Self::Whole),
+            _ => bytes.try_into().ok().map(Self::Stored),
+        }
     }
 
-    /// Shows the bytes.
+    /// What is stored of it, in two parts.
     #[must_use]
-    pub(crate) const fn expose(&self) -> &[u8; DECAPSULATION_KEY_LEN] {
-        &self.0
+    pub(crate) fn stored(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Made(made) => [made.get(..SEED_LEN).unwrap_or_default(), self.public()],
+            Self::Stored(stored) => [&stored[..], &[]],
+            Self::Whole(key) => [&key[..], &[]],
+        }
     }
 
     // dk = ŝ (1152) ‖ t̂ (1152) ‖ rho (32) ‖ H(ek) (32) ‖ z (32)
 
+    /// What is sent of it: vector and header.
+    fn public(&self) -> &[u8; PUBLIC_LEN] {
+        part(match self {
+            Self::Made(made) => made.get(SEED_LEN + SECRET_VECTOR_LEN..),
+            Self::Stored(stored) => stored.get(SEED_LEN..),
+            Self::Whole(key) => key.get(SECRET_VECTOR_LEN..),
+        })
+    }
+
     /// The header: `rho ‖ H(ek)`.
     #[must_use]
     pub(crate) fn header(&self) -> &[u8; HEADER_LEN] {
-        part(self.0.get(2304..))
+        part(self.public().get(VECTOR_LEN..))
     }
 
     /// The vector `t̂`.
     #[must_use]
     pub(crate) fn vector(&self) -> &[u8; VECTOR_LEN] {
-        part(self.0.get(1152..))
+        part(Some(self.public()))
     }
 
     /// Recovers the shared secret from both parts of the ciphertext.
@@ -90,7 +132,14 @@ impl DecapsulationKey {
         for (to, from) in ciphertext.iter_mut().zip(ct1.iter().chain(ct2)) {
             *to = *from;
         }
-        Secret::new(mlkem768::decapsulate(&(&*self.0).into(), &ciphertext.into()))
+        let key: &[u8; DECAPSULATION_KEY_LEN] = match self {
+            Self::Made(made) => part(made.get(SEED_LEN..)),
+            Self::Stored(stored) => {
+                return Self::of_seed(&Secret::new(*part(Some(&stored[..])))).decapsulate(ct1, ct2);
+            }
+            Self::Whole(key) => key,
+        };
+        Secret::new(mlkem768::decapsulate(&key.into(), &ciphertext.into()))
     }
 }
 
@@ -181,5 +230,36 @@ pub(crate) mod recorded {
 
     pub(super) fn next() -> Option<DecapsulationKey> {
         KEYS.with_borrow_mut(VecDeque::pop_front)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::rng;
+
+    /// What is stored is half as long, says the same, and ends the epoch with the same secret; so does what was stored once.
+    #[test]
+    fn a_stored_key_is_the_key() {
+        let rng = &mut rng(1);
+        let made = DecapsulationKey::generate(rng);
+        let DecapsulationKey::Made(bytes) = &made else { panic!("made here") };
+        let stored = DecapsulationKey::from_slice(&made.stored().concat()).unwrap();
+        let whole = DecapsulationKey::from_slice(&bytes[SEED_LEN..]).unwrap();
+        assert_eq!([&stored, &whole].map(|key| key.stored().concat().len()), [1280, 2400]);
+
+        let m = Secret::random(rng);
+        let (ct1, shared) = encapsulate1(made.header(), &m);
+        check_key(made.header(), made.vector()).unwrap();
+        let (_, ct2) = encapsulate2(made.header(), made.vector(), &m);
+        for key in [&made, &stored, &whole] {
+            assert_eq!((key.header(), key.vector()), (made.header(), made.vector()));
+            assert!(key.decapsulate(&ct1, &ct2) == shared);
+            let again = DecapsulationKey::from_slice(&key.stored().concat()).unwrap();
+            assert_eq!(again.stored().concat(), key.stored().concat());
+        }
+        for len in [0, 64, 1279, 1281, 2399, 2401, SEED_LEN + DECAPSULATION_KEY_LEN] {
+            assert!(DecapsulationKey::from_slice(&std::vec![0; len]).is_none(), "{len}");
+        }
     }
 }

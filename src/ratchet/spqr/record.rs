@@ -42,7 +42,8 @@ fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
 struct Stored<'a> {
     state: u8,
     next: u16,
-    key: &'a [u8],
+    /// In two parts.
+    key: [&'a [u8]; 2],
     header: &'a [u8],
     vector: &'a [u8],
     ct1: &'a [u8],
@@ -64,16 +65,16 @@ impl State {
         match self {
             Self::KeysUnsampled => (Stored { state: 1, ..none }, &[]),
             Self::KeysSampled { key, mac, next } => {
-                (Stored { state: 2, key: key.expose(), mac, next: *next, ..none }, &[])
+                (Stored { state: 2, key: key.stored(), mac, next: *next, ..none }, &[])
             }
             Self::HeaderSent { key, next, ct1 } => {
-                (Stored { state: 3, key: key.expose(), next: *next, ..none }, ct1.chunks())
+                (Stored { state: 3, key: key.stored(), next: *next, ..none }, ct1.chunks())
             }
             Self::Ct1Received { key, next, ct1 } => {
-                (Stored { state: 4, key: key.expose(), next: *next, ct1: &ct1[..], ..none }, &[])
+                (Stored { state: 4, key: key.stored(), next: *next, ct1: &ct1[..], ..none }, &[])
             }
             Self::EkSentCt1Received { key, ct1, ct2 } => {
-                (Stored { state: 5, key: key.expose(), ct1: &ct1[..], ..none }, ct2.chunks())
+                (Stored { state: 5, key: key.stored(), ct1: &ct1[..], ..none }, ct2.chunks())
             }
             Self::NoHeaderReceived { header } => (Stored { state: 6, ..none }, header.chunks()),
             Self::HeaderReceived { header } => (Stored { state: 7, header, ..none }, &[]),
@@ -96,7 +97,7 @@ impl State {
     /// Takes a state from its fields. What another state would hold is read over.
     fn restore(stored: &Stored<'_>, received: &[u8]) -> Result<Self, RecordError> {
         let Stored { state, next, key, header, vector, ct1, ct2, mac, m } = *stored;
-        let key = || DecapsulationKey::from_slice(key).ok_or(CORRUPT);
+        let key = || DecapsulationKey::from_slice(key[0]).ok_or(CORRUPT);
         let encaps = || -> Result<Encapsulation, RecordError> {
             Ok(Encapsulation { header: array(header)?, m: Secret::from_slice(m).ok_or(CORRUPT)? })
         };
@@ -133,7 +134,7 @@ impl Braid {
                 out.put(&chunk.data);
             }
         });
-        out.bytes(7, key);
+        out.joined(7, |out| key.iter().for_each(|part| out.put(part)));
         out.bytes(8, header);
         out.bytes(9, vector);
         out.bytes(10, ct1);
@@ -149,7 +150,7 @@ impl Braid {
         let stored = Stored {
             state,
             next,
-            key: fields.bytes(7)?,
+            key: [fields.bytes(7)?, &[]],
             header: fields.bytes(8)?,
             vector: fields.bytes(9)?,
             ct1: fields.bytes(10)?,

@@ -105,6 +105,7 @@ pub struct Braid {
     /// (big-endian u16 index, 32 bytes)*, in order of arrival
     #[prost(bytes = "vec", tag = "6")]
     pub received: ::prost::alloc::vec::Vec<u8>,
+    /// Its seed (d ‖ z), then what is sent of it: vector, header (ML-KEM Braid). Once the whole key of FIPS 203 stood here
     #[prost(bytes = "vec", tag = "7")]
     pub decapsulation_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "8")]
