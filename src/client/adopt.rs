@@ -94,7 +94,7 @@ impl Core {
         parse: impl FnOnce(&[u8]) -> Result<T, RecordError>,
     ) -> Result<Option<T>, Stop<StoredError>> {
         let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
-        Ok(Some(parse(&bytes).map_err(stored(kind))?))
+        Ok(Some(parse(bytes).map_err(stored(kind))?))
     }
 }
 

@@ -4,13 +4,12 @@ use alloc::vec::Vec;
 
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::SecretBytes;
 use crate::ident::{Address, Timestamp};
 use crate::ratchet::MAX_RECEIVING_CHAINS;
 use crate::session::{MAX_ARCHIVED, Mark, Name};
 use crate::suite::Suite;
 use crate::wire::{
-    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
+    Record, RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
 };
 
 type Halt = Stop<StoredError>;
@@ -43,9 +42,9 @@ impl Archive {
         Self::opened(work.peek(&core.keys, RecordKind::Archive, core.peer_key(RecordKind::Archive, address)))
     }
 
-    fn opened(record: Result<Option<SecretBytes>, Halt>) -> Result<Self, Halt> {
+    fn opened(record: Result<Option<&Record>, Halt>) -> Result<Self, Halt> {
         let Some(bytes) = record? else { return Ok(Self::default()) };
-        let stored = decode_record(RecordKind::Archive, &bytes);
+        let stored = decode_record(RecordKind::Archive, bytes);
         let archive = stored.and_then(|stored| Self::from_record(&stored).ok_or(RecordError::Corrupt));
         Ok(archive.map_err(self::stored(RecordKind::Archive))?)
     }
@@ -171,7 +170,7 @@ impl Core {
         let Some(bytes) = work.read(&self.keys, RecordKind::PeerPage, self.page_key(page))? else {
             return Ok(Vec::new());
         };
-        let addresses = decode_record::<record::PeerPage>(RecordKind::PeerPage, &bytes).and_then(|stored| {
+        let addresses = decode_record::<record::PeerPage>(RecordKind::PeerPage, bytes).and_then(|stored| {
             let addresses: Result<Vec<_>, _> =
                 stored.addresses.iter().map(|address| address_from_record(Some(address))).collect();
             let addresses = addresses?;

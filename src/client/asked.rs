@@ -33,7 +33,7 @@ impl Asked {
     pub(super) fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Self, Stop<StoredError>> {
         let read = work.read(&core.keys, RecordKind::Wants, Self::key(core, address));
         let stored = match read {
-            Ok(Some(bytes)) => Self::from_bytes(&bytes),
+            Ok(Some(bytes)) => Self::from_bytes(bytes),
             Ok(None) => Ok((Vec::new(), work.now)),
             Err(Stop::Fail(StoredError { error, .. })) => Err(error),
             Err(Stop::Need) => return Err(Stop::Need),

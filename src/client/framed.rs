@@ -69,7 +69,7 @@ impl Core {
             return Ok(ChainState::new(me, Dest::Direct(peer), &mut work.rng));
         };
         let kind = stored(RecordKind::Framing);
-        let framing: record::Framing = decode_record(RecordKind::Framing, &bytes).map_err(&kind)?;
+        let framing: record::Framing = decode_record(RecordKind::Framing, bytes).map_err(&kind)?;
         let mut chains = ChainState::from_bytes(&framing.state).map_err(&kind)?;
         if framing.generation != self.generation {
             // What was sent since is not known: going on would tell two stories.

@@ -158,9 +158,9 @@ fn any_record(suites: Suites, cases: usize) {
             mutate(&mut record, &mut rng);
             seal_vault(&storage_key(), &version, &record, &mut rng)
         } else {
-            let mut record = keys.open(key, &row.version, &row.bytes).unwrap().to_vec();
+            let mut record = keys.open(key, &row.version, &mut row.bytes.clone()).unwrap().to_vec();
             mutate(&mut record, &mut rng);
-            keys.seal(key, &version, crate::crypto::SecretBytes::new(record))
+            keys.seal(key, &version, crate::crypto::SecretBytes::new(record).into())
         };
         let store = MemoryStore::new();
         store.restore(&whole);

@@ -33,7 +33,7 @@ impl Core {
         name: Name,
     ) -> Result<Vec<RecordKey>, Halt> {
         let list = work.read(&self.keys, RecordKind::Kept, self.kept_key(address, name))?;
-        let pages = list.map_or(Ok(Vec::new()), |list| kept_pages(&list)).map_err(stored(RecordKind::Kept))?;
+        let pages = list.map_or(Ok(Vec::new()), |list| kept_pages(list)).map_err(stored(RecordKind::Kept))?;
         Ok(pages.into_iter().map(|page| self.kept_page_key(address, name, page)).collect())
     }
 }
@@ -64,7 +64,7 @@ impl Peer {
         for (name, page, key) in opened {
             let record = work.read(&core.keys, RecordKind::KeptPage, key)?;
             // Deleted because it was damaged: the late messages of this page are lost, and nothing else.
-            let record = record.as_ref().map(|record| record.as_slice());
+            let record = record.map(|record| &**record);
             self.session.attach_page(name, page, record).map_err(stored(RecordKind::KeptPage))?;
         }
         Ok(())
@@ -91,8 +91,8 @@ impl Peer {
             self.session.lose_kept(name);
             return Ok(());
         };
-        self.session.attach_kept(name, &record).map_err(stored(RecordKind::Kept))?;
-        self.kept.insert(name, record);
+        self.session.attach_kept(name, record).map_err(stored(RecordKind::Kept))?;
+        self.kept.insert(name, record.clone());
         Ok(())
     }
 

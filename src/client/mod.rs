@@ -35,6 +35,7 @@ mod asked;
 mod batch;
 mod forget;
 mod framed;
+mod held;
 #[cfg(test)]
 mod hostile;
 mod identity;

@@ -136,7 +136,7 @@ const fn corrupt(error: RecordError) -> OpenError {
 
 fn read_vault(work: &mut Workspace<'_>, storage_key: &StorageKey) -> Result<Vault, Stop<OpenError>> {
     let row = work.row(RecordKey::VAULT)?.ok_or(OpenError::NoAccount)?;
-    let opened = open_vault(storage_key, &row.version, &row.bytes).map_err(|error| match error {
+    let opened = open_vault(storage_key, &row.version, row.sealed()).map_err(|error| match error {
         VaultError::WrongStorageKey => OpenError::WrongStorageKey,
         VaultError::Corrupt => corrupt(RecordError::Corrupt),
         VaultError::Newer(schema) => corrupt(RecordError::Newer(schema)),
@@ -327,7 +327,7 @@ impl Core {
     /// One's own identity; without it the account is wiped.
     pub(super) fn load_device(&self, work: &mut Workspace<'_>) -> Result<Option<Device>, Stop<StoredError>> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Device, self.device_key())? else { return Ok(None) };
-        let device = Device::from_bytes(&bytes).map_err(|error| StoredError { kind: RecordKind::Device, error })?;
+        let device = Device::from_bytes(bytes).map_err(|error| StoredError { kind: RecordKind::Device, error })?;
         Ok(Some(device))
     }
 }

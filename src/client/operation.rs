@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::held::{Held, Rows};
 use super::workspace::{Stop, Workspace};
 use super::{Row, Staged, Store};
 use crate::crypto::{Expander, Secret};
@@ -66,7 +67,7 @@ pub enum StageError<E, S> {
 pub struct Operation<T, E> {
     #[expect(clippy::type_complexity, reason = "one boxed function")]
     run: Box<dyn Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync>,
-    rows: BTreeMap<RecordKey, Option<Row>>,
+    rows: Rows,
     needed: Vec<RecordKey>,
     seed: Option<Secret<32>>,
     /// How many loads the rows are of, and how often they were loaded anew.
@@ -100,7 +101,7 @@ impl<T, E> Operation<T, E> {
     /// step made for want of a row is gone, so no two outcomes are made of the same bytes.
     pub fn step(&mut self, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Step<T>, E> {
         let seed = self.seed.get_or_insert_with(|| Secret::random(rng)).clone();
-        let mut workspace = Workspace::new(&self.rows, now, Expander::new(seed));
+        let mut workspace = Workspace::new(&mut self.rows, now, Expander::new(seed));
         match (self.run)(&mut workspace) {
             Ok(output) => {
                 let batch = workspace.into_batch();
@@ -137,7 +138,7 @@ impl<T, E> Operation<T, E> {
     /// Gives the rows that the last step asked for, in its order. Answers that are missing are asked for again.
     pub fn supply(&mut self, rows: Vec<Option<Row>>) {
         self.loads = self.loads.saturating_add(1);
-        self.rows.extend(self.needed.drain(..).zip(rows));
+        self.rows.extend(self.needed.drain(..).zip(rows.into_iter().map(|row| row.map(Held::from))));
     }
 
     /// Loads what it needs and goes to the end.

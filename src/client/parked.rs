@@ -65,7 +65,7 @@ impl Core {
         let kind = RecordKind::Parked;
         let key = self.peer_key(kind, address);
         let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
-        let parked: record::Parked = decode_record(kind, &bytes).map_err(stored(kind))?;
+        let parked: record::Parked = decode_record(kind, bytes).map_err(stored(kind))?;
         if parked.generation != self.generation {
             // What was sent in it before the store went back in time is not known. Nobody relies on it yet: it is gone.
             return Ok(None);

@@ -8,13 +8,12 @@ use super::kept::erase_kept;
 use super::sent_index::SentIndex;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::SecretBytes;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::session::{Message, Name, RECORD_CAPACITY, Session};
 use crate::suite::Suite;
 use crate::suite::v1::encode_address;
-use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 type Halt = Stop<StoredError>;
 
@@ -32,9 +31,9 @@ pub(super) struct Peer {
     /// The current session when the record was read.
     current: Option<Name>,
     /// The archived sessions that were brought, as they were.
-    brought: BTreeMap<Name, SecretBytes>,
+    brought: BTreeMap<Name, Record>,
     /// Lists of keys kept for late messages that were brought, as they were.
-    pub(super) kept: BTreeMap<Name, SecretBytes>,
+    pub(super) kept: BTreeMap<Name, Record>,
 }
 
 impl Core {
@@ -68,7 +67,7 @@ impl Core {
         key: RecordKey,
     ) -> Result<Option<Peer>, Halt> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
-        let peer = Peer::from_bytes(&bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
+        let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }
     }
 }
@@ -152,11 +151,11 @@ impl Peer {
         }
         let key = core.session_key(RecordKind::Archived, &self.address, name);
         let Some(bytes) = work.read(&core.keys, RecordKind::Archived, key)? else { return Ok(false) };
-        self.attach(core, &bytes, name).map_err(stored(RecordKind::Archived))?;
+        self.attach(core, bytes, name).map_err(stored(RecordKind::Archived))?;
         Ok(self.session.names().contains(&name))
     }
 
-    fn attach(&mut self, core: &Core, bytes: &SecretBytes, name: Name) -> Result<(), RecordError> {
+    fn attach(&mut self, core: &Core, bytes: &Record, name: Name) -> Result<(), RecordError> {
         let mut fields = FieldReader::record(RecordKind::Archived, bytes)?;
         let (generation, identity, state) = (fields.number(1)?, fields.bytes(2)?, fields.some_message(3)?);
         fields.end()?;
@@ -228,13 +227,13 @@ impl Peer {
             work.row(key)?;
             self.enter_index(core, work)?;
         }
-        let mut record = FieldWriter::record(RecordKind::Peer, RECORD_CAPACITY);
+        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY);
         record.number(1, core.generation);
         record.number(2, self.archived);
         record.number(3, self.parked);
         record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
-        work.put(&core.keys, key, record.finish());
+        work.put(&core.keys, key, record.into_record());
         Ok(())
     }
 
@@ -284,11 +283,11 @@ impl Peer {
             }
         }
         for part in parts.iter().filter(|part| !evicted.contains(&part.name())) {
-            let mut record = FieldWriter::record(RecordKind::Archived, RECORD_CAPACITY);
+            let mut record = FieldWriter::row(RecordKind::Archived, RECORD_CAPACITY);
             record.number(1, if part.is_retired() { 0 } else { core.generation });
             record.bytes(2, &self.session.remote_identity().to_bytes());
             record.message(3, |out| part.write(out));
-            let bytes = record.finish();
+            let bytes = record.into_record();
             if self.brought.get(&part.name()).is_none_or(|before| **before != *bytes) {
                 let key = core.session_key(RecordKind::Archived, &self.address, part.name());
                 work.row(key)?;

@@ -140,7 +140,7 @@ impl Slot {
         let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else {
             return Ok(Self { number, key, entries: Vec::new() });
         };
-        let entries = entries(&bytes).map_err(stored(RecordKind::Sent))?;
+        let entries = entries(bytes).map_err(stored(RecordKind::Sent))?;
         Ok(Self { number, key, entries })
     }
 
@@ -188,12 +188,12 @@ impl Slot {
         }
         peer.sent.enter(self.number);
         let bytes: usize = self.entries.iter().map(|entry| 128 + entry.envelope.len()).sum();
-        let mut record = FieldWriter::record(RecordKind::Sent, bytes);
+        let mut record = FieldWriter::row(RecordKind::Sent, bytes);
         for entry in &self.entries {
             record.message(1, |out| entry.write(out));
         }
         record.number(2, u64::try_from(self.entries.len()).unwrap_or(u64::MAX));
-        work.put(&core.keys, key, record.finish());
+        work.put(&core.keys, key, record.into_record());
     }
 }
 

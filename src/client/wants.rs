@@ -31,7 +31,7 @@ pub(super) struct Wants(Vec<(Address, Vec<[u8; 32]>)>);
 impl Wants {
     pub(super) fn load(core: &Core, work: &mut Workspace<'_>) -> Result<Self, Stop<StoredError>> {
         let Some(bytes) = work.read(&core.keys, RecordKind::Wants, key(core))? else { return Ok(Self(Vec::new())) };
-        Ok(Self::from_bytes(&bytes).map_err(stored(RecordKind::Wants))?)
+        Ok(Self::from_bytes(bytes).map_err(stored(RecordKind::Wants))?)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {

@@ -4,11 +4,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Batch, Change, Row, StoredError};
-use crate::crypto::{Expander, SecretBytes};
+use super::held::{Held, Rows};
+use super::{Batch, Change, StoredError};
+use crate::crypto::Expander;
 use crate::ident::Timestamp;
 use crate::persist::{Keys, RecordKey, StorageKey, Version, seal_vault};
-use crate::wire::{RecordError, RecordKind};
+use crate::wire::{Record, RecordError, RecordKind};
 
 /// Why an operation stops.
 #[derive(Debug)]
@@ -37,9 +38,9 @@ impl<E> Stop<E> {
 
 enum Write {
     /// To be sealed at the end, once, however often it was written.
-    Record(Arc<Keys>, SecretBytes),
+    Record(Arc<Keys>, Record),
     /// The same, where there is surely no row: it was not read.
-    New(Arc<Keys>, SecretBytes),
+    New(Arc<Keys>, Record),
     /// Sealed otherwise.
     Sealed(Version, Vec<u8>),
     Deleted,
@@ -47,7 +48,7 @@ enum Write {
 
 /// One pass of an operation.
 pub(super) struct Workspace<'a> {
-    rows: &'a BTreeMap<RecordKey, Option<Row>>,
+    rows: &'a mut Rows,
     relied_on: BTreeSet<RecordKey>,
     /// Whether what was read and not written is checked.
     checks: bool,
@@ -60,7 +61,7 @@ pub(super) struct Workspace<'a> {
 }
 
 impl<'a> Workspace<'a> {
-    pub(super) const fn new(rows: &'a BTreeMap<RecordKey, Option<Row>>, now: Timestamp, rng: Expander) -> Self {
+    pub(super) const fn new(rows: &'a mut Rows, now: Timestamp, rng: Expander) -> Self {
         Self {
             rows,
             relied_on: BTreeSet::new(),
@@ -79,16 +80,10 @@ impl<'a> Workspace<'a> {
         self.needed.extend(keys);
     }
 
-    /// A row as it is stored.
-    pub(super) fn row<E>(&mut self, key: RecordKey) -> Result<Option<&'a Row>, Stop<E>> {
+    /// A row, if it is there.
+    pub(super) fn row<E>(&mut self, key: RecordKey) -> Result<Option<&Held>, Stop<E>> {
         self.relied_on.insert(key);
-        match self.rows.get(&key) {
-            Some(row) => Ok(row.as_ref()),
-            None => {
-                self.needed.insert(key);
-                Err(Stop::Need)
-            }
-        }
+        held(self.rows, &mut self.needed, key).map(|row| row.map(|row| &*row))
     }
 
     /// A record, opened; as this operation has written it, if it has.
@@ -97,15 +92,11 @@ impl<'a> Workspace<'a> {
         keys: &Keys,
         kind: RecordKind,
         key: RecordKey,
-    ) -> Result<Option<SecretBytes>, Stop<StoredError>> {
-        match self.writes.get(&key) {
-            Some(Write::Record(_, record) | Write::New(_, record)) => return Ok(Some(record.clone())),
-            Some(Write::Deleted) => return Ok(None),
-            Some(Write::Sealed(..)) | None => {}
+    ) -> Result<Option<&Record>, Stop<StoredError>> {
+        if !self.writes.contains_key(&key) {
+            self.relied_on.insert(key);
         }
-        let Some(row) = self.row(key)? else { return Ok(None) };
-        let opened = keys.open(&key, &row.version, &row.bytes).map_err(|error| StoredError { kind, error })?;
-        Ok(Some(opened))
+        self.peek(keys, kind, key)
     }
 
     /// The same, for a hint: whatever the record says, what follows is right, so that it is not checked.
@@ -114,22 +105,24 @@ impl<'a> Workspace<'a> {
         keys: &Keys,
         kind: RecordKind,
         key: RecordKey,
-    ) -> Result<Option<SecretBytes>, Stop<StoredError>> {
-        let relied = self.relied_on.contains(&key);
-        let record = self.read(keys, kind, key);
-        if !relied {
-            self.relied_on.remove(&key);
+    ) -> Result<Option<&Record>, Stop<StoredError>> {
+        match self.writes.get(&key) {
+            Some(Write::Record(_, record) | Write::New(_, record)) => return Ok(Some(record)),
+            Some(Write::Deleted) => return Ok(None),
+            Some(Write::Sealed(..)) | None => {}
         }
-        record
+        let Some(row) = held(self.rows, &mut self.needed, key)? else { return Ok(None) };
+        let record = row.open(keys, &key).map_err(|error| StoredError { kind, error })?;
+        Ok(Some(record))
     }
 
     /// Writes a record. Its row was read, so that it is known what is replaced.
-    pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<SecretBytes>) {
+    pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<Record>) {
         self.write(key, Write::Record(keys.clone(), record.into()));
     }
 
     /// Writes a record under a key that nobody can have derived before.
-    pub(super) fn put_new(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<SecretBytes>) {
+    pub(super) fn put_new(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<Record>) {
         self.write(key, Write::New(keys.clone(), record.into()));
     }
 
@@ -237,6 +230,21 @@ impl<'a> Workspace<'a> {
         }
         changes.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         Batch::new(changes)
+    }
+}
+
+/// A row that was given, if there is one; what was not given is asked for.
+fn held<'a, E>(
+    rows: &'a mut Rows,
+    needed: &mut BTreeSet<RecordKey>,
+    key: RecordKey,
+) -> Result<Option<&'a mut Held>, Stop<E>> {
+    match rows.get_mut(&key) {
+        Some(row) => Ok(row.as_mut()),
+        None => {
+            needed.insert(key);
+            Err(Stop::Need)
+        }
     }
 }
 

@@ -73,6 +73,23 @@ pub(crate) fn gcm_open_to(
     })
 }
 
+/// Opens what [`gcm_seal_tail`] made where it stands: all but the tag is the text then.
+///
+/// # Errors
+///
+/// [`GcmError`] as with [`gcm_open`]. Nothing has changed.
+pub(crate) fn gcm_open_in_place(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    ad: &[u8],
+    ciphertext: &mut [u8],
+) -> Result<(), GcmError> {
+    let (text, tag) = ciphertext.split_last_chunk_mut::<GCM_TAG_LEN>().ok_or(GcmError)?;
+    let tag: &[u8; GCM_TAG_LEN] = tag;
+    let opened = Aes256Gcm::new(key.into()).decrypt_inout_detached(nonce.into(), ad, text.into(), tag.into());
+    opened.map_err(|_| GcmError)
+}
+
 /// One AES-256-GCM key with its schedule, for many texts without associated data.
 ///
 /// The schedule is computed once, the caller's buffers are used again, and a text is not copied before it is sealed:

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{CommittingError, ExpandKey, GCM_TAG_LEN, Secret, SecretBytes, gcm_open, gcm_seal_tail};
+use super::{CommittingError, ExpandKey, GCM_TAG_LEN, Secret, gcm_open_in_place, gcm_seal_tail};
 
 const COMMITMENT_LEN: usize = 32;
 
@@ -47,20 +47,20 @@ impl PlacedKey {
         gcm_seal_tail(key.expose(), &NONCE, &[], buffer, start + Self::FRONT);
     }
 
-    /// Opens what [`Self::seal_tail`] made.
+    /// Opens what [`Self::seal_tail`] made where it stands: then the text is what lies between [`Self::FRONT`] and
+    /// [`Self::BACK`].
     ///
     /// # Errors
     ///
-    /// [`CommittingError`].
-    pub(crate) fn open(&self, place: &[&[u8]], sealed: &[u8]) -> Result<SecretBytes, CommittingError> {
-        let (claimed, ciphertext) = sealed.split_first_chunk::<COMMITMENT_LEN>().ok_or(CommittingError::Damaged)?;
+    /// [`CommittingError`]: nothing has changed.
+    pub(crate) fn open(&self, place: &[&[u8]], sealed: &mut [u8]) -> Result<(), CommittingError> {
+        let (claimed, ciphertext) = sealed.split_first_chunk_mut::<COMMITMENT_LEN>().ok_or(CommittingError::Damaged)?;
         let [commitment, key] = self.derive(place);
         // Before anything is decrypted: what does not commit to this key is not tried under it.
         if commitment != Secret::new(*claimed) {
             return Err(CommittingError::Commitment);
         }
-        let opened = gcm_open(key.expose(), &NONCE, &[], ciphertext);
-        opened.map(SecretBytes::new).map_err(|_| CommittingError::Damaged)
+        gcm_open_in_place(key.expose(), &NONCE, &[], ciphertext).map_err(|_| CommittingError::Damaged)
     }
 }
 
@@ -80,6 +80,15 @@ mod tests {
         out
     }
 
+    fn opened(key: &PlacedKey, place: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, CommittingError> {
+        let mut buffer = sealed.to_vec();
+        let opened = key.open(place, &mut buffer);
+        if opened.is_err() {
+            assert_eq!(buffer, sealed, "nothing has changed");
+        }
+        opened.map(|()| buffer[PlacedKey::FRONT..buffer.len() - PlacedKey::BACK].to_vec())
+    }
+
     /// The same from its parts, as RFC 5869 and FIPS 198 write them.
     #[test]
     fn it_is_what_it_says() {
@@ -93,18 +102,18 @@ mod tests {
     fn every_altered_bit_is_refused() {
         let (place, sealed): (&[&[u8]], _) = (&[b"here"], sealed(&[b"here"]));
         assert_eq!(sealed.len(), 6 + PlacedKey::FRONT + PlacedKey::BACK);
-        assert_eq!(*key().open(place, &sealed).unwrap(), *b"secret");
+        assert_eq!(opened(&key(), place, &sealed).unwrap(), *b"secret");
         for bit in 0..sealed.len() * 8 {
             let mut altered = sealed.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
             let expected = if bit < 32 * 8 { CommittingError::Commitment } else { CommittingError::Damaged };
-            assert_eq!(key().open(place, &altered), Err(expected), "bit {bit}");
+            assert_eq!(opened(&key(), place, &altered), Err(expected), "bit {bit}");
         }
         for len in 0..sealed.len() {
-            assert!(key().open(place, &sealed[..len]).is_err(), "cut to {len}");
+            assert!(opened(&key(), place, &sealed[..len]).is_err(), "cut to {len}");
         }
         let other = PlacedKey::new(&Secret::new([1; 32]));
-        assert_eq!(other.open(place, &sealed), Err(CommittingError::Commitment));
-        assert_eq!(key().open(&[b"there"], &sealed), Err(CommittingError::Commitment));
+        assert_eq!(opened(&other, place, &sealed), Err(CommittingError::Commitment));
+        assert_eq!(opened(&key(), &[b"there"], &sealed), Err(CommittingError::Commitment));
     }
 }

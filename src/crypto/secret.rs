@@ -140,26 +140,6 @@ impl SecretBytes {
         Self(bytes)
     }
 
-    /// The bytes behind so many zeros, with room for so many more, in a buffer to be encrypted where it stands. Copied only
-    /// if there is no room, and then nothing stays behind.
-    #[must_use]
-    pub(crate) fn between(mut self, front: usize, back: usize) -> Vec<u8> {
-        let len = self.0.len();
-        if self.0.capacity() - len < front + back {
-            let mut out = Vec::with_capacity(front + len + back);
-            out.resize(front, 0);
-            out.extend_from_slice(&self.0);
-            return out;
-        }
-        let mut out = self.take();
-        out.resize(len + front, 0);
-        out.copy_within(..len, front);
-        if let Some(front) = out.get_mut(..front) {
-            front.fill(0);
-        }
-        out
-    }
-
     /// Takes the bytes out: whoever has them wipes them, where they are a secret.
     #[must_use]
     pub(crate) fn take(&mut self) -> Vec<u8> {
@@ -273,19 +253,6 @@ pub(crate) fn last_nonzero_if(bytes: &[u8], marker: u8) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_moved_where_there_is_room() {
-        for capacity in [0, 100] {
-            let mut bytes = Vec::with_capacity(capacity);
-            bytes.extend_from_slice(b"secret");
-            let before = bytes.as_ptr();
-            let out = SecretBytes::new(bytes).between(4, 16);
-            assert_eq!(out, b"\0\0\0\0secret");
-            assert!(out.capacity() >= 4 + 6 + 16);
-            assert_eq!(out.as_ptr() == before, capacity > 0);
-        }
-    }
 
     #[test]
     fn parts_are_the_whole_in_order() {

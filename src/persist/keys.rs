@@ -4,8 +4,8 @@ use core::fmt;
 use rand_core::CryptoRng;
 
 use super::row::{self, Unopened};
-use crate::crypto::{MacKey, PlacedKey, Secret, SecretBytes, hkdf};
-use crate::wire::{RecordError, RecordKind};
+use crate::crypto::{MacKey, PlacedKey, Secret, hkdf};
+use crate::wire::{Record, RecordError, RecordKind};
 
 const LABEL_DATA: &[u8] = b"\x0esubrosa/1/data";
 
@@ -137,12 +137,12 @@ impl Keys {
     }
 
     /// Seals a record for its place; where it stands, if it has room.
-    pub(crate) fn seal(&self, key: &RecordKey, version: &Version, record: SecretBytes) -> Vec<u8> {
+    pub(crate) fn seal(&self, key: &RecordKey, version: &Version, record: Record) -> Vec<u8> {
         row::seal(&self.rows, key, version, record)
     }
 
-    /// Opens a row.
-    pub(crate) fn open(&self, key: &RecordKey, version: &Version, row: &[u8]) -> Result<SecretBytes, RecordError> {
+    /// Opens a row in its own buffer, which is taken unless there is an error.
+    pub(crate) fn open(&self, key: &RecordKey, version: &Version, row: &mut Vec<u8>) -> Result<Record, RecordError> {
         let (seal, instance) = &self.form_1;
         row::open(&self.rows, (seal, instance), key, version, row).map_err(|unopened| match unopened {
             Unopened::Newer(form) => RecordError::Newer(form),
@@ -160,7 +160,12 @@ impl fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::SecretBytes;
     use crate::support::rng;
+
+    fn opened(keys: &Keys, key: &RecordKey, version: &Version, row: &[u8]) -> Result<Vec<u8>, RecordError> {
+        keys.open(key, version, &mut row.to_vec()).map(|record| record.to_vec())
+    }
 
     #[test]
     fn a_row_opens_only_where_and_as_what_it_was_sealed() {
@@ -168,21 +173,29 @@ mod tests {
         let keys = Keys::new(&Secret::new([1; 32]), [2; 16]);
         let here = keys.record_key(RecordKind::Peer, &[b"alice"]);
         let version = Version::random(&mut rng);
-        let row = keys.seal(&here, &version, SecretBytes::new(b"record".to_vec()));
-        assert_eq!(*keys.open(&here, &version, &row).unwrap(), *b"record");
+        let row = keys.seal(&here, &version, SecretBytes::new(b"record".to_vec()).into());
+        assert_eq!(opened(&keys, &here, &version, &row).unwrap(), b"record");
         let corrupt = Err(RecordError::Corrupt);
-        assert_eq!(keys.open(&keys.record_key(RecordKind::Peer, &[b"bob"]), &version, &row), corrupt, "swapped");
-        assert_eq!(keys.open(&keys.record_key(RecordKind::Sent, &[b"alice"]), &version, &row), corrupt, "of a kind");
-        assert_eq!(keys.open(&here, &Version([0; 16]), &row), corrupt, "another version");
-        assert_eq!(Keys::new(&Secret::new([1; 32]), [3; 16]).open(&here, &version, &row), corrupt, "another account");
-        assert_eq!(Keys::new(&Secret::new([2; 32]), [2; 16]).open(&here, &version, &row), corrupt, "another key");
+        assert_eq!(opened(&keys, &keys.record_key(RecordKind::Peer, &[b"bob"]), &version, &row), corrupt, "swapped");
+        assert_eq!(
+            opened(&keys, &keys.record_key(RecordKind::Sent, &[b"alice"]), &version, &row),
+            corrupt,
+            "of a kind"
+        );
+        assert_eq!(opened(&keys, &here, &Version([0; 16]), &row), corrupt, "another version");
+        assert_eq!(
+            opened(&Keys::new(&Secret::new([1; 32]), [3; 16]), &here, &version, &row),
+            corrupt,
+            "another account"
+        );
+        assert_eq!(opened(&Keys::new(&Secret::new([2; 32]), [2; 16]), &here, &version, &row), corrupt, "another key");
         for len in 0..row.len() {
-            assert_eq!(keys.open(&here, &version, &row[..len]), corrupt, "cut to {len}");
+            assert_eq!(opened(&keys, &here, &version, &row[..len]), corrupt, "cut to {len}");
         }
         for bit in 0..row.len() * 8 {
             let mut altered = row.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(keys.open(&here, &version, &altered), corrupt, "bit {bit}");
+            assert_eq!(opened(&keys, &here, &version, &altered), corrupt, "bit {bit}");
         }
     }
 

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use super::{RecordKey, Version};
 use crate::crypto::{CommittingError, PlacedKey, Secret, SecretBytes, committing_open, committing_seal};
-use crate::wire::SEALING_ROOM;
+use crate::wire::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 
 const LABEL_RECORD: &[u8] = b"\x10subrosa/1/record";
 
@@ -40,16 +40,16 @@ impl From<CommittingError> for Unopened {
 const HEAD: usize = 2;
 
 /// Records are written with room for what their rows are longer.
-const _: () = assert!(HEAD + PlacedKey::FRONT + PlacedKey::BACK <= SEALING_ROOM);
+const _: () = assert!(HEAD + PlacedKey::FRONT == ROOM_IN_FRONT && PlacedKey::BACK == ROOM_BEHIND);
 
 /// Seals a record in form 2.
-pub(super) fn seal(rows: &PlacedKey, key: &RecordKey, version: &Version, record: SecretBytes) -> Vec<u8> {
+pub(super) fn seal(rows: &PlacedKey, key: &RecordKey, version: &Version, record: Record) -> Vec<u8> {
     seal_as(FORM_2, rows, key, version, record)
 }
 
-fn seal_as(form: u16, rows: &PlacedKey, key: &RecordKey, version: &Version, record: SecretBytes) -> Vec<u8> {
+fn seal_as(form: u16, rows: &PlacedKey, key: &RecordKey, version: &Version, record: Record) -> Vec<u8> {
     let form = form.to_be_bytes();
-    let mut row = record.between(HEAD + PlacedKey::FRONT, PlacedKey::BACK);
+    let mut row = record.into_row();
     if let Some(head) = row.first_chunk_mut() {
         *head = form;
     }
@@ -58,22 +58,33 @@ fn seal_as(form: u16, rows: &PlacedKey, key: &RecordKey, version: &Version, reco
     row
 }
 
-/// Opens a row of any form. A newer version of the library sealed one whose form is unknown here and authentic, unlike
+/// Opens a row of any form, in its own buffer: that is taken, unless there is an error.
+///
+/// A newer version of the library sealed one whose form is unknown here and authentic, unlike
 /// that of a damaged row: whatever a form seals, it begins so, with a commitment to the form's number.
 pub(super) fn open(
     rows: &PlacedKey,
     form_1: (&Secret<32>, &[u8; 16]),
     key: &RecordKey,
     version: &Version,
-    row: &[u8],
-) -> Result<SecretBytes, Unopened> {
-    let (form, sealed) = row.split_first_chunk::<2>().ok_or(Unopened::Damaged)?;
+    row: &mut Vec<u8>,
+) -> Result<Record, Unopened> {
+    let (form, sealed) = row.split_first_chunk_mut::<HEAD>().ok_or(Unopened::Damaged)?;
     let number = u16::from_be_bytes(*form);
     if number == FORM_1 {
-        return open_form_1(form_1, key, version, row);
+        return open_form_1(form_1, key, version, row).map(Record::from);
     }
-    let opened = rows.open(&[form, key.as_bytes(), version.as_bytes()], sealed)?;
-    if number > FORM_2 { Err(Unopened::Newer(number)) } else { Ok(opened) }
+    if number > FORM_2 {
+        // What it says is not for this build: only whether it is authentic.
+        let mut copy = SecretBytes::new(sealed.to_vec());
+        rows.open(&[form, key.as_bytes(), version.as_bytes()], &mut copy)?;
+        return Err(Unopened::Newer(number));
+    }
+    rows.open(&[form, key.as_bytes(), version.as_bytes()], sealed)?;
+    let mut buffer = SecretBytes::new(core::mem::take(row));
+    let end = buffer.len().saturating_sub(PlacedKey::BACK);
+    buffer.truncate(end);
+    Ok(Record::behind_room(buffer))
 }
 
 /// Seals a record in form 1.
@@ -128,14 +139,23 @@ mod tests {
         PlacedKey::new(&Secret::new([1; 32]))
     }
 
-    fn opened(row: &[u8]) -> Result<SecretBytes, Unopened> {
-        open(&rows(), (&Secret::new([2; 32]), &[3; 16]), &PLACE.0, &PLACE.1, row)
+    fn opened(row: &[u8]) -> Result<Vec<u8>, Unopened> {
+        let mut taken = row.to_vec();
+        let opened = open(&rows(), (&Secret::new([2; 32]), &[3; 16]), &PLACE.0, &PLACE.1, &mut taken);
+        if opened.is_err() {
+            assert_eq!(taken, row, "left as it was");
+        }
+        opened.map(|record| record.to_vec())
+    }
+
+    fn record(bytes: &[u8]) -> Record {
+        SecretBytes::new(bytes.to_vec()).into()
     }
 
     /// A newer version's rows are told from damaged ones: there the host says "update", here "restore".
     #[test]
     fn a_newer_form_is_told_apart() {
-        let row = seal_as(7, &rows(), &PLACE.0, &PLACE.1, SecretBytes::new(b"?".to_vec()));
+        let row = seal_as(7, &rows(), &PLACE.0, &PLACE.1, record(b"?"));
         assert_eq!(opened(&row), Err(Unopened::Newer(7)));
         for form in [0u16, 1, 2, 3, 8] {
             let claimed = [&form.to_be_bytes()[..], &row[2..]].concat();
@@ -146,10 +166,10 @@ mod tests {
     #[test]
     fn both_forms_open() {
         let form_1 = seal_form_1((&Secret::new([2; 32]), &[3; 16]), &PLACE.0, &PLACE.1, b"record", &mut rng(1));
-        let form_2 = seal(&rows(), &PLACE.0, &PLACE.1, SecretBytes::new(b"record".to_vec()));
+        let form_2 = seal(&rows(), &PLACE.0, &PLACE.1, record(b"record"));
         for (row, form) in [(&form_1, 1), (&form_2, 2)] {
             assert_eq!(row[..2], [0, form]);
-            assert_eq!(*opened(row).unwrap(), *b"record");
+            assert_eq!(opened(row).unwrap(), b"record");
             let mut other = row.clone();
             other[1] = 3 - form;
             assert!(opened(&other).is_err(), "not as the other form");

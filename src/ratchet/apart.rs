@@ -13,16 +13,16 @@ use super::kept_record::split_entries;
 use super::page::{PAGE_LEN, PageName};
 use super::skipped::{Skipped, max_skipped};
 use super::{MAX_SKIPPED_AGE_MS, Refused};
-use crate::crypto::{Secret, SecretBytes};
+use crate::crypto::Secret;
 use crate::ident::Timestamp;
-use crate::wire::FieldWriter;
+use crate::wire::{FieldWriter, Record};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The records of one chain's keys.
 pub(super) struct Rows {
     list: Vec<u8>,
-    pages: BTreeMap<PageName, SecretBytes>,
+    pages: BTreeMap<PageName, Record>,
     rng: ChaCha20Rng,
 }
 

@@ -10,8 +10,8 @@ use super::kept::{Away, Kept};
 use super::page::{PAGE_LEN, Page, PageName, Span};
 use super::record::Form;
 use super::skipped::max_skipped;
-use crate::crypto::{Secret, SecretBytes};
-use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+use crate::crypto::Secret;
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
@@ -24,7 +24,7 @@ const ENTRY_LEN: usize = 8 + 4 + 4 + 1;
 /// What is to be written of the keys that a session keeps.
 pub(crate) struct KeptRecords {
     /// The list of the pages; none if there are none.
-    pub(crate) list: Option<SecretBytes>,
+    pub(crate) list: Option<Record>,
     /// The pages that have changed.
     pub(crate) pages: Vec<PageRecord>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct PageRecord {
     pub(crate) name: PageName,
     /// Whether it has just been named.
     pub(crate) is_new: bool,
-    pub(crate) bytes: SecretBytes,
+    pub(crate) bytes: Record,
 }
 
 impl Page {
@@ -47,10 +47,10 @@ impl Page {
     }
 
     /// A record of its own.
-    fn to_record(&self) -> SecretBytes {
-        let mut out = FieldWriter::record(RecordKind::KeptPage, PAGE_LEN * KEY_LEN + 4);
+    fn to_record(&self) -> Record {
+        let mut out = FieldWriter::row(RecordKind::KeptPage, PAGE_LEN * KEY_LEN + 4);
         out.joined(1, |out| self.write(out));
-        out.finish()
+        out.into_record()
     }
 
     /// Takes the keys that were away.
@@ -226,7 +226,7 @@ impl TripleRatchet {
         KeptRecords { list: self.list(), pages }
     }
 
-    fn list(&self) -> Option<SecretBytes> {
+    fn list(&self) -> Option<Record> {
         let chains = || self.double.receiving.iter().filter(|held| !held.skipped.seeds.pages().is_empty());
         let epochs = || self.spqr.kept().filter(|(_, kept)| !kept.pages().is_empty());
         let count = chains().count() + epochs().count();
@@ -234,7 +234,7 @@ impl TripleRatchet {
             return None;
         }
         let pages: usize = self.kept().map(|kept| kept.pages().len()).sum();
-        let mut out = FieldWriter::record(RecordKind::Kept, pages * ENTRY_LEN + count * 48 + 8);
+        let mut out = FieldWriter::row(RecordKind::Kept, pages * ENTRY_LEN + count * 48 + 8);
         for held in chains() {
             out.message(1, |out| {
                 out.bytes(1, &held.ratchet.to_bytes());
@@ -248,7 +248,7 @@ impl TripleRatchet {
             });
         }
         out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
-        Some(out.finish())
+        Some(out.into_record())
     }
 
     /// The pages with a record that are listed now.

@@ -57,13 +57,13 @@ impl Forge {
     /// The record in a row: `u8 kind ‖ u16 schema ‖ protobuf`; `None` if it does not open.
     #[must_use]
     pub fn open(&self, key: &RecordKey, row: &Row) -> Option<Vec<u8>> {
-        self.0.open(key, &row.version, &row.bytes).ok().map(|record| record.to_vec())
+        self.0.open(key, &row.version, &mut row.bytes.clone()).ok().map(|record| record.to_vec())
     }
 
     /// A row that opens as this record.
     #[must_use]
     pub fn seal(&self, key: &RecordKey, record: &[u8], rng: &mut SeededRng) -> Row {
         let version = Version::random(rng);
-        Row { version, bytes: self.0.seal(key, &version, SecretBytes::new(record.to_vec())) }
+        Row { version, bytes: self.0.seal(key, &version, SecretBytes::new(record.to_vec()).into()) }
     }
 }

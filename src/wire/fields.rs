@@ -9,8 +9,9 @@
 use alloc::vec::Vec;
 
 use super::WireError;
+use super::roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 use super::spelling::{digit, digits, key, spell};
-use super::stored::{RecordError, RecordKind, SCHEMA, SEALING_ROOM};
+use super::stored::{RecordError, RecordKind, SCHEMA};
 use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
@@ -36,17 +37,32 @@ impl FieldWriter {
         Self(SecretBytes::new(buffer))
     }
 
-    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes, and for being sealed.
+    /// A record: `u8 kind ‖ u16 schema version ‖ fields`, with room for so many bytes.
     pub(crate) fn record(kind: RecordKind, capacity: usize) -> Self {
-        let mut out = Self::with_capacity(3 + capacity + SEALING_ROOM);
-        out.put(&[kind.number()]);
-        out.put(&SCHEMA.to_be_bytes());
-        out
+        Self::with_capacity(3 + capacity).begin(kind)
+    }
+
+    /// A record that is to be sealed where it stands.
+    pub(crate) fn row(kind: RecordKind, capacity: usize) -> Self {
+        let mut buffer = Vec::with_capacity(ROOM_IN_FRONT + 3 + capacity + ROOM_BEHIND);
+        buffer.resize(ROOM_IN_FRONT, 0);
+        Self::after(buffer).begin(kind)
+    }
+
+    fn begin(mut self, kind: RecordKind) -> Self {
+        self.put(&[kind.number()]);
+        self.put(&SCHEMA.to_be_bytes());
+        self
     }
 
     /// What was written.
     pub(crate) fn finish(self) -> SecretBytes {
         self.0
+    }
+
+    /// What was written of a [`Self::row`].
+    pub(crate) fn into_record(self) -> Record {
+        Record::behind_room(self.0)
     }
 
     /// What was written, where it is no secret.

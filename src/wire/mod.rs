@@ -20,6 +20,7 @@ mod fields;
 mod payload;
 mod prekey_message;
 mod report_message;
+mod roomy;
 mod signal_message;
 mod spelling;
 mod spqr_message;
@@ -33,13 +34,14 @@ pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub(crate) use report_message::{Framed, MAX_PARTS, ReportItem, ReportMessage, ReportPart};
+pub(crate) use roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 pub use signal_message::SignalMessage;
 pub(crate) use signal_message::SignalMessageHeader;
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
 pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
-    SEALING_ROOM, address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record,
-    key_pair_to_record, read_address, read_key_pair, read_public_key, write_address, write_key_pair,
+    address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record, key_pair_to_record,
+    read_address, read_key_pair, read_public_key, write_address, write_key_pair,
 };
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};

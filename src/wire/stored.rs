@@ -11,9 +11,6 @@ use crate::ident::{Address, DeviceId, UserId};
 /// The newest schema version that this build writes and reads.
 pub(crate) const SCHEMA: u16 = 1;
 
-/// Room behind a record that is to be sealed where it stands.
-pub(crate) const SEALING_ROOM: usize = 64;
-
 /// What a stored record holds: its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -97,7 +94,7 @@ pub enum RecordError {
 
 /// `u8 kind ‖ u16 schema version ‖ protobuf body`.
 pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(3 + body.encoded_len() + SEALING_ROOM));
+    let mut out = Zeroizing::new(Vec::with_capacity(3 + body.encoded_len()));
     out.push(kind.number());
     out.extend_from_slice(&SCHEMA.to_be_bytes());
     body.encode_raw(&mut *out);
