@@ -56,6 +56,7 @@ mod reset;
 mod send;
 mod sent;
 mod sent_index;
+mod session_cache;
 mod staged;
 mod store;
 mod tidy;
@@ -67,6 +68,7 @@ mod workspace;
 
 use alloc::sync::Arc;
 
+use self::session_cache::SessionCache;
 use crate::ident::Address;
 use crate::persist::{Keys, StorageKey};
 use crate::report::FramingPolicy;
@@ -121,12 +123,13 @@ pub struct Client {
 }
 
 /// What a client knows without its database.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::client) struct Core {
     keys: Arc<Keys>,
     storage_key: StorageKey,
     address: Address,
     generation: u64,
+    cache: Option<Arc<SessionCache>>,
 }
 
 /// A stored record does not open.
@@ -158,6 +161,43 @@ impl Client {
     #[must_use]
     pub fn with_framing(&self, policy: FramingPolicy) -> Self {
         Self { core: self.core.clone(), framing: Some(policy) }
+    }
+
+    /// The same client with a memory: of the sessions that it last used, with so many devices (in eights), it keeps what
+    /// their rows hold. A message in a conversation that is going on then costs two thirds, since its row is loaded and
+    /// compared, but not opened and read. Handles that are made of this one share its memory; with 0 there is none. It
+    /// changes no byte, and nothing about commits, conflicts and other processes: what is found in it is used only for the
+    /// very row that the store gives.
+    ///
+    /// A session is about 6 kB. Needs the feature `std`.
+    ///
+    /// # Security
+    ///
+    /// Without it, a client holds no key of a conversation between operations. With it, whoever reads the process's memory
+    /// finds those of these devices; and where another process goes on with a conversation, the keys of before stay in
+    /// this one's memory, so that what the other deleted can be read with them, until this one uses the conversation again
+    /// or needs the place. So it is for servers, bots and apps in use, not for what lies in the background: drop the handle
+    /// when the app goes there, and go on with one that has none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// let alice = alice.with_session_cache(64);
+    /// for number in 0..3 {
+    ///     let message = alice.send(MessageId::new([number; 16]), bob.address(), b"hi").stage(&db, now, &mut rng)?;
+    ///     message.commit(|batch, _| db.write(batch))?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(any(test, feature = "std"))]
+    #[must_use]
+    pub fn with_session_cache(&self, devices: usize) -> Self {
+        let cache = SessionCache::new(devices).map(Arc::new);
+        Self { core: Arc::new(Core { cache, ..(*self.core).clone() }), framing: self.framing }
     }
 
     /// One's own address.

@@ -126,7 +126,8 @@ impl Vault {
 
     fn into_core(self, storage_key: &StorageKey) -> Core {
         let Self { data_key, instance, address, generation, anchor: _, confirmed: _ } = self;
-        Core { keys: Arc::new(Keys::new(&data_key, instance)), storage_key: storage_key.clone(), address, generation }
+        let keys = Arc::new(Keys::new(&data_key, instance));
+        Core { keys, storage_key: storage_key.clone(), address, generation, cache: None }
     }
 }
 

@@ -66,6 +66,9 @@ impl Core {
         address: &Address,
         key: RecordKey,
     ) -> Result<Option<Peer>, Halt> {
+        if let Some(peer) = self.cache.as_ref().and_then(|cache| work.cached(cache, key)) {
+            return Ok(Some(peer));
+        }
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
         let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }
@@ -234,7 +237,21 @@ impl Peer {
         record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
         work.put(&core.keys, key, record.into_record());
+        if let Some(cache) = &core.cache
+            && let Some(peer) = self.as_read()
+        {
+            work.keep(cache, key, peer);
+        }
         Ok(())
+    }
+
+    /// As it is once its record is read, where that is all that is here.
+    fn as_read(self) -> Option<Self> {
+        let current = self.session.current_name();
+        let alone =
+            current.as_slice() == self.session.names() && !current.is_some_and(|name| self.session.has_kept(name));
+        let alone = alone && self.brought.is_empty() && self.kept.is_empty();
+        alone.then_some(Self { is_new: false, current, ..self })
     }
 
     /// Writes archived sessions that came or changed, and deletes the records of those that went or became current. Those

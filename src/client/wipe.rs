@@ -29,6 +29,7 @@ impl Client {
     pub fn wipe(&self) -> Operation<(), StoredError> {
         let core = self.core.clone();
         Operation::new(move |work| {
+            core.cache.iter().for_each(|cache| cache.clear());
             let keys = [RecordKey::VAULT, core.device_key()];
             work.announce(keys);
             for key in keys {

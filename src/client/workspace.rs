@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::held::{Held, Rows};
+use super::peer::Peer;
+use super::session_cache::SessionCache;
 use super::{Batch, Change, StoredError};
 use crate::crypto::Expander;
 use crate::ident::Timestamp;
@@ -54,6 +56,8 @@ pub(super) struct Workspace<'a> {
     checks: bool,
     needed: BTreeSet<RecordKey>,
     writes: BTreeMap<RecordKey, Write>,
+    /// What goes into a cache with the rows that are written.
+    cached: BTreeMap<RecordKey, (Arc<SessionCache>, Peer)>,
     /// What was written over in the attempt that is going on.
     undo: Option<Vec<(RecordKey, Option<Write>)>>,
     pub(super) now: Timestamp,
@@ -68,6 +72,7 @@ impl<'a> Workspace<'a> {
             checks: true,
             needed: BTreeSet::new(),
             writes: BTreeMap::new(),
+            cached: BTreeMap::new(),
             undo: None,
             now,
             rng,
@@ -116,6 +121,19 @@ impl<'a> Workspace<'a> {
         Ok(Some(record))
     }
 
+    /// What a row holds, if a cache has it and it was not written to.
+    pub(super) fn cached(&mut self, cache: &SessionCache, key: RecordKey) -> Option<Peer> {
+        let row = self.rows.get(&key)?.as_ref().filter(|_| !self.writes.contains_key(&key))?;
+        let peer = cache.take(&key, &row.version, row.sealed())?;
+        self.relied_on.insert(key);
+        Some(peer)
+    }
+
+    /// Puts what a record that was just written holds into a cache, once it is sealed.
+    pub(super) fn keep(&mut self, cache: &Arc<SessionCache>, key: RecordKey, peer: Peer) {
+        self.cached.insert(key, (cache.clone(), peer));
+    }
+
     /// Writes a record. Its row was read, so that it is known what is replaced.
     pub(super) fn put(&mut self, keys: &Arc<Keys>, key: RecordKey, record: impl Into<Record>) {
         self.write(key, Write::Record(keys.clone(), record.into()));
@@ -148,6 +166,7 @@ impl<'a> Workspace<'a> {
     }
 
     fn write(&mut self, key: RecordKey, write: Write) {
+        self.cached.remove(&key);
         let write = match (self.writes.get(&key), write) {
             // There is no row still, whatever becomes of what was to be one.
             (Some(Write::New(..)), Write::Record(keys, record)) => Some(Write::New(keys, record)),
@@ -170,6 +189,7 @@ impl<'a> Workspace<'a> {
         let undo = self.undo.take().unwrap_or_default();
         if outcome.is_err() {
             for (key, before) in undo.into_iter().rev() {
+                self.cached.remove(&key);
                 match before {
                     Some(write) => self.writes.insert(key, write),
                     None => self.writes.remove(&key),
@@ -222,6 +242,9 @@ impl<'a> Workspace<'a> {
                 (Write::Record(keys, record) | Write::New(keys, record), expect) => {
                     let version = Version::random(&mut self.rng);
                     let bytes = keys.seal(&key, &version, record);
+                    if let Some((cache, peer)) = self.cached.remove(&key) {
+                        cache.keep(key, version, &bytes, peer);
+                    }
                     Change::Put { key, bytes, expect, version }
                 }
                 (Write::Deleted, Some(expect)) => Change::Delete { key, expect },
