@@ -238,7 +238,7 @@ impl Peer {
         record.message(5, |out| self.session.write_hot(out));
         work.put(&core.keys, key, record.into_record());
         if let Some(cache) = &core.cache
-            && let Some(peer) = self.as_read()
+            && let Some(peer) = self.into_read()
         {
             work.keep(cache, key, peer);
         }
@@ -246,7 +246,7 @@ impl Peer {
     }
 
     /// As it is once its record is read, where that is all that is here.
-    fn as_read(self) -> Option<Self> {
+    fn into_read(self) -> Option<Self> {
         let current = self.session.current_name();
         let alone =
             current.as_slice() == self.session.names() && !current.is_some_and(|name| self.session.has_kept(name));
