@@ -71,11 +71,13 @@ impl FieldWriter {
     }
 
     /// A number; none if it is 0.
+    #[inline]
     pub(crate) fn number(&mut self, field: u32, value: impl Into<u64>) {
         self.optional(field, Some(value.into()).filter(|value| *value != 0));
     }
 
     /// A number that may be missing, and may be 0.
+    #[inline]
     pub(crate) fn optional(&mut self, field: u32, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
             self.varint(key(field, VARINT));
@@ -84,6 +86,7 @@ impl FieldWriter {
     }
 
     /// Bytes; none if they are empty.
+    #[inline]
     pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.some_bytes(field, bytes);
@@ -91,12 +94,14 @@ impl FieldWriter {
     }
 
     /// Bytes, even if they are empty.
+    #[inline]
     pub(crate) fn some_bytes(&mut self, field: u32, bytes: &[u8]) {
         self.begin_bytes(field, bytes.len());
         self.put(bytes);
     }
 
     /// What stands before so many bytes, which are to be [put](Self::put).
+    #[inline]
     pub(crate) fn begin_bytes(&mut self, field: u32, len: usize) {
         match (digit(key(field, DELIMITED)), u8::try_from(len)) {
             // Most are as short: one step for both.
@@ -148,18 +153,25 @@ impl FieldWriter {
         }
     }
 
-    /// Bytes as they are.
+    /// Bytes as they are. Inline, as what leads here: most are keys, whose length is then known, and are not copied by a call.
+    #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let wanted = self.0.len() + bytes.len();
-        if wanted > self.0.capacity() {
-            // A vector that grows by itself leaves what it held behind. This one is wiped when it is replaced.
-            let mut larger = SecretBytes::new(Vec::with_capacity(wanted.max(2 * self.0.capacity())));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
+        if bytes.len() > self.0.capacity() - self.0.len() {
+            self.grow(bytes.len());
         }
         self.0.extend_from_slice(bytes);
     }
 
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        // A vector that grows by itself leaves what it held behind. This one is wiped when it is replaced.
+        let wanted = (self.0.len() + more).max(2 * self.0.capacity());
+        let mut larger = SecretBytes::new(Vec::with_capacity(wanted));
+        larger.extend_from_slice(&self.0);
+        self.0 = larger;
+    }
+
+    #[inline]
     fn varint(&mut self, value: u64) {
         match digit(value) {
             Some(digit) => self.put(&[digit]),
