@@ -140,15 +140,17 @@ pub(crate) struct Stored {
     pub(crate) kept: usize,
     /// Archived sessions at both ends.
     pub(crate) archived: usize,
+    /// Whether both keep sessions in memory.
+    pub(crate) cached: bool,
 }
 
 impl Stored {
-    pub(crate) const NOTHING: Self = Self { peers: 1, sent: 0, kept: 0, archived: 0 };
+    pub(crate) const NOTHING: Self = Self { peers: 1, sent: 0, kept: 0, archived: 0, cached: false };
 }
 
 /// Alice and Bob, who have talked.
 pub(crate) fn talking(suites: Suites, stored: Stored) -> (Party, Party) {
-    let Stored { peers, sent, kept, archived } = stored;
+    let Stored { peers, sent, kept, archived, cached } = stored;
     let (mut alice, mut bob) = (Party::new("alice", suites, 1), Party::new("bob", suites, 2));
     let upload = bob.publish();
     let (a, b) = (alice.address(), bob.address());
@@ -176,6 +178,11 @@ pub(crate) fn talking(suites: Suites, stored: Stored) -> (Party, Party) {
     deliver(&mut bob, &mut alice, (sent, kept));
     // What Alice says next turns no ratchet.
     deliver(&mut alice, &mut bob, (0, 0));
+    #[cfg(feature = "std")]
+    for party in [&mut alice, &mut bob].into_iter().filter(|_| cached) {
+        party.client = party.client.with_session_cache(8);
+    }
+    assert!(!cached || cfg!(feature = "std"), "a cache needs the standard library");
     (alice, bob)
 }
 

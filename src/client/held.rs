@@ -11,7 +11,7 @@ pub(super) type Rows = BTreeMap<RecordKey, Option<Held>>;
 /// A row that an operation was given: opened where it stands, and once, however often the operation begins anew.
 pub(super) struct Held {
     pub(super) version: Version,
-    /// Empty once it is opened.
+    /// Empty once it is opened where it stands.
     sealed: Vec<u8>,
     opened: Option<Record>,
 }
@@ -22,6 +22,7 @@ impl Held {
         &self.sealed
     }
 
+    /// What it holds.
     pub(super) fn open(&mut self, keys: &Keys, key: &RecordKey) -> Result<&Record, RecordError> {
         let record = match self.opened.take() {
             Some(record) => record,

@@ -92,7 +92,8 @@ pub use store::{Over, Row, Store};
 pub use tidy::{Tidied, TidyFrom};
 pub use wants::Want;
 
-/// One device, as its host holds it: a handle on keys, without state. Cheap to clone, the same in every thread.
+/// One device, as its host holds it: a handle on keys, without state; all state is in the host's database. Cheap to clone, the
+/// same in every thread.
 ///
 /// # Examples
 ///
@@ -164,20 +165,20 @@ impl Client {
     }
 
     /// The same client with a memory: of the sessions that it last used, with so many devices (in eights), it keeps what
-    /// their rows hold. A message in a conversation that is going on then costs two thirds, since its row is loaded and
-    /// compared, but not opened and read. Handles that are made of this one share its memory; with 0 there is none. It
-    /// changes no byte, and nothing about commits, conflicts and other processes: what is found in it is used only for the
-    /// very row that the store gives.
+    /// their rows hold, some 6 kB each. A message of a conversation that is going on then costs a quarter less: its row is
+    /// loaded and compared, but not opened and read. Handles that are made of this one share its memory; 0 gives a handle
+    /// that has none. No byte changes by it, and nothing about commits, conflicts and other processes: what it holds is used
+    /// for the very row that the store gives, and for no other.
     ///
-    /// A session is about 6 kB. Needs the feature `std`.
+    /// Needs the feature `std`. docs/storage.md says what it asks of a host.
     ///
     /// # Security
     ///
     /// Without it, a client holds no key of a conversation between operations. With it, whoever reads the process's memory
     /// finds those of these devices; and where another process goes on with a conversation, the keys of before stay in
     /// this one's memory, so that what the other deleted can be read with them, until this one uses the conversation again
-    /// or needs the place. So it is for servers, bots and apps in use, not for what lies in the background: drop the handle
-    /// when the app goes there, and go on with one that has none.
+    /// or needs the place. So it is for servers, bots and an app that somebody is looking at: drop the handle when the app
+    /// goes to the background, and go on with one that has none.
     ///
     /// # Examples
     ///
