@@ -269,7 +269,8 @@ impl World {
         let (to, id) = (address(NAMES[1 - by]), self.sides[by].message_id());
         let staged = self.sides[by].stage(|client| client.send(id, &to, b"one"));
         self.sides[by].seed -= 1;
-        drop(self.sides[by].stage(|client| client.send(id, &to, b"other")));
+        let other = MessageId::new(id.as_bytes().map(|byte| !byte));
+        drop(self.sides[by].stage(|client| client.send(other, &to, b"other")));
         let Ok(staged) = staged else { return };
         self.sides[by].store.write(staged.batch()).unwrap();
         self.sent(by, Some(&staged.committed()));

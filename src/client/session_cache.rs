@@ -42,10 +42,10 @@ mod locked {
     use super::{Peer, RecordKey, Version};
 
     /// Entries that one lock guards.
-    pub(super) const WAYS: usize = 8;
+    const WAYS: usize = 8;
 
     /// Locks that there are at most: whoever asks for as much as there is gets half a million devices.
-    pub(super) const MAX_BUCKETS: usize = 1 << 16;
+    const MAX_BUCKETS: usize = 1 << 16;
 
     /// What the rows of peer devices hold.
     ///
@@ -56,7 +56,7 @@ mod locked {
         buckets: Vec<Mutex<Vec<Entry>>>,
         /// How many rows were found.
         #[cfg(test)]
-        pub(super) hits: core::sync::atomic::AtomicUsize,
+        hits: core::sync::atomic::AtomicUsize,
     }
 
     struct Entry {
@@ -139,6 +139,27 @@ mod locked {
             }
         }
     }
+
+    #[cfg(test)]
+    impl SessionCache {
+        /// How many rows were found so far.
+        pub(in crate::client) fn hits(&self) -> usize {
+            self.hits.load(core::sync::atomic::Ordering::Relaxed)
+        }
+
+        /// How many entries there are.
+        pub(in crate::client) fn len(&self) -> usize {
+            self.buckets.iter().map(|bucket| bucket.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        }
+
+        /// Does something while every lock is held.
+        pub(in crate::client) fn while_held<T>(&self, act: impl FnOnce() -> T) -> T {
+            let held: Vec<_> = self.buckets.iter().map(|bucket| bucket.lock().unwrap()).collect();
+            let done = act();
+            drop(held);
+            done
+        }
+    }
 }
 
 impl fmt::Debug for SessionCache {
@@ -148,9 +169,4 @@ impl fmt::Debug for SessionCache {
 }
 
 #[cfg(test)]
-impl SessionCache {
-    /// How many rows were found.
-    pub(super) fn hits(&self) -> usize {
-        self.hits.load(core::sync::atomic::Ordering::Relaxed)
-    }
-}
+mod tests;
