@@ -33,6 +33,8 @@ mod adopt;
 mod archive;
 mod asked;
 mod batch;
+#[cfg(test)]
+mod cached;
 mod forget;
 mod framed;
 mod held;

@@ -1,5 +1,6 @@
 //! A peer device as it lies in the store: what changes with every message in one record, everything else apart.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -67,7 +68,7 @@ impl Core {
         key: RecordKey,
     ) -> Result<Option<Peer>, Halt> {
         if let Some(peer) = self.cache.as_ref().and_then(|cache| work.cached(cache, key)) {
-            return Ok(Some(peer));
+            return Ok(Some(*peer));
         }
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
         let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
@@ -246,12 +247,12 @@ impl Peer {
     }
 
     /// As it is once its record is read, where that is all that is here.
-    fn into_read(self) -> Option<Self> {
+    fn into_read(self) -> Option<Box<Self>> {
         let current = self.session.current_name();
         let alone =
             current.as_slice() == self.session.names() && !current.is_some_and(|name| self.session.has_kept(name));
         let alone = alone && self.brought.is_empty() && self.kept.is_empty();
-        alone.then_some(Self { is_new: false, current, ..self })
+        alone.then(|| Box::new(Self { is_new: false, current, ..self }))
     }
 
     /// Writes archived sessions that came or changed, and deletes the records of those that went or became current. Those

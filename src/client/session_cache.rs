@@ -1,5 +1,7 @@
 //! Sessions that stay in memory between operations, for hosts that ask for it.
 
+#[cfg(not(any(test, feature = "std")))]
+use alloc::boxed::Box;
 use core::fmt;
 
 #[cfg(any(test, feature = "std"))]
@@ -14,11 +16,15 @@ pub(super) enum SessionCache {}
 
 #[cfg(not(any(test, feature = "std")))]
 impl SessionCache {
-    pub(super) fn take(&self, _key: &RecordKey, _version: &Version, _sealed: &[u8]) -> Option<Peer> {
+    pub(super) fn take(&self, _key: &RecordKey, _version: &Version, _sealed: &[u8]) -> Option<Box<Peer>> {
         match *self {}
     }
 
-    pub(super) fn keep(&self, _key: RecordKey, _version: Version, _sealed: &[u8], _peer: Peer) {
+    pub(super) fn forget(&self, _key: &RecordKey) {
+        match *self {}
+    }
+
+    pub(super) fn keep(&self, _key: RecordKey, _version: Version, _sealed: &[u8], _peer: Box<Peer>) {
         match *self {}
     }
 
@@ -29,6 +35,7 @@ impl SessionCache {
 
 #[cfg(any(test, feature = "std"))]
 mod locked {
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
     use std::sync::{Mutex, PoisonError, TryLockError};
 
@@ -37,18 +44,27 @@ mod locked {
     /// Entries that one lock guards.
     const WAYS: usize = 8;
 
+    /// Locks that there are at most: whoever asks for as much as there is gets half a million devices.
+    const MAX_BUCKETS: usize = 1 << 16;
+
     /// What the rows of peer devices hold.
     ///
     /// Nothing depends on it: an entry is for a row with its version and its tag, so that it is what opening that row would
     /// give. One that was never committed is never asked for. An entry is taken out to be used: what the operation makes of it
     /// is the content of another row.
-    pub(in crate::client) struct SessionCache(Vec<Mutex<Vec<Entry>>>);
+    pub(in crate::client) struct SessionCache {
+        buckets: Vec<Mutex<Vec<Entry>>>,
+        /// How many rows were found.
+        #[cfg(test)]
+        hits: core::sync::atomic::AtomicUsize,
+    }
 
     struct Entry {
         key: RecordKey,
         version: Version,
         tag: Tag,
-        peer: Peer,
+        /// Where it stays: entries that move up leave no keys in the places that they had.
+        peer: Box<Peer>,
     }
 
     /// What a sealed row ends with.
@@ -57,8 +73,13 @@ mod locked {
     impl SessionCache {
         /// For so many devices, in eights; none if there is nothing to keep.
         pub(in crate::client) fn new(devices: usize) -> Option<Self> {
-            let buckets = devices.div_ceil(WAYS);
-            (buckets > 0).then(|| Self(core::iter::repeat_with(Mutex::default).take(buckets).collect()))
+            let buckets = devices.div_ceil(WAYS).min(MAX_BUCKETS);
+            let buckets: Vec<_> = core::iter::repeat_with(Mutex::default).take(buckets).collect();
+            (!buckets.is_empty()).then(|| Self {
+                buckets,
+                #[cfg(test)]
+                hits: Default::default(),
+            })
         }
 
         /// Does something with the entries among which this row's is. Nobody waits for another thread: then it is as if there
@@ -66,8 +87,8 @@ mod locked {
         fn with<T>(&self, key: &RecordKey, act: impl FnOnce(&mut Vec<Entry>) -> T) -> Option<T> {
             // Keys are pseudorandom behind their first byte.
             let [_, a, b, c, d, ..] = *key.as_bytes();
-            let bucket = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_rem(self.0.len())?;
-            match self.0.get(bucket)?.try_lock() {
+            let bucket = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_rem(self.buckets.len())?;
+            match self.buckets.get(bucket)?.try_lock() {
                 Ok(mut entries) => Some(act(&mut entries)),
                 // Entries are whole before and after everything that can be done with them.
                 Err(TryLockError::Poisoned(entries)) => Some(act(&mut entries.into_inner())),
@@ -76,18 +97,31 @@ mod locked {
         }
 
         /// Takes out what a row holds. What another version of it held is dropped.
-        pub(in crate::client) fn take(&self, key: &RecordKey, version: &Version, sealed: &[u8]) -> Option<Peer> {
-            let entry = self.with(key, |entries| {
+        pub(in crate::client) fn take(&self, key: &RecordKey, version: &Version, sealed: &[u8]) -> Option<Box<Peer>> {
+            let entry = self.remove(key);
+            // A generator that repeats itself gives two rows one version, and still not one tag.
+            let is_of_row = |entry: &Entry| entry.version == *version && sealed.last_chunk() == Some(&entry.tag);
+            let found = entry.filter(is_of_row).map(|entry| entry.peer);
+            #[cfg(test)]
+            self.hits.fetch_add(found.iter().len(), core::sync::atomic::Ordering::Relaxed);
+            found
+        }
+
+        /// Drops what a row held that is not there any more.
+        pub(in crate::client) fn forget(&self, key: &RecordKey) {
+            drop(self.remove(key));
+        }
+
+        fn remove(&self, key: &RecordKey) -> Option<Entry> {
+            let removed = self.with(key, |entries| {
                 let at = entries.iter().position(|entry| entry.key == *key)?;
                 Some(entries.remove(at))
             });
-            // A generator that repeats itself gives two rows one version, and still not one tag.
-            let is_of_row = |entry: &Entry| entry.version == *version && sealed.last_chunk() == Some(&entry.tag);
-            entry.flatten().filter(is_of_row).map(|entry| entry.peer)
+            removed.flatten()
         }
 
         /// Puts in what a row holds, once it is committed. The entry that was not used for longest goes.
-        pub(in crate::client) fn keep(&self, key: RecordKey, version: Version, sealed: &[u8], peer: Peer) {
+        pub(in crate::client) fn keep(&self, key: RecordKey, version: Version, sealed: &[u8], peer: Box<Peer>) {
             let Some(tag) = sealed.last_chunk().copied() else { return };
             self.with(&key, |entries| {
                 entries.retain(|entry| entry.key != key);
@@ -100,9 +134,30 @@ mod locked {
 
         /// Drops everything, waiting for other threads.
         pub(in crate::client) fn clear(&self) {
-            for bucket in &self.0 {
+            for bucket in &self.buckets {
                 bucket.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
+        }
+    }
+
+    #[cfg(test)]
+    impl SessionCache {
+        /// How many rows were found so far.
+        pub(in crate::client) fn hits(&self) -> usize {
+            self.hits.load(core::sync::atomic::Ordering::Relaxed)
+        }
+
+        /// How many entries there are.
+        pub(in crate::client) fn len(&self) -> usize {
+            self.buckets.iter().map(|bucket| bucket.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        }
+
+        /// Does something while every lock is held.
+        pub(in crate::client) fn while_held<T>(&self, act: impl FnOnce() -> T) -> T {
+            let held: Vec<_> = self.buckets.iter().map(|bucket| bucket.lock().unwrap()).collect();
+            let done = act();
+            drop(held);
+            done
         }
     }
 }
@@ -112,3 +167,6 @@ impl fmt::Debug for SessionCache {
         f.write_str("SessionCache(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

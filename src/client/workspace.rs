@@ -1,5 +1,6 @@
 //! What an operation works on: the rows it was given, and the changes it makes of them.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -57,7 +58,7 @@ pub(super) struct Workspace<'a> {
     needed: BTreeSet<RecordKey>,
     writes: BTreeMap<RecordKey, Write>,
     /// What goes into a cache with the rows that are written.
-    cached: BTreeMap<RecordKey, (Arc<SessionCache>, Peer)>,
+    cached: BTreeMap<RecordKey, (Arc<SessionCache>, Box<Peer>)>,
     /// What was written over in the attempt that is going on.
     undo: Option<Vec<(RecordKey, Option<Write>)>>,
     pub(super) now: Timestamp,
@@ -122,15 +123,21 @@ impl<'a> Workspace<'a> {
     }
 
     /// What a row holds, if a cache has it and it was not written to.
-    pub(super) fn cached(&mut self, cache: &SessionCache, key: RecordKey) -> Option<Peer> {
-        let row = self.rows.get(&key)?.as_ref().filter(|_| !self.writes.contains_key(&key))?;
+    pub(super) fn cached(&mut self, cache: &SessionCache, key: RecordKey) -> Option<Box<Peer>> {
+        if self.writes.contains_key(&key) {
+            return None;
+        }
+        let Some(row) = self.rows.get(&key)? else {
+            cache.forget(&key);
+            return None;
+        };
         let peer = cache.take(&key, &row.version, row.sealed())?;
         self.relied_on.insert(key);
         Some(peer)
     }
 
     /// Puts what a record that was just written holds into a cache, once it is sealed.
-    pub(super) fn keep(&mut self, cache: &Arc<SessionCache>, key: RecordKey, peer: Peer) {
+    pub(super) fn keep(&mut self, cache: &Arc<SessionCache>, key: RecordKey, peer: Box<Peer>) {
         self.cached.insert(key, (cache.clone(), peer));
     }
 

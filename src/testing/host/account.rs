@@ -29,7 +29,8 @@ impl Host {
             }
         };
         let (tables, audit, address) = (Tables::default(), Audit::default(), address.clone());
-        Self { address, storage_key, keychain: Some(1), client, store, tables, rng, crash: None, audit, blind: false }
+        let (keychain, cached, crash, blind) = (Some(1), 0, None, false);
+        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, blind }
     }
 
     /// The same device with another generator.
@@ -38,7 +39,8 @@ impl Host {
             address: self.address.clone(),
             storage_key: self.storage_key.clone(),
             keychain: self.keychain,
-            client: self.client.clone(),
+            client: self.client.with_session_cache(self.cached),
+            cached: self.cached,
             store: self.store.snapshot().into(),
             tables: self.tables.clone(),
             rng: SeededRng::new(seed),
@@ -58,6 +60,12 @@ impl Host {
         self.keychain = None;
     }
 
+    /// Keeps sessions with so many devices in memory from now on, see [`Client::with_session_cache`].
+    pub(in crate::testing) fn keep_sessions(&mut self, devices: usize) {
+        self.cached = devices;
+        self.client = self.client.with_session_cache(devices);
+    }
+
     /// Opens the client anew, as after a crash. Whether the database was found to be an older copy.
     ///
     /// # Errors
@@ -72,7 +80,7 @@ impl Host {
         let opened = self.run(now, |_| Client::open(&key, anchor), |_, _| {})?;
         #[expect(clippy::expect_used, reason = "a tool of tests stops where something is wrong")]
         let Opened { client, anchor, rolled_back, .. } = opened.expect("the database does not open");
-        self.client = client;
+        self.client = client.with_session_cache(self.cached);
         if self.keychain.is_some() {
             self.keychain = anchor.get();
         }

@@ -63,6 +63,8 @@ pub struct Host {
     /// Where no backup reaches; `None` for a host that has no such place.
     keychain: Option<u64>,
     client: Client,
+    /// For how many devices the client keeps sessions in memory.
+    cached: usize,
     store: MemoryStore,
     tables: Tables,
     rng: SeededRng,

@@ -19,6 +19,9 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Steps of one run before faults end.
 const STEPS: u64 = 70;
 
+/// Devices with which a side that does so keeps sessions in memory.
+const CACHED: usize = 2;
+
 /// Days for which the relay keeps what nobody fetches.
 const KEPT_DAYS: u64 = 12;
 
@@ -39,6 +42,8 @@ pub(super) struct World {
     clocks: [i64; 2],
     step: u64,
     hosts: [Host; 2],
+    /// Whether each keeps sessions in memory.
+    cached: [bool; 2],
     relay: Relay,
     pub(super) ledger: Ledger,
     backups: [Option<Backup>; 2],
@@ -60,7 +65,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>, cached: [bool; 2]) -> Self {
         let mut rng = SeededRng::new(seed);
         let signal = rng.happens(30);
         let (restores, moves) = (rng.happens(35), rng.happens(15));
@@ -76,6 +81,7 @@ impl World {
             pages[side] = page;
             uploads.into_iter().for_each(|upload| relay.upload(upload));
             host.blind = mutation == Some(Mutation::SkippedCheck);
+            host.keep_sessions(if cached[side] { CACHED } else { 0 });
             if !anchored {
                 host.lose_keychain();
             }
@@ -89,6 +95,7 @@ impl World {
             clocks: [0; 2],
             step: 0,
             hosts,
+            cached,
             relay,
             ledger: Ledger::default(),
             backups: [None, None],
@@ -110,6 +117,12 @@ impl World {
 
     pub(super) fn into_trace(self) -> Vec<String> {
         self.trace
+    }
+
+    /// All that the library has written.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> [Snapshot; 2] {
+        self.hosts.each_ref().map(|host| host.store().snapshot())
     }
 
     fn note(&mut self, what: String) {

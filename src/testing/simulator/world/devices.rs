@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::{ACCOUNTS, Backup, Mutation, Step, World, account, address, storage_key};
+use super::{ACCOUNTS, Backup, CACHED, Mutation, Step, World, account, address, storage_key};
 
 impl World {
     pub(super) fn back_up(&mut self, side: usize) -> Step {
@@ -57,6 +57,7 @@ impl World {
         let (mut host, uploads, page) = account(side, self.signal, number, seed);
         uploads.into_iter().for_each(|upload| self.relay.upload(upload));
         host.blind = self.mutation == Some(Mutation::SkippedCheck);
+        host.keep_sessions(if self.cached[side] { CACHED } else { 0 });
         if !self.anchored {
             host.lose_keychain();
         }
