@@ -1,3 +1,5 @@
+use alloc::boxed::Box;
+
 use super::archive::Archive;
 use super::asked::Asked;
 use super::kept::erase_kept;
@@ -120,12 +122,12 @@ impl Client {
     }
 }
 
-fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Peer, Halt> {
+fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Box<Peer>, Halt> {
     Ok(core.load_peer(work, address).map_err(from_stored)?.ok_or(IdentityError::UnknownDevice)?)
 }
 
 /// Goes on with the known key.
-fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Peer) -> Result<(), Halt> {
+fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<(), Halt> {
     if peer.parked {
         erase_parked(core, work, &mut peer)?;
         peer.save(core, work).map_err(from_stored)?;
@@ -145,7 +147,12 @@ fn erase_parked(core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) -> Resul
 
 impl Peer {
     /// Puts another session in the place of all that are here.
-    fn replace(self, core: &Core, work: &mut Workspace<'_>, session: Session) -> Result<(), Stop<StoredError>> {
+    fn replace(
+        self: Box<Self>,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        session: Session,
+    ) -> Result<(), Stop<StoredError>> {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());

@@ -1,5 +1,7 @@
 //! Sessions under an identity key that is not accepted: parked beside the known one, until the host decides.
 
+use alloc::boxed::Box;
+
 use super::peer::Peer;
 use super::receive::{Opened, Refusal, Saving};
 use super::workspace::{Stop, Workspace, stored};
@@ -14,7 +16,7 @@ impl Core {
     pub(super) fn receive_parked(
         &self,
         work: &mut Workspace<'_>,
-        peer: Peer,
+        peer: Box<Peer>,
         message: &session::Message,
     ) -> Result<(Saving, Opened), Refusal> {
         let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
@@ -27,7 +29,7 @@ impl Core {
     pub(super) fn receive_first_changed(
         &self,
         work: &mut Workspace<'_>,
-        mut peer: Peer,
+        mut peer: Box<Peer>,
         first: &FirstMessage,
     ) -> Result<(Saving, Opened), Refusal> {
         let device = self.device(work)?;

@@ -18,7 +18,8 @@ use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 type Halt = Stop<StoredError>;
 
-/// One peer device, and what of its parts was brought from the store.
+/// One peer device, and what of its parts was brought from the store. Boxed, as it is large and full of keys, of which every
+/// move would leave a copy.
 pub(super) struct Peer {
     pub(super) address: Address,
     key: RecordKey,
@@ -56,7 +57,7 @@ impl Core {
     }
 
     /// What is known of a peer device, if anything is.
-    pub(super) fn load_peer(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Peer>, Halt> {
+    pub(super) fn load_peer(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Box<Peer>>, Halt> {
         self.load_peer_at(work, address, self.peer_key(RecordKind::Peer, address))
     }
 
@@ -66,9 +67,9 @@ impl Core {
         work: &mut Workspace<'_>,
         address: &Address,
         key: RecordKey,
-    ) -> Result<Option<Peer>, Halt> {
+    ) -> Result<Option<Box<Peer>>, Halt> {
         if let Some(peer) = self.cache.as_ref().and_then(|cache| work.cached(cache, key)) {
-            return Ok(Some(*peer));
+            return Ok(Some(peer));
         }
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
         let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
@@ -82,8 +83,8 @@ fn corrupt(kind: RecordKind) -> Halt {
 
 impl Peer {
     /// A peer device that was unknown.
-    pub(super) fn new(core: &Core, session: Session) -> Self {
-        Self {
+    pub(super) fn new(core: &Core, session: Session) -> Box<Self> {
+        Box::new(Self {
             key: core.peer_key(RecordKind::Peer, session.remote_address()),
             address: session.remote_address().clone(),
             session,
@@ -94,10 +95,10 @@ impl Peer {
             current: None,
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
-        }
+        })
     }
 
-    fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Self, RecordError> {
+    fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
         let stored_generation = fields.number(1)?;
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
@@ -107,7 +108,7 @@ impl Peer {
         if stored_generation > generation {
             return Err(RecordError::OtherGeneration);
         }
-        let mut peer = Self {
+        let mut peer = Box::new(Self {
             key,
             address: session.remote_address().clone(),
             current: session.current_name(),
@@ -118,7 +119,7 @@ impl Peer {
             is_new: false,
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
-        };
+        });
         if stored_generation != generation {
             // The store went back in time: what this session has sent since then is not known.
             peer.session.rolled_back();
@@ -131,9 +132,10 @@ impl Peer {
     }
 
     /// The same device with another session, and nothing else of the former one but what was sent.
-    pub(super) fn with_session(self, core: &Core, session: Session) -> Self {
-        let Self { sent, .. } = self;
-        Self { sent, is_new: false, ..Self::new(core, session) }
+    pub(super) fn with_session(mut self: Box<Self>, core: &Core, session: Session) -> Box<Self> {
+        let mut other = Self::new(core, session);
+        (other.sent, other.is_new) = (core::mem::take(&mut self.sent), false);
+        other
     }
 
     pub(super) const fn set_archived(&mut self, count: u32) {
@@ -215,7 +217,7 @@ impl Peer {
     }
 
     /// Writes what has changed.
-    pub(super) fn save(mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+    pub(super) fn save(mut self: Box<Self>, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         let (now, current) = (self.session.names(), self.session.current_name());
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
@@ -247,12 +249,13 @@ impl Peer {
     }
 
     /// As it is once its record is read, where that is all that is here.
-    fn into_read(self) -> Option<Box<Self>> {
+    fn into_read(mut self: Box<Self>) -> Option<Box<Self>> {
         let current = self.session.current_name();
         let alone =
             current.as_slice() == self.session.names() && !current.is_some_and(|name| self.session.has_kept(name));
         let alone = alone && self.brought.is_empty() && self.kept.is_empty();
-        alone.then(|| Box::new(Self { is_new: false, current, ..self }))
+        (self.is_new, self.current) = (false, current);
+        alone.then_some(self)
     }
 
     /// Writes archived sessions that came or changed, and deletes the records of those that went or became current. Those

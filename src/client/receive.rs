@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::asked::Asked;
@@ -271,7 +272,7 @@ impl Core {
 
 /// What is to be written for an opened message.
 pub(super) struct Saving {
-    pub(super) peer: Peer,
+    pub(super) peer: Box<Peer>,
     pub(super) parked: Option<Session>,
     /// Whether the device's bundle is to be brought: for a new session, or to ask it again.
     pub(super) wants_session: bool,

@@ -112,7 +112,7 @@ impl Peers {
 
     fn named(&self, name: &str) -> Box<Peer> {
         let session = Session::without_state(&self.device, &address(name), self.device.identity_key(), false);
-        Box::new(Peer::new(&self.client.core, session))
+        Peer::new(&self.client.core, session)
     }
 }
 
