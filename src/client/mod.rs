@@ -167,12 +167,13 @@ impl Client {
     }
 
     /// The same client with a memory: of the sessions that it last used, with so many devices (in eights), it keeps what
-    /// their rows hold, some 6 kB each. A message of a conversation that is going on then costs a quarter less: its row is
+    /// their rows hold, some 5 kB each. A message of a conversation that is going on then costs a quarter less: its row is
     /// loaded and compared, but not opened and read. Handles that are made of this one share its memory; 0 gives a handle
     /// that has none. No byte changes by it, and nothing about commits, conflicts and other processes: what it holds is used
     /// for the very row that the store gives, and for no other.
     ///
-    /// Needs the feature `std`. docs/storage.md says what it asks of a host.
+    /// At most half a million devices. [`Self::receive_many`] holds one session for each sender besides, while it is staged.
+    /// Needs the feature `std`; docs/storage.md says what it asks of a host.
     ///
     /// # Security
     ///
