@@ -21,8 +21,8 @@ in_both_suites! {
     every_state_survives_storage,
 }
 
-fn golden(schema: u16, suite: Suite) -> PathBuf {
-    let name = format!("tests/vectors/records/schema-{schema}-{}.json", format!("{suite:?}").to_lowercase());
+fn golden(schema: u16, suite: Suite, form: &str) -> PathBuf {
+    let name = format!("tests/vectors/records/schema-{schema}-{}{form}.json", format!("{suite:?}").to_lowercase());
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -64,12 +64,18 @@ fn write(suite: Suite) -> Value {
 }
 
 fn golden_records_load_and_go_on(suite: Suite) {
-    let path = golden(1, suite);
+    // Here the whole of a post-quantum key is stored, which nothing writes any more.
+    goes_on(&golden(1, suite, ""));
+    let path = golden(1, suite, "-seed");
     if std::env::var_os("SUBROSA_REGENERATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, serde_json::to_string_pretty(&write(suite)).unwrap() + "\n").unwrap();
     }
-    let golden: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    goes_on(&path);
+}
+
+fn goes_on(path: &Path) {
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
 
     let stored = bytes(&golden["session"]);
     let mut session = Session::from_bytes(&stored).unwrap();
