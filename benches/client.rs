@@ -39,6 +39,8 @@ const STORED: &[(&str, Stored)] = &[
     #[cfg(feature = "std")]
     ("1 peer, session cache", Stored { cached: true, ..IN_USE }),
     #[cfg(feature = "std")]
+    ("100 peers, session cache", Stored { peers: 100, cached: true, ..IN_USE }),
+    #[cfg(feature = "std")]
     ("10,000 peers, session cache", Stored { peers: 10_000, cached: true, ..IN_USE }),
 ];
 
