@@ -218,7 +218,35 @@ impl Peer {
 
     /// Writes what has changed.
     pub(super) fn save(mut self: Box<Self>, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
-        let (now, current) = (self.session.names(), self.session.current_name());
+        let current = self.session.current_name();
+        if self.is_new || self.current != current || !self.is_alone() {
+            self.save_parts(core, work, current)?;
+        }
+        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY);
+        record.number(1, core.generation);
+        record.number(2, self.archived);
+        record.number(3, self.parked);
+        record.joined(4, |out| self.sent.write(out));
+        record.message(5, |out| self.session.write_hot(out));
+        let key = self.key;
+        work.put(&core.keys, key, record.into_record());
+        if let Some(cache) = core.cache.as_ref().filter(|_| self.is_alone()) {
+            // As it would be read.
+            (self.is_new, self.current) = (false, current);
+            work.keep(cache, key, self);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is here but what its own record holds.
+    fn is_alone(&self) -> bool {
+        let kept = self.session.current_name().is_some_and(|name| self.session.has_kept(name));
+        self.session.archived_parts().is_empty() && !kept && self.brought.is_empty() && self.kept.is_empty()
+    }
+
+    /// Writes what has changed of the rows beside its own.
+    fn save_parts(&mut self, core: &Core, work: &mut Workspace<'_>, current: Option<Name>) -> Result<(), Halt> {
+        let now = self.session.names();
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
         // Asked for together with what the archive needs.
@@ -228,34 +256,11 @@ impl Peer {
         for (name, gone) in pages.into_iter().filter(|(name, _)| !evicted.contains(name)) {
             self.save_kept(core, work, name, gone)?;
         }
-        let key = self.key;
         if self.is_new {
-            work.row(key)?;
+            work.row(self.key)?;
             self.enter_index(core, work)?;
         }
-        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY);
-        record.number(1, core.generation);
-        record.number(2, self.archived);
-        record.number(3, self.parked);
-        record.joined(4, |out| self.sent.write(out));
-        record.message(5, |out| self.session.write_hot(out));
-        work.put(&core.keys, key, record.into_record());
-        if let Some(cache) = &core.cache
-            && let Some(peer) = self.into_read()
-        {
-            work.keep(cache, key, peer);
-        }
         Ok(())
-    }
-
-    /// As it is once its record is read, where that is all that is here.
-    fn into_read(mut self: Box<Self>) -> Option<Box<Self>> {
-        let current = self.session.current_name();
-        let alone =
-            current.as_slice() == self.session.names() && !current.is_some_and(|name| self.session.has_kept(name));
-        let alone = alone && self.brought.is_empty() && self.kept.is_empty();
-        (self.is_new, self.current) = (false, current);
-        alone.then_some(self)
     }
 
     /// Writes archived sessions that came or changed, and deletes the records of those that went or became current. Those
