@@ -9,7 +9,7 @@ use crate::ratchet::MAX_RECEIVING_CHAINS;
 use crate::session::{MAX_ARCHIVED, Mark, Name};
 use crate::suite::Suite;
 use crate::wire::{
-    Record, RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
+    Record, RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record,
 };
 
 type Halt = Stop<StoredError>;
@@ -113,7 +113,7 @@ impl Archive {
             work.delete(key);
             return Ok(());
         }
-        work.put(&core.keys, key, encode_record(RecordKind::Archive, &self.to_record()));
+        work.put(&core.keys, key, encode_row(RecordKind::Archive, &self.to_record()));
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Core {
             addresses: addresses.iter().map(address_to_record).collect(),
             count: u32::try_from(addresses.len()).unwrap_or(u32::MAX),
         };
-        work.put(&self.keys, key, encode_record(RecordKind::PeerPage, &stored));
+        work.put(&self.keys, key, encode_row(RecordKind::PeerPage, &stored));
         Ok(())
     }
 }
@@ -236,7 +236,7 @@ mod tests {
     fn the_longest_list_is_within_its_bound() {
         let longest =
             Archive((0..40).map(|name| entry(Suite::Signal, name, &[[9; 4]; MAX_RECEIVING_CHAINS])).collect());
-        assert!(encode_record(RecordKind::Archive, &longest.to_record()).len() < 1_600);
+        assert!(encode_row(RecordKind::Archive, &longest.to_record()).len() < 1_600);
     }
 
     /// Each of these says nothing that can be believed.

@@ -9,7 +9,7 @@ use super::workspace::{Stop, Workspace};
 use super::{Core, StoredError};
 use crate::ident::{Address, Timestamp};
 use crate::persist::RecordKey;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{RecordError, RecordKind, decode_record, encode_row, record};
 
 /// For so long a question is put again, and a host has to remember which ones it has answered: 30 days.
 const MAX_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -77,7 +77,7 @@ impl Asked {
     pub(super) fn save(&self, core: &Core, work: &mut Workspace<'_>) {
         let wish = wanted_to_record(&self.address, &self.hashes, self.at.get());
         let stored = record::Wants { bundles: vec![wish], count: 1 };
-        work.put(&core.keys, Self::key(core, &self.address), encode_record(RecordKind::Wants, &stored));
+        work.put(&core.keys, Self::key(core, &self.address), encode_row(RecordKind::Wants, &stored));
     }
 
     /// Deletes the record, whether it opens or not.

@@ -11,7 +11,7 @@ use crate::persist::RecordKey;
 use crate::report::{
     self, Accepted, AccountTag, ChainState, Commitment, Dest, Evidence, Forked, FramingPolicy, OwnStampError, Part,
 };
-use crate::wire::{Outward, RecordKind, decode_record, encode_record, record};
+use crate::wire::{Outward, RecordKind, decode_record, encode_row, record};
 
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Core {
 
     fn save_chains(&self, work: &mut Workspace<'_>, user: &UserId, chains: &ChainState) {
         let framing = record::Framing { generation: self.generation, state: chains.to_bytes().to_vec() };
-        work.put(&self.keys, self.chains_key(user), encode_record(RecordKind::Framing, &framing));
+        work.put(&self.keys, self.chains_key(user), encode_row(RecordKind::Framing, &framing));
     }
 
     /// Accepts framed content that a session has opened.

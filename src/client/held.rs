@@ -1,3 +1,5 @@
+//! Rows as an operation holds them.
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -36,5 +38,32 @@ impl From<Row> for Held {
     fn from(row: Row) -> Self {
         let Row { version, bytes } = row;
         Self { version, sealed: bytes, opened: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Secret, SecretBytes};
+    use crate::support::rng;
+    use crate::wire::RecordKind;
+
+    /// An operation of three passes would decrypt its largest row three times.
+    #[test]
+    fn a_row_is_opened_where_it_stands_and_once() {
+        let keys = Keys::new(&Secret::new([1; 32]), [2; 16]);
+        let (key, version) = (keys.record_key(RecordKind::Peer, &[]), Version::random(&mut rng(1)));
+        let bytes = keys.seal(&key, &version, SecretBytes::new(b"record".to_vec()).into());
+        let (row, other) = (bytes.as_ptr_range(), keys.record_key(RecordKind::Sent, &[]));
+        let mut held = Held::from(Row { version, bytes });
+        assert!(held.open(&keys, &other).is_err());
+        assert_eq!(held.sealed().as_ptr(), row.start, "left as it was");
+        for _ in 0..2 {
+            let opened = held.open(&keys, &key).unwrap();
+            assert_eq!(**opened, *b"record");
+            assert!(row.contains(&opened.as_ptr()));
+            // What is left of it would not open again.
+            assert!(held.sealed().is_empty());
+        }
     }
 }

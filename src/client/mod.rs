@@ -94,8 +94,8 @@ pub use store::{Over, Row, Store};
 pub use tidy::{Tidied, TidyFrom};
 pub use wants::Want;
 
-/// One device, as its host holds it: a handle on keys, without state; all state is in the host's database. Cheap to clone, the
-/// same in every thread.
+/// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
+/// thread.
 ///
 /// # Examples
 ///
@@ -166,22 +166,28 @@ impl Client {
         Self { core: self.core.clone(), framing: Some(policy) }
     }
 
-    /// The same client with a memory: of the sessions that it last used, with so many devices (in eights), it keeps what
-    /// their rows hold, some 5 kB each. A message of a conversation that is going on then costs a quarter less: its row is
-    /// loaded and compared, but not opened and read. Handles that are made of this one share its memory; 0 gives a handle
-    /// that has none. No byte changes by it, and nothing about commits, conflicts and other processes: what it holds is used
-    /// for the very row that the store gives, and for no other.
+    /// The same client with a memory: of the sessions with so many devices that it last used it keeps what their rows hold.
+    /// A message of a conversation that is going on then costs a quarter less: its row is loaded and compared, but not opened
+    /// and read. Handles that are made of this one share its memory; 0 gives a handle that has none.
     ///
-    /// At most half a million devices. [`Self::receive_many`] holds one session for each sender besides, while it is staged.
+    /// A session takes 3 to 8 kB. Of as many devices as were asked for nearly all are found, and at most twice as many are
+    /// held, in eights; a quarter of a million at most, whatever is asked for. [`Self::receive_many`] holds one session for
+    /// each sender besides, while it is staged. What an operation has used and does not write anew, as after a forged message,
+    /// is opened the next time.
+    ///
+    /// No batch and no outcome changes by it, and nothing about commits, conflicts and other processes: what it holds is used
+    /// for a row of the same version and tag, and for no other. So damage within a row that is known shows only once it is
+    /// not known any more, unless the row was written anew by then.
+    ///
     /// Needs the feature `std`; docs/storage.md says what it asks of a host.
     ///
     /// # Security
     ///
     /// Without it, a client holds no key of a conversation between operations. With it, whoever reads the process's memory
-    /// finds those of these devices; and where another process goes on with a conversation, the keys of before stay in
-    /// this one's memory, so that what the other deleted can be read with them, until this one uses the conversation again
-    /// or needs the place. So it is for servers, bots and an app that somebody is looking at: drop the handle when the app
-    /// goes to the background, and go on with one that has none.
+    /// finds those of these devices. And keys may stay there that are deleted in the database: where another process goes on
+    /// with the conversation, or a staging was dropped or lost its race, what this one's memory holds is of before, until the
+    /// conversation is used here again or the place is needed. So it is for servers, bots and an app that somebody is looking
+    /// at: drop the handle when the app goes to the background, and go on with one that has none.
     ///
     /// # Examples
     ///

@@ -99,6 +99,8 @@ impl<T, E> Operation<T, E> {
     ///
     /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them. What an earlier
     /// step made for want of a row is gone, so no two outcomes are made of the same bytes.
+    ///
+    /// An operation that waits for more rows holds those that it has, opened: drop it if they do not come.
     pub fn step(&mut self, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Step<T>, E> {
         let seed = self.seed.get_or_insert_with(|| Secret::random(rng)).clone();
         let mut workspace = Workspace::new(&mut self.rows, now, Expander::new(seed));
@@ -118,7 +120,11 @@ impl<T, E> Operation<T, E> {
                 Ok(Step::Need(self.needed.clone()))
             }
             Err(Stop::Fail(_)) if self.is_mixed() => Ok(Step::Need(self.reload())),
-            Err(Stop::Fail(error)) => Err(error),
+            Err(Stop::Fail(error)) => {
+                // Nothing is done with them any more: what was opened of them is wiped now.
+                (self.rows, self.loads) = (BTreeMap::new(), 0);
+                Err(error)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Core, Identity, StoredError};
 use crate::ident::Address;
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
-use crate::wire::{RecordKind, decode_record, encode_record, record};
+use crate::wire::{RecordKind, decode_record, encode_row, record};
 
 impl Core {
     /// A message in the session under an identity key that is not accepted.
@@ -84,7 +84,7 @@ impl Core {
         let key = self.peer_key(RecordKind::Parked, address);
         work.row(key)?;
         let parked = record::Parked { generation: self.generation, session: parked.to_bytes().to_vec() };
-        work.put(&self.keys, key, encode_record(RecordKind::Parked, &parked));
+        work.put(&self.keys, key, encode_row(RecordKind::Parked, &parked));
         Ok(())
     }
 }

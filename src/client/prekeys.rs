@@ -12,7 +12,7 @@ use crate::prekey::{
     Device, IdsExhausted, KemPrekey, OneTimePrekey, PrekeyIds, PublishedPrekey, SignedPrekey, UnverifiedBundle,
 };
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, encode_record, record};
+use crate::wire::{RecordError, RecordKind, encode_row, record};
 
 /// One-time prekeys that the server still has, as it counts them, of one suite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -239,7 +239,7 @@ impl Core {
             sets: prekeys.sets.iter().map(Set::to_record).collect(),
             count: u32::try_from(prekeys.sets.len()).unwrap_or(u32::MAX),
         };
-        work.put(&self.keys, self.prekeys_key(), encode_record(RecordKind::Prekeys, &stored));
+        work.put(&self.keys, self.prekeys_key(), encode_row(RecordKind::Prekeys, &stored));
     }
 
     /// A signed prekey has accepted so many first messages that it must go.

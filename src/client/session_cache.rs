@@ -28,7 +28,7 @@ impl SessionCache {
         match *self {}
     }
 
-    pub(super) fn clear(&self) {
+    pub(super) fn close(&self) {
         match *self {}
     }
 }
@@ -37,23 +37,25 @@ impl SessionCache {
 mod locked {
     use alloc::boxed::Box;
     use alloc::vec::Vec;
-    use std::sync::{Mutex, PoisonError, TryLockError};
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use super::{Peer, RecordKey, Version};
 
     /// Entries that one lock guards.
     const WAYS: usize = 8;
 
-    /// Locks that there are at most: whoever asks for as much as there is gets half a million devices.
+    /// Locks that there are at most: whoever asks for as much as there is gets a quarter of a million devices.
     const MAX_BUCKETS: usize = 1 << 16;
 
     /// What the rows of peer devices hold.
     ///
     /// Nothing depends on it: an entry is for a row with its version and its tag, so that it is what opening that row would
-    /// give. One that was never committed is never asked for. An entry is taken out to be used: what the operation makes of it
-    /// is the content of another row.
+    /// give. One of a batch that comes to nothing is never asked for. An entry is taken out to be used: what the operation
+    /// makes of it is the content of another row.
     pub(in crate::client) struct SessionCache {
         buckets: Vec<Mutex<Vec<Entry>>>,
+        closed: AtomicBool,
         /// How many rows were found.
         #[cfg(test)]
         hits: core::sync::atomic::AtomicUsize,
@@ -71,29 +73,27 @@ mod locked {
     type Tag = [u8; 16];
 
     impl SessionCache {
-        /// For so many devices, in eights; none if there is nothing to keep.
+        /// For so many devices; none if there is nothing to keep.
         pub(in crate::client) fn new(devices: usize) -> Option<Self> {
-            let buckets = devices.div_ceil(WAYS).min(MAX_BUCKETS);
+            // Places for twice as many: where keys fall unevenly, entries would be pushed out with places left elsewhere.
+            let buckets = devices.div_ceil(WAYS / 2).min(MAX_BUCKETS);
             let buckets: Vec<_> = core::iter::repeat_with(Mutex::default).take(buckets).collect();
             (!buckets.is_empty()).then(|| Self {
                 buckets,
+                closed: AtomicBool::new(false),
                 #[cfg(test)]
                 hits: Default::default(),
             })
         }
 
-        /// Does something with the entries among which this row's is. Nobody waits for another thread: then it is as if there
-        /// were none.
-        fn with<T>(&self, key: &RecordKey, act: impl FnOnce(&mut Vec<Entry>) -> T) -> Option<T> {
+        /// The entries among which this row's is. Whoever has them does no more than move a few, and drops none: wiping is
+        /// done without the lock. So it is worth waiting for, and an entry that has to go does go.
+        fn bucket(&self, key: &RecordKey) -> Option<MutexGuard<'_, Vec<Entry>>> {
             // Keys are pseudorandom behind their first byte.
             let [_, a, b, c, d, ..] = *key.as_bytes();
             let bucket = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_rem(self.buckets.len())?;
-            match self.buckets.get(bucket)?.try_lock() {
-                Ok(mut entries) => Some(act(&mut entries)),
-                // Entries are whole before and after everything that can be done with them.
-                Err(TryLockError::Poisoned(entries)) => Some(act(&mut entries.into_inner())),
-                Err(TryLockError::WouldBlock) => None,
-            }
+            // Entries are whole before and after everything that can be done with them.
+            Some(self.buckets.get(bucket)?.lock().unwrap_or_else(PoisonError::into_inner))
         }
 
         /// Takes out what a row holds. What another version of it held is dropped.
@@ -103,7 +103,7 @@ mod locked {
             let is_of_row = |entry: &Entry| entry.version == *version && sealed.last_chunk() == Some(&entry.tag);
             let found = entry.filter(is_of_row).map(|entry| entry.peer);
             #[cfg(test)]
-            self.hits.fetch_add(found.iter().len(), core::sync::atomic::Ordering::Relaxed);
+            self.hits.fetch_add(found.iter().len(), Ordering::Relaxed);
             found
         }
 
@@ -113,29 +113,34 @@ mod locked {
         }
 
         fn remove(&self, key: &RecordKey) -> Option<Entry> {
-            let removed = self.with(key, |entries| {
-                let at = entries.iter().position(|entry| entry.key == *key)?;
-                Some(entries.remove(at))
-            });
-            removed.flatten()
+            let mut entries = self.bucket(key)?;
+            let at = entries.iter().position(|entry| entry.key == *key)?;
+            Some(entries.remove(at))
         }
 
-        /// Puts in what a row holds, once it is committed. The entry that was not used for longest goes.
+        /// Puts in what a row holds that is sealed now. The entry that was not used for longest goes.
         pub(in crate::client) fn keep(&self, key: RecordKey, version: Version, sealed: &[u8], peer: Box<Peer>) {
             let Some(tag) = sealed.last_chunk().copied() else { return };
-            self.with(&key, |entries| {
-                entries.retain(|entry| entry.key != key);
-                if entries.len() == WAYS {
-                    entries.remove(0);
+            let pushed_out = self.bucket(&key).and_then(|mut entries| {
+                // Asked under the lock, which closing takes after it has said so.
+                if self.closed.load(Ordering::SeqCst) {
+                    return None;
                 }
+                let same = entries.iter().position(|entry| entry.key == key);
+                let goes = same.or_else(|| (entries.len() == WAYS).then_some(0));
+                let gone = goes.map(|at| entries.remove(at));
                 entries.push(Entry { key, version, tag, peer });
+                gone
             });
+            drop(pushed_out);
         }
 
-        /// Drops everything, waiting for other threads.
-        pub(in crate::client) fn clear(&self) {
+        /// Drops everything, and keeps nothing from now on.
+        pub(in crate::client) fn close(&self) {
+            self.closed.store(true, Ordering::SeqCst);
             for bucket in &self.buckets {
-                bucket.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                let entries = core::mem::take(&mut *bucket.lock().unwrap_or_else(PoisonError::into_inner));
+                drop(entries);
             }
         }
     }
@@ -144,7 +149,7 @@ mod locked {
     impl SessionCache {
         /// How many rows were found so far.
         pub(in crate::client) fn hits(&self) -> usize {
-            self.hits.load(core::sync::atomic::Ordering::Relaxed)
+            self.hits.load(Ordering::Relaxed)
         }
 
         /// How many entries there are.

@@ -4,9 +4,7 @@ use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::wire::{
-    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
-};
+use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record};
 
 /// Most devices whose bundle is wanted at one time; the oldest wish goes.
 const MAX_BUNDLES: usize = 256;
@@ -46,7 +44,7 @@ impl Wants {
         work.row(key(core))?;
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let bundles = self.0.iter().map(|(address, unread)| wanted_to_record(address, unread, 0)).collect();
-        work.put(&core.keys, key(core), encode_record(RecordKind::Wants, &record::Wants { bundles, count }));
+        work.put(&core.keys, key(core), encode_row(RecordKind::Wants, &record::Wants { bundles, count }));
         Ok(())
     }
 

@@ -12,7 +12,8 @@ impl Client {
     /// # Security
     ///
     /// The vault must be gone from the disk and from every backup: see docs/storage.md on secure deletion. Other processes
-    /// that have the client open keep the key in memory.
+    /// that have the client open keep the key in memory. Staging it empties this handle's session cache for good, and that
+    /// of the handles that share it; drop others.
     ///
     /// # Examples
     ///
@@ -29,7 +30,7 @@ impl Client {
     pub fn wipe(&self) -> Operation<(), StoredError> {
         let core = self.core.clone();
         Operation::new(move |work| {
-            core.cache.iter().for_each(|cache| cache.clear());
+            core.cache.iter().for_each(|cache| cache.close());
             let keys = [RecordKey::VAULT, core.device_key()];
             work.announce(keys);
             for key in keys {

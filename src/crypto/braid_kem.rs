@@ -85,11 +85,11 @@ impl DecapsulationKey {
     /// Takes stored bytes; `None` if the length is wrong.
     #[must_use]
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let bytes: Box<[u8]> = bytes.into();
-        match bytes.len() {
-            DECAPSULATION_KEY_LEN => bytes.try_into().ok().map(Self::Whole),
-            _ => bytes.try_into().ok().map(Self::Stored),
+        // Looked at before it is copied: what it is not would be copied without being wiped.
+        if let Ok(stored) = <&[u8; SEED_LEN + PUBLIC_LEN]>::try_from(bytes) {
+            return Some(Self::Stored(Box::new(*stored)));
         }
+        <&[u8; DECAPSULATION_KEY_LEN]>::try_from(bytes).ok().map(|key| Self::Whole(Box::new(*key)))
     }
 
     /// What is stored of it, in two parts.

@@ -40,8 +40,8 @@ pub(crate) use signal_message::SignalMessageHeader;
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
 pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
-    address_from_record, address_to_record, decode_record, encode_record, key_pair_from_record, key_pair_to_record,
-    read_address, read_key_pair, read_public_key, write_address, write_key_pair,
+    address_from_record, address_to_record, decode_record, encode_record, encode_row, key_pair_from_record,
+    key_pair_to_record, read_address, read_key_pair, read_public_key, write_address, write_key_pair,
 };
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};

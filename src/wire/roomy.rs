@@ -1,3 +1,5 @@
+//! Records in buffers that have room for their rows.
+
 use alloc::vec::Vec;
 use core::ops::Deref;
 

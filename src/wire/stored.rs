@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 
 use super::fields::{FieldReader, FieldWriter};
 use super::record;
-use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret};
+use super::roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
+use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret, SecretBytes};
 use crate::ident::{Address, DeviceId, UserId};
 
 /// The newest schema version that this build writes and reads.
@@ -99,6 +100,17 @@ pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<
     out.extend_from_slice(&SCHEMA.to_be_bytes());
     body.encode_raw(&mut *out);
     out
+}
+
+/// The same, to be sealed where it stands.
+pub(crate) fn encode_row(kind: RecordKind, body: &impl Message) -> Record {
+    let len = body.encoded_len();
+    let mut out = SecretBytes::new(Vec::with_capacity(ROOM_IN_FRONT + 3 + len + ROOM_BEHIND));
+    out.resize(ROOM_IN_FRONT, 0);
+    out.push(kind.number());
+    out.extend_from_slice(&SCHEMA.to_be_bytes());
+    body.encode_raw(&mut *out);
+    Record::behind_room(out)
 }
 
 /// Takes the header off and decodes the body. What the fields mean is checked by the room that owns the record.

@@ -215,4 +215,45 @@ mod tests {
         }
         assert!(parties["A"].completed_epochs() >= 8);
     }
+
+    /// A stored key is not compared with its seed, which would cost as much as making it. Where they differ, damage that no
+    /// seal has found, the epoch does not end, and nothing else happens.
+    #[test]
+    fn a_key_that_is_not_of_its_seed_ends_no_epoch() {
+        for (mut damaged, ends) in [(None, true), (Some(0), false), (Some(31), false)] {
+            let (initial, rng) = (Secret::new([7; 32]), &mut crate::support::rng(1));
+            let (mut alice, mut bob) = (Spqr::initiator(&initial), Spqr::responder(&initial));
+            let mut refused = false;
+            for _ in 0..200 {
+                let (message, _) = alice.send(rng).unwrap();
+                let (_, step) = bob.receive(&message, MAX_JUMP).unwrap();
+                bob.apply(step);
+                let (message, _) = bob.send(rng).unwrap();
+                if alice.braid.state_name() == "EkSentCt1Received" {
+                    let mut stored = FieldWriter::with_capacity(0);
+                    alice.write(Form::Whole, &mut stored);
+                    let mut stored = stored.finish();
+                    let (len, key) = (1_280_usize, stored.windows(3).position(|at| at == [0x3a, 0x80, 0x0a]).unwrap());
+                    assert!(stored.len() > key + 3 + len);
+                    if let Some(at) = damaged.take() {
+                        stored[key + 3 + at] ^= 1;
+                    }
+                    alice = Spqr::read(Form::Whole, FieldReader::new(&stored)).unwrap();
+                }
+                let before = alice.checkpoint();
+                match alice.receive(&message, MAX_JUMP) {
+                    Ok((_, step)) => alice.apply(step),
+                    Err(error) => {
+                        assert!(matches!(error, Refused::Undecryptable));
+                        assert_eq!(alice.checkpoint(), before);
+                        refused = true;
+                    }
+                }
+                if alice.completed_epochs() > 0 || refused {
+                    break;
+                }
+            }
+            assert_eq!((alice.completed_epochs() > 0, refused), (ends, !ends));
+        }
+    }
 }

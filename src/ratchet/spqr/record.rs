@@ -42,7 +42,7 @@ fn decoder<const N: usize>(bytes: &[u8]) -> Result<Decoder<N>, RecordError> {
 struct Stored<'a> {
     state: u8,
     next: u16,
-    /// In two parts.
+    /// What is written of a key, in two parts. It is read in one, which is not here.
     key: [&'a [u8]; 2],
     header: &'a [u8],
     vector: &'a [u8],
@@ -95,9 +95,9 @@ impl State {
     }
 
     /// Takes a state from its fields. What another state would hold is read over.
-    fn restore(stored: &Stored<'_>, received: &[u8]) -> Result<Self, RecordError> {
-        let Stored { state, next, key, header, vector, ct1, ct2, mac, m } = *stored;
-        let key = || DecapsulationKey::from_slice(key[0]).ok_or(CORRUPT);
+    fn restore(stored: &Stored<'_>, key: &[u8], received: &[u8]) -> Result<Self, RecordError> {
+        let Stored { state, next, key: _, header, vector, ct1, ct2, mac, m } = *stored;
+        let key = || DecapsulationKey::from_slice(key).ok_or(CORRUPT);
         let encaps = || -> Result<Encapsulation, RecordError> {
             Ok(Encapsulation { header: array(header)?, m: Secret::from_slice(m).ok_or(CORRUPT)? })
         };
@@ -146,11 +146,11 @@ impl Braid {
     fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
         let (state, epoch) = (fields.small(1)?, fields.number(2)?);
         let authenticator = Authenticator::from_keys(read_secret(&mut fields, 3)?, read_secret(&mut fields, 4)?);
-        let (next, received) = (fields.small(5)?, fields.bytes(6)?);
+        let (next, received, key) = (fields.small(5)?, fields.bytes(6)?, fields.bytes(7)?);
         let stored = Stored {
             state,
             next,
-            key: [fields.bytes(7)?, &[]],
+            key: [&[]; 2],
             header: fields.bytes(8)?,
             vector: fields.bytes(9)?,
             ct1: fields.bytes(10)?,
@@ -162,7 +162,7 @@ impl Braid {
         if !(1..MAX_EPOCH).contains(&epoch) {
             return Err(CORRUPT);
         }
-        Ok(Self::from_parts(epoch, authenticator, State::restore(&stored, received)?))
+        Ok(Self::from_parts(epoch, authenticator, State::restore(&stored, key, received)?))
     }
 }
 
