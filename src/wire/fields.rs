@@ -162,6 +162,11 @@ impl FieldWriter {
         self.0.extend_from_slice(bytes);
     }
 
+    /// The fields of a generated struct, for which there is room.
+    pub(crate) fn put_message(&mut self, message: &impl prost::Message) {
+        message.encode_raw(&mut *self.0);
+    }
+
     #[cold]
     fn grow(&mut self, more: usize) {
         // A vector that grows by itself leaves what it held behind. This one is wiped when it is replaced.

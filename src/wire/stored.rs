@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::fields::{FieldReader, FieldWriter};
 use super::record;
-use super::roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
-use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret, SecretBytes};
+use super::roomy::Record;
+use crate::crypto::{KeyPair, PrivateKey, PublicKey, Secret};
 use crate::ident::{Address, DeviceId, UserId};
 
 /// The newest schema version that this build writes and reads.
@@ -95,22 +95,16 @@ pub enum RecordError {
 
 /// `u8 kind ‖ u16 schema version ‖ protobuf body`.
 pub(crate) fn encode_record(kind: RecordKind, body: &impl Message) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(3 + body.encoded_len()));
-    out.push(kind.number());
-    out.extend_from_slice(&SCHEMA.to_be_bytes());
-    body.encode_raw(&mut *out);
-    out
+    let mut out = FieldWriter::record(kind, body.encoded_len());
+    out.put_message(body);
+    out.finish().into()
 }
 
 /// The same, to be sealed where it stands.
 pub(crate) fn encode_row(kind: RecordKind, body: &impl Message) -> Record {
-    let len = body.encoded_len();
-    let mut out = SecretBytes::new(Vec::with_capacity(ROOM_IN_FRONT + 3 + len + ROOM_BEHIND));
-    out.resize(ROOM_IN_FRONT, 0);
-    out.push(kind.number());
-    out.extend_from_slice(&SCHEMA.to_be_bytes());
-    body.encode_raw(&mut *out);
-    Record::behind_room(out)
+    let mut out = FieldWriter::row(kind, body.encoded_len());
+    out.put_message(body);
+    out.into_record()
 }
 
 /// Takes the header off and decodes the body. What the fields mean is checked by the room that owns the record.
