@@ -113,7 +113,7 @@ pub use wants::{AskError, Want};
 ///     .stage(&alice_db, now, &mut rng)?
 ///     .commit(|batch, _sent| alice_db.write(batch))?;
 /// // Posted from there; the other host receives it.
-/// let envelope = Envelope::parse(&sent.outgoing().bytes())?;
+/// let envelope = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
 /// let received = bob
 ///     .receive(&envelope)
 ///     .stage(&bob_db, now, &mut rng)?
