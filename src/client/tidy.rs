@@ -7,7 +7,7 @@ use super::sent::Slot;
 use super::wants::Wants;
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
-use crate::ident::Address;
+use crate::ident::{Address, Timestamp};
 use crate::wire::RecordKind;
 
 /// An archived session in which nothing was read for so long is deleted: 30 days.
@@ -94,6 +94,7 @@ impl Client {
         Operation::new(move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
+            work.announce([core.clock_key()]);
             let peers = core.load_page(work, from.page)?;
             work.announce([super::wants::key(&core)]);
             let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
@@ -101,6 +102,7 @@ impl Client {
                 work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
             work.ready()?;
+            let settled = core.settled(work)?;
             let mut wants = Wants::load(&core, work)?;
             let (mut wanted, mut damaged) = (false, Vec::new());
             let mut left = MAX_GROUPS;
@@ -108,7 +110,7 @@ impl Client {
             let mut next = (after < peers.len()).then_some(TidyFrom { device: after, groups: 0, ..from });
             for (device, address) in some() {
                 let groups = if device == from.device { from.groups } else { 0 };
-                match work.attempt(|work| tidy(&core, work, address, groups, &mut left)) {
+                match work.attempt(|work| tidy(&core, work, address, groups, &mut left, settled)) {
                     Ok(Part { needs_session, rest }) => {
                         wanted |= needs_session && wants.bundle(address);
                         if let Some(groups) = rest {
@@ -138,13 +140,14 @@ struct Part {
     rest: Option<usize>,
 }
 
-/// Does what is due for one device, of whose sent log so many groups were looked at before, and so many may be now.
+/// Does what is due for one device by the time for deletions, of whose sent log so many groups were looked at before, and so many may be now.
 fn tidy(
     core: &Core,
     work: &mut Workspace<'_>,
     address: &Address,
     before: usize,
     left: &mut usize,
+    settled: Timestamp,
 ) -> Result<Part, Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(Part { needs_session: false, rest: None }) };
     let present = peer.sent.present();
@@ -156,9 +159,9 @@ fn tidy(
     work.announce(groups.iter().flat_map(|group| group.numbers()).map(|slot| place(slot).1));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
-    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
+    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
     let mut archive = if peer.has_archived() { Archive::load(core, work, address)? } else { Archive::default() };
-    let old = archive.older_than(ARCHIVED_MS, work.now);
+    let old = archive.older_than(ARCHIVED_MS, settled);
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
@@ -168,7 +171,7 @@ fn tidy(
         for number in group.numbers() {
             let mut slot = Slot::load(core, work, place(number))?;
             let before = slot.len();
-            slot.expire(work.now);
+            slot.expire(settled);
             gone &= slot.is_empty();
             if slot.len() != before {
                 slot.save(core, work, &mut peer);
@@ -186,9 +189,8 @@ fn tidy(
         work.announce(pages);
     }
     if let Some(name) = due {
-        let now = work.now;
-        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, now))?;
-        peer.session.expire(work.now);
+        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
+        peer.session.expire(settled);
         changed = true;
     }
     if !old.is_empty() {
