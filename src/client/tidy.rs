@@ -7,7 +7,7 @@ use super::sent::{Slot, expire};
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
-use crate::ident::Address;
+use crate::ident::{Address, Timestamp};
 use crate::wire::RecordKind;
 
 /// An archived session in which nothing was read for so long is deleted: 30 days.
@@ -47,7 +47,8 @@ impl Client {
 
     /// Does what is due for one part of the peer devices, one 256th of them: deletes what was kept for late messages for 30
     /// days, archived sessions in which nothing was read for as long, what the sent log has of before, and wishes that are
-    /// over.
+    /// over. Times go by what [`Client::maintain`] has settled on, a day or two behind: a clock that is wrong for an hour deletes
+    /// nothing.
     ///
     /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
     /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
@@ -93,6 +94,7 @@ impl Client {
         Operation::new(move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
+            work.announce([core.clock_key()]);
             let peers = core.load_page(work, from.page)?;
             work.announce([core.wish_page_key(from.page), core.wish_index_key()]);
             let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
@@ -100,19 +102,20 @@ impl Client {
                 work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
             work.ready()?;
+            let settled = core.settled(work)?;
             let (mut damaged, mut records) = (Vec::new(), 0);
             let after = from.device.saturating_add(MAX_PEERS);
             let mut next = (after < peers.len()).then_some(TidyFrom { device: after, ..from });
             if from.device == 0 {
-                tidy_strangers(&core, work, from.page, &peers)?;
+                tidy_strangers(&core, work, from.page, &peers, settled)?;
             }
             for (device, address) in some() {
                 if records >= MAX_RECORDS {
                     next = Some(TidyFrom { device, ..from });
                     break;
                 }
-                match work.attempt(|work| tidy(&core, work, address)) {
-                    Ok(seen) => records += seen,
+                match work.attempt(|work| tidy(&core, work, address, settled, &mut records)) {
+                    Ok(()) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
                     Err(Stop::Need) => {}
@@ -125,30 +128,43 @@ impl Client {
 }
 
 /// Does what is due for what could not be read of devices that are not known.
-fn tidy_strangers(core: &Core, work: &mut Workspace<'_>, page: u8, peers: &[Address]) -> Result<(), Halt> {
+fn tidy_strangers(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    page: u8,
+    peers: &[Address],
+    settled: Timestamp,
+) -> Result<(), Halt> {
     let wishes = core.load_wishes(work, page)?;
     let strangers = || wishes.iter().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
     work.announce(strangers().flat_map(|address| core.wish_keys(address)));
     work.ready()?;
     for address in strangers() {
         let mut wishes = Wishes::load(core, work, address)?;
-        if wishes.expire(work.now) {
+        if wishes.expire(settled) {
             wishes.save(core, work, Stand::Stranger)?;
         }
     }
     Ok(())
 }
 
-/// Does what is due for one device. How many records its sent log has.
-fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<usize, Halt> {
-    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(0) };
+/// Does what is due for one device, by the time for deletions, and counts the records of its sent log.
+fn tidy(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    address: &Address,
+    settled: Timestamp,
+    records: &mut usize,
+) -> Result<(), Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
     let places: Vec<_> = peer.sent.present().map(|number| (number, Slot::key(core, address, number))).collect();
+    *records += places.len();
     work.announce(places.iter().map(|(_, key)| *key));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
-    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
+    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
     let mut archive = if peer.has_archived() { Archive::load(core, work, address)? } else { Archive::default() };
-    let old = archive.older_than(ARCHIVED_MS, work.now);
+    let old = archive.older_than(ARCHIVED_MS, settled);
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
@@ -156,7 +172,7 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<usiz
     let slots = places.iter().map(|place| Slot::load(core, work, *place, &identity));
     let mut slots = slots.collect::<Result<Vec<_>, Halt>>()?;
     let before: Vec<usize> = slots.iter().map(Slot::len).collect();
-    expire(&mut slots, work.now);
+    expire(&mut slots, settled);
     let mut changed = false;
     for (slot, before) in slots.into_iter().zip(before) {
         if slot.is_empty() || slot.len() != before {
@@ -170,9 +186,8 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<usiz
         work.announce(pages);
     }
     if let Some(name) = due {
-        let now = work.now;
-        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, now))?;
-        peer.session.expire(work.now);
+        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
+        peer.session.expire(settled);
         changed = true;
     }
     if !old.is_empty() {
@@ -190,8 +205,8 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<usiz
     if changed {
         peer.save(core, work)?;
     }
-    if wishes.expire(work.now) {
+    if wishes.expire(settled) {
         wishes.save(core, work, stand)?;
     }
-    Ok(places.len())
+    Ok(())
 }

@@ -206,12 +206,7 @@ impl Wishes {
     }
 
     /// Writes the row, which was read, and what the index says of the device.
-    pub(super) fn save(
-        &self,
-        core: &Core,
-        work: &mut Workspace<'_>,
-        stand: Stand,
-    ) -> Result<(), Stop<StoredError>> {
+    pub(super) fn save(&self, core: &Core, work: &mut Workspace<'_>, stand: Stand) -> Result<(), Stop<StoredError>> {
         let key = Self::key(core, &self.address);
         if self.is_empty() {
             work.remove(key)?;
@@ -390,7 +385,11 @@ impl Wishes {
 fn times(bytes: &[u8], most: usize) -> Result<Vec<Timestamp>, RecordError> {
     let (times, rest) = bytes.as_chunks::<8>();
     let whole = rest.is_empty() && times.len() <= most;
-    if whole { Ok(times.iter().map(|at| Timestamp::new(u64::from_be_bytes(*at))).collect()) } else { Err(RecordError::Corrupt) }
+    if whole {
+        Ok(times.iter().map(|at| Timestamp::new(u64::from_be_bytes(*at))).collect())
+    } else {
+        Err(RecordError::Corrupt)
+    }
 }
 
 /// How a device stands.
