@@ -9,6 +9,8 @@ include!("support/clientdoc.rs");
 mod chains;
 #[path = "client_framing/deletion.rs"]
 mod deletion;
+#[path = "client_framing/sizes.rs"]
+mod sizes;
 
 use std::cell::Cell;
 
@@ -96,11 +98,13 @@ fn copies_without_their_stamp_change_nothing() {
     }
 }
 
-/// T15: with framing on, the application's plain bytes are not shown; without it, framed ones are not.
+/// T15: in a framed conversation the application's plain bytes are not shown; without framing, framed ones are not.
 #[test]
 fn nothing_slips_past_the_frame() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, with) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
+    let framed_from_now = bob.set_framing(alice.address().user(), true).stage(&bob_db, NOW, &mut rng()).unwrap();
+    framed_from_now.commit(|batch, ()| bob_db.write(batch)).unwrap();
     let plain = alice.send(MessageId::new([7; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
     let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap();
     let plain = plain.outgoing().envelope();

@@ -88,7 +88,8 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let page = core.page_key(core.page_of(address));
     let archive = core.peer_key(RecordKind::Archive, address);
     work.announce([core.device_key(), super::wants::key(core), Asked::key(core, address), page, archive]);
-    let peer = core.load_peer(work, address).map_err(from_stored)?;
+    work.announce([core.peer_key(RecordKind::Pin, address)]);
+    let peer = core.load_pinned(work, address).map_err(from_stored)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
     let mut peer = match peer {

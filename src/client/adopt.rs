@@ -43,6 +43,7 @@ impl Core {
             self.seen_key(needs.suite, needs.signed, shard_of(first.base_key())),
             self.peer_key(RecordKind::Archive, from),
             Asked::key(self, from),
+            self.peer_key(RecordKind::Pin, from),
             self.page_key(self.page_of(from)),
         ]);
     }

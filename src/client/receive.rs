@@ -12,7 +12,7 @@ use crate::crypto::sha256;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::prekey::Device;
-use crate::report::{Commitment, FramingPolicy, Unframed, refuse_unframed};
+use crate::report::{Commitment, FramingPolicy, Unframed, UnframedContent, refuse_unframed};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
 use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, RosterView, WireError};
@@ -128,7 +128,7 @@ impl Core {
             return Err(ReceiveError::Unsupported.into());
         }
         let Arrived { from, peer, message } = arrival.as_ref().map_err(Clone::clone)?;
-        if envelope.commitment.is_some() {
+        if framing.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
         let (suite, opened) = match message {
@@ -136,8 +136,8 @@ impl Core {
             Arrival::Next(message) => (message.suite(), self.receive_next(work, (from, *peer), message)),
         };
         match opened {
-            Ok((peer, opened)) => {
-                let received = self.content(work, (envelope, from), suite, opened, framing)?;
+            Ok((mut peer, opened)) => {
+                let received = self.content(work, &mut peer.peer, envelope, suite, opened, framing)?;
                 peer.save(self, work).map_err(from_stored)?;
                 Ok(received)
             }
@@ -225,7 +225,7 @@ impl Core {
         first: &FirstMessage,
     ) -> Result<(Saving, Opened), Refusal> {
         self.announce_first(work, from, first);
-        let Some(mut peer) = self.load_peer(work, from)? else {
+        let Some(mut peer) = self.load_pinned(work, from)? else {
             let device = self.device(work)?;
             let (session, plaintext) = self.adopt(work, first, |work, prekeys| {
                 let accepted = Session::accept(&device, from, first, prekeys, work.now, &mut work.rng)?;
@@ -343,7 +343,8 @@ impl Core {
     fn content(
         &self,
         work: &mut Workspace<'_>,
-        (envelope, from): (&Envelope, &Address),
+        peer: &mut Peer,
+        envelope: &Envelope,
         suite: Suite,
         opened: Opened,
         framing: Option<&FramingPolicy>,
@@ -357,18 +358,24 @@ impl Core {
                 content
             }
         };
+        let mut lacks_frame = false;
         match (&content, &envelope.commitment, framing) {
             (Content::Framed(inner), Some(commitment), Some(policy)) => {
-                let framed =
-                    Framed { from, commitment: &Commitment::new(*commitment), stamp: envelope.stamp.as_deref() };
-                return self.accept_framed(work, &framed, inner, identity, policy);
+                let commitment = &Commitment::new(*commitment);
+                let framed = Framed { commitment, stamp: envelope.stamp.as_deref(), policy };
+                return self.accept_framed(work, peer, &framed, inner, identity);
             }
             // A frame without its commitment, or the other way round.
             (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
-            (_, None, Some(_)) => refuse_unframed(&content).map_err(|Unframed| ReceiveError::Unframed)?,
-            (_, None, None) => {}
+            (_, None, Some(policy)) if refuse_unframed(&content) == Err(Unframed) => {
+                lacks_frame = self.is_framed(work, peer).map_err(from_stored)?;
+                if lacks_frame && policy.unframed == UnframedContent::Withhold {
+                    return Err(ReceiveError::Unframed.into());
+                }
+            }
+            (_, None, _) => {}
         }
-        let from = from.clone();
+        let from = peer.address.clone();
         if let Content::RepairRequest(hashes) = &content {
             let (messages, rest) = hashes.as_chunks::<32>();
             if !rest.is_empty() || messages.len() > super::wants::MAX_UNREAD {
@@ -378,6 +385,6 @@ impl Core {
             let messages = if matches!(identity, Identity::Changed(_)) { Vec::new() } else { messages.to_vec() };
             return Ok(Received::RepairRequest(RepairRequest { from, identity, messages }));
         }
-        Ok(Received::Message(Message { from, identity, content, suite }))
+        Ok(Received::Message(Message { from, identity, content, suite, lacks_frame }))
     }
 }

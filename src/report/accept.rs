@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use super::commit::FramingKey;
 use super::policy::MissingStamp;
 use super::recent::{Missing, Recent};
-use super::state::{ChainKey, PeerChain, sealed_or_malformed};
+use super::state::{ChainKey, DAY_MS, PeerChain, sealed_or_malformed};
 use super::{
     ChainState, ChainTag, Commitment, Evidence, FramingPolicy, Header, HeaderError, Part, PartKind, PartsError, Peer,
     Seen, Stamp, StampFormatError, StampMismatch, part,
@@ -15,8 +15,6 @@ use crate::wire::Framed;
 
 /// New chains of one device in one day after which the order of further ones proves nothing.
 const CHAINS_PER_DAY: usize = 4;
-
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A framed message that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,7 +292,7 @@ impl ChainState {
         chain.recent.insert(seq, kept);
         chain.used = clock;
         let verifiable = !chain.unverifiable;
-        self.keep_bounds(&key, is_head);
+        self.keep_bounds(&key, is_head, now);
         verifiable
     }
 

@@ -55,6 +55,8 @@ pub enum RecordKind {
     Framing = 26,
     /// Some of the keys kept for late messages of one session.
     KeptPage = 27,
+    /// The identity key that one peer device is known by, also when all else of it is forgotten.
+    Pin = 29,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.
