@@ -9,6 +9,8 @@ include!("support/clientdoc.rs");
 mod chains;
 #[path = "client_framing/deletion.rs"]
 mod deletion;
+#[path = "client_framing/old_rows.rs"]
+mod old_rows;
 #[path = "client_framing/sizes.rs"]
 mod sizes;
 
@@ -17,6 +19,7 @@ use std::cell::Cell;
 use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
     AcceptError, AccountTag, ChainStatus, Commitment, Dest, FramingPolicy, Part, ReportBuilder, Reveal, StampContext,
+    UnframedContent,
 };
 
 /// Its keys, and its clock.

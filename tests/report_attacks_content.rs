@@ -40,7 +40,7 @@ fn t14_edit_and_delete() {
     let (policy, now) = (FramingPolicy::default(), Timestamp::new(START));
     assert_eq!(policy.after(Deletion::Remote, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::ViewOnce, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
-    assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::Reduce);
+    assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
     assert_eq!(FramingPolicy { erase: true, ..policy }.after(Deletion::Local, now), AfterDeletion::Erase);
     // After it, what remains still holds the chain together.

@@ -27,7 +27,7 @@ pub struct Accepted {
     pub status: ChainStatus,
     /// Whether the order of its chain proves anything: its device did not start more than four chains that day.
     pub order_verifiable: bool,
-    /// Whether it can be reported.
+    /// Whether it claims to be one that can be reported.
     pub stamp: StampStatus,
     /// Chains that it follows, or says to follow, whose message has a later stamp: the platform's clock went backwards,
     /// or that message was stamped late. For the application to know, or to log.
@@ -51,11 +51,12 @@ pub enum ChainStatus {
     Duplicate,
 }
 
-/// Whether an accepted message has the platform's stamp.
+/// Whether an accepted message claims to have the platform's stamp. Only the platform can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StampStatus {
-    /// It can be reported.
+    /// It claims to: what came with it is a stamp's form, and names its sender and destination. Whether the platform made it,
+    /// a report shows. Another one that comes later is kept as well ([`Evidence::attach`]).
     Stamped,
     /// It came without a stamp, and cannot be.
     Missing,
@@ -174,7 +175,7 @@ impl ChainState {
             return Err(AcceptError::Malformed);
         }
         part::check(&parts)?;
-        let mut evidence = Evidence::new(header, FramingKey(framed.framing_key), &parts, None);
+        let mut evidence = Evidence::new(header, FramingKey(framed.framing_key), &parts);
         if !constant_time_eq(evidence.commitment().as_bytes(), commitment.as_bytes()) {
             return Err(AcceptError::Commitment);
         }

@@ -37,7 +37,7 @@ pub use accept::{AcceptError, Accepted, ChainStatus, Forked, StampStatus};
 pub use builder::{BuildError, MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuilder, Reveal, Side};
 pub(crate) use commit::{header_digest, mac, part_digest, root};
 pub use displayable::{Unframed, refuse_unframed};
-pub use evidence::{Evidence, StampMismatch};
+pub use evidence::{Evidence, MAX_STAMPS, StampMismatch};
 pub use header::{Header, HeaderError, MAX_SEEN, Seen};
 pub use part::{GroupMeta, MAX_PARTS_LEN, MalformedPart, MessagePolicy, Part, PartKind, PartView, PartsError};
 pub use policy::{AfterDeletion, Deletion, FramingPolicy, MissingStamp, UnframedContent};

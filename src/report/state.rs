@@ -23,7 +23,7 @@ pub(super) struct Bounds {
 }
 
 /// Of two: all of it is written with every message.
-const DIRECT: Bounds = Bounds { chains: 32, recent: 64, ranges: 64 };
+const DIRECT: Bounds = Bounds { chains: 32, recent: 64, ranges: 512 };
 
 const GROUP: Bounds = Bounds { chains: 1024, recent: 4096, ranges: 2048 };
 
@@ -201,7 +201,7 @@ impl ChainState {
         let key = FramingKey::random(rng);
         let wire = parts.iter().map(|part| (part.kind().get(), part.body()));
         let inner = Framed::to_bytes(header.to_wire(), &key.0, wire);
-        let evidence = Evidence::new(header, key, parts, None);
+        let evidence = Evidence::new(header, key, parts);
         self.own.recent.insert(self.own.next, (*evidence.commitment(), 0));
         self.own.next = next;
         self.unnamed.drain(..named.len());

@@ -303,7 +303,7 @@ pub struct Evidence {
     /// 32 bytes for each part
     #[prost(bytes = "vec", tag = "2")]
     pub digests: ::prost::alloc::vec::Vec<u8>,
-    /// u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32; empty if there is none
+    /// (u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32)*, at most four, in the order in which they came
     #[prost(bytes = "vec", tag = "3")]
     pub stamp: ::prost::alloc::vec::Vec<u8>,
     /// while the content is there
