@@ -11,6 +11,8 @@ mod chains;
 mod deletion;
 #[path = "client_framing/old_rows.rs"]
 mod old_rows;
+#[path = "client_framing/settings.rs"]
+mod settings;
 #[path = "client_framing/sizes.rs"]
 mod sizes;
 

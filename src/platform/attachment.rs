@@ -153,7 +153,9 @@ pub fn verify_attachment(
     let Some(RevealedPart::Open(part)) = message.parts.get(part) else { return Err(AttachmentMismatch::NotOpen) };
     let reference = part.attachment_ref().ok_or(AttachmentMismatch::NotAttachment)?;
     match decrypt(&reference, object) {
-        Ok(plain) => Ok(VerifiedFile { plain, media_type: reference.media_type().into(), name: reference.name().into() }),
+        Ok(plain) => {
+            Ok(VerifiedFile { plain, media_type: reference.media_type().into(), name: reference.name().into() })
+        }
         Err(DecryptObjectError::Decrypt(DecryptError::Chunk { error: ChunkError::Forged, .. })) => {
             Err(opening(&reference, object))
         }
