@@ -1,15 +1,15 @@
 use alloc::vec::Vec;
 
 use super::peer::Peer;
-use super::received::Received;
+use super::received::{Message, Received};
 use super::send::{MAX_LEN, Sent};
-use super::sent::Place;
+use super::sent::{Digest, Place, first};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Identity, OldRow, Operation, ReceiveError, SendError, StoredError};
 use crate::crypto::sha256;
-use crate::ident::{Address, MessageId, UserId};
+use crate::ident::{Address, MessageId, MessageName, UserId};
 use crate::report::{self, Accepted, Commitment, Evidence, Forked, FramingPolicy, OwnStampError, Part};
-use crate::wire::Outward;
+use crate::wire::{FRAMED, Outward};
 
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub struct FramedMessage {
     pub accepted: Accepted,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// What it answers, see [`Message::answers`].
+    pub answers: Option<MessageName>,
 }
 
 /// A framed message that contradicts an earlier one of its author's.
@@ -50,6 +54,8 @@ pub struct FramedSent {
     pub evidence: Option<Evidence>,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
+    /// What was sealed, for [`Client::resend`]: stored beside the message, and deleted with it. Empty if it was sent before.
+    pub inner: Vec<u8>,
 }
 
 /// What stands around framed content.
@@ -67,9 +73,10 @@ impl Core {
         peer: &mut Peer,
         framed: &Framed<'_>,
         inner: &[u8],
-        identity: Identity,
+        message: &Message,
     ) -> Result<Received, Stop<ReceiveError>> {
         let Framed { commitment, stamp, policy } = *framed;
+        let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
         let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
         let from = peer.address.clone();
         let old_row = chains.old;
@@ -80,7 +87,7 @@ impl Core {
                     chains.received();
                     self.save_chains(work, peer, chains);
                 }
-                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row }))
+                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
             }
             Err(report::AcceptError::Fork(forked)) => {
                 Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, old_row }))
@@ -120,7 +127,7 @@ impl Client {
     ///     .stage(&alice_db, now, &mut rng)?
     ///     .commit(|batch, _| alice_db.write(batch))?;
     /// // The platform stamps the commitment, for the account that submits it:
-    /// let mut envelope = framed.sent.outgoing().envelope().clone();
+    /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
     /// let commitment = Commitment::new(envelope.commitment.unwrap());
     /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
     /// let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
@@ -227,18 +234,23 @@ impl Core {
     ) -> Result<FramedSent, Stop<SendError>> {
         let user = place.to.user();
         work.announce([self.chains_key(user)]);
-        let is_same = |entered: &[u8; 32]| *entered == digest;
-        let (sent, (evidence, old_row)) = self.send_once(work, place, (digest, &is_same), |work, peer| {
+        let parts_digest = first(&digest);
+        let is_same = |entered: &Digest| entered.number == FRAMED && entered.parts == parts_digest;
+        let (sent, framed) = self.send_once(work, place, &is_same, |work, peer| {
             let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.state.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
-            let envelope = peer.encrypt(self, work, &Outward::framed(&sealed.inner), Some(&commitment))?;
+            let message = Outward::framed(&sealed.inner);
+            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(place.slot.0))?;
             let old_row = chains.old;
             chains.sent();
             self.save_chains(work, peer, chains);
-            Ok((envelope, (Some(sealed.evidence), old_row)))
+            let digest = Digest { content: first(&message.digest()), parts: parts_digest, number: FRAMED };
+            Ok((envelope, name, digest, Some((sealed, old_row))))
         })?;
-        Ok(FramedSent { sent, evidence, old_row })
+        let (sealed, old_row) = framed.unzip();
+        let (evidence, inner) = sealed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();
+        Ok(FramedSent { sent, evidence, old_row: old_row.flatten(), inner: inner.unwrap_or_default() })
     }
 }
 
