@@ -132,7 +132,7 @@ fn repeated_sending_frames_once() {
     let Talking { alice, alice_db, bob, .. } = talking();
     let first = send(&alice, &alice_db, bob.address(), 1, "hello");
     let again = send(&alice, &alice_db, bob.address(), 1, "hello");
-    assert_eq!(first.sent.outgoing(), again.sent.outgoing());
+    assert_eq!(first.sent.outgoing(), again.sent.outgoing().unwrap());
     assert!(again.sent.repeated && again.evidence.is_none());
     let other = [Part::text("another")];
     let other = alice.send_framed(MessageId::new([1; 16]), bob.address(), &other).stage(&alice_db, NOW, &mut rng());

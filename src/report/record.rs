@@ -16,7 +16,7 @@ const MINE: [u8; 1] = [1];
 
 impl ChainState {
     /// Longest stored form, whatever others send: 512 KiB, of a group. Between two phones it is less than 1 KiB, and between
-    /// two accounts, whatever they do, less than 12.
+    /// two accounts, whatever they do, less than 32.
     pub const MAX_RECORD_LEN: usize = 512 << 10;
 
     /// The stored form, unsealed. The same state gives the same bytes.
