@@ -180,10 +180,7 @@ impl Core {
         stamp: &[u8],
     ) -> Result<Result<Evidence, OwnStampError>, Halt> {
         let mut row = self.load_row(work, user)?;
-        let stamp = match Stamp::parse(stamp) {
-            Ok(stamp) => stamp,
-            Err(_) => return Ok(Err(OwnStampError::Malformed)),
-        };
+        let Ok(stamp) = Stamp::parse(stamp) else { return Ok(Err(OwnStampError::Malformed)) };
         let mut stamped = evidence.clone();
         if let Err(error) = stamped.attach(&stamp) {
             return Ok(Err(error.into()));

@@ -284,7 +284,7 @@ fn genuine(keys: &StampKeys, commitment: &Commitment, stamps: Vec<Stamp>) -> Res
     };
     let reject = stamps.first().map_or(Err(Reject::Malformed), judge).err();
     let genuine = stamps.into_iter().filter(|stamp| judge(stamp).is_ok()).min_by_key(|stamp| stamp.context.time);
-    genuine.ok_or(reject.unwrap_or(Reject::BadStamp))
+    genuine.ok_or_else(|| reject.unwrap_or(Reject::BadStamp))
 }
 
 fn verified(item: Item) -> VerifiedMessage {
