@@ -11,7 +11,9 @@ mod facade {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rand_core::UnwrapErr;
-    use subrosa::client::{Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, Want};
+    use subrosa::client::{
+        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, Want,
+    };
     use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
     use subrosa::prekey::UnverifiedBundle;
@@ -251,10 +253,9 @@ mod facade {
                     ..Outcome::default()
                 },
                 Received::Unreadable(it) => Outcome { unreadable: Some(name(it.name)), ..Outcome::default() },
-                Received::RepairRequest(request) => Outcome {
-                    envelopes: request.reply.iter().map(Outgoing::bytes).collect(),
-                    ..Outcome::default()
-                },
+                Received::RepairRequest(request) => {
+                    Outcome { envelopes: request.reply.iter().map(Outgoing::bytes).collect(), ..Outcome::default() }
+                }
                 _ => Outcome::default(),
             }))
         }

@@ -115,7 +115,7 @@ impl Phone {
             db.write(batch, |messages| messages.extend(framed.evidence.as_ref().map(|it| row(it, parts))))
         })?;
         let evidence = framed.evidence.ok_or("sent before")?;
-        let envelope = framed.sent.outgoing().envelope().clone();
+        let envelope = framed.sent.outgoing().ok_or("sent before")?.envelope().clone();
         let stamp = platform.submit(self.client.address().user(), envelope)?;
         let stamped = self.client.own_stamp(to.user(), &evidence, &stamp).stage(db, now, &mut self.rng)?;
         stamped.commit(|batch, stamped| {

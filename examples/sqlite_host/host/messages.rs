@@ -1,20 +1,18 @@
 //! The host's own tables: what people see, what goes out, what is kept for a newer version.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use subrosa::client::{Disposition, Identity, Outgoing, ReceiveError, Received, Sent};
-use subrosa::ident::{Address, MessageId, MessageName, Timestamp};
-use subrosa::report::PartKind;
+use subrosa::client::{Disposition, Outgoing, ReceiveError, Received, Sent};
+use subrosa::ident::{Address, MessageId, Timestamp};
+use subrosa::report::{Part, PartKind};
 use subrosa::wire::Envelope;
+
+use super::names::Names;
 
 pub(crate) const TABLES: &str = "
     -- What people see. `id` is what a message of one's own was sent under: its text is found by it, should its recipient not
     -- be able to read it.
     CREATE TABLE IF NOT EXISTS message (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, peer TEXT NOT NULL,
         mine INTEGER NOT NULL, text BLOB NOT NULL, new_key INTEGER NOT NULL DEFAULT 0);
-    -- What was read, of each device, by the names that both sides know it by. A name stays when its message is deleted: else
-    -- what comes again would be asked for, and what people have deleted would be back.
-    CREATE TABLE IF NOT EXISTS read (user TEXT NOT NULL, device INTEGER NOT NULL, name BLOB NOT NULL,
-        PRIMARY KEY (user, device, name)) WITHOUT ROWID;
     -- How many messages are missing for good: their sender has them no more, or they were too many to be asked for.
     CREATE TABLE IF NOT EXISTS gap (user TEXT NOT NULL, device INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
         dropped INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, device)) WITHOUT ROWID;
@@ -41,48 +39,32 @@ pub(crate) struct Kept {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A message that was read.
-pub(crate) struct Read<'a> {
-    from: &'a Address,
-    name: MessageName,
-    /// The one that could not be read, and in whose place this one is.
-    answers: Option<MessageName>,
-    /// What there is to be shown of it.
-    text: Option<&'a [u8]>,
-    new_key: bool,
-}
-
 /// What a received envelope means for the host's tables.
 pub(crate) enum Incoming<'a> {
-    Read(Read<'a>),
+    /// It was read; and what there is to be shown of it.
+    Read(Names<'a>, Option<&'a [u8]>),
     Reply(&'a Outgoing),
-    Gap { from: &'a Address, gone: usize, dropped: u64 },
+    Gap {
+        from: &'a Address,
+        gone: usize,
+        dropped: u64,
+    },
     Keep(Vec<u8>),
 }
 
 impl<'a> Incoming<'a> {
     pub(crate) fn of(outcome: &'a Result<Received, ReceiveError>, envelope: &Envelope) -> Option<Self> {
-        let is_changed = |identity: &Identity| matches!(identity, Identity::Changed(_));
         match outcome {
-            Ok(Received::Message(message)) => Some(Self::Read(Read {
-                from: message.sender(),
-                name: message.name(),
-                answers: message.answers(),
-                text: message.plaintext(),
-                new_key: is_changed(message.identity()),
-            })),
+            Ok(received @ Received::Message(message)) => Some(Self::Read(Names::of(received)?, message.plaintext())),
             // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
-            Ok(Received::Framed(framed)) => Some(Self::Read(Read {
-                from: &framed.from,
-                name: framed.name,
-                answers: framed.answers,
-                text: framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT).map(|part| part.body()),
-                new_key: is_changed(&framed.identity),
-            })),
-            // What it asks for, `wants` tells; what is gone is said at once.
+            Ok(received @ Received::Framed(framed)) => {
+                let text = framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT);
+                Some(Self::Read(Names::of(received)?, text.map(Part::body)))
+            }
+            // What it asks for `wants` tells; that something is gone is said at once.
             Ok(Received::RepairRequest(request)) => request.reply.as_ref().map(Self::Reply),
             Ok(Received::Gone(gone)) => Some(Self::Gap { from: &gone.from, gone: gone.names.len(), dropped: 0 }),
-            // The library asks for it; the oldest of very many it gives up.
+            // The library asks for it; of very many it gives up the oldest.
             Ok(Received::Unreadable(unreadable)) if unreadable.dropped > 0 => {
                 Some(Self::Gap { from: &unreadable.from, gone: 0, dropped: unreadable.dropped })
             }
@@ -94,58 +76,26 @@ impl<'a> Incoming<'a> {
 
     pub(crate) fn write(&self, tx: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::Read(read) => read.write(tx),
-            Self::Reply(reply) => queue(tx, reply),
+            Self::Read(names, text) => {
+                if let (true, Some(text)) = (names.note(tx)?, text) {
+                    let insert = "INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)";
+                    tx.prepare_cached(insert)?.execute(params![names.from.user().as_str(), text, names.new_key])?;
+                }
+            }
+            Self::Reply(reply) => queue(tx, reply)?,
             Self::Gap { from, gone, dropped } => {
                 let insert = "INSERT INTO gap VALUES (?1, ?2, ?3, ?4)
                     ON CONFLICT DO UPDATE SET gone = gone + ?3, dropped = max(dropped, ?4)";
-                let (gone, dropped) = (i64::try_from(*gone).unwrap_or(i64::MAX), i64::try_from(*dropped).unwrap_or(i64::MAX));
+                let [gone, dropped] = [i64::try_from(*gone), i64::try_from(*dropped)].map(|it| it.unwrap_or(i64::MAX));
                 let values = params![from.user().as_str(), from.device().get(), gone, dropped];
-                tx.prepare_cached(insert)?.execute(values).map(drop)
+                tx.prepare_cached(insert)?.execute(values)?;
             }
             Self::Keep(bytes) => {
                 tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?.execute([bytes])?;
-                Ok(())
             }
-        }
-    }
-}
-
-impl Read<'_> {
-    /// Notes by which names it is known, and shows it, unless one of them is known: then it was shown, in this wrapping or
-    /// as what it answers.
-    fn write(&self, tx: &Connection) -> rusqlite::Result<()> {
-        let Self { from, name, answers, text, new_key } = self;
-        let (mut note, mut shown) = (Vec::from([*name]), is_read(tx, from, name)?);
-        if let Some(answers) = answers {
-            shown |= is_read(tx, from, answers)?;
-            // Whoever has another key than the known one does not say what was read of the device.
-            if !new_key {
-                note.push(*answers);
-            }
-        }
-        let mut insert = tx.prepare_cached("INSERT INTO read VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
-        for name in note {
-            insert.execute(params![from.user().as_str(), from.device().get(), name.as_bytes()])?;
-        }
-        if let Some(text) = text.filter(|_| !shown) {
-            let insert = "INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)";
-            tx.prepare_cached(insert)?.execute(params![from.user().as_str(), text, new_key])?;
         }
         Ok(())
     }
-}
-
-/// Whether a message of the device was read, under this name. Nobody else's message has a say in it.
-fn is_read(db: &Connection, from: &Address, name: &MessageName) -> rusqlite::Result<bool> {
-    let mut query = db.prepare_cached("SELECT 1 FROM read WHERE user = ?1 AND device = ?2 AND name = ?3")?;
-    query.exists(params![from.user().as_str(), from.device().get(), name.as_bytes()])
-}
-
-/// Whether a message that cannot be read is one that was. It was staged after that one was committed, with its row.
-pub(crate) fn is_late(db: &Connection, outcome: &Result<Received, ReceiveError>) -> rusqlite::Result<bool> {
-    let Ok(Received::Unreadable(unreadable)) = outcome else { return Ok(false) };
-    is_read(db, &unreadable.from, &unreadable.name)
 }
 
 /// A message that is sent: what people see, and what goes out. What was sent before is there.

@@ -1,7 +1,7 @@
 //! A host on SQLite: an account, its conversations, and the order in which things become durable.
 //!
 //! Owns: [`Host`] and its verbs; [`records`] is the table that the library asks for, [`messages`] the host's own ones,
-//! [`anchor`] the counter apart from them, [`relay`] some transport.
+//! [`names`] among them, [`anchor`] the counter apart from them, [`relay`] some transport.
 //!
 //! **One rule.** What the library wants written, the message that people see and the envelope that goes out are one
 //! transaction. Envelopes are posted from the outbox, and mail is acknowledged, after it. So a process may die anywhere,
@@ -9,6 +9,7 @@
 
 pub(crate) mod anchor;
 pub(crate) mod messages;
+pub(crate) mod names;
 pub(crate) mod records;
 pub(crate) mod relay;
 
@@ -78,7 +79,8 @@ pub(crate) fn message_id() -> MessageId {
 impl Host {
     /// Opens `name`'s account in this folder, or makes it, and does what is due.
     pub(crate) fn open(folder: &Path, name: &str, key: &StorageKey, relay: &Relay) -> Result<Self, Failure> {
-        let mut db = Database::open(&folder.join(format!("{name}.sqlite")), messages::TABLES)?;
+        let mut db =
+            Database::open(&folder.join(format!("{name}.sqlite")), &[names::TABLE, messages::TABLES].concat())?;
         let anchor = AnchorFile::at(&folder.join(format!("{name}.anchor")));
         let address = address(name)?;
         let create = || Client::create(key, &address, Suites::V1);
@@ -126,10 +128,8 @@ impl Host {
     pub(crate) fn send(&mut self, id: MessageId, peer: &str, text: &str) -> Result<(), Failure> {
         let to = address(peer)?;
         loop {
-            let sent = self.run(
-                |client| client.send(id, &to, text.as_bytes()),
-                |tx, sent| messages::sent(tx, sent, peer, text),
-            );
+            let sent = self
+                .run(|client| client.send(id, &to, text.as_bytes()), |tx, sent| messages::sent(tx, sent, peer, text));
             match sent {
                 Err(ApplyError::Store(StageError::Operation(SendError::NoSession))) => self.start(&to)?,
                 sent => return sent.map(drop).map_err(Failure::from),
@@ -220,7 +220,8 @@ impl Host {
         let staged = self.client.receive_many(envelopes).stage(&self.db, now(), &mut rng());
         let staged = staged.map_err(ApplyError::Store)?;
         for (at, outcome) in staged.output().iter().enumerate() {
-            if messages::is_late(self.db.sql(), outcome).map_err(|error| records::stopped(error.into()))? {
+            let Ok(received) = outcome else { continue };
+            if names::is_late(self.db.sql(), received).map_err(|error| records::stopped(error.into()))? {
                 // Read long ago, and its key is gone: the library cannot know, the table of names does. Dropped with all
                 // that was staged.
                 return match envelopes.get(..at) {
@@ -293,10 +294,12 @@ impl Host {
         };
         let answered = match answered {
             // Deleted, or changed since.
-            Err(ApplyError::Store(StageError::Operation(ResendError::OtherContent))) => self.run(
-                |client| client.gone(id, device),
-                |tx, said| said.as_ref().map_or(Ok(()), |said| messages::queue(tx, said)),
-            ).map(drop),
+            Err(ApplyError::Store(StageError::Operation(ResendError::OtherContent))) => self
+                .run(
+                    |client| client.gone(id, device),
+                    |tx, said| said.as_ref().map_or(Ok(()), |said| messages::queue(tx, said)),
+                )
+                .map(drop),
             answered => answered.map(drop),
         };
         match answered {
