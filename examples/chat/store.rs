@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<Option<Received>, Stopped<ReceiveError>> {
         retry(ATTEMPTS, || {
             let staged = operation().stage(&self.0, client::now(), &mut client::rng()).map_err(ApplyError::Store)?;
-            if names::is_late(self.0.sql(), staged.output()).map_err(|error| stopped(error.into()))? {
+            if names::is_late(self.0.sql(), Some(staged.output())).map_err(|error| stopped(error.into()))? {
                 return Ok(None);
             }
             let commit = staged.commit(|batch, received| self.0.write(batch, |tx| own(tx, received)));

@@ -219,16 +219,17 @@ impl Host {
     fn take(&mut self, envelopes: &[Envelope]) -> Result<Vec<Outcome>, Stopped<Infallible>> {
         let staged = self.client.receive_many(envelopes).stage(&self.db, now(), &mut rng());
         let staged = staged.map_err(ApplyError::Store)?;
-        for (at, outcome) in staged.output().iter().enumerate() {
-            let Ok(received) = outcome else { continue };
-            if names::is_late(self.db.sql(), received).map_err(|error| records::stopped(error.into()))? {
-                // Read long ago, and its key is gone: the library cannot know, the table of names does. Dropped with all
-                // that was staged.
-                return match envelopes.get(..at) {
-                    Some(before @ [_, ..]) => self.take(before),
-                    _ => Ok(vec![Err(ReceiveError::Duplicate)]),
-                };
-            }
+        let late = staged.output().iter().map(|outcome| names::is_late(self.db.sql(), outcome.as_ref().ok()));
+        let late: Vec<bool> = late.collect::<Result<_, _>>().map_err(|error| records::stopped(error.into()))?;
+        if late.contains(&true) {
+            // Read long ago, and the keys are gone: the library cannot know, the table of names does. All that was staged is
+            // dropped, and what is left of it received without them.
+            drop(staged);
+            let others = envelopes.iter().zip(&late).filter(|(_, late)| !**late);
+            let others: Vec<_> = others.map(|(envelope, _)| envelope.clone()).collect();
+            let mut others = if others.is_empty() { Vec::new() } else { self.take(&others)? }.into_iter();
+            let outcome = |late| if late { Some(Err(ReceiveError::Duplicate)) } else { others.next() };
+            return Ok(late.into_iter().map_while(outcome).collect());
         }
         let own = |tx: &Connection, outcomes: &[Outcome]| {
             outcomes.iter().zip(envelopes).try_for_each(|(outcome, envelope)| {
@@ -237,12 +238,11 @@ impl Host {
         };
         let commit = staged.commit(|batch, outcomes| self.db.write(batch, |tx| own(tx, outcomes)));
         let outcomes = commit.map_err(records::stopped)?;
-        for unreadable in outcomes.iter().filter_map(|outcome| match outcome {
-            Ok(Received::Unreadable(unreadable)) => Some(unreadable),
-            _ => None,
-        }) {
+        for outcome in &outcomes {
             // It repeats a start of long ago, so the library takes it for one that was read. The table knows better.
-            if unreadable.reason == AcceptError::LongPast {
+            if let Ok(Received::Unreadable(unreadable)) = outcome
+                && unreadable.reason == AcceptError::LongPast
+            {
                 let asked = self.run(|client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| Ok(()));
                 if let Err(ApplyError::Store(StageError::Store(error))) = asked {
                     return Err(ApplyError::Store(StageError::Store(error)));

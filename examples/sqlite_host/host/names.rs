@@ -50,8 +50,8 @@ impl<'a> Names<'a> {
 }
 
 /// Whether a message that cannot be read is one that was. It was staged after that one was committed, with its name.
-pub(crate) fn is_late(db: &Connection, received: &Received) -> rusqlite::Result<bool> {
-    let Received::Unreadable(unreadable) = received else { return Ok(false) };
+pub(crate) fn is_late(db: &Connection, received: Option<&Received>) -> rusqlite::Result<bool> {
+    let Some(Received::Unreadable(unreadable)) = received else { return Ok(false) };
     is_read(db, &unreadable.from, &unreadable.name)
 }
 
