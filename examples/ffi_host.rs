@@ -12,7 +12,7 @@ mod facade {
 
     use rand_core::UnwrapErr;
     use subrosa::client::{
-        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, Want,
+        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, UploadId, Want,
     };
     use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
@@ -54,8 +54,8 @@ mod facade {
         pub(crate) account: Option<Account>,
         /// Where no backup reaches.
         pub(crate) anchor: Option<u64>,
-        /// For the server.
-        pub(crate) bundle: Option<Vec<u8>>,
+        /// For the server, and what it is called by whoever confirms it.
+        pub(crate) upload: Option<(Vec<u8>, Vec<u8>)>,
         /// For the outbox, in order.
         pub(crate) envelopes: Vec<Vec<u8>>,
         /// For the table of messages.
@@ -199,11 +199,14 @@ mod facade {
 
         pub(crate) fn publish(&self) -> Running {
             Running::new(self.0.publish_prekeys(PrekeyCounts::default()), |uploads| {
-                let bundle = |upload: &subrosa::client::PrekeyUpload| {
-                    upload.bundle(upload.one_time.first(), upload.one_time_kem.first()).to_bytes()
-                };
-                Outcome { bundle: uploads.first().map(bundle), ..Outcome::default() }
+                let upload = uploads.first().map(|upload| (upload.to_bytes(), upload.id.as_bytes().to_vec()));
+                Outcome { upload, ..Outcome::default() }
             })
+        }
+
+        pub(crate) fn published(&self, upload: &[u8]) -> Result<Running, Failure> {
+            let id = UploadId::new(upload.try_into().map_err(|_| "an upload's id is 16 bytes long")?);
+            Ok(Running::new(self.0.published(id), |_| Outcome::default()))
         }
 
         pub(crate) fn add_session(&self, bundle: &[u8]) -> Result<Running, Failure> {
@@ -380,14 +383,16 @@ mod app {
 
 use app::App;
 use facade::{Account, Failure};
+use subrosa::platform::Shelf;
+use subrosa::prekey::PrekeyUpload;
 
 fn main() -> Result<(), Failure> {
     let (alice_key, bob_key) = ([1; 32], [2; 32]);
     let (mut hers, mut his) = (App::default(), App::default());
     let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
     let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
-    let his_bundle = his.run(&bob.publish())?.bundle.ok_or("no bundle")?;
-    let her_bundle = hers.run(&alice.publish())?.bundle.ok_or("no bundle")?;
+    let (mut his_shelf, mut her_shelf) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
+    let (his_bundle, her_bundle) = (claim(&mut his_shelf)?, claim(&mut her_shelf)?);
     hers.run(&alice.add_session(&his_bundle)?)?;
     println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
 
@@ -429,4 +434,18 @@ fn deliver(from: &mut App, to: &mut App, account: &Account) -> Result<(), Failur
         to.run(&account.receive(&envelope)?)?;
     }
     Ok(())
+}
+
+/// The server's part: bytes come, bytes go. It has the prekeys, and says so.
+fn publish(app: &mut App, account: &Account) -> Result<Shelf, Failure> {
+    let (upload, id) = app.run(&account.publish())?.upload.ok_or("no prekeys")?;
+    let upload = PrekeyUpload::parse(&upload)?;
+    let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
+    shelf.apply(&upload)?;
+    app.run(&account.published(&id)?)?;
+    Ok(shelf)
+}
+
+fn claim(shelf: &mut Shelf) -> Result<Vec<u8>, Failure> {
+    Ok(shelf.claim().ok_or("no bundle")?.to_bytes())
 }
