@@ -4,22 +4,46 @@
 
 mod support;
 
-mod clientdoc {
-    pub(super) use subrosa::report::PartKind;
+mod client {
+    use super::{SENTINEL, silent};
+    use subrosa::report::{Part, PartKind};
 
     include!("support/clientdoc.rs");
+
+    /// What a client gives out is what people write, and what goes out of it is sealed.
+    #[test]
+    fn what_a_client_gives_prints_nothing() {
+        let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
+        let (id, other) = (MessageId::new([1; 16]), MessageId::new([2; 16]));
+        let text = vec![SENTINEL; 60];
+        let sending = alice.send(id, bob.address(), &text);
+        silent(&sending);
+        let sent = sending.stage(&alice_db, now, &mut rng).unwrap();
+        silent(&sent);
+        let sent = sent.commit(|batch, _| alice_db.write(batch)).unwrap();
+        silent(&sent);
+        let parts = [Part::new(PartKind::new(4_000), text.clone())];
+        let framed = alice.send_framed(other, bob.address(), &parts).stage(&alice_db, now, &mut rng).unwrap();
+        let framed = framed.commit(|batch, _| alice_db.write(batch)).unwrap();
+        assert!(framed.inner.windows(60).any(|window| window == text), "it is in there");
+        silent(&framed);
+        let received = bob.receive(sent.outgoing().unwrap().envelope()).stage(&bob_db, now, &mut rng).unwrap();
+        silent(&received);
+        let received = received.commit(|batch, _| bob_db.write(batch)).unwrap();
+        assert!(matches!(&received, Received::Message(message) if message.plaintext() == Some(&text[..])));
+        silent(&received);
+    }
 }
 
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use subrosa::client::{AskError, Received, ResendError};
+use subrosa::client::{AskError, ResendError};
 use subrosa::crypto::{KemAlgorithm, KemKeyPair, KeyPair, PrivateKey, Secret};
-use subrosa::ident::{DeviceId, MessageId, PrekeyId, RegistrationId};
+use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
 use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::report::Part;
 use subrosa::session::{
     AcceptError, Accepted, Consumed, DecryptError, EncryptError, FirstMessage, Message, PrekeyKind, Session,
 };
@@ -147,31 +171,6 @@ fn sessions_print_nothing() {
     silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: Consumed::default() });
     let content = Content::App(vec![SENTINEL; 9]);
     silent(&Payload { own: RosterView::default(), peer: RosterView::default(), answers: None, content });
-}
-
-/// What a client gives out is what people write, and what goes out of it is sealed.
-#[test]
-fn what_a_client_gives_prints_nothing() {
-    use clientdoc::{PartKind, Talking, talking};
-    let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
-    let (id, other) = (MessageId::new([1; 16]), MessageId::new([2; 16]));
-    let text = vec![SENTINEL; 60];
-    let sending = alice.send(id, bob.address(), &text);
-    silent(&sending);
-    let sent = sending.stage(&alice_db, now, &mut rng).unwrap();
-    silent(&sent);
-    let sent = sent.commit(|batch, _| alice_db.write(batch)).unwrap();
-    silent(&sent);
-    let parts = [Part::new(PartKind::new(4_000), text.clone())];
-    let framed = alice.send_framed(other, bob.address(), &parts).stage(&alice_db, now, &mut rng).unwrap();
-    let framed = framed.commit(|batch, _| alice_db.write(batch)).unwrap();
-    assert!(framed.inner.windows(60).any(|window| window == text), "it is in there");
-    silent(&framed);
-    let received = bob.receive(sent.outgoing().unwrap().envelope()).stage(&bob_db, now, &mut rng).unwrap();
-    silent(&received);
-    let received = received.commit(|batch, _| bob_db.write(batch)).unwrap();
-    assert!(matches!(&received, Received::Message(message) if message.plaintext() == Some(&text[..])));
-    silent(&received);
 }
 
 #[test]

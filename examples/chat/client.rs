@@ -152,7 +152,9 @@ impl Chat {
                 Ok(Event::EndOfInput) => self.closing = true,
                 Ok(Event::RelayGone) | Err(RecvTimeoutError::Disconnected) => return Err("the relay has gone".into()),
                 // What waits for its time may be due.
-                Err(RecvTimeoutError::Timeout) if self.attended.elapsed() > ATTEND_AGAIN => self.attend(PrekeyCounts::FULL)?,
+                Err(RecvTimeoutError::Timeout) if self.attended.elapsed() > ATTEND_AGAIN => {
+                    self.attend(PrekeyCounts::FULL)?
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
