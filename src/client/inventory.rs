@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::clock::Round;
-use super::{Core, PrekeyCounts};
+use super::{Core, PrekeyCounts, PublishError};
 use crate::ident::{PrekeyId, Timestamp};
 use crate::prekey::rotation::{Due, FULL, Lot, Made, Rotation, Stock, Stocked};
-use crate::prekey::{IdsExhausted, PrekeyIds, UploadId};
+use crate::prekey::{PrekeyIds, UploadId};
 use crate::suite::Suite;
 use crate::wire::{RecordError, RecordKind, decode_record, record};
 
@@ -35,6 +35,36 @@ pub(super) struct Set {
 pub(super) struct Prekeys {
     pub(super) generation: u64,
     pub(super) sets: Vec<Set>,
+}
+
+/// What of one suite is to be made.
+pub(super) struct Plan {
+    /// Whether what is known of before is not relied on.
+    pub(super) is_anew: bool,
+    pub(super) signed: Due,
+    pub(super) last_resort: Due,
+    pub(super) one_time: u32,
+    pub(super) one_time_kem: u32,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { is_anew: _, signed, last_resort, one_time, one_time_kem } = self;
+        [signed, last_resort].iter().all(|due| **due == Due::Nothing) && *one_time == 0 && *one_time_kem == 0
+    }
+
+    /// What ids are to be given to, from this one on, in the order in which they are taken.
+    pub(super) fn ids(&self, next: PrekeyId) -> impl Iterator<Item = (RecordKind, PrekeyId)> + use<> {
+        let made = |due| u32::from(due == Due::Make);
+        let counts = [
+            (RecordKind::SignedPrekey, made(self.signed)),
+            (RecordKind::KemPrekey, made(self.last_resort)),
+            (RecordKind::OneTimePrekey, self.one_time),
+            (RecordKind::KemPrekey, self.one_time_kem),
+        ];
+        let kinds = counts.into_iter().flat_map(|(kind, count)| (0..count).map(move |_| kind));
+        kinds.zip(next.get()..).map(|(kind, id)| (kind, PrekeyId::new(id)))
+    }
 }
 
 /// What of one suite is to be deleted.
@@ -125,9 +155,23 @@ impl Set {
         self.signed.due(now, self.worn) != Due::Nothing || self.last_resort.due(now, false) != Due::Nothing
     }
 
-    /// How many one-time prekeys of each kind are to be made, where the server has so many; none while an upload waits.
-    /// When so many have gone out that some must go, what the server has is replaced as well.
-    pub(super) fn wanted(&mut self, server: PrekeyCounts, now: Timestamp) -> (u32, u32) {
+    /// What is to be made, where the server has so many one-time prekeys (nothing of them if it was not asked); all, if it is to
+    /// begin anew. While an upload waits no others are made: its arrival may only be unknown.
+    pub(super) fn plan(&mut self, server: Option<PrekeyCounts>, is_anew: bool, now: Timestamp) -> Plan {
+        // Of a new account, or one that begins anew, a server has nothing.
+        let server = if self.replaces { Some(PrekeyCounts::default()) } else { server };
+        let (one_time, one_time_kem) = match server.filter(|_| self.pending.is_none()) {
+            Some(server) => self.wanted(server, now),
+            None => (0, 0),
+        };
+        let due = |due| if is_anew { Due::Make } else { due };
+        let (signed, last_resort) = (due(self.signed.due(now, self.worn)), due(self.last_resort.due(now, false)));
+        Plan { is_anew, signed, last_resort, one_time, one_time_kem }
+    }
+
+    /// How many one-time prekeys of each kind are to be made, where the server has so many. When so many have gone out that
+    /// some must go, what the server has is replaced as well.
+    fn wanted(&mut self, server: PrekeyCounts, now: Timestamp) -> (u32, u32) {
         let wanted = |set: &Self, server: PrekeyCounts| {
             (set.one_time.wanted(server.one_time, now), set.one_time_kem.wanted(server.one_time_kem, now))
         };
@@ -157,8 +201,12 @@ impl Set {
         }
     }
 
+    pub(super) fn take_id(&mut self) -> Result<PrekeyId, PublishError> {
+        Ok(self.ids.take()?)
+    }
+
     /// Takes so many ids, one after the other: the first, and the one after the last.
-    pub(super) fn take_ids(&mut self, count: u32) -> Result<(u32, u32), IdsExhausted> {
+    pub(super) fn take_ids(&mut self, count: u32) -> Result<(u32, u32), PublishError> {
         let first = self.ids.next_id().get();
         for _ in 0..count {
             self.ids.take()?;

@@ -51,6 +51,7 @@ mod operation;
 mod outgoing;
 mod parked;
 mod peer;
+mod prekey_rows;
 mod prekeys;
 mod receive;
 mod receive_many;

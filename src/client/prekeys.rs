@@ -6,10 +6,10 @@ use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, PrekeyCounts, PrekeyUpload, StoredError};
 use crate::ident::PrekeyId;
 use crate::persist::RecordKey;
-use crate::prekey::rotation::{Due, Lot, Rotation, Stock};
-use crate::prekey::{Device, IdsExhausted, KemPrekey, OneTimePrekey, PrekeyIds, SignedPrekey, UploadId};
+use crate::prekey::rotation::Lot;
+use crate::prekey::{Device, IdsExhausted, UploadId};
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, encode_row, record};
+use crate::wire::{RecordKind, encode_row, record};
 
 /// Why no prekeys were made. Nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,9 +26,9 @@ pub enum PublishError {
     Stored(#[from] StoredError),
 }
 
-type Halt = Stop<PublishError>;
+pub(super) type Halt = Stop<PublishError>;
 
-fn from_stored(stop: Stop<StoredError>) -> Halt {
+pub(super) fn from_stored(stop: Stop<StoredError>) -> Halt {
     stop.map(PublishError::from)
 }
 
@@ -148,19 +148,13 @@ fn publish(
     work.announce([core.device_key(), core.prekeys_key(), core.clock_key()]);
     let device = core.load_device(work).map_err(from_stored)?.ok_or(PublishError::NoAccount)?;
     let mut prekeys = core.load_prekeys(work).map_err(from_stored)?;
-    core.announce_uploads(work, &prekeys);
     core.delete_expired(work, &mut prekeys).map_err(from_stored)?;
     let went_back = prekeys.generation != core.generation;
     prekeys.generation = core.generation;
     let mut uploads = Vec::new();
     for suite in [Suite::V1, Suite::Signal].into_iter().filter(|suite| device.suites().contains(*suite)) {
         let mut set = prekeys.take(suite).unwrap_or_else(|| Set::new(suite, &mut work.rng));
-        if went_back {
-            set.begin_anew(&mut work.rng);
-        }
-        // Of a new account, or an older one than the server knows, it has nothing.
-        let server = if set.replaces { Some(PrekeyCounts::default()) } else { server(suite, &device) };
-        core.make_due(work, &device, &mut set, went_back, server)?;
+        core.make_due(work, &device, &mut set, went_back, server(suite, &device))?;
         if let Some(id) = set.pending {
             uploads.push(core.upload(work, &device, &set, id).map_err(from_stored)?);
         }
@@ -168,19 +162,6 @@ fn publish(
     }
     core.save_prekeys(work, &prekeys);
     Ok(uploads)
-}
-
-/// Which lots' ids, of those that wait for a confirmation.
-fn pending_ids(stock: &Stock) -> impl Iterator<Item = PrekeyId> + '_ {
-    stock.pending().flat_map(Lot::ids)
-}
-
-fn newest_id(rotation: &Rotation) -> Option<PrekeyId> {
-    rotation.newest().map(|newest| newest.id)
-}
-
-fn next_id(ids: &mut PrekeyIds) -> Result<PrekeyId, Halt> {
-    Ok(ids.take().map_err(PublishError::from)?)
 }
 
 impl Core {
@@ -210,7 +191,8 @@ impl Core {
         signed: PrekeyId,
     ) -> Result<(), Stop<StoredError>> {
         let mut prekeys = self.load_prekeys(work)?;
-        let newest = |set: &&mut Set| set.suite == suite && newest_id(&set.signed) == Some(signed);
+        let newest =
+            |set: &&mut Set| set.suite == suite && set.signed.newest().is_some_and(|newest| newest.id == signed);
         if let Some(set) = prekeys.sets.iter_mut().find(newest) {
             set.worn = true;
             self.save_prekeys(work, &prekeys);
@@ -247,7 +229,7 @@ impl Core {
         keys
     }
 
-    fn delete_rows(&self, work: &mut Workspace<'_>, keys: Vec<RecordKey>) -> Result<(), Stop<StoredError>> {
+    pub(super) fn delete_rows(&self, work: &mut Workspace<'_>, keys: Vec<RecordKey>) -> Result<(), Stop<StoredError>> {
         work.announce(keys.iter().copied());
         for key in keys {
             if work.row::<StoredError>(key)?.is_some() {
@@ -255,157 +237,5 @@ impl Core {
             }
         }
         Ok(())
-    }
-
-    /// The rows that an upload is read from, in one round.
-    fn announce_uploads(&self, work: &mut Workspace<'_>, prekeys: &Prekeys) {
-        for set in &prekeys.sets {
-            let key = |kind, id| self.prekey_key(kind, set.suite, id);
-            work.announce(newest_id(&set.signed).map(|id| key(RecordKind::SignedPrekey, id)));
-            work.announce(newest_id(&set.last_resort).map(|id| key(RecordKind::KemPrekey, id)));
-            work.announce(pending_ids(&set.one_time).map(|id| key(RecordKind::OneTimePrekey, id)));
-            work.announce(pending_ids(&set.one_time_kem).map(|id| key(RecordKind::KemPrekey, id)));
-        }
-    }
-
-    /// Makes what is due of one suite. What changes the upload gives it another id.
-    fn make_due(
-        &self,
-        work: &mut Workspace<'_>,
-        device: &Device,
-        set: &mut Set,
-        anew: bool,
-        server: Option<PrekeyCounts>,
-    ) -> Result<(), Halt> {
-        // While an upload waits there are no others: its arrival may only be unknown.
-        let waits = set.pending.is_some();
-        let mut changed = self.turn_signed(work, device, set, anew)?;
-        changed |= self.turn_last_resort(work, device, set, anew)?;
-        if let Some(server) = server.filter(|_| !waits) {
-            changed |= self.top_up(work, device, set, server)?;
-        }
-        if changed {
-            set.pending = Some(UploadId::random(&mut work.rng));
-        }
-        Ok(())
-    }
-
-    /// Makes a signed prekey if one is due, or makes the newest fresh.
-    fn turn_signed(&self, work: &mut Workspace<'_>, device: &Device, set: &mut Set, anew: bool) -> Result<bool, Halt> {
-        let (suite, now) = (set.suite, work.now);
-        let key = |id| self.prekey_key(RecordKind::SignedPrekey, suite, id);
-        // One whose row is gone, since it was damaged, is made anew.
-        let stored = match newest_id(&set.signed).filter(|_| !anew) {
-            Some(id) => {
-                self.read(work, RecordKind::SignedPrekey, key(id), SignedPrekey::from_bytes).map_err(from_stored)?
-            }
-            None => None,
-        };
-        match (stored, set.signed.due(now, set.worn)) {
-            (Some(_), Due::Nothing) => return Ok(false),
-            (Some(prekey), Due::Refresh) => {
-                let prekey = prekey.refreshed(device, now, &mut work.rng);
-                work.put(&self.keys, key(prekey.id()), prekey.to_bytes());
-                set.signed.refresh(now);
-            }
-            _ => {
-                let prekey = SignedPrekey::generate(device, suite, next_id(&mut set.ids)?, now, &mut work.rng);
-                work.put_new(&self.keys, key(prekey.id()), prekey.to_bytes());
-                let gone = set.signed.make(prekey.id(), now);
-                self.delete_rows(work, gone.map(key).into_iter().collect()).map_err(from_stored)?;
-                set.worn = false;
-            }
-        }
-        Ok(true)
-    }
-
-    /// The same for the last-resort KEM prekey.
-    fn turn_last_resort(
-        &self,
-        work: &mut Workspace<'_>,
-        device: &Device,
-        set: &mut Set,
-        anew: bool,
-    ) -> Result<bool, Halt> {
-        let (suite, now) = (set.suite, work.now);
-        let key = |id| self.prekey_key(RecordKind::KemPrekey, suite, id);
-        let stored = match newest_id(&set.last_resort).filter(|_| !anew) {
-            Some(id) => self.read(work, RecordKind::KemPrekey, key(id), KemPrekey::from_bytes).map_err(from_stored)?,
-            None => None,
-        };
-        match (stored, set.last_resort.due(now, false)) {
-            (Some(_), Due::Nothing) => return Ok(false),
-            (Some(prekey), Due::Refresh) => {
-                let prekey = prekey.refreshed(device, now, &mut work.rng);
-                work.put(&self.keys, key(prekey.id()), prekey.to_bytes());
-                set.last_resort.refresh(now);
-            }
-            _ => {
-                let prekey = KemPrekey::last_resort(device, suite, next_id(&mut set.ids)?, now, &mut work.rng);
-                work.put_new(&self.keys, key(prekey.id()), prekey.to_bytes());
-                let gone = set.last_resort.make(prekey.id(), now);
-                self.delete_rows(work, gone.map(key).into_iter().collect()).map_err(from_stored)?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Makes the one-time prekeys that the server lacks.
-    fn top_up(
-        &self,
-        work: &mut Workspace<'_>,
-        device: &Device,
-        set: &mut Set,
-        server: PrekeyCounts,
-    ) -> Result<bool, Halt> {
-        let (suite, now) = (set.suite, work.now);
-        let (count, kem_count) = set.wanted(server, now);
-        let (first, end) = set.take_ids(count).map_err(PublishError::from)?;
-        for id in (first..end).map(PrekeyId::new) {
-            let prekey = OneTimePrekey::generate(suite, id, &mut work.rng);
-            work.put_new(&self.keys, self.prekey_key(RecordKind::OneTimePrekey, suite, id), prekey.to_bytes());
-        }
-        set.one_time.add(first, end, now);
-        let (first, end) = set.take_ids(kem_count).map_err(PublishError::from)?;
-        for id in (first..end).map(PrekeyId::new) {
-            let prekey = KemPrekey::one_time(device, suite, id, now, &mut work.rng);
-            work.put_new(&self.keys, self.prekey_key(RecordKind::KemPrekey, suite, id), prekey.to_bytes());
-        }
-        set.one_time_kem.add(first, end, now);
-        Ok(count > 0 || kem_count > 0)
-    }
-
-    /// The public halves: read back, so that what is uploaded is what is stored. One-time prekeys that were used since, by
-    /// whoever got them from a copy that has arrived, are left out.
-    fn upload(
-        &self,
-        work: &mut Workspace<'_>,
-        device: &Device,
-        set: &Set,
-        id: UploadId,
-    ) -> Result<PrekeyUpload, Stop<StoredError>> {
-        let missing = |kind| Stop::Fail(StoredError { kind, error: RecordError::Corrupt });
-        let key = |kind, id| self.prekey_key(kind, set.suite, id);
-        let signed = match newest_id(&set.signed).map(|id| key(RecordKind::SignedPrekey, id)) {
-            Some(key) => self.read(work, RecordKind::SignedPrekey, key, SignedPrekey::from_bytes)?,
-            None => None,
-        };
-        let last_resort = match newest_id(&set.last_resort).map(|id| key(RecordKind::KemPrekey, id)) {
-            Some(key) => self.read(work, RecordKind::KemPrekey, key, KemPrekey::from_bytes)?,
-            None => None,
-        };
-        let signed = signed.ok_or_else(|| missing(RecordKind::SignedPrekey))?;
-        let last_resort = last_resort.ok_or_else(|| missing(RecordKind::KemPrekey))?;
-        let mut upload = device.upload(id, &signed, &last_resort);
-        upload.replaces_one_time = set.replaces;
-        for key in pending_ids(&set.one_time).map(|id| key(RecordKind::OneTimePrekey, id)) {
-            let prekey = self.read(work, RecordKind::OneTimePrekey, key, OneTimePrekey::from_bytes)?;
-            upload.one_time.extend(prekey.map(|prekey| (prekey.id(), *prekey.public_key())));
-        }
-        for key in pending_ids(&set.one_time_kem).map(|id| key(RecordKind::KemPrekey, id)) {
-            let prekey = self.read(work, RecordKind::KemPrekey, key, KemPrekey::from_bytes)?;
-            upload.one_time_kem.extend(prekey.map(|prekey| prekey.published()));
-        }
-        Ok(upload)
     }
 }
