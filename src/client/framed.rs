@@ -66,14 +66,14 @@ impl Core {
     fn load_chains(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<ChainState, Halt> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? else {
             let (me, peer) = (AccountTag::of(self.address.user()), AccountTag::of(user));
-            return Ok(ChainState::new(me, Dest::Direct(peer), &mut work.rng));
+            return Ok(ChainState::new(me, Dest::Direct(peer), &mut work.public));
         };
         let kind = stored(RecordKind::Framing);
         let framing: record::Framing = decode_record(RecordKind::Framing, bytes).map_err(&kind)?;
         let mut chains = ChainState::from_bytes(&framing.state).map_err(&kind)?;
         if framing.generation != self.generation {
             // What was sent since is not known: going on would tell two stories.
-            chains.renew(&mut work.rng);
+            chains.renew(&mut work.public);
         }
         Ok(chains)
     }

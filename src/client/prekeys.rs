@@ -203,11 +203,11 @@ fn publish(
         let at = prekeys.sets.iter().position(|set| set.suite == suite);
         let mut set = match at {
             Some(at) => prekeys.sets.swap_remove(at),
-            None => Set::new(suite, &mut work.rng),
+            None => Set::new(suite, &mut work.public),
         };
         if went_back {
             // Which ids were given out since is not known; nor does the server hold what this store knows.
-            set.ids = PrekeyIds::random(&mut work.rng);
+            set.ids = PrekeyIds::random(&mut work.public);
             set.worn = true;
             set.replaces = true;
         }

@@ -235,7 +235,7 @@ impl Peer {
             EncryptError::NoExternalAd => SendError::NoFraming,
             EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
-        work.rng.fill_bytes(&mut id);
+        work.public.fill_bytes(&mut id);
         let mut envelope = core.envelope(&self.address, suite, id, ciphertext);
         envelope.commitment = commitment.map(|commitment| *commitment.as_bytes());
         Ok(envelope)

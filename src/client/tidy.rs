@@ -50,9 +50,8 @@ impl Client {
     /// days, archived sessions in which nothing was read for as long, and message ids of more than 24 hours ago. Devices
     /// that have no session to be sent with are wanted a bundle of, see [`Client::wants`].
     ///
-    /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
-    /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
-    /// [go on](Self::tidy_on).
+    /// To be called for every page once a day. Receiving deletes no key for its age, whatever clock comes with it: only this
+    /// does. Work is bounded: of many devices or messages a staging takes some, and says where to [go on](Self::tidy_on).
     ///
     /// # Errors
     ///

@@ -77,11 +77,12 @@ mod signal {
     include!("generated/subrosa.signal.rs");
 }
 
-/// Longest plaintext of one message: 1 MiB. Longer content travels as an attachment.
-pub const MAX_PLAINTEXT_LEN: usize = 1 << 20;
+/// Longest plaintext of one message, in bytes: 64 KiB. Longer content travels as an attachment.
+pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
 
-/// Longest message that a decoder looks at: the longest plaintext and 8 KiB for everything around it.
-pub const MAX_MESSAGE_LEN: usize = MAX_PLAINTEXT_LEN + (8 << 10);
+/// Longest message that a decoder looks at, in bytes: twice the longest plaintext, since a sender may pad more than it has
+/// to, and 8 KiB for everything around it.
+pub const MAX_MESSAGE_LEN: usize = 2 * MAX_PLAINTEXT_LEN + (8 << 10);
 
 /// Why bytes are not a message. Nothing secret was touched to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -60,6 +60,13 @@ pub(super) struct ChainStep {
     change: Change,
 }
 
+impl ChainStep {
+    /// Whether the key is behind all that were taken.
+    pub(super) const fn is_newest(&self) -> bool {
+        matches!(self.change, Change::Advance(..))
+    }
+}
+
 enum Change {
     /// A stored key is used up.
     Take(u32),
@@ -81,13 +88,20 @@ impl PqChains {
         (next_root, PqEpoch { epoch, sending, receiving, skipped: Kept::new() })
     }
 
-    /// Opens the next epoch's chains. The braid gives the epochs in order, one at a time.
-    pub(super) fn add_epoch(&mut self, key: &EpochKey) {
+    /// Opens the next epoch's chains, and gives the root that they came from. The braid gives the epochs in order, one at a
+    /// time.
+    pub(super) fn add_epoch(&mut self, key: &EpochKey) -> Secret<32> {
         let info: &[&[u8]] = &[b"Signal PQ Ratchet V1 Chain Add Epoch"];
         let derived = hkdf::<96>(self.next_root.expose(), key.key.expose(), info);
         let (next_root, epoch) = Self::epoch(self.initiator, key.epoch, &derived);
-        self.next_root = next_root;
         self.epochs.push_back(epoch);
+        core::mem::replace(&mut self.next_root, next_root)
+    }
+
+    /// Closes the newest epoch's chains, of which none was used.
+    pub(super) fn undo_epoch(&mut self, next_root: Secret<32>) {
+        self.epochs.pop_back();
+        self.next_root = next_root;
     }
 
     pub(super) fn newest_epoch(&self) -> u64 {
