@@ -74,7 +74,7 @@ impl Peer {
     /// together with the list of the current one: a message that wants it may be of any, and would take rounds more.
     pub(super) fn announce_unnamed(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         if self.has_archived() {
-            work.announce([super::wants::key(core)]);
+            work.announce(core.wish_keys(&self.address));
             self.announce_places(core, work, self.session.current_name());
             let archive = unless_damaged(Archive::peek(core, work, &self.address))?;
             for name in archive.unwrap_or_default().unnamed() {
@@ -145,7 +145,9 @@ impl Peer {
         for page in gone {
             work.remove(page)?;
         }
-        let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.public) else { return Ok(()) };
+        let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.public) else {
+            return Ok(());
+        };
         for PageRecord { name: page, is_new, bytes } in pages {
             let key = core.kept_page_key(&self.address, name, page);
             if is_new { work.put_new(&core.keys, key, bytes) } else { work.put(&core.keys, key, bytes) }

@@ -128,7 +128,7 @@ impl Client {
     /// ```
     pub fn publish_prekeys(&self, server: PrekeyCounts) -> Operation<Vec<PrekeyUpload>, PublishError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("publish_prekeys", move |work| {
             publish(&core, work, |suite, device| {
                 let first = if device.suites().contains(Suite::V1) { Suite::V1 } else { Suite::Signal };
                 (suite == first).then_some(server)
@@ -159,7 +159,7 @@ impl Client {
     /// ```
     pub fn publish_prekeys_of(&self, server: &[(Suite, PrekeyCounts)]) -> Operation<Vec<PrekeyUpload>, PublishError> {
         let (core, server) = (self.core.clone(), server.to_vec());
-        Operation::new(move |work| {
+        Operation::new("publish_prekeys_of", move |work| {
             publish(&core, work, |suite, _| {
                 server.iter().find(|(listed, _)| *listed == suite).map(|(_, counts)| *counts)
             })
@@ -177,7 +177,7 @@ impl Client {
     /// See [`Client::publish_prekeys`].
     pub fn published(&self) -> Operation<(), StoredError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("published", move |work| {
             let mut prekeys = core.load_prekeys(work)?;
             for set in &mut prekeys.sets {
                 (set.pending, set.replaces, set.pending_lots) = (false, false, false);

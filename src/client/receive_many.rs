@@ -36,7 +36,7 @@ impl Client {
     /// # for text in [b"one", b"two"] {
     /// #     let sent = alice.send(MessageId::new([text[0]; 16]), bob.address(), text).stage(&alice_db, now, &mut rng)?;
     /// #     let sent = sent.commit(|batch, _| alice_db.write(batch))?;
-    /// #     inbox.push(sent.outgoing().envelope().clone());
+    /// #     inbox.push(sent.outgoing().unwrap().envelope().clone());
     /// # }
     /// let outcomes = bob.receive_many(&inbox).stage(&db, now, &mut rng)?.commit(|batch, outcomes| {
     ///     // ... and the host's rows of the messages among `outcomes`
@@ -56,7 +56,7 @@ impl Client {
             bytes <= MAX_BULK_BYTES.max(envelope.body.len())
         };
         let envelopes: Vec<_> = envelopes.iter().take(MAX_BULK).take_while(fits).cloned().collect();
-        Operation::new(move |work| {
+        Operation::new("receive_many", move |work| {
             if !work.has_rows() {
                 for envelope in &envelopes {
                     core.announce_envelope(work, envelope);

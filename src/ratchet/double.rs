@@ -15,6 +15,9 @@ use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 
+/// All the room that receiving chains take, and one more for a moment: a buffer that grows leaves keys behind.
+const CHAINS_ROOM: usize = MAX_RECEIVING_CHAINS + 1;
+
 #[derive(Clone)]
 pub(super) struct SendingChain {
     pub(super) ratchet: KeyPair,
@@ -102,20 +105,16 @@ impl DoubleRatchet {
         theirs: &PublicKey,
     ) -> Self {
         let chain = Chain { key: chain, index: 0 };
-        let receiving = ReceivingChain::new(*theirs, chain);
-        Self {
-            root,
-            sending: SendingChain { ratchet, chain: sending },
-            previous_counter: 0,
-            receiving: [receiving].into(),
-        }
+        let mut receiving = VecDeque::with_capacity(CHAINS_ROOM);
+        receiving.push_back(ReceivingChain::new(*theirs, chain));
+        Self { root, sending: SendingChain { ratchet, chain: sending }, previous_counter: 0, receiving }
     }
 
     /// The responder's start: its signed prekey is its first ratchet key. It never sends in this chain, since the
     /// first message it reads brings a new ratchet key.
     pub(super) fn responder(root: Secret<32>, chain: Secret<32>, signed_prekey: KeyPair) -> Self {
         let sending = SendingChain { ratchet: signed_prekey, chain: Chain { key: chain, index: 0 } };
-        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::new() }
+        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::with_capacity(CHAINS_ROOM) }
     }
 
     pub(super) const fn check_send(&self) -> Result<(), Exhausted> {

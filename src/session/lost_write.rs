@@ -2,8 +2,8 @@
 //! after is read in both directions, and epochs of the post-quantum ratchet are completed again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::vec::Vec;
 use std::format;
+use std::vec::Vec;
 
 use rand_core::Rng;
 

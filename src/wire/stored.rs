@@ -49,12 +49,16 @@ pub enum RecordKind {
     PeerPage = 23,
     /// Which prekeys there are.
     Prekeys = 24,
-    /// What the host is to bring from the network.
-    Wants = 25,
+    /// What waits between one peer device and here.
+    Wishes = 25,
     /// The chains of framed messages of one conversation.
     Framing = 26,
     /// Some of the keys kept for late messages of one session.
     KeptPage = 27,
+    /// A part of the index of devices that something waits with.
+    WishPage = 30,
+    /// Which parts of that index there are.
+    WishIndex = 31,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.
@@ -125,17 +129,8 @@ pub(super) fn body(kind: RecordKind, bytes: &[u8]) -> Result<&[u8], RecordError>
     }
 }
 
-pub(crate) fn key_pair_to_record(pair: &KeyPair) -> record::KeyPair {
-    record::KeyPair { private: pair.private().expose().to_vec(), public: pair.public().to_bytes().to_vec() }
-}
-
-/// Takes a stored pair. The public half is not recomputed: it was when the pair was made.
-pub(crate) fn key_pair_from_record(pair: Option<&record::KeyPair>) -> Result<KeyPair, RecordError> {
-    let pair = pair.ok_or(RecordError::Corrupt)?;
-    let private = Secret::from_slice(&pair.private).ok_or(RecordError::Corrupt)?;
-    let public = PublicKey::parse(&pair.public).map_err(|_| RecordError::Corrupt)?;
-    Ok(KeyPair::from_parts(PrivateKey::new(private), public))
-}
+/// What a key pair takes, and the number of its field.
+pub(crate) const KEY_PAIR_CAPACITY: usize = 72;
 
 pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u32, pair: &KeyPair) {
     out.message(field, |out| {
@@ -144,7 +139,7 @@ pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u32, pair: &KeyPair) 
     });
 }
 
-/// As [`key_pair_from_record`].
+/// Takes a stored pair. The public half is not recomputed: it was when the pair was made.
 pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u32) -> Result<KeyPair, RecordError> {
     let mut pair = fields.some_message(field)?;
     let private = PrivateKey::new(Secret::new(*pair.array(1)?));

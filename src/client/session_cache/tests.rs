@@ -73,7 +73,7 @@ impl Side {
 
     fn send(&mut self, to: &str) -> Envelope {
         let sending = self.sending(to);
-        self.run(sending).unwrap().outgoing().envelope().clone()
+        self.run(sending).unwrap().outgoing().unwrap().envelope().clone()
     }
 
     fn receive(&mut self, envelope: &Envelope) -> Result<Received, ReceiveError> {
@@ -279,7 +279,7 @@ fn many_workers_share_one_memory() {
                         let staged = client.send(id, bobs, b"text").stage(store, NOW, &mut rng).unwrap();
                         staged.commit(|batch, _| store.write(batch))
                     });
-                    sent.unwrap().outgoing().envelope().clone()
+                    sent.unwrap().outgoing().unwrap().envelope().clone()
                 };
                 (0..20).map(&mut send).collect::<Vec<_>>()
             })
@@ -343,7 +343,7 @@ fn what_is_forgotten_is_not_in_memory() {
 fn what_an_operation_has_written_counts() {
     let (mut alice, _) = Side::talking(Suites::V1);
     let (core, bob) = (alice.client.core.clone(), address("bob"));
-    let deleting = Operation::<bool, StoredError>::new(move |work: &mut Workspace<'_>| {
+    let deleting = Operation::<bool, StoredError>::new("deleting", move |work: &mut Workspace<'_>| {
         work.remove(core.peer_key(RecordKind::Peer, &bob))?;
         assert_eq!(core.cache.as_ref().unwrap().len(), 1);
         Ok(core.load_peer(work, &bob)?.is_some())
@@ -358,7 +358,7 @@ fn what_is_taken_back_is_not_kept() {
     let (core, bob) = (alice.client.core.clone(), address("bob"));
     let operation = |fails: bool| {
         let (core, bob) = (core.clone(), bob.clone());
-        Operation::<(), StoredError>::new(move |work: &mut Workspace<'_>| {
+        Operation::<(), StoredError>::new("other", move |work: &mut Workspace<'_>| {
             let save = |work: &mut Workspace<'_>, parked| {
                 let mut peer = core.load_peer(work, &bob)?.unwrap();
                 peer.parked = parked;

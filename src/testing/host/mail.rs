@@ -67,7 +67,7 @@ impl Host {
         let draft = self.tables.drafts.first()?.clone();
         let operation = self.client.send(draft.message_id, &draft.to, &draft.plaintext());
         let staged = self.stage(operation, now).ok()?;
-        let outgoing = staged.output().outgoing().clone();
+        let outgoing = staged.output().outgoing()?.clone();
         // The app was ended in between.
         if self.crash.take_if(|crash| *crash == Crash::Before).is_none() {
             self.commit(staged.batch(), |tables| tables.sent(&draft, staged.output())).ok()?;
@@ -93,12 +93,23 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Crashed> {
-        let fresh = self.draw();
-        let received = self.run(
-            now,
-            |client| client.receive(envelope),
-            |tables, received| tables.arrived(envelope, received, &fresh),
-        )?;
+        let operation = self.client.receive(envelope);
+        if let Ok(staged) = self.stage(operation, now)
+            && let Received::Unreadable(unreadable) = staged.output()
+            && self.tables.read.contains(&unreadable.name)
+        {
+            // Read before, and delivered again: it is dropped with its staging.
+            return Ok(Answer::Refused(ReceiveError::Duplicate));
+        }
+        let received =
+            self.run(now, |client| client.receive(envelope), |tables, received| tables.arrived(envelope, received))?;
+        if let Ok(Received::Unreadable(unreadable)) = &received
+            && !unreadable.asked
+            && unreadable.reason == AcceptError::LongPast
+        {
+            // The library cannot know that it was never read; the table does.
+            self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
+        }
         Ok(answer(received.as_ref()))
     }
 
@@ -108,14 +119,13 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive_many(&mut self, envelopes: &[Envelope], now: Timestamp) -> Result<Vec<Answer>, Crashed> {
-        let fresh = self.draw();
         let received = self.run(
             now,
             |client| client.receive_many(envelopes),
             |tables, outcomes| {
                 for (envelope, received) in envelopes.iter().zip(outcomes) {
                     if let Ok(received) = received {
-                        tables.arrived(envelope, received, &fresh);
+                        tables.arrived(envelope, received);
                     }
                 }
             },
@@ -143,9 +153,8 @@ impl Host {
             staged
         };
         sent?;
-        let fresh = self.draw();
         if let Ok(staged) = staged {
-            let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output(), &fresh));
+            let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output()));
             if committed.is_ok() {
                 return Ok(answer(Ok(staged.output())));
             }
@@ -191,8 +200,27 @@ impl Host {
                 Want::Bundle(peer) => {
                     self.add(relay, &peer, now)?.ok();
                 }
+                Want::Resend { address, message_id } => self.resend(&address, message_id, now)?,
                 Want::UploadPrekeys => self.upload(relay, now)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Sends again what a device asks for, or says that it is gone.
+    fn resend(&mut self, address: &Address, message_id: MessageId, now: Timestamp) -> Result<(), Crashed> {
+        let draft = self.tables.sent.get(&message_id).filter(|draft| draft.to == *address).cloned();
+        match draft {
+            Some(draft) => drop(self.run(
+                now,
+                |client| client.resend(message_id, address, &draft.plaintext()),
+                |tables, sent| tables.sent(&draft, sent),
+            )?),
+            None => drop(self.run(
+                now,
+                |client| client.gone(message_id, address),
+                |tables, said| said.iter().for_each(|outgoing| tables.post(outgoing)),
+            )?),
         }
         Ok(())
     }
@@ -208,9 +236,7 @@ impl Host {
             now,
             |client| client.add_session(&bundle),
             |tables, added| {
-                if let Some(repair) = &added.repair {
-                    tables.post(repair);
-                }
+                added.repair.iter().for_each(|question| tables.post(question));
             },
         )?;
         if added == Err(AddError::IdentityChanged) {
@@ -222,14 +248,16 @@ impl Host {
 }
 
 impl Tables {
-    fn arrived(&mut self, envelope: &Envelope, received: &Received, fresh: &[u8; 16]) {
+    fn arrived(&mut self, envelope: &Envelope, received: &Received) {
         match received {
             Received::Message(message) => self.received(envelope.id, message),
-            Received::RepairRequest(request) => match request.identity.changed_key() {
-                // Nothing is sent to whom nobody has accepted.
-                Some(key) => self.ask_about(&request.from, key),
-                None => self.repair(&request.from, &request.messages, fresh),
-            },
+            Received::RepairRequest(request) => {
+                if let Some(key) = request.identity.changed_key() {
+                    self.ask_about(&request.from, key);
+                }
+                request.reply.iter().for_each(|reply| self.post(reply));
+            }
+            Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
             _ => {}
         }
     }

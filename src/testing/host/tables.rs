@@ -2,16 +2,22 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::client::{Message, Outgoing, Sent};
-use crate::crypto::{PublicKey, sha256};
-use crate::ident::{Address, MessageId};
+use crate::crypto::PublicKey;
+use crate::ident::{Address, MessageId, MessageName};
 
 /// What the host keeps beside the library's rows, in the same database and in the same transactions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tables {
     /// What the user has written and what is not sent yet.
     pub(in crate::testing) drafts: Vec<Draft>,
-    /// What was sent: by the SHA-256 of the ciphertext, which is how a peer asks for it again.
-    pub(in crate::testing) sent: BTreeMap<[u8; 32], Draft>,
+    /// What was sent, by the id that it was sent under: where it is looked for when a peer asks for it.
+    pub(in crate::testing) sent: BTreeMap<MessageId, Draft>,
+    /// What the envelopes that were made are of.
+    pub(in crate::testing) made: BTreeMap<[u8; 16], MessageId>,
+    /// What was read, by what both sides know it by, and what that answers.
+    pub(in crate::testing) read: BTreeSet<MessageName>,
+    /// What was asked for and is not to be had any more.
+    pub(in crate::testing) gone: BTreeSet<MessageName>,
     /// What is to be posted, in order.
     pub(in crate::testing) outbox: Vec<Outgoing>,
     /// What the user reads, by the id that its sender gave it.
@@ -103,11 +109,14 @@ impl Tables {
         self.came_again
     }
 
-    /// A draft was sent.
+    /// A draft was sent, or sent again.
     pub(super) fn sent(&mut self, draft: &Draft, sent: &Sent) {
         self.drafts.retain(|held| held.message_id != draft.message_id);
-        self.sent.insert(sha256(&[&sent.outgoing().envelope().body]), draft.clone());
-        self.post(sent.outgoing());
+        self.sent.insert(draft.message_id, draft.clone());
+        if let Some(outgoing) = sent.outgoing() {
+            self.made.insert(*outgoing.id(), draft.message_id);
+            self.post(outgoing);
+        }
     }
 
     /// Something is to be posted; not twice, when its transaction runs again.
@@ -124,6 +133,11 @@ impl Tables {
             self.ask_about(message.sender(), key);
         }
         self.opened_twice += u64::from(!self.opened.insert(envelope));
+        // Read before, and sent again because nobody knew.
+        if message.answers().is_some_and(|answered| self.read.contains(&answered)) {
+            return;
+        }
+        self.read.extend(message.answers().into_iter().chain([message.name()]));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
         self.came_again += u64::from(self.inbox.insert(*id, entry).is_some());
@@ -132,23 +146,5 @@ impl Tables {
     /// The user has to be asked about another identity key.
     pub(super) fn ask_about(&mut self, peer: &Address, key: &PublicKey) {
         self.changed.insert(peer.clone(), *key);
-    }
-
-    /// A peer could not read these: they are sent again, as drafts under the same ids. `fresh` names the sendings.
-    ///
-    /// Each is answered once, however often it is asked for: what is sent now has another hash.
-    pub(super) fn repair(&mut self, from: &Address, messages: &[[u8; 32]], fresh: &[u8; 16]) {
-        for hash in messages {
-            if self.sent.get(hash).is_none_or(|draft| draft.to != *from) {
-                continue;
-            }
-            let Some(draft) = self.sent.remove(hash) else { continue };
-            let [a, b, c, d, e, f, g, h, ..] = sha256(&[fresh, hash]);
-            let [i, j, k, l, m, n, o, p] = [a, b, c, d, e, f, g, h].map(|byte| byte ^ 0xff);
-            let message_id = MessageId::new([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
-            if !self.drafts.iter().any(|held| held.id == draft.id) {
-                self.drafts.push(Draft { message_id, ..draft });
-            }
-        }
     }
 }

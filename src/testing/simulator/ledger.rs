@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::crypto::sha256;
 use crate::testing::{Host, Tables};
 
 /// Why a message may be missing.
@@ -73,7 +72,7 @@ impl Ledger {
             if self.envelopes.contains_key(outgoing.id()) {
                 continue;
             }
-            let draft = tables.sent.get(&sha256(&[&outgoing.envelope().body]));
+            let draft = tables.made.get(outgoing.id()).and_then(|message| tables.sent.get(message));
             let promise = draft.and_then(|draft| self.promises.iter().position(|promise| promise.id == draft.id));
             let to = 1 - side;
             let excuse = self.deaf.get(to).copied().flatten().map(|(_, excuse)| excuse);
