@@ -241,10 +241,8 @@ impl Wishes {
         if askable().next().is_none() {
             return Unread::Nothing;
         }
-        if askable().any(|message| !is_asked(message)) {
-            return Unread::Unasked;
-        }
-        askable().map(|message| message.last_asked).max().map_or(Unread::Unasked, Unread::Asked)
+        let asked = askable().filter(|message| is_asked(message)).map(|message| message.last_asked).min();
+        Unread::Something { unasked: askable().any(|message| !is_asked(message)), asked }
     }
 
     /// Whether there is anything to be asked for, or to be counted.
@@ -278,10 +276,13 @@ impl Wishes {
         self.note_unread(name, [0; 16], now);
     }
 
-    /// Takes out what is to be asked for now, at most so many: those asked for least first, of them the oldest.
+    /// What is to be asked for now in a session, at most so many, unless it was asked for there: those asked for least first,
+    /// of them the oldest.
     pub(super) fn ask(&mut self, session: Option<Name>, now: Timestamp, most: usize) -> Vec<(MessageName, [u8; 16])> {
-        let mut due: Vec<&mut UnreadMessage> =
-            self.unread.iter_mut().filter(|message| message.may_be_asked_for()).collect();
+        let is_due = |message: &&mut UnreadMessage| {
+            message.may_be_asked_for() && (message.asked == 0 || Some(message.asked_in) != session)
+        };
+        let mut due: Vec<&mut UnreadMessage> = self.unread.iter_mut().filter(is_due).collect();
         due.sort_by_key(|message| message.asked);
         let due = due.into_iter().take(most);
         due.map(|message| {

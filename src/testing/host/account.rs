@@ -1,8 +1,6 @@
-use alloc::vec::Vec;
-
 use super::audit::Audit;
 use super::{Crashed, Host, MemoryStore, SeededRng, Snapshot, Tables};
-use crate::client::{Anchor, Client, IdentityError, Opened, PrekeyUpload, Store as _};
+use crate::client::{Anchor, Client, IdentityError, Opened, Store as _};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::suite::Suites;
@@ -134,11 +132,11 @@ impl Host {
     pub(super) fn upload(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
         let counts = relay.counts(&self.address);
         let uploads = self.run(now, |client| client.publish_prekeys(counts), |_, _| {})?;
-        let uploads: Vec<PrekeyUpload> = uploads.unwrap_or_default();
-        for upload in uploads {
+        for upload in uploads.unwrap_or_default() {
+            let id = upload.id;
             relay.upload(upload);
+            self.run(now, |client| client.published(id), |_, _| {})?.ok();
         }
-        self.run(now, Client::published, |_, ()| {})?.ok();
         Ok(())
     }
 

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 use std::sync::OnceLock;
 
-use crate::client::{Client, PrekeyCounts, PrekeyUpload};
+use crate::client::{Client, PrekeyCounts, Publication};
 use crate::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use crate::persist::StorageKey;
+use crate::platform::Shelf;
 use crate::prekey::{Device, KemPrekey, SignedPrekey};
 use crate::suite::{Suite, Suites};
 use crate::testing::{Forge, Host, SeededRng};
@@ -24,7 +25,7 @@ pub(super) const SENTINEL: &str = "Rosebud";
 /// An account as it is right after its prekeys were uploaded.
 struct Made {
     host: Host,
-    uploads: Vec<PrekeyUpload>,
+    shelves: Vec<Shelf>,
     page: u8,
     secrets: [Vec<u8>; 2],
 }
@@ -47,16 +48,16 @@ pub(super) fn prepare(signal: bool) {
     }
 }
 
-/// One of the accounts of a side, what it has uploaded, and the page of its index that the other side is on.
-pub(super) fn account(side: usize, signal: bool, number: usize, seed: u64) -> (Host, Vec<PrekeyUpload>, u8) {
-    let Made { host, uploads, page, secrets } = made(side, signal, number);
+/// One of the accounts of a side, its shelves at the relay, and the page of its index that the other side is on.
+pub(super) fn account(side: usize, signal: bool, number: usize, seed: u64) -> (Host, Vec<Shelf>, u8) {
+    let Made { host, shelves, page, secrets } = made(side, signal, number);
     let mut host = host.replica(seed);
     for byte in KEYS {
         host.look_for(&[byte; 32]);
     }
     host.look_for(SENTINEL.as_bytes());
     secrets.iter().for_each(|secret| host.look_for(secret));
-    (host, uploads.clone(), *page)
+    (host, shelves.clone(), *page)
 }
 
 #[expect(clippy::indexing_slicing, reason = "the sides are 0 and 1; a tool of tests")]
@@ -71,11 +72,18 @@ fn make(side: usize, signal: bool, seed: u64) -> Made {
     let mut host = Host::create(&address(side), suites, storage_key(0), seed, START);
     let publish = |client: &Client| client.publish_prekeys(PrekeyCounts::default());
     let uploads = host.run(START, publish, |_, _| {}).ok().and_then(Result::ok).unwrap_or_default();
-    let published = host.run(START, Client::published, |_, ()| {});
-    debug_assert!(published.is_ok_and(|published| published.is_ok()), "an account was not made");
+    let mut shelves = Vec::new();
+    for upload in uploads {
+        let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
+        let applied = shelf.apply(&upload);
+        debug_assert!(applied.is_ok(), "an upload is not taken: {applied:?}");
+        shelves.push(shelf);
+        let published = host.run(START, |client| client.published(upload.id), |_, _| {});
+        debug_assert!(published == Ok(Ok(Publication::Confirmed)), "an account was not made");
+    }
     let page = page(&host, &address(1 - side), suites);
     let secrets = Forge::secrets(&storage_key(0), host.store()).expect("an account");
-    Made { host, uploads, page, secrets }
+    Made { host, shelves, page, secrets }
 }
 
 /// The page of an account's index that a peer is on: it follows from the account's keys, and is found by looking at all.

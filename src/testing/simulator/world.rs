@@ -77,9 +77,9 @@ impl World {
         prepare(signal);
         let (mut relay, mut pages) = (Relay::new(), [0; 2]);
         let hosts = [0, 1].map(|side| {
-            let (mut host, uploads, page) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
+            let (mut host, shelves, page) = account(side, signal, 0, seed ^ (u64::from(side == 1) << 63));
             pages[side] = page;
-            uploads.into_iter().for_each(|upload| relay.upload(upload));
+            relay.stock(host.address(), shelves);
             host.blind = mutation == Some(Mutation::SkippedCheck);
             host.keep_sessions(if cached[side] { CACHED } else { 0 });
             if !anchored {

@@ -54,8 +54,8 @@ impl World {
         self.note(format!("{side} makes a new account"));
         self.report.accounts += 1;
         let seed = rand_core::Rng::next_u64(&mut self.rng);
-        let (mut host, uploads, page) = account(side, self.signal, number, seed);
-        uploads.into_iter().for_each(|upload| self.relay.upload(upload));
+        let (mut host, shelves, page) = account(side, self.signal, number, seed);
+        self.relay.stock(host.address(), shelves);
         host.blind = self.mutation == Some(Mutation::SkippedCheck);
         host.keep_sessions(if self.cached[side] { CACHED } else { 0 });
         if !self.anchored {

@@ -16,7 +16,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 6;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 16] = [
+const BOUNDS: [(u8, usize); 18] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -28,11 +28,13 @@ const BOUNDS: [(u8, usize); 16] = [
     (19, 12 << 10),
     (20, 2 << 10),
     (21, 1_300_000),
-    (22, 200 << 10),
+    (22, 3 << 10),
     (23, 4 << 10),
     (24, 8 << 10),
-    (25, 210 << 10),
+    (25, 70 << 10),
     (27, 2_560),
+    (30, 256 << 10),
+    (31, 256),
 ];
 
 impl World {
