@@ -9,7 +9,7 @@ use super::workspace::{Stop, Workspace};
 use super::{Row, Staged, Store};
 use crate::crypto::{Expander, Secret, sha256};
 use crate::ident::Timestamp;
-use crate::persist::{RecordKey, Version};
+use crate::persist::RecordKey;
 
 /// What an operation says when it is stepped.
 #[derive(Debug)]
@@ -111,16 +111,11 @@ impl<T, E> Operation<T, E> {
     ///
     /// A machine that is cloned gives the same bytes to two operations. What one of them shows must not be a secret of the
     /// other, nor a secret that one of them gives away (whoever decapsulates learns what was drawn for it) one that the
-    /// other keeps. So the bytes are bound to the operation and to the rows that it works on, and there are two streams.
+    /// other keeps. So the bytes are bound to the operation and to what it was asked, and there are two streams. They are not
+    /// bound to the rows: ids that are drawn name rows, which are asked for and must be the same in the next pass.
     fn streams(&self, drawn: &Secret<32>) -> [Expander; 2] {
-        let mut rows = Vec::with_capacity(self.rows.len() * (RecordKey::LEN + Version::LEN));
-        for (key, row) in &self.rows {
-            rows.extend_from_slice(key.as_bytes());
-            // No version is drawn twice, so that it stands for what the row holds.
-            rows.extend_from_slice(row.as_ref().map_or(&[0; Version::LEN], |row| row.version.as_bytes()));
-        }
         let len = u8::try_from(self.kind.len()).unwrap_or(u8::MAX);
-        let parts: &[&[u8]] = &[LABEL_OPERATION, drawn.expose(), &[len], self.kind.as_bytes(), &self.asked, &rows];
+        let parts: &[&[u8]] = &[LABEL_OPERATION, drawn.expose(), &[len], self.kind.as_bytes(), &self.asked];
         let seed = Secret::new(sha256(parts));
         [Expander::new(LABEL_SECRET, seed.clone()), Expander::new(LABEL_PUBLIC, seed)]
     }
@@ -133,8 +128,8 @@ impl<T, E> Operation<T, E> {
     ///
     /// # Security
     ///
-    /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them, from what the
-    /// operation is, and from the rows. What an earlier step made for want of a row is gone, so no two outcomes are made of
+    /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them, and from what the
+    /// operation is and was asked. What an earlier step made for want of a row is gone, so no two outcomes are made of
     /// the same bytes. Nor have two operations secrets in common, even if a cloned generator gives both the same.
     ///
     /// An operation that waits for more rows holds those that it has, opened: drop it if they do not come.
