@@ -45,7 +45,7 @@ impl Core {
         self.turn_last_resort(work, device, set, plan.last_resort)?;
         self.add_one_time(work, set, plan.one_time)?;
         self.add_one_time_kem(work, device, set, plan.one_time_kem)?;
-        set.pending = Some(UploadId::random(&mut work.rng));
+        set.pending = Some(UploadId::random(&mut work.public));
         Ok(())
     }
 

@@ -187,9 +187,12 @@ mod tests {
         let sendings = [Sending::Nothing, Sending::Answered].into_iter().chain(pending(true)).chain(pending(false));
         let times = || AGES.into_iter().map(|age| Some(ago(age))).chain([None]);
         let some = |unasked| times().map(move |asked| Unread::Something { unasked, asked });
-        let unreads = || some(true).chain(some(false)).chain([Unread::Nothing]).filter(|unread| {
-            *unread != Unread::Something { unasked: false, asked: None }
-        });
+        let unreads = || {
+            some(true)
+                .chain(some(false))
+                .chain([Unread::Nothing])
+                .filter(|unread| *unread != Unread::Something { unasked: false, asked: None })
+        };
         let mut seen = 0;
         for sending in sendings {
             for unread in unreads() {

@@ -272,7 +272,8 @@ pub(super) fn expire(slots: &mut [Slot], now: Timestamp) {
     let mut old: Vec<Timestamp> = sent.filter(|at| now.since(*at) > DAY_MS).collect();
     old.sort_unstable();
     let newest = old.len().checked_sub(MAX_OLD).and_then(|at| old.get(at));
-    let oldest = Timestamp::new(now.get().saturating_sub(SENT_LOG_MS)).max(newest.copied().unwrap_or(Timestamp::new(0)));
+    let oldest =
+        Timestamp::new(now.get().saturating_sub(SENT_LOG_MS)).max(newest.copied().unwrap_or(Timestamp::new(0)));
     slots.iter_mut().for_each(|slot| slot.drop_before(oldest));
 }
 
