@@ -86,7 +86,8 @@ impl Core {
             (Due::Refresh, Some(id)) => {
                 let prekey = self.read(work, kind, key(id), SignedPrekey::from_bytes).map_err(from_stored)?;
                 if let Some(prekey) = prekey {
-                    work.put(&self.keys, key(id), prekey.refreshed(device, now, &mut work.rng).to_bytes());
+                    let fresh = prekey.refreshed(device, now, &mut work.rng);
+                    work.put(&self.keys, key(id), fresh.to_bytes());
                 }
                 set.signed.refresh(now);
                 Ok(())
@@ -109,7 +110,8 @@ impl Core {
             (Due::Refresh, Some(id)) => {
                 let prekey = self.read(work, kind, key(id), KemPrekey::from_bytes).map_err(from_stored)?;
                 if let Some(prekey) = prekey {
-                    work.put(&self.keys, key(id), prekey.refreshed(device, now, &mut work.rng).to_bytes());
+                    let fresh = prekey.refreshed(device, now, &mut work.rng);
+                    work.put(&self.keys, key(id), fresh.to_bytes());
                 }
                 set.last_resort.refresh(now);
                 Ok(())
