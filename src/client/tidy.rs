@@ -114,8 +114,8 @@ impl Client {
                     next = Some(TidyFrom { device, ..from });
                     break;
                 }
-                match work.attempt(|work| tidy(&core, work, address, settled)) {
-                    Ok(seen) => records += seen,
+                match work.attempt(|work| tidy(&core, work, address, settled, &mut records)) {
+                    Ok(()) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
                     Err(Stop::Need) => {}
@@ -148,10 +148,17 @@ fn tidy_strangers(
     Ok(())
 }
 
-/// Does what is due for one device, by the time for deletions. How many records its sent log has.
-fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, settled: Timestamp) -> Result<usize, Halt> {
-    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(0) };
+/// Does what is due for one device, by the time for deletions, and counts the records of its sent log.
+fn tidy(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    address: &Address,
+    settled: Timestamp,
+    records: &mut usize,
+) -> Result<(), Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
     let places: Vec<_> = peer.sent.present().map(|number| (number, Slot::key(core, address, number))).collect();
+    *records += places.len();
     work.announce(places.iter().map(|(_, key)| *key));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
@@ -201,5 +208,5 @@ fn tidy(core: &Core, work: &mut Workspace<'_>, address: &Address, settled: Times
     if wishes.expire(settled) {
         wishes.save(core, work, stand)?;
     }
-    Ok(places.len())
+    Ok(())
 }

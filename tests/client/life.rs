@@ -1,13 +1,12 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Step,
-    Store as _, Want,
+    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Want,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
 
-use super::side::{DAY, KEY, Rowed, Side, address, kind};
+use super::side::{DAY, KEY, Side, address, kind};
 
 const PARKED: u8 = 21;
 
