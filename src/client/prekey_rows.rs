@@ -58,7 +58,8 @@ impl Core {
         let there: Vec<_> = signed.into_iter().chain(last_resort).filter(|_| !plan.is_anew).collect();
         // The next id stands for nothing of another kind either.
         let next = set.ids.next_id();
-        let any = [RecordKind::SignedPrekey, RecordKind::OneTimePrekey, RecordKind::KemPrekey].map(|kind| key(kind, next));
+        let any =
+            [RecordKind::SignedPrekey, RecordKind::OneTimePrekey, RecordKind::KemPrekey].map(|kind| key(kind, next));
         let free: Vec<_> = plan.ids(next).map(|(kind, id)| key(kind, id)).chain(any).collect();
         work.announce(there.iter().chain(&free).copied());
         // What an upload is read from comes in the same round.
