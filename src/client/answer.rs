@@ -32,14 +32,15 @@ impl Core {
         work: &mut Workspace<'_>,
         peer: &mut Peer,
         wishes: &mut Wishes,
-        request: &[u8],
+        (request, name): (&[u8], MessageName),
         identity: Identity,
     ) -> Result<Received, Halt> {
         let (items, rest) = request.as_chunks::<48>();
         if !rest.is_empty() || items.is_empty() || items.len() > QUESTION {
             return Err(ReceiveError::from(WireError::Field).into());
         }
-        let mut outcome = RepairRequest { from: peer.address.clone(), identity, messages: Vec::new(), reply: None };
+        let (from, messages) = (peer.address.clone(), Vec::new());
+        let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
         // Under a key that nobody accepted nothing can have been sent.
         if matches!(outcome.identity, Identity::Changed(_)) || wishes.answers_left(work.now) == 0 {
             return Ok(Received::RepairRequest(outcome));
@@ -151,11 +152,15 @@ pub(super) fn is_gone(receipt: &[u8]) -> bool {
 }
 
 /// What a device says is gone, of what it was asked for.
-pub(super) fn gone(from: &Address, wishes: &mut Wishes, receipt: &[u8]) -> Result<Gone, ReceiveError> {
+pub(super) fn gone(
+    (from, name): (&Address, MessageName),
+    wishes: &mut Wishes,
+    receipt: &[u8],
+) -> Result<Gone, ReceiveError> {
     let (items, rest) = receipt.get(1..).unwrap_or_default().as_chunks::<16>();
     if !rest.is_empty() || items.is_empty() || items.len() > 256 {
         return Err(WireError::Field.into());
     }
     let names = items.iter().filter_map(|item| wishes.settle(|name| first(name.as_bytes()) == *item));
-    Ok(Gone { from: from.clone(), names: names.collect() })
+    Ok(Gone { from: from.clone(), name, names: names.collect() })
 }
