@@ -157,7 +157,7 @@ impl Core {
     /// others say anything, nor that two envelopes are of one sender.
     pub(super) fn envelope_id(&self, to: &Address, number: u16, random: [u8; 16]) -> [u8; 16] {
         let [high, low, rest @ ..] = random;
-        let masked = (u16::from_be_bytes([high, low]) & !(RECORDS - 1)) | (number ^ self.slot_mask(to)) % RECORDS;
+        let masked = (u16::from_be_bytes([high, low]) & !(RECORDS - 1)) | ((number ^ self.slot_mask(to)) % RECORDS);
         let mut id = [0; 16];
         let bytes = masked.to_be_bytes().into_iter().chain(rest);
         id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
