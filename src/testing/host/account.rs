@@ -1,12 +1,11 @@
 use alloc::vec::Vec;
 
 use super::audit::Audit;
-use super::{Crashed, Host, MemoryStore, SeededRng, Snapshot, Tables};
+use super::{Crashed, Directory, Host, MemoryStore, SeededRng, Snapshot, Tables};
 use crate::client::{Anchor, Client, IdentityError, Opened, PrekeyUpload, Store as _};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::suite::Suites;
-use crate::testing::Relay;
 
 impl Host {
     /// Makes an account, its randomness from a seed.
@@ -110,7 +109,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn attend(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn attend(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let maintained = self.run(now, Client::maintain, |_, _| {})?;
         let Ok(maintained) = maintained else {
             // Another process has changed the storage key.
@@ -131,14 +130,17 @@ impl Host {
     }
 
     /// Makes prekeys that are due, and uploads them.
-    pub(super) fn upload(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub(in crate::testing) fn upload(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let counts = relay.counts(&self.address);
         let uploads = self.run(now, |client| client.publish_prekeys(counts), |_, _| {})?;
         let uploads: Vec<PrekeyUpload> = uploads.unwrap_or_default();
+        let mut arrived = true;
         for upload in uploads {
-            relay.upload(upload);
+            arrived &= relay.upload(upload);
         }
-        self.run(now, Client::published, |_, ()| {})?.ok();
+        if arrived {
+            self.run(now, Client::published, |_, ()| {})?.ok();
+        }
         Ok(())
     }
 

@@ -1,13 +1,12 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::{Crash, Crashed, Draft, Host, Tables};
+use super::{Crash, Crashed, Directory, Draft, Host, Tables};
 use crate::client::{
     AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
 };
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::session::AcceptError;
-use crate::testing::Relay;
 use crate::wire::Envelope;
 
 /// What the transport is told of an envelope.
@@ -38,14 +37,15 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn send_drafts(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn send_drafts(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let mut fetched = BTreeSet::new();
         for draft in self.tables.drafts.clone() {
             while let Err(error) = self.send(&draft, now)? {
                 if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
                     break;
                 }
-                self.add(relay, &draft.to, now)?.ok();
+                let added = self.add(relay, &draft.to, now)?;
+                self.tables.told_of(&draft, added.err());
             }
         }
         Ok(())
@@ -94,11 +94,15 @@ impl Host {
     /// [`Crashed`].
     pub fn receive(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Crashed> {
         let fresh = self.draw();
-        let received = self.run(
+        let received = self.run_unless(
             now,
             |client| client.receive(envelope),
+            Tables::is_late,
             |tables, received| tables.arrived(envelope, received, &fresh),
         )?;
+        if received.as_ref().is_ok_and(|received| self.tables.is_late(received)) {
+            return Ok(Answer::Refused(ReceiveError::Duplicate));
+        }
         Ok(answer(received.as_ref()))
     }
 
@@ -109,9 +113,13 @@ impl Host {
     /// [`Crashed`].
     pub fn receive_many(&mut self, envelopes: &[Envelope], now: Timestamp) -> Result<Vec<Answer>, Crashed> {
         let fresh = self.draw();
-        let received = self.run(
+        let late = |tables: &Tables, outcomes: &Vec<Result<Received, ReceiveError>>| {
+            outcomes.iter().flatten().any(|received| tables.is_late(received))
+        };
+        let received = self.run_unless(
             now,
             |client| client.receive_many(envelopes),
+            late,
             |tables, outcomes| {
                 for (envelope, received) in envelopes.iter().zip(outcomes) {
                     if let Ok(received) = received {
@@ -121,6 +129,10 @@ impl Host {
             },
         )?;
         let Ok(outcomes) = received;
+        // What is late is not committed, and so nothing with it: each for itself.
+        if late(&self.tables, &outcomes) {
+            return envelopes.iter().map(|envelope| self.receive(envelope, now)).collect();
+        }
         Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
     }
 
@@ -144,7 +156,9 @@ impl Host {
         };
         sent?;
         let fresh = self.draw();
-        if let Ok(staged) = staged {
+        if let Ok(staged) = staged
+            && !self.tables.is_late(staged.output())
+        {
             let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output(), &fresh));
             if committed.is_ok() {
                 return Ok(answer(Ok(staged.output())));
@@ -184,7 +198,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn bring(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn bring(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let wants = self.run(now, Client::wants, |_, _| {})?;
         for want in wants.unwrap_or_default() {
             match want {
@@ -198,7 +212,12 @@ impl Host {
     }
 
     /// Brings a device's bundle.
-    fn add(&mut self, relay: &mut Relay, peer: &Address, now: Timestamp) -> Result<Result<Added, AddError>, Crashed> {
+    fn add(
+        &mut self,
+        relay: &mut impl Directory,
+        peer: &Address,
+        now: Timestamp,
+    ) -> Result<Result<Added, AddError>, Crashed> {
         let bundle = relay.bundle(peer).and_then(|bundle| bundle.verify().ok());
         let Some(bundle) = bundle.filter(|bundle| bundle.address() == peer) else {
             return Ok(Err(AddError::NoAccount));
@@ -224,7 +243,10 @@ impl Host {
 impl Tables {
     fn arrived(&mut self, envelope: &Envelope, received: &Received, fresh: &[u8; 16]) {
         match received {
-            Received::Message(message) => self.received(envelope.id, message),
+            Received::Message(message) => self.received(envelope, message),
+            Received::Unreadable(unreadable) => {
+                self.unreadable.insert(unreadable.hash);
+            }
             Received::RepairRequest(request) => match request.identity.changed_key() {
                 // Nothing is sent to whom nobody has accepted.
                 Some(key) => self.ask_about(&request.from, key),

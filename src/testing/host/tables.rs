@@ -1,9 +1,10 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::client::{Message, Outgoing, Sent};
+use crate::client::{AddError, Message, Outgoing, Received, Sent};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, MessageId};
+use crate::wire::Envelope;
 
 /// What the host keeps beside the library's rows, in the same database and in the same transactions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,9 +22,19 @@ pub struct Tables {
     /// How often an envelope was opened that is among them already: never.
     pub(in crate::testing) opened_twice: u64,
     /// How often a text came that is in the inbox already: its sender wrote it again.
-    pub(in crate::testing) came_again: u64,
+    pub(in crate::testing) came_again: Vec<[u8; 16]>,
     /// Other identity keys that the user has to be asked about.
     pub(in crate::testing) changed: BTreeMap<Address, PublicKey>,
+    /// What was read, by the SHA-256 of the message: for late duplicates.
+    pub(in crate::testing) read: BTreeSet<[u8; 32]>,
+    /// What could not be read: the user sees a gap.
+    pub(in crate::testing) unreadable: BTreeSet<[u8; 32]>,
+    /// Of these, what will not come: its sender does not have it any more.
+    pub(in crate::testing) gone: BTreeSet<[u8; 32]>,
+    /// Which draft each envelope was made of, and the identity key that it was sealed to.
+    pub(in crate::testing) made: BTreeMap<[u8; 16], ([u8; 16], PublicKey)>,
+    /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
+    pub(in crate::testing) told: BTreeMap<[u8; 16], AddError>,
 }
 
 /// A message that the user has written.
@@ -99,13 +110,15 @@ impl Tables {
 
     /// How often a text came that was in the inbox already.
     #[must_use]
-    pub const fn came_again(&self) -> u64 {
-        self.came_again
+    pub const fn came_again(&self) -> usize {
+        self.came_again.len()
     }
 
     /// A draft was sent.
     pub(super) fn sent(&mut self, draft: &Draft, sent: &Sent) {
         self.drafts.retain(|held| held.message_id != draft.message_id);
+        self.told.remove(&draft.id);
+        self.made.insert(*sent.outgoing().id(), (draft.id, *sent.identity_key()));
         self.sent.insert(sha256(&[&sent.outgoing().envelope().body]), draft.clone());
         self.post(sent.outgoing());
     }
@@ -118,15 +131,36 @@ impl Tables {
     }
 
     /// A message was received.
-    pub(super) fn received(&mut self, envelope: [u8; 16], message: &Message) {
+    pub(super) fn received(&mut self, envelope: &Envelope, message: &Message) {
         let changed = message.identity().changed_key();
         if let Some(key) = changed {
             self.ask_about(message.sender(), key);
         }
-        self.opened_twice += u64::from(!self.opened.insert(envelope));
+        self.opened_twice += u64::from(!self.opened.insert(envelope.id));
+        self.read.insert(sha256(&[&envelope.body]));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
-        self.came_again += u64::from(self.inbox.insert(*id, entry).is_some());
+        if self.inbox.insert(*id, entry).is_some() {
+            self.came_again.push(*id);
+        }
+    }
+
+    /// Whether this cannot be read because it was read before: its chain is long gone.
+    pub(super) fn is_late(&self, received: &Received) -> bool {
+        matches!(received, Received::Unreadable(unreadable) if self.read.contains(&unreadable.hash))
+    }
+
+    /// Why a draft was not sent, if a bundle was refused.
+    pub(super) fn told_of(&mut self, draft: &Draft, why: Option<AddError>) {
+        match why {
+            Some(why) => self.told.insert(draft.id, why),
+            None => self.told.remove(&draft.id),
+        };
+    }
+
+    /// Whether the user was told that a message which could not be read will not come.
+    pub(in crate::testing) fn is_gone(&self, name: &[u8; 32]) -> bool {
+        self.gone.contains(name)
     }
 
     /// The user has to be asked about another identity key.

@@ -1,205 +1,123 @@
-//! Which messages were promised, and what excuses those that are missing.
+//! What became of every message. There are no excuses: for one that was not read the ledger asks where it is, and who was
+//! told.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::crypto::sha256;
-use crate::testing::{Host, Tables};
+use super::monitor::Monitor;
+use crate::client::ReceiveError;
+use crate::crypto::{PublicKey, sha256};
+use crate::ident::Address;
+use crate::testing::{Answer, Host, Tables};
+use crate::wire::Envelope;
 
-/// Why a message may be missing.
+/// What may become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Excuse {
-    /// The relay said that it had it, and lost it, or kept it for too long.
-    LostByRelay,
-    /// Its sender has restored a backup that it is not in.
-    WrittenAfterBackup,
-    /// Its recipient has restored a backup, and had not been heard again when it was sent.
-    RolledBack,
-    /// Its sender or recipient has made a new account, or the sender's new identity key was refused.
-    OtherAccount,
-    /// A host without a place for its anchor has restored a backup.
-    Unnoticed,
+pub enum End {
+    /// It was read, once.
+    Read,
+    /// The server kept it for 60 days, and nobody fetched it.
+    Expired,
+    /// The server has dropped it or put another one in its place, and its recipient has never seen it.
+    Withheld,
+    /// It never left: its sender went back to before it was written, or made a new account.
+    NeverLeft,
+    /// Its recipient went back to before it came, or made a new account, after it was acknowledged.
+    Forgotten,
+    /// Its recipient was told that it cannot be read and that it will not come again: its sender does not have it any more,
+    /// or wrote it to a device that is no more.
+    Gone,
+    /// It waits until a user has decided about another identity key.
+    Undecided,
+    /// The same in suite `Signal`, where nobody is asked.
+    NoRepair,
 }
 
-/// One message that a user wrote.
+/// What must not become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// It is still with its sender, whom nothing hinders.
+    Unsent,
+    /// It came as it was sent, and was refused; nobody was told.
+    Refused,
+    /// Its recipient knows that it could not be read, and has not got it again, though its sender has it.
+    Unanswered,
+    /// The same, and its sender does not have it; the recipient still waits.
+    Untold,
+    /// Its recipient was told that it will not come, though its sender has it.
+    GivenUp,
+    /// It is nowhere.
+    Vanished,
+}
+
+/// Counts what happens: later is more.
+pub(super) type Moment = u64;
+
 struct Promise {
     id: [u8; 16],
     by: usize,
-    /// The step at which it was written.
-    written: u64,
-    sent: bool,
-    /// The step at which its recipient could not read it.
-    unread: Option<u64>,
-    excuse: Option<Excuse>,
+    to: usize,
+    text: Vec<u8>,
+    written: Moment,
+    read: Option<Moment>,
+    envelopes: Vec<[u8; 16]>,
 }
 
 /// An envelope that was made.
-struct Made {
-    /// Of a message; of none if it asks for messages.
+pub(super) struct Made {
+    /// Of a message; of none if it is about messages.
     promise: Option<usize>,
     by: usize,
-    at: u64,
-    /// Whether its recipient has read it, and knows.
-    read: bool,
+    to: usize,
+    at: Moment,
+    step: u64,
+    /// What it was sealed to.
+    identity: Option<PublicKey>,
+    /// By what its recipient knows it, if it comes as it is.
+    name: [u8; 32],
+    fates: Vec<(Moment, Fate)>,
 }
 
-/// In suite `Signal`: until the side that has restored a backup is heard, and answered.
-const UNANSWERED: (u64, Excuse) = (u64::MAX, Excuse::RolledBack);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Dropped,
+    Expired,
+    Read,
+    Unreadable,
+    Refused,
+}
+
+/// A device has gone back in time: it does not know what was between the two moments.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    to: Moment,
+    at: Moment,
+}
 
 #[derive(Default)]
 pub(super) struct Ledger {
+    now: Moment,
     promises: Vec<Promise>,
+    by_id: BTreeMap<[u8; 16], usize>,
     envelopes: BTreeMap<[u8; 16], Made>,
-    /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
-    deaf: [Option<(u64, Excuse)>; 2],
-    /// When a side has restored a backup the last time.
-    forgot: [Option<u64>; 2],
-    /// For good: nothing is promised any more but that it ends well.
-    unnoticed: bool,
+    backs: BTreeMap<usize, Vec<Back>>,
+    users: BTreeMap<Address, usize>,
+    pub(super) monitor: Monitor,
 }
 
 impl Ledger {
-    pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, now: u64) {
-        self.promises.push(Promise { id, by, written: now, sent: false, unread: None, excuse: None });
+    /// A moment later.
+    pub(super) const fn tick(&mut self) -> Moment {
+        self.now += 1;
+        self.now
     }
 
-    /// Takes down what has come into an outbox.
-    pub(super) fn look_at(&mut self, side: usize, host: &Host, now: u64) {
-        let tables = host.tables();
-        for outgoing in &tables.outbox {
-            if self.envelopes.contains_key(outgoing.id()) {
-                continue;
-            }
-            let draft = tables.sent.get(&sha256(&[&outgoing.envelope().body]));
-            let promise = draft.and_then(|draft| self.promises.iter().position(|promise| promise.id == draft.id));
-            let to = 1 - side;
-            let excuse = self.deaf.get(to).copied().flatten().map(|(_, excuse)| excuse);
-            if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
-                promise.sent = true;
-                promise.excuse = promise.excuse.or(excuse);
-            }
-            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now, read: false });
-        }
-    }
-
-    /// The relay has lost an envelope.
-    pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let Some(Made { promise, by, at, .. }) = self.envelopes.get(envelope) else { return };
-        match promise {
-            Some(promise) => {
-                if let Some(promise) = self.promises.get_mut(*promise) {
-                    promise.excuse.get_or_insert(Excuse::LostByRelay);
-                }
-            }
-            // It asked for messages that could not be read: only with a new session they are asked for again.
-            None => {
-                let asked_for =
-                    |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
-                for promise in self.promises.iter_mut().filter(|promise| asked_for(promise)) {
-                    promise.excuse.get_or_insert(Excuse::LostByRelay);
-                }
-            }
-        }
-    }
-
-    /// An envelope could not be read: its recipient will ask for it.
-    pub(super) fn unreadable(&mut self, envelope: &[u8; 16], now: u64) {
-        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
-        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
-            promise.unread.get_or_insert(now);
-        }
-    }
-
-    /// A side has read an envelope: its sender is heard. Once; whoever calls need not know whether it was told before.
-    ///
-    /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
-    /// one of the two has no more, and there nobody asks for what is lost.
-    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool, now: u64) {
-        let Some(made) = self.envelopes.get_mut(envelope).filter(|made| !made.read) else { return };
-        made.read = true;
-        let (by, at) = (made.by, made.at);
-        let Some(deaf) = self.deaf.get_mut(by).filter(|_| under_known_key) else { return };
-        let forgot = self.forgot.iter().flatten().max().copied();
-        if let Some((_, excuse)) = deaf.take_if(|(since, _)| at > *since) {
-            // The other direction is sound when an answer to this has been read.
-            if let Some(other) = self.deaf.get_mut(1 - by).filter(|other| signal && **other == Some(UNANSWERED)) {
-                *other = Some((now, excuse));
-            }
-        } else if let Some(since) = forgot.filter(|since| signal && at <= *since && deaf.is_none()) {
-            *deaf = Some((since, Excuse::RolledBack));
-        }
-    }
-
-    /// A side has restored a backup that was made at a step.
-    pub(super) fn restored(&mut self, side: usize, backup: u64, now: u64, tables: &Tables, signal: bool) {
-        for promise in &mut self.promises {
-            if promise.by == side && promise.written > backup {
-                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
-            }
-            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::RolledBack);
-            }
-        }
-        self.has_read(side, tables);
-        // What it has sent since it knows nothing of.
-        let made_since = self.envelopes.values().filter(|made| made.by == side && made.at > backup);
-        for promise in made_since.filter_map(|made| made.promise) {
-            if let Some(promise) = self.promises.get_mut(promise) {
-                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
-            }
-        }
-        self.deafen(side, now, Excuse::RolledBack);
-        if let Some(other) = self.deaf.get_mut(1 - side).filter(|_| signal) {
-            *other = Some(UNANSWERED);
-        }
-        if let Some(forgot) = self.forgot.get_mut(side) {
-            *forgot = Some(now);
-        }
-    }
-
-    /// A side has restored a backup, and does not know.
-    pub(super) const fn unnoticed(&mut self) {
-        self.unnoticed = true;
-    }
-
-    /// A side has made a new account.
-    pub(super) fn new_account(&mut self, side: usize, now: u64, other: &Tables) {
-        for promise in &mut self.promises {
-            if promise.by != side && promise.sent || promise.by == side && !other.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::OtherAccount);
-            }
-        }
-        self.has_read(side, &Tables::default());
-        self.deafen(side, now, Excuse::OtherAccount);
-        if let Some(other) = self.deaf.get_mut(1 - side) {
-            *other = None;
-        }
-    }
-
-    /// A side has read what is in its tables, and nothing else.
-    fn has_read(&mut self, side: usize, tables: &Tables) {
-        for (id, made) in self.envelopes.iter_mut().filter(|(_, made)| made.by != side) {
-            made.read = tables.opened.contains(id);
-        }
-    }
-
-    /// A side has refused the other's new identity key.
-    pub(super) fn refused(&mut self, side: usize, now: u64, tables: &Tables) {
-        for promise in &mut self.promises {
-            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::OtherAccount);
-            }
-        }
-        self.deafen(side, now, Excuse::OtherAccount);
-    }
-
-    fn deafen(&mut self, side: usize, now: u64, excuse: Excuse) {
-        if let Some(deaf) = self.deaf.get_mut(side) {
-            *deaf = Some((now, excuse));
-        }
+    pub(super) fn is_at(&mut self, user: usize, address: Address) {
+        self.users.insert(address, user);
     }
 
     /// How many were written.
@@ -207,33 +125,207 @@ impl Ledger {
         self.promises.len()
     }
 
-    /// What is missing without an excuse, and how much is missing with one.
-    pub(super) fn settle(&self, tables: [&Tables; 2]) -> (Vec<[u8; 16]>, BTreeMap<Excuse, usize>) {
-        let (mut missing, mut excused) = (Vec::new(), BTreeMap::new());
-        for promise in &self.promises {
-            let [alice, bob] = tables;
-            let inbox = if promise.by == 0 { &bob.inbox } else { &alice.inbox };
-            if !inbox.contains_key(&promise.id) {
-                match promise.excuse.or_else(|| self.unnoticed.then_some(Excuse::Unnoticed)) {
-                    Some(excuse) => *excused.entry(excuse).or_default() += 1,
-                    None => missing.push(promise.id),
+    pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, to: usize, text: &[u8]) {
+        let written = self.tick();
+        self.by_id.insert(id, self.promises.len());
+        let (text, envelopes) = (text.to_vec(), Vec::new());
+        self.promises.push(Promise { id, by, to, text, written, read: None, envelopes });
+    }
+
+    /// Takes down what has come into an outbox.
+    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, day: u64) {
+        let at = self.tick();
+        let tables = host.tables();
+        for outgoing in &tables.outbox {
+            if self.envelopes.contains_key(outgoing.id()) {
+                continue;
+            }
+            let Some(to) = self.users.get(outgoing.to()).copied() else { continue };
+            let sealed = tables.made.get(outgoing.id());
+            let promise = sealed.and_then(|(draft, _)| self.by_id.get(draft)).copied();
+            let again = promise.and_then(|at| self.promises.get(at)).is_some_and(|promise| {
+                let earlier = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+                earlier.filter(|made| made.by == by).any(|made| !self.forgot(by, made.at))
+            });
+            self.monitor.made(by, day, promise.is_some(), again);
+            let (name, identity) = (sha256(&[&outgoing.envelope().body]), sealed.map(|(_, identity)| *identity));
+            let made = Made { promise, by, to, at, step, identity, name, fates: Vec::new() };
+            self.envelopes.insert(*outgoing.id(), made);
+            if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+                promise.envelopes.push(*outgoing.id());
+            }
+        }
+    }
+
+    fn fate(&mut self, envelope: &[u8; 16], fate: Fate) {
+        let at = self.tick();
+        if let Some(made) = self.envelopes.get_mut(envelope) {
+            made.fates.push((at, fate));
+        }
+    }
+
+    /// The server has dropped an envelope, or passed on another one in its place.
+    pub(super) fn dropped(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Dropped);
+    }
+
+    /// The server has kept it for long enough.
+    pub(super) fn expired(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Expired);
+    }
+
+    /// What was said of an envelope, which came as it was sent, and is acknowledged.
+    pub(super) fn answered(&mut self, envelope: &Envelope, answer: &Answer) {
+        let fate = match answer {
+            Answer::Read => Fate::Read,
+            Answer::Unreadable(_) => Fate::Unreadable,
+            // It was there before.
+            Answer::Refused(ReceiveError::Duplicate) if self.was_acknowledged(&envelope.id) => return,
+            _ => Fate::Refused,
+        };
+        self.fate(&envelope.id, fate);
+        let made = self.envelopes.get(&envelope.id);
+        if fate == Fate::Unreadable && made.is_some_and(|made| made.promise.is_some()) {
+            self.monitor.unreadable(made.and_then(|made| made.promise));
+        }
+    }
+
+    fn was_acknowledged(&self, envelope: &[u8; 16]) -> bool {
+        self.envelopes.get(envelope).is_some_and(|made| {
+            let known = |(at, fate): &(Moment, Fate)| {
+                matches!(fate, Fate::Read | Fate::Unreadable) && !self.forgot(made.to, *at)
+            };
+            made.fates.iter().any(known)
+        })
+    }
+
+    /// Looks whether the message of an envelope is with its recipient by now.
+    pub(super) fn look_for(&mut self, envelope: &[u8; 16], tables: &Tables) {
+        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
+        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at))
+            && promise.read.is_none()
+            && tables.inbox.contains_key(&promise.id)
+        {
+            promise.read = Some(self.now);
+        }
+    }
+
+    /// A user's device has gone back to a moment; 0 for a new account.
+    pub(super) fn goes_back(&mut self, user: usize, to: Moment) {
+        let at = self.tick();
+        self.backs.entry(user).or_default().push(Back { to, at });
+        self.monitor.mishap();
+    }
+
+    /// Whether a user's device does not know any more what it knew at a moment.
+    fn forgot(&self, user: usize, moment: Moment) -> bool {
+        self.backs.get(&user).is_some_and(|backs| backs.iter().any(|back| back.to < moment && moment < back.at))
+    }
+
+    /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again.
+    pub(super) fn may_come_again(&self, id: &[u8; 16]) -> bool {
+        let promise = self.by_id.get(id).and_then(|at| self.promises.get(*at));
+        promise.is_some_and(|promise| {
+            let made = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+            made.into_iter().any(|made| self.forgot(promise.by, made.at))
+        })
+    }
+
+    /// Whether what a user reads is what was written to that user, by whom it says.
+    pub(super) fn is_in_place(&self, user: usize, tables: &Tables) -> bool {
+        tables.inbox.values().all(|entry| {
+            let promise = self.by_id.get(&entry.id).and_then(|at| self.promises.get(*at));
+            promise.is_some_and(|promise| {
+                let by = self.users.get(&entry.from).copied();
+                promise.to == user && by == Some(promise.by) && promise.text == entry.text
+            })
+        })
+    }
+
+    /// What became of each message. `identities` are the identity keys that the devices have now.
+    pub(super) fn settle(
+        &self,
+        hosts: &[&Host],
+        identities: &[Option<PublicKey>],
+        signal: bool,
+    ) -> (BTreeMap<End, usize>, BTreeMap<Loss, Vec<usize>>) {
+        let (mut ends, mut losses) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
+        for (number, promise) in self.promises.iter().enumerate() {
+            match self.end_of(promise, hosts, identities, signal) {
+                Ok(end) => *ends.entry(end).or_default() += 1,
+                Err(loss) => losses.entry(loss).or_default().push(number),
+            }
+        }
+        (ends, losses)
+    }
+
+    fn end_of(
+        &self,
+        promise: &Promise,
+        hosts: &[&Host],
+        identities: &[Option<PublicKey>],
+        signal: bool,
+    ) -> Result<End, Loss> {
+        if promise.read.is_some() {
+            return Ok(End::Read);
+        }
+        let (Some(sender), Some(reader)) = (hosts.get(promise.by), hosts.get(promise.to)) else {
+            return Err(Loss::Vanished);
+        };
+        let undecided = sender.tables().changed.contains_key(reader.address())
+            || reader.tables().changed.contains_key(sender.address());
+        if sender.tables().drafts.iter().any(|draft| draft.id == promise.id) {
+            return if undecided { Ok(End::Undecided) } else { Err(Loss::Unsent) };
+        }
+        // The text is in its sender's table as long as that does not go back to before it was written.
+        let lost_by_sender = self.forgot(promise.by, promise.written);
+        let (mut unreadable, mut refused, mut told, mut kept) = (false, false, true, false);
+        let mut end = lost_by_sender.then_some(End::NeverLeft);
+        for made in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)) {
+            let identity = identities.get(promise.to).copied().flatten();
+            kept |= !lost_by_sender && made.identity == identity;
+            if self.forgot(made.by, made.at) {
+                end.get_or_insert(End::NeverLeft);
+            }
+            for (at, fate) in &made.fates {
+                let known = !self.forgot(made.to, *at);
+                match fate {
+                    Fate::Dropped => end = Some(End::Withheld),
+                    Fate::Expired => end = Some(End::Expired),
+                    _ if !known => end = Some(End::Forgotten),
+                    Fate::Unreadable => {
+                        unreadable = true;
+                        told &= reader.tables().is_gone(&made.name);
+                    }
+                    Fate::Refused | Fate::Read => refused = true,
                 }
             }
         }
-        (missing, excused)
-    }
-}
-
-impl Ledger {
-    /// Which messages these were, in the order in which they were written.
-    pub(super) fn numbers(&self, ids: &[[u8; 16]]) -> Vec<usize> {
-        let positions = self.promises.iter().enumerate();
-        positions.filter(|(_, promise)| ids.contains(&promise.id)).map(|(at, _)| at).collect()
+        match (unreadable, kept) {
+            (true, _) if signal => Ok(End::NoRepair),
+            (true, _) if undecided => Ok(End::Undecided),
+            (true, false) => {
+                if told {
+                    Ok(End::Gone)
+                } else {
+                    Err(Loss::Untold)
+                }
+            }
+            (true, true) => Err(if told { Loss::GivenUp } else { Loss::Unanswered }),
+            (false, _) if refused => {
+                if signal {
+                    Ok(End::NoRepair)
+                } else {
+                    Err(Loss::Refused)
+                }
+            }
+            (false, _) => end.ok_or(Loss::Vanished),
+        }
     }
 
     /// What a trace calls an envelope: the number of its message, and the step at which it was made.
     pub(super) fn named(&self, envelope: &[u8; 16]) -> String {
         let Some(made) = self.envelopes.get(envelope) else { return "?".into() };
-        made.promise.map_or_else(|| format!("repair@{}", made.at), |promise| format!("{promise}@{}", made.at))
+        made.promise.map_or_else(|| format!("repair@{}", made.step), |promise| format!("{promise}@{}", made.step))
     }
 }

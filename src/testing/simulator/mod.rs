@@ -33,7 +33,9 @@
 
 mod accounts;
 mod ledger;
-#[expect(clippy::indexing_slicing, reason = "the sides are 0 and 1; a tool of tests")]
+mod monitor;
+mod server;
+#[expect(clippy::indexing_slicing, reason = "devices are known by their places in a list that stays; a tool of tests")]
 mod world;
 
 use alloc::collections::BTreeMap;
@@ -41,14 +43,20 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use ledger::Excuse;
+pub use ledger::{End, Loss};
 
 /// What was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Broken {
-    /// So many messages are missing that nothing excuses.
-    Lost(usize),
+    /// So many messages have come to such ends.
+    Lost(BTreeMap<Loss, usize>),
+    /// From a bad state it took so many rounds and so many envelopes until all was well.
+    Slow(usize, usize),
+    /// So many envelopes of one device in one day, and in all, that nobody asked for.
+    Chatty(usize, usize),
+    /// A text is with somebody whom it was not written to, or is not what was written.
+    Misplaced,
     /// An envelope was opened twice by one database.
     OpenedTwice,
     /// A text came twice, and its sender had no reason.
@@ -93,10 +101,30 @@ pub enum Mutation {
 pub struct Report {
     /// Messages that users wrote.
     pub written: usize,
-    /// Of these, how many were in the recipient's table at the end.
-    pub read: usize,
-    /// How many were excused, by reason, and are not there.
-    pub excused: BTreeMap<Excuse, usize>,
+    /// What became of them.
+    pub ends: BTreeMap<End, usize>,
+    /// Devices.
+    pub devices: usize,
+    /// Days that passed.
+    pub days: u64,
+    /// Devices that were switched off for a while.
+    pub sleeps: usize,
+    /// Rows that were put back singly.
+    pub rows_back: usize,
+    /// Commits that were lost.
+    pub losses: usize,
+    /// Envelopes that nobody asked for.
+    pub unasked: usize,
+    /// The most of them of one device in one day.
+    pub unasked_in_a_day: usize,
+    /// The most bundles of one device that were handed out in one day.
+    pub claimed_in_a_day: u64,
+    /// The most rounds that it took, with an honest server, until all was well.
+    pub rounds_to_rest: usize,
+    /// The most envelopes in them that nobody asked for.
+    pub envelopes_to_rest: usize,
+    /// The most bytes that one device's rows of others take.
+    pub bytes_of_peers: usize,
     /// Crashes, and commits of unknown outcome.
     pub crashes: usize,
     /// Batches that lost a race.
@@ -125,7 +153,12 @@ impl Report {
     /// Adds another run's.
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
-        self.read += other.read;
+        self.devices += other.devices;
+        self.days += other.days;
+        self.sleeps += other.sleeps;
+        self.rows_back += other.rows_back;
+        self.losses += other.losses;
+        self.unasked += other.unasked;
         self.crashes += other.crashes;
         self.conflicts += other.conflicts;
         self.restores += other.restores;
@@ -136,8 +169,13 @@ impl Report {
         self.seals += other.seals;
         self.rounds = self.rounds.max(other.rounds);
         self.rounds_of_bulk = self.rounds_of_bulk.max(other.rounds_of_bulk);
-        for (excuse, count) in other.excused {
-            *self.excused.entry(excuse).or_default() += count;
+        self.unasked_in_a_day = self.unasked_in_a_day.max(other.unasked_in_a_day);
+        self.claimed_in_a_day = self.claimed_in_a_day.max(other.claimed_in_a_day);
+        self.rounds_to_rest = self.rounds_to_rest.max(other.rounds_to_rest);
+        self.envelopes_to_rest = self.envelopes_to_rest.max(other.envelopes_to_rest);
+        self.bytes_of_peers = self.bytes_of_peers.max(other.bytes_of_peers);
+        for (end, count) in other.ends {
+            *self.ends.entry(end).or_default() += count;
         }
         for (kind, len) in other.largest {
             let largest = self.largest.entry(kind).or_default();
@@ -177,16 +215,41 @@ impl core::error::Error for Failure {}
 /// ```
 /// use subrosa::testing::simulator::{Mutation, run};
 /// let report = run(1, None).unwrap();
-/// assert!(report.read > 0);
+/// assert!(report.written > 0);
 /// let caught = (0..100).find(|seed| run(*seed, Some(Mutation::SkippedCheck)).is_err());
 /// assert!(caught.is_some());
 /// ```
 pub fn run(seed: u64, mutation: Option<Mutation>) -> Result<Report, Failure> {
+    watched(seed, mutation, false, world::World::run)
+}
+
+/// Runs one seed of two or three devices to a bad state, and looks how long it takes until all is well.
+///
+/// # Errors
+///
+/// [`Failure`] with the seed and every step.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::testing::simulator::recover;
+/// assert!(recover(1).unwrap().rounds_to_rest <= 12);
+/// ```
+pub fn recover(seed: u64) -> Result<Report, Failure> {
+    watched(seed, None, true, world::World::recover)
+}
+
+fn watched(
+    seed: u64,
+    mutation: Option<Mutation>,
+    small: bool,
+    run: fn(&mut world::World) -> Result<Report, Broken>,
+) -> Result<Report, Failure> {
     // Changes nothing that happens.
     let cached = [seed & 1 == 1, seed & 2 == 2];
-    let mut world = world::World::new(seed, mutation, cached);
+    let mut world = world::World::new(seed, mutation, cached, small);
     crate::crypto::seals::watch();
-    let outcome = world.run();
+    let outcome = run(&mut world);
     let (seals, repeated) = crate::crypto::seals::seen();
     let outcome = outcome.and_then(|mut report| {
         report.seals = seals;

@@ -52,7 +52,7 @@ fn a_seed_is_a_run() {
 fn a_run_is_the_same_with_sessions_in_memory() {
     for seed in 0..seeds().min(100) {
         let end = |cached| {
-            let mut world = world::World::new(seed, None, cached);
+            let mut world = world::World::new(seed, None, cached, false);
             (world.run(), world.rows(), world.into_trace())
         };
         let plain = end([false; 2]);
