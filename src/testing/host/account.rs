@@ -1,3 +1,4 @@
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::audit::Audit;
@@ -27,9 +28,9 @@ impl Host {
                 Err(crate::client::CreateError::Exists) => store.restore(&Snapshot::default()),
             }
         };
-        let (tables, audit, address) = (Tables::default(), Audit::default(), address.clone());
+        let (tables, audit, address, damaged) = (Tables::default(), Audit::default(), address.clone(), BTreeMap::new());
         let (keychain, cached, crash, blind) = (Some(1), 0, None, false);
-        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, blind }
+        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, damaged, blind }
     }
 
     /// The same device with another generator.
@@ -45,6 +46,7 @@ impl Host {
             rng: SeededRng::new(seed),
             crash: None,
             audit: Audit::default(),
+            damaged: BTreeMap::new(),
             blind: false,
         }
     }

@@ -58,6 +58,9 @@ impl Host {
             |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
             |tables, sent| tables.sent(draft, sent),
         )?;
+        if let Err(SendError::Stored(error)) = &sent {
+            self.damaged.insert(draft.to.clone(), *error);
+        }
         Ok(sent.map(|_| ()))
     }
 
@@ -103,6 +106,7 @@ impl Host {
         if received.as_ref().is_ok_and(|received| self.tables.is_late(received)) {
             return Ok(Answer::Refused(ReceiveError::Duplicate));
         }
+        self.note_damage(envelope, received.as_ref().err());
         Ok(answer(received.as_ref()))
     }
 
@@ -133,7 +137,16 @@ impl Host {
         if late(&self.tables, &outcomes) {
             return envelopes.iter().map(|envelope| self.receive(envelope, now)).collect();
         }
+        for (envelope, outcome) in envelopes.iter().zip(&outcomes) {
+            self.note_damage(envelope, outcome.as_ref().err());
+        }
         Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
+    }
+
+    fn note_damage(&mut self, envelope: &Envelope, error: Option<&ReceiveError>) {
+        if let (Some(ReceiveError::Stored(error)), Some(from)) = (error, &envelope.from) {
+            self.damaged.insert(from.clone(), *error);
+        }
     }
 
     /// Two workers on one database: one receives, and the other one sends before that is committed, or `amid` its

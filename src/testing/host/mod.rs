@@ -11,10 +11,11 @@ mod mail;
 mod search;
 mod tables;
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
-use crate::client::{ApplyError, Batch, Client, Operation, Staged, Step, Store as _};
+use crate::client::{ApplyError, Batch, Client, Operation, Staged, Step, Store as _, StoredError};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::testing::{MemoryStore, SeededRng, Snapshot};
@@ -72,6 +73,8 @@ pub struct Host {
     rng: SeededRng,
     crash: Option<Crash>,
     audit: Audit,
+    /// Devices of which rows do not open or do not fit each other: see docs/storage.md.
+    pub(super) damaged: BTreeMap<Address, StoredError>,
     /// Writes without a comparison: a defect for the simulator to find.
     pub(super) blind: bool,
 }

@@ -105,6 +105,8 @@ pub(super) struct Ledger {
     by_id: BTreeMap<[u8; 16], usize>,
     envelopes: BTreeMap<[u8; 16], Made>,
     backs: BTreeMap<usize, Vec<Back>>,
+    /// When a user's device has forgotten another one the last time, and with it what it had sent there.
+    forgets: BTreeMap<(usize, usize), Moment>,
     users: BTreeMap<Address, usize>,
     pub(super) monitor: Monitor,
 }
@@ -217,6 +219,15 @@ impl Ledger {
         self.monitor.mishap();
     }
 
+    /// A user's device forgets another one.
+    pub(super) fn forgets(&mut self, user: usize, other: &Address) {
+        let at = self.tick();
+        self.monitor.mishap();
+        if let Some(other) = self.users.get(other) {
+            self.forgets.insert((user, *other), at);
+        }
+    }
+
     /// Whether a user's device does not know any more what it knew at a moment.
     fn forgot(&self, user: usize, moment: Moment) -> bool {
         self.backs.get(&user).is_some_and(|backs| backs.iter().any(|back| back.to < moment && moment < back.at))
@@ -283,7 +294,8 @@ impl Ledger {
         let mut end = lost_by_sender.then_some(End::NeverLeft);
         for made in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)) {
             let identity = identities.get(promise.to).copied().flatten();
-            kept |= !lost_by_sender && made.identity == identity;
+            let forgotten = self.forgets.get(&(made.by, made.to)).is_some_and(|at| *at > made.at);
+            kept |= !lost_by_sender && made.identity == identity && !forgotten;
             if self.forgot(made.by, made.at) {
                 end.get_or_insert(End::NeverLeft);
             }

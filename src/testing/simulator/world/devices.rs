@@ -1,11 +1,11 @@
 //! What becomes of a device: backups that are restored, new accounts, other keys, rows and commits that are lost.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
-use super::{Backup, CACHED, LIVES, Mutation, Step, USERS, World, account, storage_key};
-
-/// Rows that are remembered of a device, to be put back.
-const OLD_ROWS: usize = 64;
+use super::{Backup, Broken, CACHED, LIVES, Mutation, Step, USERS, World, account, storage_key};
+use crate::wire::RecordKind;
 
 impl World {
     pub(super) fn back_up(&mut self, user: usize) -> Step {
@@ -60,7 +60,7 @@ impl World {
             party.host.lose_keychain();
         }
         (party.life, party.key, party.pages) = (life, 0, made.pages.clone());
-        party.old.clear();
+        party.old = None;
         self.ledger.goes_back(user, 0);
         self.open(user, false)?;
         if self.rng.happens(30) { self.write(user) } else { Ok(()) }
@@ -75,14 +75,14 @@ impl World {
         let (now, key) = (self.time(user), storage_key(self.parties[user].key));
         self.note(format!("{user} changes its storage key"));
         // A vault of before would not open.
-        self.parties[user].old.clear();
+        self.parties[user].old = None;
         let done = self.parties[user].host.change_storage_key(key, now);
         self.opened(user, done)
     }
 
     /// The user looks at others' new identity keys, which are accepted if they are the others', and the user is willing.
     pub(super) fn decide(&mut self, user: usize, willing: bool) -> Step {
-        let changed: alloc::vec::Vec<_> =
+        let changed: Vec<_> =
             self.parties[user].host.tables().changed().map(|(peer, key)| (peer.clone(), *key)).collect();
         for (peer, key) in changed {
             let accept = self.server.identity(&peer) == Some(key) && willing;
@@ -103,28 +103,42 @@ impl World {
         self.opened(user, done)
     }
 
-    /// Somebody who can write the database puts one row back as it was; or takes it away, if there was none.
+    /// Somebody who can write the database puts one row back as it was, whether it is there now or not.
     pub(super) fn put_row_back(&mut self, user: usize) -> Step {
-        const VAULT: u8 = 16;
+        // That of the vault is found as a database that went back; the device's stays the same.
+        const NOT_THESE: [u8; 2] = [RecordKind::Vault.number(), RecordKind::Device.number()];
         let party = &mut self.parties[user];
-        let rows = party.host.store().rows();
-        if party.old.is_empty() || self.rng.happens(50) {
-            // For the next time.
-            let changing = |key: &crate::persist::RecordKey| !matches!(key.as_bytes().first(), Some(1..=4 | &VAULT));
-            let some = rows.into_iter().filter(|(key, _)| changing(key));
-            party.old = some.take(OLD_ROWS).collect();
-            return Ok(());
+        let Some(old) = party.old.as_ref() else { return Ok(()) };
+        let now = party.host.store().snapshot();
+        let mut changed = BTreeMap::<u8, Vec<_>>::new();
+        for (key, row) in old.rows() {
+            let [kind, ..] = *key.as_bytes();
+            if !NOT_THESE.contains(&kind) && now.row(key).is_none_or(|now| now.version != row.version) {
+                changed.entry(kind).or_default().push((*key, row.clone()));
+            }
         }
-        let changed = |(key, old): &&(crate::persist::RecordKey, crate::client::Row)| {
-            rows.iter().find(|(now, _)| now == key).is_some_and(|(_, now)| now.version != old.version)
-        };
-        let changed: alloc::vec::Vec<_> = party.old.iter().filter(changed).cloned().collect();
-        let Some((key, row)) = changed.get(self.rng.below(changed.len())) else { return Ok(()) };
+        let Some((kind, rows)) = changed.into_iter().nth(self.rng.below(8)) else { return Ok(()) };
+        let Some((key, row)) = rows.get(self.rng.below(rows.len())) else { return Ok(()) };
         party.host.store().tamper(*key, Some(row.clone()));
-        let kind = key.as_bytes().first().copied().unwrap_or_default();
         self.report.rows_back += 1;
         self.ledger.monitor.mishap();
         self.note(format!("{user}: a row of kind {kind} is put back"));
+        Ok(())
+    }
+
+    /// Rows of another device do not fit each other: what docs/storage.md says is done.
+    pub(super) fn mend(&mut self, user: usize) -> Step {
+        let damaged = core::mem::take(&mut self.parties[user].host.damaged);
+        for (peer, error) in damaged {
+            self.note(format!("{user} mends: {error}"));
+            if self.report.rows_back == 0 {
+                return Err(Broken::Refused(format!("{error}")));
+            }
+            let now = self.time(user);
+            let done = self.parties[user].host.run(now, |client| client.forget_device(&peer), |_, ()| {});
+            self.ledger.forgets(user, &peer);
+            self.opened(user, done.map(|_| ()))?;
+        }
         Ok(())
     }
 

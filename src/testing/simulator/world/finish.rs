@@ -128,6 +128,7 @@ impl World {
             let done = done.and_then(|()| host.send_drafts(&mut self.server, now));
             self.look(user);
             self.opened(user, done)?;
+            self.mend(user)?;
             if daily {
                 self.tidy(user)?;
             }
@@ -216,8 +217,8 @@ impl World {
             }
         }
         // Of one's own prekeys and the account nothing grows with peers.
-        let rows = host.store().rows();
-        let of_peers = rows.iter().filter(|(key, _)| matches!(key.as_bytes().first(), Some(17..=23 | 25..)));
+        let rows = host.store().snapshot();
+        let of_peers = rows.rows().filter(|(key, _)| matches!(key.as_bytes().first(), Some(17..=23 | 25..)));
         let bytes: usize = of_peers.map(|(_, row)| row.bytes.len()).sum();
         report.bytes_of_peers = report.bytes_of_peers.max(bytes);
         Ok(())

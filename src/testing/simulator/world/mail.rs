@@ -55,6 +55,7 @@ impl World {
         let done = self.parties[user].host.send_drafts(&mut self.server, now);
         self.look(user);
         self.opened(user, done)?;
+        self.mend(user)?;
         self.post(user, 5)
     }
 
@@ -184,10 +185,16 @@ impl World {
     fn answered(&mut self, user: usize, envelope: &Envelope, answer: &Answer) -> Step {
         let which = self.ledger.named(&envelope.id);
         self.note(format!("{user} receives {which}, {:?}: {answer:?}", envelope.kind));
-        self.ledger.answered(envelope, answer);
+        if !matches!(answer, Answer::Again(_)) {
+            self.ledger.answered(envelope, answer);
+        }
         match answer {
             Answer::Read | Answer::Unreadable(_) => Ok(()),
             Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
+            Answer::Again(ReceiveError::Stored(_)) => {
+                self.server.put_back(envelope.clone(), true);
+                self.mend(user)
+            }
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }

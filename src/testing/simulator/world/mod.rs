@@ -9,9 +9,7 @@ use super::accounts::{LIVES, SENTINEL, START, USERS, account, address, prepare, 
 use super::ledger::{Ledger, Moment};
 use super::server::{Malice, Server};
 use super::{Broken, Mutation, Report};
-use crate::client::Row;
 use crate::ident::{Address, Timestamp};
-use crate::persist::RecordKey;
 use crate::testing::{Crash, Crashed, Host, SeededRng, Snapshot, Tables};
 
 mod clocks;
@@ -47,8 +45,8 @@ struct Party {
     wakes: u64,
     cached: bool,
     backup: Option<Backup>,
-    /// Rows of before, to be put back.
-    old: Vec<(RecordKey, Row)>,
+    /// Rows of before, one of which may be put back.
+    old: Option<Snapshot>,
     /// Where it has others in its index.
     pages: BTreeMap<Address, u8>,
 }
@@ -121,7 +119,7 @@ impl World {
                 wakes: 0,
                 cached,
                 backup: None,
-                old: Vec::new(),
+                old: None,
                 pages: made.pages.clone(),
             });
         }
@@ -221,6 +219,9 @@ impl World {
             self.report.crashes += 1;
             self.parties[user].host.crash_next(Some(crash));
         }
+        if self.nature.rows && self.rng.happens(10) {
+            self.parties[user].old = Some(self.parties[user].host.store().snapshot());
+        }
         let Nature { moves, restores, rows, losses, clocks, replayed, .. } = self.nature;
         match self.rng.below(200) {
             0..54 => self.write(user),
@@ -235,12 +236,12 @@ impl World {
             168..170 if moves => self.new_account(user),
             170..172 => self.change_key(user),
             172..175 => self.sleep(user),
-            175..178 if rows => self.put_row_back(user),
-            178..181 if losses => self.lose_write(user),
-            181..184 if clocks => self.wrong_clock(user),
-            184..186 => self.uploads_fail(user),
-            186..189 => self.burst(user),
-            189..194 if replayed > 0 => self.replay(user),
+            175..180 if rows => self.put_row_back(user),
+            180..183 if losses => self.lose_write(user),
+            183..186 if clocks => self.wrong_clock(user),
+            186..188 => self.uploads_fail(user),
+            188..191 => self.burst(user),
+            191..196 if replayed > 0 => self.replay(user),
             _ => {
                 let willing = self.rng.happens(70);
                 self.decide(user, willing)
