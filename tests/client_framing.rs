@@ -72,7 +72,7 @@ fn copies_without_their_stamp_change_nothing() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
     let sent = send(&alice, &alice_db, bob.address(), 1, "hello");
-    let bare = sent.sent.outgoing().envelope().clone();
+    let bare = sent.sent.outgoing().unwrap().envelope().clone();
     let stamped = platform.stamp(&bare, "alice");
     let garbled = Envelope { stamp: Some(vec![2; 119]), ..bare.clone() };
     let accomplice = platform.stamp(&bare, "mallory");
@@ -103,13 +103,13 @@ fn nothing_slips_past_the_frame() {
     let (platform, with) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
     let plain = alice.send(MessageId::new([7; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
     let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap();
-    let plain = plain.outgoing().envelope();
+    let plain = plain.outgoing().unwrap().envelope();
     assert!(matches!(receive(&with, &bob_db, plain), Err(StageError::Operation(ReceiveError::Unframed))));
     // A commitment put on it by somebody between does not help: it does not open.
     let dressed = platform.stamp(&Envelope { commitment: Some([9; 32]), ..plain.clone() }, "alice");
     assert!(!matches!(receive(&with, &bob_db, &dressed), Ok(Received::Message(_) | Received::Framed(_))));
     let sent = send(&alice, &alice_db, bob.address(), 8, "framed");
-    let stamped = platform.stamp(sent.sent.outgoing().envelope(), "alice");
+    let stamped = platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice");
     assert!(matches!(receive(&bob, &bob_db, &stamped), Err(StageError::Operation(ReceiveError::Unsupported))));
     // Nor does taking its frame off.
     let bare = Envelope { commitment: None, stamp: None, ..stamped.clone() };
@@ -156,12 +156,12 @@ fn a_conversation_is_reported() {
             assert!(added.commit(|batch, _| alice_db.write(batch)).unwrap().started);
         }
         let sent = send(&alice, &alice_db, bob.address(), round, &format!("threat {round}"));
-        let message = framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().envelope(), "alice")));
+        let message = framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice")));
         assert_eq!(message.accepted.status, ChainStatus::Next);
         report.add(&message.accepted.evidence, &message.accepted.parts, Reveal::All).unwrap();
         let parts = [Part::text("stop")];
         let answer = send(&bob, &bob_db, alice.address(), 100 + round, "stop");
-        let stamped = platform.stamp(answer.sent.outgoing().envelope(), "bob");
+        let stamped = platform.stamp(answer.sent.outgoing().unwrap().envelope(), "bob");
         let evidence = bob
             .own_stamp(alice.address().user(), &answer.evidence.unwrap(), stamped.stamp.as_ref().unwrap())
             .stage(&bob_db, NOW, &mut rng())

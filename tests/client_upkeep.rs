@@ -124,7 +124,7 @@ fn a_parked_session_of_before_a_rollback_sends_no_more() {
     let bob_new = run(Client::adopt(&StorageKey::new([8; 32]), &device), &new_db, NOW).client;
     run(bob_new.add_session(&bundle.verify().unwrap()), &new_db, NOW);
     let hello = run(bob_new.send(MessageId::new([1; 16]), alice.address(), b"new phone"), &new_db, NOW);
-    let Received::Message(message) = run(alice.receive(hello.outgoing().envelope()), &db, NOW) else { panic!() };
+    let Received::Message(message) = run(alice.receive(hello.outgoing().unwrap().envelope()), &db, NOW) else { panic!() };
     assert_eq!(message.identity(), &Identity::Changed(*device.identity_key()));
     let backup = db.0.borrow().clone();
     run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);
@@ -146,7 +146,7 @@ fn an_inbox_that_comes_again_is_duplicates() {
     let inbox: Vec<_> = (0..200u8)
         .map(|at| {
             let sent = run(alice.send(MessageId::new([at; 16]), bob.address(), &[at]), &alice_db, NOW);
-            sent.outgoing().envelope().clone()
+            sent.outgoing().unwrap().envelope().clone()
         })
         .collect();
     assert!(run(bob.receive_many(&inbox), &db, NOW).iter().all(Result::is_ok));

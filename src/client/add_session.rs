@@ -1,7 +1,9 @@
-use super::asked::Asked;
+use alloc::vec::Vec;
+
 use super::identity::Identity;
 use super::peer::Peer;
-use super::wants::Wants;
+use super::repair::{Action, Sending, Unread, action};
+use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, SendError, StoredError};
 use crate::prekey::Bundle;
@@ -9,18 +11,21 @@ use crate::session::{InitiateError, Session};
 use crate::suite::Suite;
 use crate::wire::{Outward, RecordKind};
 
+/// Messages that one question names.
+pub(super) const QUESTION: usize = 16;
+
 /// A session that was started, or was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Added {
-    /// Whether a session was started. One that can be sent with is not replaced, unless there are messages of the device
-    /// that could not be read: [reset](Client::reset) it first.
+    /// Whether a session was started. One that can be sent with is not replaced, unless it is not known to be understood:
+    /// docs/protocol.md, "Repair". [Reset](Client::reset) it first to start another one for certain.
     pub started: bool,
     /// What is to be thought of the identity key: known, or seen for the first time.
     pub identity: Identity,
-    /// A request for messages that could not be read, for the host's outbox: it also tells the peer device to go on with
-    /// the new session. It names what was asked for before as well, since the device may have forgotten it.
-    pub repair: Option<Outgoing>,
+    /// Questions for messages that could not be read, for the host's outbox, in order. They also tell the peer device to go
+    /// on with the new session.
+    pub repair: Vec<Outgoing>,
 }
 
 /// Why no session was started. Nothing has happened.
@@ -43,7 +48,8 @@ pub enum AddError {
 }
 
 impl Client {
-    /// Starts a session with a device from its bundle, unless there is one to send with.
+    /// Starts a session with a device from its bundle, unless there is one to send with; and asks the device for what of it
+    /// could not be read. Which of the two, and when, docs/protocol.md says in a table.
     ///
     /// # Errors
     ///
@@ -86,8 +92,8 @@ fn from_stored(stop: Stop<StoredError>) -> Stop<AddError> {
 fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, Stop<AddError>> {
     let address = bundle.address();
     let page = core.page_key(core.page_of(address));
-    let archive = core.peer_key(RecordKind::Archive, address);
-    work.announce([core.device_key(), super::wants::key(core), Asked::key(core, address), page, archive]);
+    work.announce([core.device_key(), page, core.peer_key(RecordKind::Archive, address)]);
+    work.announce(core.wish_keys(address));
     let peer = core.load_peer(work, address).map_err(from_stored)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
@@ -96,41 +102,66 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,
         Some(_) => return Err(AddError::IdentityChanged.into()),
     };
-    let mut wants = Wants::load(core, work).map_err(from_stored)?;
-    let mut asked = Asked::load(core, work, address).map_err(from_stored)?;
+    let mut wishes = Wishes::load(core, work, address).map_err(from_stored)?;
     // While the user has another key to decide upon, nothing is asked for, and the wish stays.
-    let unread = if peer.parked { None } else { wants.take(address) };
-    // With an unread message the session is no proof that the two still understand each other: only a new one is, unless
-    // the peer has yet to see the one that was started here.
-    let lost = unread.as_ref().is_some_and(|unread| !unread.is_empty());
-    let started = !peer.session.can_send(work.now) || lost && !peer.session.is_unanswered();
-    if started {
+    let unread = if peer.parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
+    let action = action(sending(&peer, bundle, work), unread, wishes.spent(), work.now);
+    if action == Action::Start {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;
     }
-    let wanted = unread.is_some();
-    if wanted {
-        wants.save(core, work).map_err(from_stored)?;
-    }
-    // Suite `Signal` has no such message: there the host tells its peer.
-    let mut repair = None;
-    if !peer.parked && (wanted || started) && peer.session.suite() == Some(Suite::V1) {
-        asked.extend(unread.unwrap_or_default(), work.now);
-        if wanted && started || !asked.is_empty() {
-            let request = peer.encrypt(core, work, &Outward::repair_request(&asked.hashes()), None);
-            let request = request.map_err(|stop| {
-                stop.map(|error| match error {
-                    SendError::Stored(error) => AddError::Stored(error),
-                    _ => AddError::Bundle(InitiateError::BadKey),
-                })
-            })?;
-            repair = Some(core.outgoing(request));
-        }
-        if lost {
-            asked.save(core, work);
+    // Whatever the bundle was wanted for, it has come.
+    let was_wanted = core::mem::take(&mut wishes.bundle);
+    let mut repair = Vec::new();
+    if action != Action::Nothing && unread != Unread::Nothing {
+        if peer.session.suite() == Some(Suite::V1) {
+            repair = ask(core, work, &mut peer, &mut wishes)?;
+        } else {
+            // Suite `Signal` has no such message: there the host tells its peer.
+            wishes.give_up();
         }
     }
-    if started || repair.is_some() {
+    wishes.spend(action, unread != Unread::Nothing, repair.len(), work.now);
+    let stand = Stand::of(Some(&peer), work.now);
+    if action != Action::Nothing {
         peer.save(core, work).map_err(from_stored)?;
     }
-    Ok(Added { started, identity, repair })
+    if action != Action::Nothing || was_wanted {
+        wishes.save(core, work, stand).map_err(from_stored)?;
+    }
+    Ok(Added { started: action == Action::Start, identity, repair })
+}
+
+/// What there is to send with, as this bundle shows it.
+fn sending(peer: &Peer, bundle: &Bundle, work: &Workspace<'_>) -> Sending {
+    match Stand::of(Some(peer), work.now) {
+        Stand::Known { sending: Sending::Pending { since, .. }, .. } => {
+            Sending::Pending { same_bundle: peer.session.is_pending_of(bundle), since }
+        }
+        Stand::Known { sending, .. } => sending,
+        Stand::Stranger | Stand::Parked if peer.session.can_send(work.now) => Sending::Answered,
+        Stand::Stranger | Stand::Parked => Sending::Nothing,
+    }
+}
+
+/// Questions for what could not be read.
+fn ask(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    peer: &mut Peer,
+    wishes: &mut Wishes,
+) -> Result<Vec<Outgoing>, Stop<AddError>> {
+    let most = QUESTION * wishes.spent().questions_left(work.now);
+    let names = wishes.ask(peer.session.current_name(), work.now, most);
+    let questions = names.chunks(QUESTION).map(|names| {
+        let items: Vec<u8> = names.iter().flat_map(|(name, id)| id.iter().chain(name.as_bytes()).copied()).collect();
+        let question = peer.encrypt(core, work, &Outward::repair_request(&items), None, None);
+        let (envelope, _) = question.map_err(|stop| {
+            stop.map(|error| match error {
+                SendError::Stored(error) => AddError::Stored(error),
+                _ => AddError::Bundle(InitiateError::BadKey),
+            })
+        })?;
+        Ok(core.outgoing(envelope))
+    });
+    questions.collect()
 }

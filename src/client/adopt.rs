@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::asked::Asked;
 use super::receive::Refusal;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
@@ -42,9 +41,9 @@ impl Core {
             self.prekey_key(RecordKind::KemPrekey, needs.suite, needs.kem),
             self.seen_key(needs.suite, needs.signed, shard_of(first.base_key())),
             self.peer_key(RecordKind::Archive, from),
-            Asked::key(self, from),
             self.page_key(self.page_of(from)),
         ]);
+        work.announce(self.wish_keys(from));
     }
 
     /// Reads the prekeys that a first message needs, has it accepted, and writes what that uses up.

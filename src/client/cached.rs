@@ -175,7 +175,7 @@ impl World {
 
     fn sent(&mut self, by: usize, sent: Option<&Sent>) {
         if let Some(sent) = sent {
-            self.network.push((1 - by, sent.outgoing().envelope().clone()));
+            self.network.push((1 - by, sent.outgoing().unwrap().envelope().clone()));
             self.note("sent");
         }
     }
@@ -190,7 +190,7 @@ impl World {
         let (to, id) = (address(NAMES[1 - by]), self.sides[by].message_id());
         let framed = self.sides[by].run(|client| client.send_framed(id, &to, &[Part::text("text")]));
         let Ok(framed) = framed else { return };
-        let mut envelope = framed.sent.outgoing().envelope().clone();
+        let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
         let commitment = Commitment::new(envelope.commitment.unwrap());
         let [sender, dest] = [by, 1 - by].map(|side| AccountTag::of(address(NAMES[side]).user()));
         let context = StampContext { sender, dest: Dest::Direct(dest), time: self.sides[by].now, conv_seq: 0 };

@@ -1,9 +1,7 @@
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::sent::Slot;
-use super::sent_index::all_numbers;
-use super::wants::Wants;
+use super::sent::{Slot, all_numbers};
 use super::workspace::{Stop, Workspace, unless_damaged};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
@@ -37,45 +35,15 @@ impl Client {
         let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| forget(&core, work, &address))
     }
-
-    /// Takes a wish back: a bundle that cannot be had, or that was refused. See [`Client::wants`].
-    ///
-    /// # Errors
-    ///
-    /// [`StoredError`], when it is staged.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// alice.unwant(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
-    /// assert!(!wants.contains(&Want::Bundle(bob.address().clone())));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn unwant(&self, address: &Address) -> Operation<(), StoredError> {
-        let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| {
-            let mut wants = Wants::load(&core, work)?;
-            if wants.take(&address).is_some() {
-                wants.save(&core, work)?;
-            }
-            Ok(())
-        })
-    }
 }
 
 fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
-    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wants];
+    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wishes];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
     let slots = all_numbers().map(|slot| Slot::key(core, address, slot));
     keys.extend(slots);
     let page = core.page_of(address);
-    work.announce(keys.iter().copied().chain([core.page_key(page), super::wants::key(core)]));
+    work.announce(keys.iter().copied().chain([core.page_key(page)]).chain(core.wish_keys(address)));
     work.ready()?;
     let names = names(core, work, address)?;
     for name in &names {
@@ -99,11 +67,7 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
         addresses.remove(at);
         core.save_page(work, page, &addresses)?;
     }
-    let mut wants = Wants::load(core, work)?;
-    if wants.take(address).is_some() {
-        wants.save(core, work)?;
-    }
-    Ok(())
+    core.enter_wish(work, address, None, false, false)
 }
 
 /// The sessions that are known of, as far as the records open.

@@ -1,17 +1,17 @@
 use alloc::vec::Vec;
 
-use super::received::Received;
+use super::received::{Message, Received};
 use super::send::{MAX_LEN, Sent};
-use super::sent::Place;
+use super::sent::{Digest, Place, first};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Identity, Operation, ReceiveError, SendError, StoredError};
 use crate::crypto::sha256;
-use crate::ident::{Address, MessageId, UserId};
+use crate::ident::{Address, MessageId, MessageName, UserId};
 use crate::persist::RecordKey;
 use crate::report::{
     self, Accepted, AccountTag, ChainState, Commitment, Dest, Evidence, Forked, FramingPolicy, OwnStampError, Part,
 };
-use crate::wire::{Outward, RecordKind, decode_record, encode_row, record};
+use crate::wire::{FRAMED, Outward, RecordKind, decode_record, encode_row, record};
 
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub struct FramedMessage {
     pub identity: Identity,
     /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
     pub accepted: Accepted,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// What it answers, see [`Message::answers`].
+    pub answers: Option<MessageName>,
 }
 
 /// A framed message that contradicts an earlier one of its author's.
@@ -46,6 +50,8 @@ pub struct FramedSent {
     /// One's own evidence, without a stamp: stored beside the message, in the same transaction. `None` if the message was
     /// sent before: then it was stored then.
     pub evidence: Option<Evidence>,
+    /// What was sealed, for [`Client::resend`]: stored beside the message, and deleted with it. Empty if it was sent before.
+    pub inner: Vec<u8>,
 }
 
 /// What stands around framed content.
@@ -89,10 +95,11 @@ impl Core {
         work: &mut Workspace<'_>,
         framed: &Framed<'_>,
         inner: &[u8],
-        identity: Identity,
+        message: &Message,
         policy: &FramingPolicy,
     ) -> Result<Received, Stop<ReceiveError>> {
         let Framed { from, commitment, stamp } = *framed;
+        let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
         let mut chains = self.load_chains(work, from.user()).map_err(|stop| stop.map(ReceiveError::from))?;
         let accepted = chains.accept(&report::Peer::of(from), inner, commitment, stamp, work.now, policy);
         let from = from.clone();
@@ -102,7 +109,7 @@ impl Core {
                 if !matches!(identity, Identity::Changed(_)) {
                     self.save_chains(work, from.user(), &chains);
                 }
-                Ok(Received::Framed(FramedMessage { from, identity, accepted }))
+                Ok(Received::Framed(FramedMessage { from, identity, accepted, name, answers }))
             }
             Err(report::AcceptError::Fork(forked)) => {
                 Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked }))
@@ -142,7 +149,7 @@ impl Client {
     ///     .stage(&alice_db, now, &mut rng)?
     ///     .commit(|batch, _| alice_db.write(batch))?;
     /// // The platform stamps the commitment, for the account that submits it:
-    /// let mut envelope = framed.sent.outgoing().envelope().clone();
+    /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
     /// let commitment = Commitment::new(envelope.commitment.unwrap());
     /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
     /// let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
@@ -219,15 +226,20 @@ impl Core {
     ) -> Result<FramedSent, Stop<SendError>> {
         let user = place.to.user();
         work.announce([self.chains_key(user)]);
-        let (sent, evidence) = self.send_once(work, place, (digest, &|entered| *entered == digest), |work, peer| {
+        let parts_digest = first(&digest);
+        let is_same = |entered: &Digest| entered.number == FRAMED && entered.parts == parts_digest;
+        let (sent, framed) = self.send_once(work, place, &is_same, |work, peer| {
             let mut chains = self.load_chains(work, user).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
-            let envelope = peer.encrypt(self, work, &Outward::framed(&sealed.inner), Some(&commitment))?;
+            let message = Outward::framed(&sealed.inner);
+            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(place.slot.0))?;
             self.save_chains(work, user, &chains);
-            Ok((envelope, Some(sealed.evidence)))
+            let digest = Digest { content: first(&message.digest()), parts: parts_digest, number: FRAMED };
+            Ok((envelope, name, digest, Some(sealed)))
         })?;
-        Ok(FramedSent { sent, evidence })
+        let (evidence, inner) = framed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();
+        Ok(FramedSent { sent, evidence, inner: inner.unwrap_or_default() })
     }
 }
 

@@ -1,9 +1,9 @@
 use alloc::boxed::Box;
 
 use super::archive::Archive;
-use super::asked::Asked;
 use super::kept::erase_kept;
 use super::peer::{Peer, erase};
+use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
 use crate::crypto::PublicKey;
@@ -76,7 +76,7 @@ impl Client {
         Operation::new(move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
-            work.announce([Asked::key(&core, &address)]);
+            work.announce(core.wish_keys(&address));
             let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
             if *peer.session.remote_identity() == key {
@@ -84,14 +84,16 @@ impl Client {
             }
             let parked = core.load_parked(work, &address).map_err(from_stored)?;
             erase_parked(&core, work, &mut peer)?;
-            // What was asked for under the former key is not known under this one.
-            Asked::erase(&core, work, &address)?;
             let session = match parked {
                 Some(parked) if *parked.remote_identity() == key => parked,
                 // A device that was seen with the better suite is given nothing weaker, under whichever key.
                 _ => Session::without_state(&device, &address, &key, peer.session.has_seen_v1()),
             };
-            peer.replace(&core, work, session).map_err(from_stored)
+            peer.replace(&core, work, session).map_err(from_stored)?;
+            // Whatever was asked for under the former key was not heard. Who has another one may not have it: it says so.
+            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
+            wishes.begin_anew();
+            settle(&core, work, &address, &wishes)
         })
     }
 
@@ -116,10 +118,17 @@ impl Client {
     pub fn refuse_identity(&self, address: &Address) -> Operation<(), IdentityError> {
         let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| {
+            work.announce(core.wish_keys(&address));
             let peer = load(&core, work, &address)?;
             refuse(&core, work, peer)
         })
     }
+}
+
+/// Says what is wanted of a device that the user has decided upon.
+fn settle(core: &Core, work: &mut Workspace<'_>, address: &Address, wishes: &Wishes) -> Result<(), Halt> {
+    let peer = load(core, work, address)?;
+    wishes.save(core, work, Stand::of(Some(&peer), work.now)).map_err(from_stored)
 }
 
 fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Box<Peer>, Halt> {
@@ -130,7 +139,10 @@ fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Box<
 fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<(), Halt> {
     if peer.parked {
         erase_parked(core, work, &mut peer)?;
+        let address = peer.address.clone();
         peer.save(core, work).map_err(from_stored)?;
+        let wishes = Wishes::load(core, work, &address).map_err(from_stored)?;
+        settle(core, work, &address, &wishes)?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Peer {
     /// together with the list of the current one: a message that wants it may be of any, and would take rounds more.
     pub(super) fn announce_unnamed(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         if self.has_archived() {
-            work.announce([super::wants::key(core)]);
+            work.announce(core.wish_keys(&self.address));
             self.announce_places(core, work, self.session.current_name());
             let archive = unless_damaged(Archive::peek(core, work, &self.address))?;
             for name in archive.unwrap_or_default().unnamed() {

@@ -30,8 +30,8 @@
 
 mod add_session;
 mod adopt;
+mod answer;
 mod archive;
-mod asked;
 mod batch;
 #[cfg(test)]
 mod cached;
@@ -54,10 +54,11 @@ mod prekeys;
 mod receive;
 mod receive_many;
 mod received;
+mod repair;
+mod resend;
 mod reset;
 mod send;
 mod sent;
-mod sent_index;
 mod session_cache;
 mod staged;
 mod store;
@@ -66,6 +67,8 @@ mod tidy;
 mod unnamed;
 mod wants;
 mod wipe;
+mod wish_index;
+mod wishes;
 mod workspace;
 
 use alloc::sync::Arc;
@@ -86,13 +89,14 @@ pub use operation::{Operation, StageError, Step, retry};
 pub use outgoing::{Lane, Outgoing};
 pub use prekeys::{PrekeyCounts, PrekeyUpload, PublishError};
 pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
-pub use received::{Disposition, Message, ReceiveError, Received, RepairRequest, Unreadable};
+pub use received::{Disposition, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable};
+pub use resend::ResendError;
 pub use reset::ResetError;
 pub use send::{SendError, Sent};
 pub use staged::{NotInOrder, Staged};
 pub use store::{Over, Row, Store};
 pub use tidy::{Tidied, TidyFrom};
-pub use wants::Want;
+pub use wants::{AskError, Want};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
 /// thread.
@@ -109,7 +113,7 @@ pub use wants::Want;
 ///     .stage(&alice_db, now, &mut rng)?
 ///     .commit(|batch, _sent| alice_db.write(batch))?;
 /// // Posted from there; the other host receives it.
-/// let envelope = Envelope::parse(&sent.outgoing().bytes())?;
+/// let envelope = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
 /// let received = bob
 ///     .receive(&envelope)
 ///     .stage(&bob_db, now, &mut rng)?

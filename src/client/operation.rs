@@ -59,7 +59,7 @@ pub enum StageError<E, S> {
 /// };
 /// alice_db.write(staged.batch())?; // one durable transaction
 /// let sent = staged.committed(); // now it exists
-/// # assert!(!sent.outgoing().bytes().is_empty());
+/// # assert!(!sent.outgoing().unwrap().bytes().is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -192,7 +192,7 @@ impl<T, E> Operation<T, E> {
 ///     let staged = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng).unwrap();
 ///     staged.commit(|batch, _sent| alice_db.write(batch))
 /// })?;
-/// # assert!(!sent.outgoing().bytes().is_empty());
+/// # assert!(!sent.outgoing().unwrap().bytes().is_empty());
 /// # Ok(())
 /// # }
 /// ```

@@ -22,7 +22,7 @@ impl Core {
         let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
         let plaintext = parked.decrypt(message, work.now, &mut work.rng)?;
         let identity = Identity::Changed(*parked.remote_identity());
-        Ok((Saving { peer, parked: Some(parked), wants_session: false }, Opened { plaintext, identity }))
+        Ok((Saving { peer, parked: Some(parked), look: false }, Opened { plaintext, identity }))
     }
 
     /// A first message under another identity key: its session is parked beside the known one, until the host decides.
@@ -56,7 +56,7 @@ impl Core {
         session.keep_archived(1);
         peer.parked = true;
         let identity = Identity::Changed(*session.remote_identity());
-        Ok((Saving { peer, parked: Some(session), wants_session: false }, Opened { plaintext, identity }))
+        Ok((Saving { peer, parked: Some(session), look: false }, Opened { plaintext, identity }))
     }
 
     pub(super) fn load_parked(

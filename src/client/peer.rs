@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::archive::Archive;
 use super::kept::erase_kept;
-use super::sent_index::SentIndex;
+use super::sent::SentIndex;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::ident::Address;
@@ -188,8 +188,8 @@ impl Peer {
         if self.archived == 0 {
             return Ok(false);
         }
-        // If one of them opens the message, the current session takes its place; if none does, another is wanted.
-        work.announce([super::wants::key(core)]);
+        // If one of them opens the message, the current session takes its place; if none does, it is noted as unread.
+        work.announce(core.wish_keys(&self.address));
         self.announce_places(core, work, self.session.current_name());
         let names = Archive::load(core, work, &self.address)?.unnamed();
         work.announce(names.iter().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));

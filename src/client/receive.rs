@@ -1,15 +1,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::asked::Asked;
 use super::framed::Framed;
 use super::peer::Peer;
-use super::received::{Message, ReceiveError, Received, RepairRequest, Unreadable};
-use super::wants::Wants;
+use super::received::{Message, ReceiveError, Received, Unreadable};
+use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Identity, Operation, StoredError};
-use crate::crypto::sha256;
-use crate::ident::Address;
+use crate::ident::{Address, MessageName};
 use crate::persist::RecordKey;
 use crate::prekey::Device;
 use crate::report::{Commitment, FramingPolicy, Unframed, refuse_unframed};
@@ -82,6 +80,8 @@ enum Arrival {
 pub(super) struct Arrived {
     from: Address,
     peer: RecordKey,
+    /// What the message is known by.
+    name: MessageName,
     message: Arrival,
 }
 
@@ -99,12 +99,12 @@ pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arrived, Recei
     // Framed content opens only together with its commitment.
     let bound = envelope.commitment.map(|commitment| Commitment::new(commitment).external_ad());
     let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
-    let (suite, message) = if envelope.kind == EnvelopeKind::First {
+    let (suite, name, message) = if envelope.kind == EnvelopeKind::First {
         let first = FirstMessage::parse(&envelope.body)?.bound_to(bound);
-        (first.suite(), Arrival::First(first))
+        (first.suite(), first.name(), Arrival::First(first))
     } else {
         let message = session::Message::parse(&envelope.body)?.bound_to(bound);
-        (message.suite(), Arrival::Next(message))
+        (message.suite(), session::name_of(&envelope.body), Arrival::Next(message))
     };
     let claimed = match envelope.suite {
         EnvelopeSuite::Signal => Suite::Signal,
@@ -113,7 +113,7 @@ pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arrived, Recei
     if suite != claimed {
         return Err(WireError::Field.into());
     }
-    Ok(Arrived { from: from.clone(), peer: core.peer_key(RecordKind::Peer, from), message })
+    Ok(Arrived { from: from.clone(), peer: core.peer_key(RecordKind::Peer, from), name, message })
 }
 
 impl Core {
@@ -127,7 +127,9 @@ impl Core {
         if envelope.commitment.is_some() && framing.is_none() {
             return Err(ReceiveError::Unsupported.into());
         }
-        let Arrived { from, peer, message } = arrival.as_ref().map_err(Clone::clone)?;
+        let Arrived { from, peer, name, message } = arrival.as_ref().map_err(Clone::clone)?;
+        // Whoever acknowledges what changed nothing relies on what was read.
+        work.insist();
         if envelope.commitment.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
@@ -136,32 +138,99 @@ impl Core {
             Arrival::Next(message) => (message.suite(), self.receive_next(work, (from, *peer), message)),
         };
         match opened {
-            Ok((peer, opened)) => {
-                let received = self.content(work, (envelope, from), suite, opened, framing)?;
-                peer.save(self, work).map_err(from_stored)?;
-                Ok(received)
-            }
+            Ok((saving, opened)) => self.take(work, (envelope, from, name), suite, (saving, opened), framing),
             Err(Refusal::Stop(stop)) => Err(stop),
-            Err(Refusal::Unreadable(reason)) => self.unreadable(work, from, &envelope.body, reason),
+            Err(Refusal::Unreadable(reason)) => self.unreadable(work, (envelope, from, name), reason),
         }
     }
 
-    /// Has the host bring what a new session needs, if the peer is known: a stranger who sends rubbish causes nothing.
+    /// Takes a plaintext apart, answers what asks for something, and writes what is to be written.
+    fn take(
+        &self,
+        work: &mut Workspace<'_>,
+        (envelope, from, name): (&Envelope, &Address, &MessageName),
+        suite: Suite,
+        (mut saving, opened): (Saving, Opened),
+        framing: Option<&FramingPolicy>,
+    ) -> Result<Received, Halt> {
+        let Opened { plaintext, identity } = opened;
+        let (content, answers) = match suite {
+            Suite::Signal => (Content::App(plaintext), None),
+            Suite::V1 => {
+                let Payload { own: RosterView { .. }, peer: RosterView { .. }, answers, content } =
+                    Payload::parse(&plaintext).map_err(ReceiveError::from)?;
+                (content, answers)
+            }
+        };
+        let is_changed = matches!(identity, Identity::Changed(_));
+        let mut wishes = None;
+        if answers.is_some() || saving.look || matches!(content, Content::RepairRequest(_) | Content::Receipt(_)) {
+            work.announce(self.wish_keys(from));
+            wishes = Some(Wishes::load(self, work, from).map_err(from_stored)?);
+        }
+        let mut changed = saving.look;
+        if let (Some(wishes), false) = (&mut wishes, is_changed) {
+            changed |= answers.is_some_and(|answered| wishes.settle(|unread| *unread == answered).is_some());
+        }
+        let received = match (content, &mut wishes) {
+            (Content::RepairRequest(request), Some(wishes)) => {
+                changed = true;
+                self.answer(work, &mut saving.peer, wishes, &request, identity)?
+            }
+            (Content::Receipt(receipt), Some(wishes)) if super::answer::is_gone(&receipt) && !is_changed => {
+                changed = true;
+                Received::Gone(super::answer::gone(from, wishes, &receipt)?)
+            }
+            (content, _) => {
+                let message = Message { from: from.clone(), identity, content, suite, name: *name, answers };
+                self.content(work, envelope, message, framing)?
+            }
+        };
+        if let Some(mut wishes) = wishes {
+            if !is_changed {
+                changed |= wishes.heard();
+                changed |= !saving.peer.session.has_current() && !core::mem::replace(&mut wishes.bundle, true);
+            }
+            if changed {
+                let stand = Stand::of(Some(&saving.peer), work.now);
+                wishes.save(self, work, stand).map_err(from_stored)?;
+            }
+        }
+        saving.save(self, work).map_err(from_stored)?;
+        Ok(received)
+    }
+
+    /// Remembers what could not be read, so that the device is asked for it.
     fn unreadable(
         &self,
         work: &mut Workspace<'_>,
-        from: &Address,
-        message: &[u8],
+        (envelope, from, name): (&Envelope, &Address, &MessageName),
         reason: AcceptError,
     ) -> Result<Received, Halt> {
-        let hash = sha256(&[message]);
-        if self.load_peer(work, from).map_err(from_stored)?.is_some() {
-            let mut wants = Wants::load(self, work).map_err(from_stored)?;
-            if wants.unread(from, hash) {
-                wants.save(self, work).map_err(from_stored)?;
-            }
+        let peer = self.load_peer(work, from).map_err(from_stored)?;
+        let mut unreadable = Unreadable {
+            from: from.clone(),
+            name: *name,
+            reason,
+            known: peer.is_some(),
+            asked: false,
+            dropped: 0,
+        };
+        if reason == AcceptError::LongPast {
+            return Ok(Received::Unreadable(unreadable));
         }
-        Ok(Received::Unreadable(Unreadable { from: from.clone(), hash, reason }))
+        work.announce(self.wish_keys(from));
+        let mut wishes = Wishes::load(self, work, from).map_err(from_stored)?;
+        let is_let_in = wishes.has_unread() || self.takes_stranger(work).map_err(from_stored)?;
+        if peer.is_none() && !is_let_in {
+            return Ok(Received::Unreadable(unreadable));
+        }
+        if wishes.note_unread(*name, envelope.id, work.now) {
+            let stand = Stand::of(peer.as_deref(), work.now);
+            wishes.save(self, work, stand).map_err(from_stored)?;
+        }
+        (unreadable.asked, unreadable.dropped) = (true, wishes.dropped);
+        Ok(Received::Unreadable(unreadable))
     }
 
     fn receive_next(
@@ -174,8 +243,9 @@ impl Core {
             work.announce([self.peer_key(RecordKind::Archive, from)]);
         }
         let mut peer = self.load_peer_at(work, from, place)?.ok_or(DecryptError::NoSession)?;
-        if !peer.session.has_current() {
-            work.announce([super::wants::key(self)]);
+        let unanswered = peer.session.is_unanswered();
+        if unanswered || !peer.session.has_current() {
+            work.announce(self.wish_keys(from));
         }
         let found = match message.session_name() {
             Some(name) => {
@@ -213,9 +283,9 @@ impl Core {
             }
             Err(error) => return Err(error.into()),
         };
-        // Nothing can be sent back: it is time for a new session.
-        let wants_session = !peer.session.has_current();
-        Ok((Saving { peer, parked: None, wants_session }, Opened { plaintext, identity: Identity::Known }))
+        // The device is heard for the first time in a session, or nothing can be sent back.
+        let look = unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
+        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: Identity::Known }))
     }
 
     fn receive_first(
@@ -231,7 +301,8 @@ impl Core {
                 let accepted = Session::accept(&device, from, first, prekeys, work.now, &mut work.rng)?;
                 Ok((accepted.0, accepted.1))
             })?;
-            let saving = Saving { peer: Peer::new(self, session), parked: None, wants_session: false };
+            // What of a stranger could not be read can be asked for now.
+            let saving = Saving { peer: Peer::new(self, session), parked: None, look: true };
             return Ok((saving, Opened { plaintext, identity: Identity::First }));
         };
         if first.identity_key() != peer.session.remote_identity() {
@@ -246,23 +317,20 @@ impl Core {
         if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, now) {
             peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first, now))?;
         }
-        let mut asks_again = false;
+        let unanswered = peer.session.is_unanswered();
+        let mut look = false;
         let plaintext = if peer.session.recognizes(first) {
             peer.session.accept_next(&device, first, None, work.now, &mut work.rng)?.plaintext
         } else {
             // The peer has begun anew: perhaps it does not know any more what it was asked for.
-            asks_again = !Asked::load(self, work, from)?.is_empty();
-            if asks_again {
-                work.announce([super::wants::key(self)]);
-                work.ready::<ReceiveError>()?;
-            }
+            look = true;
             let ((), plaintext) = self.adopt(work, first, |work, prekeys| {
                 Ok(((), peer.session.accept_next(&device, first, Some(prekeys), work.now, &mut work.rng)?))
             })?;
             plaintext
         };
-        let wants_session = asks_again || !peer.session.has_current();
-        Ok((Saving { peer, parked: None, wants_session }, Opened { plaintext, identity: Identity::Known }))
+        look |= unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
+        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: Identity::Known }))
     }
 
     pub(super) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
@@ -274,28 +342,19 @@ impl Core {
 pub(super) struct Saving {
     pub(super) peer: Box<Peer>,
     pub(super) parked: Option<Session>,
-    /// Whether the device's bundle is to be brought: for a new session, or to ask it again.
-    pub(super) wants_session: bool,
+    /// Whether what waits with the device may be due now.
+    pub(super) look: bool,
 }
 
 impl Saving {
     fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
-        let Self { peer, parked, wants_session } = self;
+        let Self { peer, parked, look: _ } = self;
         let address = peer.address.clone();
-        if wants_session {
-            work.announce([super::wants::key(core)]);
-        }
         peer.save(core, work)?;
-        if let Some(parked) = parked {
-            core.save_parked(work, &address, &parked)?;
+        match parked {
+            Some(parked) => core.save_parked(work, &address, &parked),
+            None => Ok(()),
         }
-        if wants_session {
-            let mut wants = Wants::load(core, work)?;
-            if wants.bundle(&address) {
-                wants.save(core, work)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -326,7 +385,7 @@ impl From<DecryptError> for Refusal {
 
 impl From<AcceptError> for Refusal {
     fn from(error: AcceptError) -> Self {
-        if error.asks_for_repair() {
+        if error.asks_for_repair() || error == AcceptError::LongPast {
             return Self::Unreadable(error);
         }
         Self::Stop(Stop::Fail(match error {
@@ -339,45 +398,25 @@ impl From<AcceptError> for Refusal {
 }
 
 impl Core {
-    /// Takes a plaintext apart.
+    /// What the host is shown of a content.
     fn content(
         &self,
         work: &mut Workspace<'_>,
-        (envelope, from): (&Envelope, &Address),
-        suite: Suite,
-        opened: Opened,
+        envelope: &Envelope,
+        message: Message,
         framing: Option<&FramingPolicy>,
     ) -> Result<Received, Halt> {
-        let Opened { plaintext, identity } = opened;
-        let content = match suite {
-            Suite::Signal => Content::App(plaintext),
-            Suite::V1 => {
-                let payload = Payload::parse(&plaintext).map_err(ReceiveError::from)?;
-                let Payload { own: RosterView { .. }, peer: RosterView { .. }, content } = payload;
-                content
-            }
-        };
-        match (&content, &envelope.commitment, framing) {
+        match (&message.content, &envelope.commitment, framing) {
             (Content::Framed(inner), Some(commitment), Some(policy)) => {
-                let framed =
-                    Framed { from, commitment: &Commitment::new(*commitment), stamp: envelope.stamp.as_deref() };
-                return self.accept_framed(work, &framed, inner, identity, policy);
+                let commitment = &Commitment::new(*commitment);
+                let framed = Framed { from: &message.from, commitment, stamp: envelope.stamp.as_deref() };
+                return self.accept_framed(work, &framed, inner, &message, policy);
             }
             // A frame without its commitment, or the other way round.
             (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
-            (_, None, Some(_)) => refuse_unframed(&content).map_err(|Unframed| ReceiveError::Unframed)?,
+            (_, None, Some(_)) => refuse_unframed(&message.content).map_err(|Unframed| ReceiveError::Unframed)?,
             (_, None, None) => {}
         }
-        let from = from.clone();
-        if let Content::RepairRequest(hashes) = &content {
-            let (messages, rest) = hashes.as_chunks::<32>();
-            if !rest.is_empty() || messages.len() > super::wants::MAX_UNREAD {
-                return Err(ReceiveError::from(WireError::Field).into());
-            }
-            // Under a key that nobody accepted nothing can have been sent.
-            let messages = if matches!(identity, Identity::Changed(_)) { Vec::new() } else { messages.to_vec() };
-            return Ok(Received::RepairRequest(RepairRequest { from, identity, messages }));
-        }
-        Ok(Received::Message(Message { from, identity, content, suite }))
+        Ok(Received::Message(message))
     }
 }

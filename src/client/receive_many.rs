@@ -36,7 +36,7 @@ impl Client {
     /// # for text in [b"one", b"two"] {
     /// #     let sent = alice.send(MessageId::new([text[0]; 16]), bob.address(), text).stage(&alice_db, now, &mut rng)?;
     /// #     let sent = sent.commit(|batch, _| alice_db.write(batch))?;
-    /// #     inbox.push(sent.outgoing().envelope().clone());
+    /// #     inbox.push(sent.outgoing().unwrap().envelope().clone());
     /// # }
     /// let outcomes = bob.receive_many(&inbox).stage(&db, now, &mut rng)?.commit(|batch, outcomes| {
     ///     // ... and the host's rows of the messages among `outcomes`

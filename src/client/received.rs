@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
 use super::framed::{ForkedMessage, FramedMessage};
-use super::{Identity, StoredError};
+use super::{Identity, Outgoing, StoredError};
 use crate::crypto::PublicKey;
-use crate::ident::Address;
+use crate::ident::{Address, MessageId, MessageName};
 use crate::report;
 use crate::session::AcceptError;
 use crate::suite::Suite;
@@ -17,9 +17,15 @@ pub enum Received {
     Message(Message),
     /// A message that cannot be read, for want of a session or of a key. What is staged is what
     /// [`Client::wants`](super::Client::wants) then tells. Acknowledge it to the transport.
+    ///
+    /// A host drops the staging, and acknowledges, where its table knows a message of this
+    /// [name](Unreadable::name): it was read before, and comes again.
     Unreadable(Unreadable),
-    /// The peer device could not read messages from here, and asks for them: in a new session, or once more.
+    /// The peer device could not read messages from here, and asks for them. Nothing to be shown: what is to be sent again
+    /// [`Client::wants`](super::Client::wants) tells.
     RepairRequest(RepairRequest),
+    /// What was asked for is not to be had any more: the host shows where it is missing.
+    Gone(Gone),
     /// A framed message: it can be reported.
     Framed(FramedMessage),
     /// A framed message that contradicts an earlier one: its author tells two stories, or went on with an older state.
@@ -34,6 +40,8 @@ pub struct Message {
     pub(super) identity: Identity,
     pub(super) content: Content,
     pub(super) suite: Suite,
+    pub(super) name: MessageName,
+    pub(super) answers: Option<MessageName>,
 }
 
 impl Message {
@@ -70,6 +78,19 @@ impl Message {
     pub const fn suite(&self) -> Suite {
         self.suite
     }
+
+    /// What both sides know it by: a column of the host's table, for [late duplicates](Received::Unreadable).
+    #[must_use]
+    pub const fn name(&self) -> MessageName {
+        self.name
+    }
+
+    /// The message of this content that could not be read here, and was asked for: it belongs in that one's place. A host
+    /// stores both names, and shows nothing where one of them is known as read.
+    #[must_use]
+    pub const fn answers(&self) -> Option<MessageName> {
+        self.answers
+    }
 }
 
 /// A message that cannot be read.
@@ -78,10 +99,19 @@ impl Message {
 pub struct Unreadable {
     /// Who says to have sent it.
     pub from: Address,
-    /// SHA-256 of the message as it was received: what a repair request names it by.
-    pub hash: [u8; 32],
+    /// What its sender knows it by, too.
+    pub name: MessageName,
     /// Why.
     pub reason: AcceptError,
+    /// Whether anything is known of the device.
+    pub known: bool,
+    /// Whether it is being asked for, as far as that goes. If not, [`Client::ask_again`](super::Client::ask_again) is there for
+    /// a host that knows better: nothing is asked for where a message repeats a start that is
+    /// [long past](AcceptError::LongPast), or where enough strangers are waited for.
+    pub asked: bool,
+    /// How many messages of the device were given up, since it had too many that could not be read: more than 512. They are
+    /// the oldest.
+    pub dropped: u64,
 }
 
 /// A peer device asks for messages again.
@@ -90,17 +120,22 @@ pub struct Unreadable {
 pub struct RepairRequest {
     /// The device.
     pub from: Address,
-    /// What is to be thought of its identity key.
+    /// What is to be thought of its identity key. Nothing is answered under one that nobody has accepted.
     pub identity: Identity,
-    /// SHA-256 of the bodies of the envelopes that it could not read. It does not know which of its questions have arrived,
-    /// and puts them again with a new session: answer each once.
-    ///
-    /// # Security
-    ///
-    /// A host that sends something again sends exactly what it sent before, to the device and the identity key that it was
-    /// sent to before ([`Sent::identity_key`](super::Sent::identity_key)), and to no other: a server that has put itself
-    /// in the device's place asks for what it withheld.
-    pub messages: Vec<[u8; 32]>,
+    /// What of it the host is to [send again](super::Want::Resend).
+    pub messages: Vec<MessageId>,
+    /// For the host's outbox: word that others are not to be had any more.
+    pub reply: Option<Outgoing>,
+}
+
+/// Messages that a peer device was asked for and does not have any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gone {
+    /// The device.
+    pub from: Address,
+    /// Which.
+    pub names: Vec<MessageName>,
 }
 
 /// Why nothing was received. Nothing has happened.

@@ -1,4 +1,4 @@
-use super::wants::Wants;
+use super::wishes::{Stand, Wishes};
 use super::workspace::Stop;
 use super::{Client, Operation, StoredError};
 use crate::ident::Address;
@@ -39,14 +39,16 @@ impl Client {
         let (core, address) = (self.core.clone(), address.clone());
         Operation::new(move |work| {
             let from_stored = |stop: Stop<StoredError>| stop.map(ResetError::from);
-            work.announce([super::wants::key(&core)]);
+            work.announce(core.wish_keys(&address));
             let peer = core.load_peer(work, &address).map_err(from_stored)?;
             let mut peer = peer.ok_or(ResetError::UnknownDevice)?;
             peer.session.archive();
-            let mut wants = Wants::load(&core, work).map_err(from_stored)?;
-            wants.bundle(&address);
-            wants.save(&core, work).map_err(from_stored)?;
-            peer.save(&core, work).map_err(from_stored)
+            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
+            wishes.heard();
+            wishes.bundle = true;
+            let stand = Stand::of(Some(&peer), work.now);
+            peer.save(&core, work).map_err(from_stored)?;
+            wishes.save(&core, work, stand).map_err(from_stored)
         })
     }
 }

@@ -1,41 +1,43 @@
 use rand_core::Rng;
 
 use super::peer::Peer;
-use super::sent::{Entry, Place, Slot};
+use super::sent::{Digest, Entry, Place, Slot, first};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
-use crate::crypto::{PublicKey, sha256};
-use crate::ident::{Address, MessageId};
+use crate::ident::{Address, MessageId, MessageName};
 use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
 use crate::suite::Suite;
 use crate::suite::v1::Text;
 use crate::wire::{Envelope, Outward};
 
-/// A message that was encrypted.
+/// A message that was encrypted, or that was before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
     /// The host's id of it.
     pub message_id: MessageId,
-    /// Whether it was sent before, and this is the same envelope once more.
+    /// Whether it was sent before: then nothing goes out now, since its envelope was put into the outbox in the transaction
+    /// that sent it.
     pub repeated: bool,
-    outgoing: Outgoing,
-    identity: PublicKey,
+    outgoing: Option<(Outgoing, MessageName)>,
 }
 
 impl Sent {
-    /// The envelope for the host's outbox.
-    #[must_use]
-    pub const fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
+    pub(super) const fn new(message_id: MessageId, outgoing: Outgoing, name: MessageName) -> Self {
+        Self { message_id, repeated: false, outgoing: Some((outgoing, name)) }
     }
 
-    /// The identity key that it was sealed to: stored beside the message by a host that answers
-    /// [`RepairRequest`](super::RepairRequest)s.
+    /// The envelope for the host's outbox; `None` if it was sent before.
     #[must_use]
-    pub const fn identity_key(&self) -> &PublicKey {
-        &self.identity
+    pub fn outgoing(&self) -> Option<&Outgoing> {
+        self.outgoing.as_ref().map(|(outgoing, _)| outgoing)
+    }
+
+    /// What both sides know it by; `None` if it was sent before. See [`Message::name`](super::Message::name).
+    #[must_use]
+    pub fn name(&self) -> Option<MessageName> {
+        self.outgoing.as_ref().map(|(_, name)| *name)
     }
 }
 
@@ -54,9 +56,6 @@ pub enum SendError {
     /// This id was used for another message to the device. Ids are random: draw another one.
     #[error("message id was used for another message")]
     IdReused,
-    /// The message was sent before, and so much was sent since that its envelope is not kept. Nothing is to be done.
-    #[error("message was sent before")]
-    SentBefore,
     /// Longer than 65,000 bytes. Send it as a file.
     #[error("message is too long")]
     TooLong,
@@ -80,9 +79,9 @@ pub(super) const MAX_LEN: usize = 65_000;
 impl Client {
     /// Sends a message to a peer device.
     ///
-    /// It is idempotent: a `message_id` that was sent within the last 24 hours gives the same envelope, so a commit whose
-    /// outcome is unknown is answered by sending again. What a peer could not read, and asks for in a
-    /// [`RepairRequest`](super::RepairRequest), is sent again under another id.
+    /// It is idempotent: a `message_id` that was sent within the last 24 hours is [`repeated`](Sent::repeated) and sends
+    /// nothing, so a commit whose outcome is unknown is answered by sending again: if it was durable, the outbox holds the
+    /// envelope. What a peer could not read, and asks for, is sent again with [`Client::resend`].
     ///
     /// # Errors
     ///
@@ -102,7 +101,7 @@ impl Client {
     /// let sent = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
     /// // Was the commit durable? Whoever does not know sends again.
     /// let again = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
-    /// assert_eq!(sent.outgoing(), again.outgoing());
+    /// assert!(!sent.repeated && again.repeated && again.outgoing().is_none());
     /// # Ok(())
     /// # }
     /// ```
@@ -112,19 +111,17 @@ impl Client {
         let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
         Operation::new(move |work| {
             let message = message.as_ref().ok_or(SendError::TooLong)?;
-            // One hash for the log and for the message's salt. The log held that of the plaintext once.
-            let is_same = |digest: &[u8; 32]| {
-                digest == message.hash() || message.plaintext().is_some_and(|plaintext| *digest == sha256(&[plaintext]))
-            };
-            let (sent, ()) = core.send_once(work, &place, (*message.hash(), &is_same), |work, peer| {
-                Ok((peer.encrypt(&core, work, message, None)?, ()))
+            let digest = Digest { content: first(&message.digest()), parts: [0; 16], number: message.number() };
+            let (sent, ()) = core.send_once(work, &place, &|entered| *entered == digest, |work, peer| {
+                let (envelope, name) = peer.encrypt(&core, work, message, None, Some(place.slot.0))?;
+                Ok((envelope, name, digest, ()))
             })?;
             Ok(sent)
         })
     }
 
     /// Forgets that a message was sent, when it is deleted: an entry of the sent log dies with its message. Otherwise it
-    /// dies after 24 hours.
+    /// dies after 30 days, or when there are newer ones enough.
     ///
     /// # Errors
     ///
@@ -147,56 +144,47 @@ impl Client {
         Operation::new(move |work| {
             work.announce([place.slot.1]);
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
-            let slot = Slot::load(&core, work, place.slot)?;
-            let early = Slot::load_early(&core, work, &place, &peer)?;
-            for mut slot in [Some(slot), early].into_iter().flatten() {
-                if slot.find(message_id).is_some() {
-                    slot.remove(message_id);
-                    slot.save(&core, work, &mut peer);
-                }
+            let mut slot = Slot::load(&core, work, place.slot, peer.session.remote_identity())?;
+            if slot.find(message_id).is_some() {
+                slot.remove(message_id);
+                slot.save(&core, work, &mut peer);
+                peer.save(&core, work)?;
             }
             Ok(())
         })
     }
 }
 
-type Digest = [u8; 32];
-
 impl Core {
-    /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message: then gives its envelope again,
-    /// and nothing besides. A message is known by a digest; which entered ones are of the same message, `is_same` says.
+    /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message, which `is_same` says: then nothing
+    /// goes out.
     pub(super) fn send_once<T: Default>(
         &self,
         work: &mut Workspace<'_>,
         place: &Place,
-        (digest, is_same): (Digest, &dyn Fn(&Digest) -> bool),
-        encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, T), Stop<SendError>>,
+        is_same: &dyn Fn(&Digest) -> bool,
+        encrypt: impl FnOnce(
+            &mut Workspace<'_>,
+            &mut Peer,
+        ) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
         let message_id = place.id;
         work.announce([place.slot.1]);
         let peer = self.load_peer_at(work, &place.to, place.peer).map_err(from_stored)?;
-        let mut slot = Slot::load(self, work, place.slot).map_err(from_stored)?;
-        slot.expire(work.now);
+        work.ready()?;
         let mut peer = peer.ok_or(SendError::NoSession)?;
-        let identity = *peer.session.remote_identity();
-        let mut early = Slot::load_early(self, work, place, &peer).map_err(from_stored)?;
-        early.iter_mut().for_each(|early| early.expire(work.now));
-        let entry = slot.find(message_id).or_else(|| early.as_ref()?.find(message_id));
-        // What was sealed to a key that is not the device's any more is sealed anew.
-        if let Some(entry) = entry.filter(|entry| *entry.identity() == identity) {
-            if !is_same(entry.digest()) {
+        let mut slot = Slot::load(self, work, place.slot, peer.session.remote_identity()).map_err(from_stored)?;
+        if let Some(entry) = slot.find(message_id) {
+            if !is_same(&entry.digest) {
                 return Err(SendError::IdReused.into());
             }
-            let envelope = entry.envelope().map_err(SendError::from)?.ok_or(SendError::SentBefore)?;
-            let outgoing = self.outgoing(envelope);
-            return Ok((Sent { message_id, repeated: true, outgoing, identity }, T::default()));
+            return Ok((Sent { message_id, repeated: true, outgoing: None }, T::default()));
         }
-        let (envelope, output) = encrypt(work, &mut peer)?;
-        slot.remove(message_id);
-        slot.enter(Entry::new((message_id, digest), work.now, &envelope, identity));
+        let (envelope, name, digest, output) = encrypt(work, &mut peer)?;
+        slot.enter(Entry::new(message_id, &name, digest, work.now));
         slot.save(self, work, &mut peer);
         peer.save(self, work).map_err(from_stored)?;
-        Ok((Sent { message_id, repeated: false, outgoing: self.outgoing(envelope), identity }, output))
+        Ok((Sent::new(message_id, self.outgoing(envelope), name), output))
     }
 }
 
@@ -205,14 +193,16 @@ fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
 }
 
 impl Peer {
-    /// Encrypts a message with the current session.
+    /// Encrypts a message with the current session: what travels, and what it is known by. `slot` says which record of the
+    /// sent log it is entered in, if it is.
     pub(super) fn encrypt(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         message: &Outward,
         commitment: Option<&Commitment>,
-    ) -> Result<Envelope, Stop<SendError>> {
+        slot: Option<u16>,
+    ) -> Result<(Envelope, MessageName), Stop<SendError>> {
         if self.parked {
             return Err(SendError::IdentityChanged.into());
         }
@@ -236,8 +226,13 @@ impl Peer {
             EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
         work.rng.fill_bytes(&mut id);
+        if let Some(slot) = slot {
+            id = core.envelope_id(&self.address, slot, id);
+        }
+        // What was just encrypted is a message.
+        let name = ciphertext.name().ok_or(SendError::TooLong)?;
         let mut envelope = core.envelope(&self.address, suite, id, ciphertext);
         envelope.commitment = commitment.map(|commitment| *commitment.as_bytes());
-        Ok(envelope)
+        Ok((envelope, name))
     }
 }

@@ -1,89 +1,136 @@
-//! The sent log: which message ids were sent to a peer device, and as what. A hash table of records, so that sending
-//! finds its record without a list that grows.
+//! The sent log: which messages were sent to a peer device, and as what, so that none is sent twice and the device can ask
+//! for one that it could not read. Neither text nor envelope is in it: these are the host's.
+//!
+//! A hash table of 64 records a device, so that sending finds its record without a list that grows. The first two bytes of
+//! an envelope's id tell the device's own log which record that is, and nobody else anything.
 
 use alloc::vec::Vec;
 
 use super::peer::Peer;
-use super::sent_index::number_of;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
-use crate::crypto::{PublicKey, sha256};
-use crate::ident::{Address, MessageId, Timestamp};
+use crate::crypto::{PUBLIC_KEY_LEN, PublicKey, sha256};
+use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
 use crate::suite::v1::encode_address;
-use crate::wire::{Envelope, FieldReader, FieldWriter, RecordError, RecordKind, read_public_key};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_public_key};
 
-/// How long a message id is remembered: 24 hours.
-pub(super) const SENT_LOG_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long a message can be asked for: 30 days.
+pub(super) const SENT_LOG_MS: u64 = 30 * DAY_MS;
 
-/// Most messages in one record of the log; the oldest goes. Of a thousand messages in a day one in five finds another in
-/// its record.
-const MAX_ENTRIES: usize = 16;
+/// All messages of a day are remembered, as far as there is room; of those before, the newest few of each record.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Most messages of one record whose envelope is kept; of the others only the id is remembered.
-const MAX_ENVELOPES: usize = 4;
+/// Records of one device.
+const RECORDS: u16 = 64;
 
-/// Most bytes of envelopes in one record, besides the newest.
-const MAX_BYTES: usize = 128 * 1024;
+/// Most messages in one record: 2,048 of one device. The oldest goes.
+const MAX_ENTRIES: usize = 32;
 
-/// One message.
-pub(super) struct Entry {
-    id: MessageId,
-    at: Timestamp,
-    digest: [u8; 32],
-    /// Empty if only the id is remembered.
-    envelope: Vec<u8>,
-    /// The identity key that it was sealed to.
-    identity: PublicKey,
+/// Most messages in one record that are older than a day: 384 of one device.
+const MAX_OLD: usize = 6;
+
+/// What a message says, as the log knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digest {
+    /// First 16 bytes of the digest of its content.
+    pub(super) content: [u8; 16],
+    /// The same of the parts of a framed message, whose content is another one each time that it is framed.
+    pub(super) parts: [u8; 16],
+    /// The content's number.
+    pub(super) number: u8,
 }
 
+/// One message.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    id: MessageId,
+    name: [u8; 16],
+    pub(super) digest: Digest,
+    /// Seconds since 1970.
+    at: u32,
+    /// Whether it was asked for and sent again, as a message of another name.
+    pub(super) answered: bool,
+}
+
+const ENTRY_LEN: usize = 16 + 16 + 16 + 16 + 4 + 1 + 1;
+
 impl Entry {
-    pub(super) fn new(
-        (id, digest): (MessageId, [u8; 32]),
-        at: Timestamp,
-        envelope: &Envelope,
-        identity: PublicKey,
-    ) -> Self {
-        Self { id, at, digest, envelope: envelope.to_bytes(), identity }
+    pub(super) fn new(id: MessageId, name: &MessageName, digest: Digest, at: Timestamp) -> Self {
+        let at = u32::try_from(at.get() / 1000).unwrap_or(u32::MAX);
+        Self { id, name: first(name.as_bytes()), digest, at, answered: false }
+    }
+
+    pub(super) const fn id(&self) -> MessageId {
+        self.id
+    }
+
+    fn sent(&self) -> Timestamp {
+        Timestamp::new(u64::from(self.at) * 1000)
     }
 
     fn write(&self, out: &mut FieldWriter) {
-        let Self { id, at, digest, envelope, identity } = self;
-        out.bytes(1, id.as_bytes());
-        out.number(2, at.get());
-        out.bytes(3, digest);
-        out.bytes(4, envelope);
-        out.bytes(5, &identity.to_bytes());
+        let Self { id, name, digest: Digest { content, parts, number }, at, answered } = self;
+        out.put(id.as_bytes());
+        out.put(name);
+        out.put(content);
+        out.put(parts);
+        out.put(&at.to_be_bytes());
+        out.put(&[*number, u8::from(*answered)]);
     }
 
-    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
-        let entry = Self {
-            id: MessageId::new(*fields.array(1)?),
-            at: Timestamp::new(fields.number(2)?),
-            digest: *fields.array(3)?,
-            envelope: fields.bytes(4)?.to_vec(),
-            identity: read_public_key(&mut fields, 5)?,
-        };
-        fields.end()?;
-        Ok(entry)
+    fn read(bytes: &[u8; ENTRY_LEN]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let (name, rest) = rest.split_first_chunk()?;
+        let (content, rest) = rest.split_first_chunk()?;
+        let (parts, rest) = rest.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let [number, answered @ (0 | 1)] = *rest else { return None };
+        let digest = Digest { content: *content, parts: *parts, number };
+        let (id, at) = (MessageId::new(*id), u32::from_be_bytes(*at));
+        Some(Self { id, name: *name, digest, at, answered: answered == 1 })
     }
+}
 
-    pub(super) const fn digest(&self) -> &[u8; 32] {
-        &self.digest
-    }
+/// The first half of 32 bytes.
+pub(super) fn first(bytes: &[u8; 32]) -> [u8; 16] {
+    core::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
+}
 
-    pub(super) const fn identity(&self) -> &PublicKey {
-        &self.identity
-    }
+/// Which records of the log with one device there are, a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct SentIndex(u64);
 
-    /// What was sent, if it is remembered.
-    pub(super) fn envelope(&self) -> Result<Option<Envelope>, StoredError> {
-        if self.envelope.is_empty() {
-            return Ok(None);
+impl SentIndex {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
+        const { assert!(RECORDS == 64, "a bit for each") };
+        match bytes.try_into().map(u64::from_be_bytes) {
+            Ok(bits @ 1..) => Ok(Self(bits)),
+            Err(_) if bytes.is_empty() => Ok(Self(0)),
+            _ => Err(RecordError::Corrupt),
         }
-        let corrupt = StoredError { kind: RecordKind::Sent, error: RecordError::Corrupt };
-        Envelope::parse(&self.envelope).map(Some).map_err(|_| corrupt)
     }
+
+    pub(super) fn write(self, out: &mut FieldWriter) {
+        if self.0 != 0 {
+            out.put(&self.0.to_be_bytes());
+        }
+    }
+
+    /// The numbers of the records that there may be.
+    pub(super) fn present(self) -> impl Iterator<Item = u16> {
+        (0..RECORDS).filter(move |number| self.0 >> number & 1 != 0)
+    }
+
+    const fn set(&mut self, number: u16, present: bool) {
+        let bit = 1 << (number % RECORDS);
+        if present { self.0 |= bit } else { self.0 &= !bit }
+    }
+}
+
+/// The numbers of all records that there can be.
+pub(super) const fn all_numbers() -> core::ops::Range<u16> {
+    0..RECORDS
 }
 
 /// A message to a peer device, and where it is entered: computed once for an operation, however often it is stepped.
@@ -97,9 +144,35 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(core: &Core, id: MessageId, to: &Address) -> Self {
-        let slot = slot_of(id);
+        let [high, low, ..] = sha256(&[id.as_bytes()]);
+        let slot = u16::from_be_bytes([high, low]) % RECORDS;
         let peer = core.peer_key(RecordKind::Peer, to);
         Self { to: to.clone(), id, peer, slot: (slot, Slot::key(core, to, slot)) }
+    }
+}
+
+impl Core {
+    /// An envelope's id that leads back to the record: the number stands in its lowest bits of the first two bytes, under a
+    /// mask that nobody else can derive. The numbers of messages are evenly spread, so that neither these bits nor the
+    /// others say anything, nor that two envelopes are of one sender.
+    pub(super) fn envelope_id(&self, to: &Address, number: u16, random: [u8; 16]) -> [u8; 16] {
+        let [high, low, rest @ ..] = random;
+        let masked = u16::from_be_bytes([high, low]) & !(RECORDS - 1) | (number ^ self.slot_mask(to)) % RECORDS;
+        let mut id = [0; 16];
+        let bytes = masked.to_be_bytes().into_iter().chain(rest);
+        id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        id
+    }
+
+    /// The record that an envelope's id leads to.
+    pub(super) fn slot_of(&self, to: &Address, envelope: &[u8; 16]) -> u16 {
+        let [high, low, ..] = *envelope;
+        (u16::from_be_bytes([high, low]) ^ self.slot_mask(to)) % RECORDS
+    }
+
+    fn slot_mask(&self, to: &Address) -> u16 {
+        let [high, low, ..] = *self.keys.pseudonym(&[b"sent", &encode_address(to)]).expose();
+        u16::from_be_bytes([high, low])
     }
 }
 
@@ -110,37 +183,25 @@ pub(super) struct Slot {
     entries: Vec<Entry>,
 }
 
-/// The record that a message id belongs in.
-fn slot_of(id: MessageId) -> u16 {
-    let [high, low, ..] = sha256(&[id.as_bytes()]);
-    number_of(u16::from_be_bytes([high, low]))
-}
-
 impl Slot {
     pub(super) fn key(core: &Core, address: &Address, number: u16) -> RecordKey {
         core.keys.record_key(RecordKind::Sent, &[&encode_address(address), &number.to_be_bytes()])
     }
 
-    /// The record of the earlier layout that may hold a message, if there is one.
-    pub(super) fn load_early(
-        core: &Core,
-        work: &mut Workspace<'_>,
-        place: &Place,
-        peer: &Peer,
-    ) -> Result<Option<Self>, Stop<StoredError>> {
-        let Some(number) = peer.sent.early(place.slot.0) else { return Ok(None) };
-        Self::load(core, work, (number, Self::key(core, &place.to, number))).map(Some)
-    }
-
+    /// What was sealed to this identity key; what was sealed to another one is as good as gone.
     pub(super) fn load(
         core: &Core,
         work: &mut Workspace<'_>,
         (number, key): (u16, RecordKey),
+        identity: &PublicKey,
     ) -> Result<Self, Stop<StoredError>> {
         let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else {
             return Ok(Self { number, key, entries: Vec::new() });
         };
-        let entries = entries(bytes).map_err(stored(RecordKind::Sent))?;
+        let (sealed_to, mut entries) = entries(bytes).map_err(stored(RecordKind::Sent))?;
+        if sealed_to != *identity {
+            entries.clear();
+        }
         Ok(Self { number, key, entries })
     }
 
@@ -148,65 +209,150 @@ impl Slot {
         self.entries.is_empty()
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What was sent under an id, the newest.
     pub(super) fn find(&self, id: MessageId) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.id == id)
+        self.entries.iter().rev().find(|entry| entry.id == id)
+    }
+
+    /// The message of a name.
+    pub(super) fn find_name(&self, name: &[u8; 32]) -> Option<&Entry> {
+        let name = first(name);
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// The message of an id that was sent last was sent again, because it was asked for.
+    pub(super) fn answered(&mut self, id: MessageId) {
+        if let Some(entry) = self.entries.iter_mut().rev().find(|entry| entry.id == id) {
+            entry.answered = true;
+        }
     }
 
     pub(super) fn enter(&mut self, entry: Entry) {
         self.entries.push(entry);
-        while self.entries.len() > MAX_ENTRIES {
-            self.entries.remove(0);
-        }
-        let mut bytes = 0;
-        for (age, entry) in self.entries.iter_mut().rev().enumerate() {
-            bytes += entry.envelope.len();
-            if age > 0 && (age >= MAX_ENVELOPES || bytes > MAX_BYTES) {
-                entry.envelope = Vec::new();
-            }
-        }
+        self.entries.drain(..self.entries.len().saturating_sub(MAX_ENTRIES));
     }
 
     pub(super) fn remove(&mut self, id: MessageId) {
         self.entries.retain(|entry| entry.id != id);
     }
 
-    /// Drops what is older than 24 hours.
+    /// Drops what is older than 30 days, and of what is older than a day all but the newest few, by a clock that is surely
+    /// not ahead.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        self.entries.retain(|entry| now.since(entry.at) <= SENT_LOG_MS);
+        self.entries.retain(|entry| now.since(entry.sent()) <= SENT_LOG_MS);
+        let old = self.entries.iter().filter(|entry| now.since(entry.sent()) > DAY_MS).count();
+        let mut excess = old.saturating_sub(MAX_OLD);
+        self.entries.retain(|entry| {
+            let goes = excess > 0 && now.since(entry.sent()) > DAY_MS;
+            excess -= usize::from(goes);
+            !goes
+        });
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Writes the record, which was read, and notes in the peer that it is there.
+    /// Writes the record, which was read, and notes in the peer whether it is there.
     pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) {
         let key = self.key;
+        peer.sent.set(self.number, !self.entries.is_empty());
         if self.entries.is_empty() {
             work.delete(key);
             return;
         }
-        peer.sent.enter(self.number);
-        let bytes: usize = self.entries.iter().map(|entry| 128 + entry.envelope.len()).sum();
-        let mut record = FieldWriter::row(RecordKind::Sent, bytes);
+        let len = self.entries.len();
+        let mut record = FieldWriter::row(RecordKind::Sent, PUBLIC_KEY_LEN + 16 + len * ENTRY_LEN);
+        record.bytes(1, &peer.session.remote_identity().to_bytes());
+        record.begin_bytes(2, len * ENTRY_LEN);
         for entry in &self.entries {
-            record.message(1, |out| entry.write(out));
+            entry.write(&mut record);
         }
-        record.number(2, u64::try_from(self.entries.len()).unwrap_or(u64::MAX));
+        record.number(3, u64::try_from(len).unwrap_or(u64::MAX));
         work.put(&core.keys, key, record.into_record());
     }
 }
 
-fn entries(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
+fn entries(bytes: &[u8]) -> Result<(PublicKey, Vec<Entry>), RecordError> {
     let mut fields = FieldReader::record(RecordKind::Sent, bytes)?;
-    let mut entries = Vec::new();
-    while let Some(entry) = fields.message(1)? {
-        if entries.len() == MAX_ENTRIES {
-            return Err(RecordError::Corrupt);
-        }
-        entries.push(Entry::read(entry)?);
-    }
-    let whole = u64::try_from(entries.len()) == Ok(fields.number(2)?);
+    let identity = read_public_key(&mut fields, 1)?;
+    let (stored, rest) = fields.bytes(2)?.as_chunks::<ENTRY_LEN>();
+    let count = fields.number(3)?;
     fields.end()?;
-    if whole { Ok(entries) } else { Err(RecordError::Corrupt) }
+    let whole = rest.is_empty() && u64::try_from(stored.len()) == Ok(count) && stored.len() <= MAX_ENTRIES;
+    // Room for the one that is likely to come.
+    let mut entries = Vec::with_capacity(stored.len() + 1);
+    for entry in stored.iter().filter(|_| whole) {
+        entries.push(Entry::read(entry).ok_or(RecordError::Corrupt)?);
+    }
+    if whole && !entries.is_empty() { Ok((identity, entries)) } else { Err(RecordError::Corrupt) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    const START: u64 = 1_800_000_000_000;
+
+    fn entry(number: u8, days: u64) -> Entry {
+        let digest = Digest { content: [number; 16], parts: [0; 16], number: 16 };
+        let at = Timestamp::new(START + days * DAY_MS);
+        Entry::new(MessageId::new([number; 16]), &MessageName::new([number; 32]), digest, at)
+    }
+
+    fn slot(entries: Vec<Entry>) -> Slot {
+        let keys = crate::persist::RecordKey::VAULT;
+        Slot { number: 0, key: keys, entries }
+    }
+
+    fn ids(slot: &Slot) -> Vec<u8> {
+        slot.entries.iter().map(|entry| entry.id.as_bytes()[0]).collect()
+    }
+
+    #[test]
+    fn a_bit_for_each_record() {
+        let mut index = SentIndex::default();
+        for number in [0, 63, 5] {
+            index.set(number, true);
+        }
+        assert_eq!(index.present().collect::<Vec<_>>(), [0, 5, 63]);
+        index.set(5, false);
+        let mut out = FieldWriter::with_capacity(8);
+        index.write(&mut out);
+        let bytes = out.finish();
+        assert_eq!(SentIndex::read(&bytes), Ok(index));
+        assert_eq!(SentIndex::read(&[]), Ok(SentIndex::default()));
+        for bytes in [vec![0; 8], vec![1; 7], vec![1; 9]] {
+            assert_eq!(SentIndex::read(&bytes), Err(RecordError::Corrupt));
+        }
+    }
+
+    #[test]
+    fn the_oldest_goes_and_of_the_old_ones_few_stay() {
+        let mut full = slot(Vec::new());
+        (0..40).for_each(|number| full.enter(entry(number, 0)));
+        assert_eq!(ids(&full), (8..40).collect::<Vec<_>>());
+        full.enter(entry(200, 2));
+        full.expire(Timestamp::new(START + 2 * DAY_MS));
+        assert_eq!(ids(&full), [34, 35, 36, 37, 38, 39, 200]);
+        full.expire(Timestamp::new(START + 31 * DAY_MS));
+        assert_eq!(ids(&full), [200]);
+        // A clock of before deletes nothing.
+        full.expire(Timestamp::new(0));
+        assert_eq!(full.len(), 1);
+    }
+
+    #[test]
+    fn what_was_sent_again_has_two_names() {
+        let mut slot = slot(vec![entry(1, 0)]);
+        slot.answered(MessageId::new([1; 16]));
+        let again = Entry { name: [9; 16], ..entry(1, 0) };
+        slot.enter(again);
+        assert!(slot.find_name(&[1; 32]).unwrap().answered);
+        assert!(!slot.find_name(&[9; 32]).unwrap().answered);
+        assert!(!slot.find(MessageId::new([1; 16])).unwrap().answered);
+        slot.remove(MessageId::new([1; 16]));
+        assert!(slot.is_empty());
+    }
 }

@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::erase;
 use super::sent::Slot;
-use super::wants::Wants;
+use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
@@ -16,8 +16,8 @@ const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Peer devices of one staging; the next one takes others.
 const MAX_PEERS: usize = 32;
 
-/// Groups of records of the sent log that a staging looks at; the next one takes others.
-const MAX_GROUPS: usize = 64;
+/// Records of the sent log that a staging looks at; the next one takes others.
+const MAX_RECORDS: usize = 256;
 
 /// What tidying a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,9 @@ pub struct Tidied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TidyFrom {
     page: u8,
-    /// How many devices, and of the next one how many groups of the sent log.
+    /// How many devices, and of the next one how many records of the sent log.
     device: usize,
-    groups: usize,
+    records: usize,
 }
 
 type Halt = Stop<StoredError>;
@@ -47,8 +47,8 @@ impl Client {
     pub const PAGES: u16 = 256;
 
     /// Does what is due for one part of the peer devices, one 256th of them: deletes what was kept for late messages for 30
-    /// days, archived sessions in which nothing was read for as long, and message ids of more than 24 hours ago. Devices
-    /// that have no session to be sent with are wanted a bundle of, see [`Client::wants`].
+    /// days, archived sessions in which nothing was read for as long, what the sent log has of before, and wishes that are
+    /// over.
     ///
     /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
     /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
@@ -77,7 +77,7 @@ impl Client {
     /// # }
     /// ```
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
-        self.tidy_on(TidyFrom { page, device: 0, groups: 0 })
+        self.tidy_on(TidyFrom { page, device: 0, records: 0 })
     }
 
     /// Goes on with a page.
@@ -95,65 +95,70 @@ impl Client {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
             let peers = core.load_page(work, from.page)?;
-            work.announce([super::wants::key(&core)]);
+            work.announce([core.wish_page_key(from.page), core.wish_index_key()]);
             let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
-            for kind in [RecordKind::Peer, RecordKind::Archive] {
+            for kind in [RecordKind::Peer, RecordKind::Archive, RecordKind::Wishes] {
                 work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
             work.ready()?;
-            let mut wants = Wants::load(&core, work)?;
-            let (mut wanted, mut damaged) = (false, Vec::new());
-            let mut left = MAX_GROUPS;
+            let mut damaged = Vec::new();
+            let mut left = MAX_RECORDS;
             let after = from.device.saturating_add(MAX_PEERS);
-            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, groups: 0, ..from });
+            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, records: 0, ..from });
+            if from.device == 0 && from.records == 0 {
+                tidy_strangers(&core, work, from.page, &peers)?;
+            }
             for (device, address) in some() {
-                let groups = if device == from.device { from.groups } else { 0 };
-                match work.attempt(|work| tidy(&core, work, address, groups, &mut left)) {
-                    Ok(Part { needs_session, rest }) => {
-                        wanted |= needs_session && wants.bundle(address);
-                        if let Some(groups) = rest {
-                            next = Some(TidyFrom { device, groups, ..from });
-                            break;
-                        }
+                let records = if device == from.device { from.records } else { 0 };
+                match work.attempt(|work| tidy(&core, work, address, records, &mut left)) {
+                    Ok(Some(records)) => {
+                        next = Some(TidyFrom { device, records, ..from });
+                        break;
                     }
+                    Ok(None) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
                     Err(Stop::Need) => {}
                 }
             }
             work.ready()?;
-            if wanted {
-                wants.save(&core, work)?;
-            }
             Ok(Tidied { peers, damaged, next })
         })
     }
 }
 
-/// What was done for a device.
-struct Part {
-    /// Whether it needs a session to be sent with.
-    needs_session: bool,
-    /// How many groups of its sent log were looked at, if there are others.
-    rest: Option<usize>,
+/// Does what is due for what could not be read of devices that are not known.
+fn tidy_strangers(core: &Core, work: &mut Workspace<'_>, page: u8, peers: &[Address]) -> Result<(), Halt> {
+    let wishes = core.load_wishes(work, page)?;
+    let strangers = || wishes.iter().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
+    work.announce(strangers().flat_map(|address| core.wish_keys(address)));
+    work.ready()?;
+    for address in strangers() {
+        let mut wishes = Wishes::load(core, work, address)?;
+        if wishes.expire(work.now) {
+            wishes.save(core, work, Stand::Stranger)?;
+        }
+    }
+    Ok(())
 }
 
-/// Does what is due for one device, of whose sent log so many groups were looked at before, and so many may be now.
+/// Does what is due for one device, of whose sent log so many records were looked at before, and so many may be now. How
+/// many were looked at, if there are others.
 fn tidy(
     core: &Core,
     work: &mut Workspace<'_>,
     address: &Address,
     before: usize,
     left: &mut usize,
-) -> Result<Part, Halt> {
-    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(Part { needs_session: false, rest: None }) };
-    let present = peer.sent.present();
-    let groups: Vec<_> = present.iter().copied().skip(before).take(*left).collect();
-    *left -= groups.len();
-    let seen = before.saturating_add(groups.len());
+) -> Result<Option<usize>, Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(None) };
+    let present: Vec<u16> = peer.sent.present().collect();
+    let records: Vec<_> = present.iter().copied().skip(before).take(*left).collect();
+    *left -= records.len();
+    let seen = before.saturating_add(records.len());
     let mut rest = (seen < present.len()).then_some(seen);
     let place = |slot: u16| (slot, Slot::key(core, address, slot));
-    work.announce(groups.iter().flat_map(|group| group.numbers()).map(|slot| place(slot).1));
+    work.announce(records.iter().map(|slot| place(*slot).1));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
@@ -163,20 +168,15 @@ fn tidy(
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
     let mut changed = false;
-    for group in groups {
-        let mut gone = true;
-        for number in group.numbers() {
-            let mut slot = Slot::load(core, work, place(number))?;
-            let before = slot.len();
-            slot.expire(work.now);
-            gone &= slot.is_empty();
-            if slot.len() != before {
-                slot.save(core, work, &mut peer);
-            }
-        }
-        if gone {
-            peer.sent.clear(group);
+    for number in records {
+        let mut slot = Slot::load(core, work, place(number), peer.session.remote_identity())?;
+        let before = slot.len();
+        slot.expire(work.now);
+        if slot.is_empty() {
             rest = rest.map(|rest| rest.saturating_sub(1));
+        }
+        if slot.is_empty() || slot.len() != before {
+            slot.save(core, work, &mut peer);
             changed = true;
         }
     }
@@ -201,9 +201,13 @@ fn tidy(
         peer.set_archived(archive.len());
         changed = true;
     }
-    let needs_session = !peer.parked && !peer.session.can_send(work.now);
+    let mut wishes = Wishes::load(core, work, address)?;
+    let stand = Stand::of(Some(&peer), work.now);
     if changed {
         peer.save(core, work)?;
     }
-    Ok(Part { needs_session, rest })
+    if wishes.expire(work.now) {
+        wishes.save(core, work, stand)?;
+    }
+    Ok(rest)
 }

@@ -1,103 +1,48 @@
 use alloc::vec::Vec;
 
-use super::workspace::{Stop, Workspace, stored};
-use super::{Client, Core, Operation, StoredError};
-use crate::ident::Address;
-use crate::persist::RecordKey;
-use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record};
+use super::wishes::{MAX_UNREAD, Stand, Wishes};
+use super::workspace::Stop;
+use super::{Client, Operation, StoredError};
+use crate::ident::{Address, MessageId, MessageName};
 
-/// Most devices whose bundle is wanted at one time; the oldest wish goes.
-const MAX_BUNDLES: usize = 256;
-
-/// Most unread messages that are remembered of one device; the oldest goes.
-pub(super) const MAX_UNREAD: usize = 16;
-
-/// Something that the host is to bring from the network. Kept durably until the operation that consumes it.
+/// Something that the host is to bring. Kept durably until the operation that consumes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Want {
-    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, its session can send no more, or
-    /// it has begun a new one and may have forgotten what it was asked for.
+    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, or its session can send no more.
     Bundle(Address),
+    /// A message that the device asks for, since it could not read it: [`Client::resend`] with what the host's own table holds
+    /// under this id, or [`Client::gone`] if it is not there any more.
+    Resend {
+        /// Who asks. It is the device that the message was sent to.
+        address: Address,
+        /// Which message.
+        message_id: MessageId,
+    },
     /// Prekeys are to be uploaded: [`Client::publish_prekeys`] gives them.
     UploadPrekeys,
 }
 
-/// The record of what is wanted. That of what one device was [asked](super::asked::Asked) for has the same form.
-pub(super) struct Wants(Vec<(Address, Vec<[u8; 32]>)>);
-
-impl Wants {
-    pub(super) fn load(core: &Core, work: &mut Workspace<'_>) -> Result<Self, Stop<StoredError>> {
-        let Some(bytes) = work.read(&core.keys, RecordKind::Wants, key(core))? else { return Ok(Self(Vec::new())) };
-        Ok(Self::from_bytes(bytes).map_err(stored(RecordKind::Wants))?)
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Wants = decode_record(RecordKind::Wants, bytes)?;
-        if stored.bundles.len() > MAX_BUNDLES || u32::try_from(stored.bundles.len()) != Ok(stored.count) {
-            return Err(RecordError::Corrupt);
-        }
-        Ok(Self(stored.bundles.iter().map(wanted_from_record).collect::<Result<_, _>>()?))
-    }
-
-    pub(super) fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
-        work.row(key(core))?;
-        let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        let bundles = self.0.iter().map(|(address, unread)| wanted_to_record(address, unread, 0)).collect();
-        work.put(&core.keys, key(core), encode_row(RecordKind::Wants, &record::Wants { bundles, count }));
-        Ok(())
-    }
-
-    /// Wants a device's bundle. Whether that is new.
-    pub(super) fn bundle(&mut self, address: &Address) -> bool {
-        if self.0.iter().any(|(wanted, _)| wanted == address) {
-            return false;
-        }
-        self.0.push((address.clone(), Vec::new()));
-        if self.0.len() > MAX_BUNDLES {
-            self.0.remove(0);
-        }
-        true
-    }
-
-    /// Wants a device's bundle, because of a message that could not be read. Whether anything changed.
-    pub(super) fn unread(&mut self, address: &Address, hash: [u8; 32]) -> bool {
-        let new = self.bundle(address);
-        let Some((_, unread)) = self.0.iter_mut().find(|(wanted, _)| wanted == address) else { return new };
-        if unread.contains(&hash) {
-            return new;
-        }
-        unread.push(hash);
-        if unread.len() > MAX_UNREAD {
-            unread.remove(0);
-        }
-        true
-    }
-
-    /// A device's bundle has come: which messages of it could not be read, if it was wanted.
-    pub(super) fn take(&mut self, address: &Address) -> Option<Vec<[u8; 32]>> {
-        let at = self.0.iter().position(|(wanted, _)| wanted == address)?;
-        Some(self.0.remove(at).1)
-    }
-}
-
-pub(super) fn wanted_from_record(wanted: &record::WantedBundle) -> Result<(Address, Vec<[u8; 32]>), RecordError> {
-    let (unread, rest) = wanted.unread.as_chunks::<32>();
-    let whole = rest.is_empty() && unread.len() <= MAX_UNREAD;
-    let address = address_from_record(wanted.address.as_ref())?;
-    if whole { Ok((address, unread.to_vec())) } else { Err(RecordError::Corrupt) }
-}
-
-pub(super) fn wanted_to_record(address: &Address, unread: &[[u8; 32]], asked: u64) -> record::WantedBundle {
-    record::WantedBundle { address: Some(address_to_record(address)), unread: unread.concat(), asked }
-}
-
-pub(super) fn key(core: &Core) -> RecordKey {
-    core.keys.record_key(RecordKind::Wants, &[])
+/// Why nothing was asked for. Nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// More than 512 at a time. The newest matter most.
+    #[error("too many messages are asked for")]
+    TooMany,
+    /// It is this device.
+    #[error("a device cannot ask itself")]
+    OwnDevice,
+    /// Nothing is known of the device, and messages of enough such ones are waited for. Add a session with it.
+    #[error("too many devices that are not known")]
+    TooManyStrangers,
+    /// A record does not open.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
 }
 
 impl Client {
-    /// What the host is to bring from the network. Changes nothing.
+    /// What the host is to bring from the network, or from its own tables. Changes nothing.
     ///
     /// # Errors
     ///
@@ -112,6 +57,7 @@ impl Client {
     /// for want in alice.wants().stage(&db, now, &mut rng)?.committed() {
     ///     match want {
     ///         Want::Bundle(address) => { /* fetch it, then `add_session` */ }
+    ///         Want::Resend { address, message_id } => { /* look it up, then `resend` or `gone` */ }
     ///         Want::UploadPrekeys => { /* `publish_prekeys` */ }
     ///         _ => {}
     ///     }
@@ -123,10 +69,109 @@ impl Client {
         let core = self.core.clone();
         Operation::new(move |work| {
             work.announce([core.prekeys_key()]);
-            let wants = Wants::load(&core, work)?;
+            let pages = core.wish_pages(work)?;
+            work.announce(pages.iter().map(|page| core.wish_page_key(*page)));
+            work.ready()?;
+            let (mut wants, mut asking) = (Vec::new(), Vec::new());
+            for page in pages {
+                for wish in core.load_wishes(work, page)? {
+                    let due = wish.is_due(work.now).then(|| Want::Bundle(wish.address.clone()));
+                    wants.extend(due);
+                    asking.extend(wish.resend.then_some(wish.address));
+                }
+            }
+            work.announce(asking.iter().map(|address| Wishes::key(&core, address)));
+            work.ready()?;
+            for address in asking {
+                let wishes = Wishes::load(&core, work, &address)?;
+                let resend = |message_id| Want::Resend { address: address.clone(), message_id };
+                wants.extend(wishes.to_resend(work.now).map(resend));
+            }
             let upload = core.load_prekeys(work)?.is_pending(&core, work.now);
-            let bundles = wants.0.into_iter().map(|(address, _)| Want::Bundle(address));
-            Ok(bundles.chain(upload.then_some(Want::UploadPrekeys)).collect())
+            wants.extend(upload.then_some(Want::UploadPrekeys));
+            Ok(wants)
+        })
+    }
+
+    /// Asks a device for messages that could not be read, for a host that decides by hand, or once more: as many as three
+    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Want::Bundle).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::ident::MessageName;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// let name = MessageName::new([7; 32]); // of an `Unreadable`
+    /// alice.ask_again(bob.address(), &[name]).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
+    /// assert!(wants.contains(&Want::Bundle(bob.address().clone())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ask_again(&self, address: &Address, names: &[MessageName]) -> Operation<(), AskError> {
+        let (core, address) = (self.core.clone(), address.clone());
+        // A longer list is refused: it is not kept.
+        let names = (names.len() <= MAX_UNREAD).then(|| names.to_vec());
+        Operation::new(move |work| {
+            let from_stored = |stop: Stop<StoredError>| stop.map(AskError::from);
+            let names = names.as_ref().ok_or(AskError::TooMany)?;
+            if address == core.address {
+                return Err(AskError::OwnDevice.into());
+            }
+            work.announce(core.wish_keys(&address));
+            let peer = core.load_peer(work, &address).map_err(from_stored)?;
+            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
+            if peer.is_none() && !wishes.has_unread() && !core.takes_stranger(work).map_err(from_stored)? {
+                return Err(AskError::TooManyStrangers.into());
+            }
+            for name in names {
+                wishes.ask_anew(*name, work.now);
+            }
+            if !names.is_empty() {
+                wishes.save(&core, work, Stand::of(peer.as_deref(), work.now)).map_err(from_stored)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a wish back: a bundle that cannot be had, or that was refused. What could not be read of the device is not
+    /// asked for any more. See [`Client::wants`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.unwant(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
+    /// assert!(!wants.contains(&Want::Bundle(bob.address().clone())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unwant(&self, address: &Address) -> Operation<(), StoredError> {
+        let (core, address) = (self.core.clone(), address.clone());
+        Operation::new(move |work| {
+            work.announce(core.wish_keys(&address));
+            let peer = core.load_peer(work, &address)?;
+            let mut wishes = Wishes::load(&core, work, &address)?;
+            if wishes.bundle || wishes.has_unread() {
+                wishes.bundle = false;
+                wishes.give_up();
+                wishes.save(&core, work, Stand::of(peer.as_deref(), work.now))?;
+            }
+            Ok(())
         })
     }
 }

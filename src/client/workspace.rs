@@ -55,6 +55,8 @@ pub(super) struct Workspace<'a> {
     relied_on: BTreeSet<RecordKey>,
     /// Whether what was read and not written is checked.
     checks: bool,
+    /// Whether it is where nothing is written, too.
+    insists: bool,
     needed: BTreeSet<RecordKey>,
     writes: BTreeMap<RecordKey, Write>,
     /// What goes into a cache with the rows that are written.
@@ -71,6 +73,7 @@ impl<'a> Workspace<'a> {
             rows,
             relied_on: BTreeSet::new(),
             checks: true,
+            insists: false,
             needed: BTreeSet::new(),
             writes: BTreeMap::new(),
             cached: BTreeMap::new(),
@@ -211,6 +214,12 @@ impl<'a> Workspace<'a> {
         self.checks = false;
     }
 
+    /// For an operation whose outcome is acted upon even where it changes nothing: what it has read is checked all the same,
+    /// so that a stale or failing read is a conflict, and no mail that is acknowledged and lost.
+    pub(super) const fn insist(&mut self) {
+        self.insists = true;
+    }
+
     /// Stops if rows were asked for that are not there.
     pub(super) fn ready<E>(&self) -> Result<(), Stop<E>> {
         if self.needed.is_empty() { Ok(()) } else { Err(Stop::Need) }
@@ -230,10 +239,11 @@ impl<'a> Workspace<'a> {
         self.needed.into_iter().collect()
     }
 
-    /// Seals what was written. An operation that writes nothing changes nothing, so it checks nothing.
+    /// Seals what was written. An operation that writes nothing changes nothing, so it checks nothing unless it
+    /// [insists](Self::insist).
     pub(super) fn into_batch(mut self) -> Batch {
         let writes = core::mem::take(&mut self.writes);
-        if writes.is_empty() {
+        if writes.is_empty() && !self.insists {
             return Batch::default();
         }
         let expect = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);

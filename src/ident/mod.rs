@@ -1,7 +1,7 @@
 //! Names of things: newtypes without behaviour.
 //!
 //! Owns: who a device is ([`Address`], [`UserId`], [`DeviceId`], [`RegistrationId`]), which prekey is meant
-//! ([`PrekeyId`]) and when something happened ([`Timestamp`]).
+//! ([`PrekeyId`]), which message ([`MessageId`], [`MessageName`]) and when something happened ([`Timestamp`]).
 //!
 //! **Not its concern:** keys, wire formats, clocks.
 
@@ -137,7 +137,7 @@ impl Address {
     }
 }
 
-/// The host's name of a message: 16 bytes, for instance a random UUID. Sending the same id again gives the same envelope.
+/// The host's name of a message: 16 bytes, for instance a random UUID. Sending the same id again sends nothing twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId([u8; 16]);
 
@@ -152,6 +152,32 @@ impl MessageId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+/// What a message that travels is known by, on both sides: SHA-256 over what its session authenticates. However a server
+/// wraps the message anew, the name stays the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageName([u8; 32]);
+
+impl MessageName {
+    /// Takes the bytes, as a host has stored them.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes: a column of the host's table of messages.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MessageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "MessageName({a:02x}{b:02x}{c:02x}{d:02x}..)")
     }
 }
 

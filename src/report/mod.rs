@@ -18,6 +18,7 @@
 //! signed.
 
 mod accept;
+mod again;
 mod builder;
 mod commit;
 mod displayable;
@@ -34,6 +35,7 @@ mod state;
 mod tags;
 
 pub use accept::{AcceptError, Accepted, ChainStatus, Forked, StampStatus};
+pub(crate) use again::commitment_of;
 pub use builder::{BuildError, MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuilder, Reveal, Side};
 pub(crate) use commit::{header_digest, mac, part_digest, root};
 pub use displayable::{Unframed, refuse_unframed};

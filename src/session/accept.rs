@@ -134,6 +134,10 @@ impl Session {
             if state.initiation != Some(first.initiation_hash()) {
                 return Err(AcceptError::Message(DecryptError::Undecryptable));
             }
+            // Whoever has an answer sends no first message any more: all of them are of the first chain.
+            if !state.ratchet.knows(first.inner().ratchet_key()) {
+                return Err(AcceptError::LongPast);
+            }
             let mut plaintext = Vec::new();
             let step = state.open(&self.ends, first.inner(), first.external_ad(), now, &mut plaintext)?;
             self.apply(at, step, now, rng)?;

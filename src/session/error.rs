@@ -143,6 +143,10 @@ pub enum AcceptError {
     /// prekey. Drop it.
     #[error("a key of the first message does not agree")]
     BadKey,
+    /// It repeats the start of a session that has gone on, with a ratchet key that is not held any more: most likely it
+    /// was read, and is delivered again. Nothing is computed for it, and on its own it is no reason to ask for anything.
+    #[error("first message repeats a start that is long past")]
+    LongPast,
     /// The message inside it cannot be decrypted.
     #[error(transparent)]
     Message(#[from] DecryptError),
@@ -165,6 +169,7 @@ impl AcceptError {
             | Self::IdentityChanged
             | Self::SuiteDowngrade
             | Self::SuiteNotEnabled
+            | Self::LongPast
             | Self::BadKey => false,
         }
     }

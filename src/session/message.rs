@@ -1,9 +1,17 @@
 use alloc::vec::Vec;
 
 use crate::crypto::{KemCiphertext, PublicKey, sha256};
-use crate::ident::{PrekeyId, RegistrationId};
+use crate::ident::{MessageName, PrekeyId, RegistrationId};
 use crate::suite::Suite;
 use crate::wire::{PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message, WireError, is_v1};
+
+/// What names are hashed with.
+const LABEL_NAME: &[u8] = b"\x16subrosa/1/message-name";
+
+/// The name of a message of a session, from its bytes.
+pub(crate) fn name_of(message: &[u8]) -> MessageName {
+    MessageName::new(sha256(&[LABEL_NAME, message]))
+}
 
 /// An encrypted message, to be sent with its kind.
 ///
@@ -54,6 +62,15 @@ impl Ciphertext {
     #[must_use]
     pub const fn is_first(&self) -> bool {
         matches!(self, Self::First(_))
+    }
+
+    /// What both sides know the message by: see [`Message::name`]. `None` if the bytes are no message.
+    #[must_use]
+    pub fn name(&self) -> Option<MessageName> {
+        match self {
+            Self::First(bytes) => FirstMessage::parse(bytes).ok().map(|first| first.name()),
+            Self::Message(bytes) => Some(name_of(bytes)),
+        }
     }
 }
 
@@ -140,6 +157,12 @@ impl FirstMessage {
         }
     }
 
+    /// The name of the message inside it, see [`Message::name`]: the same, whichever first message it travels in.
+    #[must_use]
+    pub fn name(&self) -> MessageName {
+        self.inner().name()
+    }
+
     /// The registration id that its sender claims. Neither suite
     /// authenticates it.
     #[must_use]
@@ -214,6 +237,25 @@ pub(super) enum Wire<'a> {
     V1(&'a V1Message),
 }
 
+impl Wire<'_> {
+    pub(super) const fn ratchet_key(&self) -> &PublicKey {
+        match self {
+            Wire::Signal(message) => &message.ratchet_key,
+            Wire::V1(message) => &message.ratchet_key,
+        }
+    }
+
+    fn name(self) -> MessageName {
+        match self {
+            Wire::Signal(message) => MessageName::new(sha256(&[LABEL_NAME, message.authenticated(), message.mac()])),
+            Wire::V1(message) => message.with_bytes(|bytes| {
+                let [a, b, c, d] = *bytes;
+                MessageName::new(sha256(&[LABEL_NAME, a, b, c, d]))
+            }),
+        }
+    }
+}
+
 impl Message {
     /// Reads the bytes; the first one tells the suite.
     ///
@@ -243,6 +285,31 @@ impl Message {
             MessageWire::Signal(_) => Suite::Signal,
             MessageWire::V1(_) => Suite::V1,
         }
+    }
+
+    /// What both sides know the message by: SHA-256 over the bytes that its session authenticates, and over nothing that
+    /// stands around them.
+    ///
+    /// # Security
+    ///
+    /// A server can put a message into the first message of its session, take it out again, and change what of that
+    /// nobody authenticates. A name over those bytes would be another one each time, and a message that was read would
+    /// pass for one that was not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mut to_bob, to_alice, now, mut rng) = talking();
+    /// let sent = to_bob.encrypt(b"Hello, Bob", now, &mut rng)?;
+    /// assert_eq!(sent.name(), Some(Message::parse(sent.bytes())?.name()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> MessageName {
+        self.inner().name()
     }
 
     /// No plaintext of it is longer, nor any step on the way to it.

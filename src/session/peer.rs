@@ -200,6 +200,21 @@ impl Session {
         self.current.as_ref().is_some_and(|state| state.pending.is_some())
     }
 
+    /// When the current session was started here, if the peer has not answered it.
+    pub(crate) fn unanswered_since(&self) -> Option<Timestamp> {
+        self.current.as_ref().filter(|state| state.pending.is_some()).map(|state| state.created)
+    }
+
+    /// Whether the current session was started here with the prekeys of this bundle, and was not answered.
+    pub(crate) fn is_pending_of(&self, bundle: &Bundle) -> bool {
+        let pending = self.current.as_ref().and_then(|state| state.pending.as_ref());
+        let parts = bundle.parts();
+        let same = |pending: &Pending| {
+            pending.signed_prekey == parts.signed_prekey.id && pending.kem_prekey == parts.kem_prekey.id
+        };
+        self.suite() == Some(bundle.suite()) && pending.is_some_and(same)
+    }
+
     /// Whether the peer device was ever seen with suite V1.
     pub(crate) const fn has_seen_v1(&self) -> bool {
         self.seen_v1

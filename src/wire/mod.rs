@@ -29,7 +29,7 @@ mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub(crate) use fields::{FieldReader, FieldWriter};
-pub(crate) use payload::Outward;
+pub(crate) use payload::{FRAMED, Outward};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;

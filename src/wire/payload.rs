@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use super::fields::{FieldReader, FieldWriter};
 use super::{MAX_PLAINTEXT_LEN, WireError};
 use crate::crypto::{SecretBytes, sha256};
+use crate::ident::MessageName;
 
 /// Which version of a user's device roster somebody knows; version 0 where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,7 +96,8 @@ impl core::fmt::Debug for Content {
 ///
 /// ```
 /// use subrosa::wire::{Content, Payload, RosterView};
-/// let payload = Payload { own: RosterView::default(), peer: RosterView::default(), content: Content::App(b"hi".to_vec()) };
+/// let (own, peer) = (RosterView::default(), RosterView::default());
+/// let payload = Payload { own, peer, answers: None, content: Content::App(b"hi".to_vec()) };
 /// assert_eq!(Payload::parse(&payload.to_bytes())?, payload);
 /// # Ok::<(), subrosa::wire::WireError>(())
 /// ```
@@ -105,14 +107,25 @@ pub struct Payload {
     pub own: RosterView,
     /// The recipient's roster, as the sender believes it to be.
     pub peer: RosterView,
+    /// The message of the same content that the recipient could not read, and asked for by this name.
+    pub answers: Option<MessageName>,
     /// What it says.
     pub content: Content,
 }
 
+/// Field number of what a message answers.
+const ANSWERS: u32 = 9;
+
 // Field numbers of contents.
 const APP: u32 = 16;
-const FRAMED: u32 = 17;
+const FRAMED_FIELD: u32 = 17;
+/// The number of framed content.
+pub(crate) const FRAMED: u8 = 17;
 const REPAIR_REQUEST: u32 = 21;
+const RECEIPT: u32 = 23;
+
+/// What the digest of a content is made with.
+const LABEL_SENT: &[u8] = b"\x0esubrosa/1/sent";
 
 /// First field number of contents that this version does not know.
 const FIRST_UNKNOWN: u32 = 24;
@@ -130,23 +143,33 @@ impl Payload {
         let mut fields = FieldReader::new(bytes);
         let own = RosterView::read(fields.some_message(1)?)?;
         let peer = RosterView::read(fields.some_message(2)?)?;
+        let answers = fields.optional_bytes(ANSWERS)?.map(<[u8; 32]>::try_from).transpose();
+        let answers = answers.map_err(|_| WireError::Field)?.map(MessageName::new);
         let (number, content) = fields.next_bytes()?.ok_or(WireError::Field)?;
         fields.end()?;
-        Ok(Self { own, peer, content: Content::of(number, content.to_vec()).ok_or(WireError::NotCanonical)? })
+        Ok(Self { own, peer, answers, content: Content::of(number, content.to_vec()).ok_or(WireError::NotCanonical)? })
     }
 
     /// Writes the payload.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (number, content) = self.content.parts();
-        write(&self.own, &self.peer, number, content).take()
+        write((&self.own, &self.peer), self.answers.as_ref(), number, content).take()
     }
 }
 
-fn write(own: &RosterView, peer: &RosterView, number: u32, content: &[u8]) -> SecretBytes {
-    let mut out = FieldWriter::with_capacity(64 + content.len());
+fn write(
+    (own, peer): (&RosterView, &RosterView),
+    answers: Option<&MessageName>,
+    number: u32,
+    content: &[u8],
+) -> SecretBytes {
+    let mut out = FieldWriter::with_capacity(96 + content.len());
     own.write(&mut out, 1);
     peer.write(&mut out, 2);
+    if let Some(name) = answers {
+        out.some_bytes(ANSWERS, name.as_bytes());
+    }
     out.some_bytes(number, content);
     out.finish()
 }
@@ -160,25 +183,56 @@ pub(crate) struct Outward {
 }
 
 impl Outward {
-    fn new(number: u32, content: &[u8]) -> Self {
+    fn new(answers: Option<&MessageName>, number: u32, content: &[u8]) -> Self {
         let nobody = RosterView::default();
-        let payload = write(&nobody, &nobody, number, content);
+        let payload = write((&nobody, &nobody), answers, number, content);
         Self { hash: sha256(&[&payload]), payload, number, content_len: content.len() }
     }
 
     /// With the application's own bytes.
     pub(crate) fn app(plaintext: &[u8]) -> Self {
-        Self::new(APP, plaintext)
+        Self::new(None, APP, plaintext)
     }
 
     /// With framed content.
     pub(crate) fn framed(inner: &[u8]) -> Self {
-        Self::new(FRAMED, inner)
+        Self::new(None, FRAMED_FIELD, inner)
+    }
+
+    /// What was sent before with this content, in answer to who could not read it under this name.
+    pub(crate) fn again(answers: &MessageName, number: u8, content: &[u8]) -> Self {
+        Self::new(Some(answers), number.into(), content)
     }
 
     /// With a request to send something again.
-    pub(crate) fn repair_request(hashes: &[u8]) -> Self {
-        Self::new(REPAIR_REQUEST, hashes)
+    pub(crate) fn repair_request(items: &[u8]) -> Self {
+        Self::new(None, REPAIR_REQUEST, items)
+    }
+
+    /// With word of what was received, read, or is gone.
+    pub(crate) fn receipt(receipt: &[u8]) -> Self {
+        Self::new(None, RECEIPT, receipt)
+    }
+
+    /// The content's number.
+    pub(crate) fn number(&self) -> u8 {
+        u8::try_from(self.number).unwrap_or_default()
+    }
+
+    /// What its content is known by: the same, however often it is sent.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let content = self.content();
+        let len = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        sha256(&[LABEL_SENT, &self.number.to_be_bytes(), &len.to_be_bytes(), content])
+    }
+
+    /// Whether it is framed: then a commitment goes with it.
+    pub(crate) const fn is_framed(&self) -> bool {
+        self.number == FRAMED_FIELD
+    }
+
+    fn content(&self) -> &[u8] {
+        self.payload.get(self.payload.len() - self.content_len..).unwrap_or_default()
     }
 
     /// The whole payload.
@@ -193,7 +247,7 @@ impl Outward {
 
     /// The application's own bytes, if they are its content.
     pub(crate) fn plaintext(&self) -> Option<&[u8]> {
-        self.payload.get(self.payload.len() - self.content_len..).filter(|_| self.number == APP)
+        (self.number == APP).then(|| self.content())
     }
 }
 
@@ -217,13 +271,13 @@ impl Content {
     fn of(number: u32, bytes: Vec<u8>) -> Option<Self> {
         Some(match number {
             APP => Self::App(bytes),
-            FRAMED => Self::Framed(bytes),
+            FRAMED_FIELD => Self::Framed(bytes),
             18 => Self::SenderKeyDistribution(bytes),
             19 => Self::GroupChange(bytes),
             20 => Self::Roster(bytes),
             REPAIR_REQUEST => Self::RepairRequest(bytes),
             22 => Self::Provisioning(bytes),
-            23 => Self::Receipt(bytes),
+            RECEIPT => Self::Receipt(bytes),
             number => Self::Unknown(UnknownPayload::new(number, bytes)?),
         })
     }
@@ -231,13 +285,13 @@ impl Content {
     fn parts(&self) -> (u32, &[u8]) {
         match self {
             Self::App(bytes) => (APP, bytes),
-            Self::Framed(bytes) => (FRAMED, bytes),
+            Self::Framed(bytes) => (FRAMED_FIELD, bytes),
             Self::SenderKeyDistribution(bytes) => (18, bytes),
             Self::GroupChange(bytes) => (19, bytes),
             Self::Roster(bytes) => (20, bytes),
             Self::RepairRequest(bytes) => (REPAIR_REQUEST, bytes),
             Self::Provisioning(bytes) => (22, bytes),
-            Self::Receipt(bytes) => (23, bytes),
+            Self::Receipt(bytes) => (RECEIPT, bytes),
             Self::Unknown(UnknownPayload { number, bytes }) => (*number, bytes),
         }
     }
@@ -268,7 +322,7 @@ mod tests {
             (Outward::repair_request(&[]), Content::RepairRequest(vec![])),
         ] {
             let plaintext = matches!(content, Content::App(_)).then_some(&b"hi"[..]);
-            assert_eq!(outward.payload(), Payload { own: nobody, peer: nobody, content }.to_bytes());
+            assert_eq!(outward.payload(), Payload { own: nobody, peer: nobody, answers: None, content }.to_bytes());
             assert_eq!(outward.plaintext(), plaintext);
         }
     }
@@ -288,7 +342,7 @@ mod tests {
             Content::Unknown(UnknownPayload { number: 24, bytes: vec![8] }),
             Content::Unknown(UnknownPayload { number: 5_000, bytes: vec![] }),
         ] {
-            let payload = Payload { own: view, peer: RosterView::default(), content };
+            let payload = Payload { own: view, peer: RosterView::default(), answers: None, content };
             let bytes = payload.to_bytes();
             // As generated code writes it; contents that it does not know are left out there.
             let generated = v1::Payload::decode(&bytes[..]).unwrap();

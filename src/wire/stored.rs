@@ -49,12 +49,16 @@ pub enum RecordKind {
     PeerPage = 23,
     /// Which prekeys there are.
     Prekeys = 24,
-    /// What the host is to bring from the network.
-    Wants = 25,
+    /// What waits between one peer device and here.
+    Wishes = 25,
     /// The chains of framed messages of one conversation.
     Framing = 26,
     /// Some of the keys kept for late messages of one session.
     KeptPage = 27,
+    /// A part of the index of devices that something waits with.
+    WishPage = 30,
+    /// Which parts of that index there are.
+    WishIndex = 31,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.

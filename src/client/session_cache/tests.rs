@@ -73,7 +73,7 @@ impl Side {
 
     fn send(&mut self, to: &str) -> Envelope {
         let sending = self.sending(to);
-        self.run(sending).unwrap().outgoing().envelope().clone()
+        self.run(sending).unwrap().outgoing().unwrap().envelope().clone()
     }
 
     fn receive(&mut self, envelope: &Envelope) -> Result<Received, ReceiveError> {
@@ -279,7 +279,7 @@ fn many_workers_share_one_memory() {
                         let staged = client.send(id, bobs, b"text").stage(store, NOW, &mut rng).unwrap();
                         staged.commit(|batch, _| store.write(batch))
                     });
-                    sent.unwrap().outgoing().envelope().clone()
+                    sent.unwrap().outgoing().unwrap().envelope().clone()
                 };
                 (0..20).map(&mut send).collect::<Vec<_>>()
             })

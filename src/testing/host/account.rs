@@ -176,6 +176,9 @@ impl Host {
         };
         self.run(now, decide, |tables, ()| {
             tables.changed.remove(peer);
+            if accept {
+                tables.known.insert(peer.clone(), key);
+            }
         })
     }
 }

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use super::{Crash, Crashed, Directory, Draft, Host, Tables};
 use crate::client::{
-    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
+    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResendError, ResetError, SendError, Want,
 };
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::session::AcceptError;
@@ -70,7 +70,7 @@ impl Host {
         let draft = self.tables.drafts.first()?.clone();
         let operation = self.client.send(draft.message_id, &draft.to, &draft.plaintext());
         let staged = self.stage(operation, now).ok()?;
-        let outgoing = staged.output().outgoing().clone();
+        let outgoing = staged.output().outgoing()?.clone();
         // The app was ended in between.
         if self.crash.take_if(|crash| *crash == Crash::Before).is_none() {
             self.commit(staged.batch(), |tables| tables.sent(&draft, staged.output())).ok()?;
@@ -96,18 +96,13 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Crashed> {
-        let fresh = self.draw();
         let received = self.run_unless(
             now,
             |client| client.receive(envelope),
             Tables::is_late,
-            |tables, received| tables.arrived(envelope, received, &fresh),
+            |tables, received| tables.arrived(envelope, received),
         )?;
-        if received.as_ref().is_ok_and(|received| self.tables.is_late(received)) {
-            return Ok(Answer::Refused(ReceiveError::Duplicate));
-        }
-        self.note_damage(envelope, received.as_ref().err());
-        Ok(answer(received.as_ref()))
+        self.then(envelope, received, now)
     }
 
     /// Receives many envelopes in one transaction; fewer answers than envelopes are for the first of them.
@@ -116,7 +111,6 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive_many(&mut self, envelopes: &[Envelope], now: Timestamp) -> Result<Vec<Answer>, Crashed> {
-        let fresh = self.draw();
         let late = |tables: &Tables, outcomes: &Vec<Result<Received, ReceiveError>>| {
             outcomes.iter().flatten().any(|received| tables.is_late(received))
         };
@@ -127,7 +121,7 @@ impl Host {
             |tables, outcomes| {
                 for (envelope, received) in envelopes.iter().zip(outcomes) {
                     if let Ok(received) = received {
-                        tables.arrived(envelope, received, &fresh);
+                        tables.arrived(envelope, received);
                     }
                 }
             },
@@ -137,10 +131,27 @@ impl Host {
         if late(&self.tables, &outcomes) {
             return envelopes.iter().map(|envelope| self.receive(envelope, now)).collect();
         }
-        for (envelope, outcome) in envelopes.iter().zip(&outcomes) {
-            self.note_damage(envelope, outcome.as_ref().err());
+        envelopes.iter().zip(outcomes).map(|(envelope, outcome)| self.then(envelope, outcome, now)).collect()
+    }
+
+    /// What follows when an envelope was received, beside what was written with it.
+    fn then(
+        &mut self,
+        envelope: &Envelope,
+        received: Result<Received, ReceiveError>,
+        now: Timestamp,
+    ) -> Result<Answer, Crashed> {
+        match &received {
+            // Read before, and delivered again: it was dropped with its staging.
+            Ok(received) if self.tables.is_late(received) => return Ok(Answer::Refused(ReceiveError::Duplicate)),
+            // The library cannot know that it was never read; the table does.
+            Ok(Received::Unreadable(unreadable)) if !unreadable.asked && unreadable.reason == AcceptError::LongPast => {
+                self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
+            }
+            _ => {}
         }
-        Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
+        self.note_damage(envelope, received.as_ref().err());
+        Ok(answer(received.as_ref()))
     }
 
     fn note_damage(&mut self, envelope: &Envelope, error: Option<&ReceiveError>) {
@@ -168,13 +179,12 @@ impl Host {
             staged
         };
         sent?;
-        let fresh = self.draw();
         if let Ok(staged) = staged
             && !self.tables.is_late(staged.output())
         {
-            let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output(), &fresh));
+            let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output()));
             if committed.is_ok() {
-                return Ok(answer(Ok(staged.output())));
+                return self.then(envelope, Ok(staged.committed()), now);
             }
         }
         self.receive(envelope, now)
@@ -218,9 +228,28 @@ impl Host {
                 Want::Bundle(peer) => {
                     self.add(relay, &peer, now)?.ok();
                 }
+                Want::Resend { address, message_id } => self.resend(&address, message_id, now)?,
                 Want::UploadPrekeys => self.upload(relay, now)?,
             }
         }
+        Ok(())
+    }
+
+    /// Sends again what a device asks for, or says that it is gone.
+    fn resend(&mut self, address: &Address, message_id: MessageId, now: Timestamp) -> Result<(), Crashed> {
+        let draft = self.tables.sent.get(&message_id).filter(|draft| draft.to == *address).cloned();
+        if let Some(draft) = draft {
+            let resent = self.run(
+                now,
+                |client| client.resend(message_id, address, &draft.plaintext()),
+                |tables, sent| tables.sent(&draft, sent),
+            )?;
+            if resent != Err(ResendError::OtherContent) {
+                return Ok(());
+            }
+        }
+        let gone = |client: &Client| client.gone(message_id, address);
+        self.run(now, gone, |tables, said| said.iter().for_each(|outgoing| tables.post(outgoing)))?.ok();
         Ok(())
     }
 
@@ -240,9 +269,8 @@ impl Host {
             now,
             |client| client.add_session(&bundle),
             |tables, added| {
-                if let Some(repair) = &added.repair {
-                    tables.post(repair);
-                }
+                tables.known.insert(peer.clone(), key);
+                added.repair.iter().for_each(|question| tables.post(question));
             },
         )?;
         if added == Err(AddError::IdentityChanged) {
@@ -254,17 +282,20 @@ impl Host {
 }
 
 impl Tables {
-    fn arrived(&mut self, envelope: &Envelope, received: &Received, fresh: &[u8; 16]) {
+    fn arrived(&mut self, envelope: &Envelope, received: &Received) {
         match received {
             Received::Message(message) => self.received(envelope, message),
             Received::Unreadable(unreadable) => {
-                self.unreadable.insert(unreadable.hash);
+                self.unreadable.insert(unreadable.name);
             }
-            Received::RepairRequest(request) => match request.identity.changed_key() {
-                // Nothing is sent to whom nobody has accepted.
-                Some(key) => self.ask_about(&request.from, key),
-                None => self.repair(&request.from, &request.messages, fresh),
-            },
+            Received::RepairRequest(request) => {
+                if let Some(key) = request.identity.changed_key() {
+                    self.ask_about(&request.from, key);
+                }
+                self.meets(envelope, &request.identity);
+                request.reply.iter().for_each(|reply| self.post(reply));
+            }
+            Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
             _ => {}
         }
     }

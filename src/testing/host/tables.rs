@@ -1,9 +1,10 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::client::{AddError, Message, Outgoing, Received, Sent};
-use crate::crypto::{PublicKey, sha256};
-use crate::ident::{Address, MessageId};
+use crate::client::{AddError, Identity, Message, Outgoing, Received, Sent};
+use crate::crypto::PublicKey;
+use crate::ident::{Address, MessageId, MessageName};
+use crate::session::FirstMessage;
 use crate::wire::Envelope;
 
 /// What the host keeps beside the library's rows, in the same database and in the same transactions.
@@ -11,30 +12,43 @@ use crate::wire::Envelope;
 pub struct Tables {
     /// What the user has written and what is not sent yet.
     pub(in crate::testing) drafts: Vec<Draft>,
-    /// What was sent: by the SHA-256 of the ciphertext, which is how a peer asks for it again.
-    pub(in crate::testing) sent: BTreeMap<[u8; 32], Draft>,
+    /// What was sent, by the id that it was sent under: where it is looked for when a peer asks for it.
+    pub(in crate::testing) sent: BTreeMap<MessageId, Draft>,
     /// What is to be posted, in order.
     pub(in crate::testing) outbox: Vec<Outgoing>,
     /// What the user reads, by the id that its sender gave it.
     pub(in crate::testing) inbox: BTreeMap<[u8; 16], Entry>,
     /// The envelopes that were opened.
     pub(in crate::testing) opened: BTreeSet<[u8; 16]>,
-    /// How often an envelope was opened that is among them already: never.
+    /// How often a message was opened that had been read: never.
     pub(in crate::testing) opened_twice: u64,
     /// How often a text came that is in the inbox already: its sender wrote it again.
     pub(in crate::testing) came_again: Vec<[u8; 16]>,
     /// Other identity keys that the user has to be asked about.
     pub(in crate::testing) changed: BTreeMap<Address, PublicKey>,
-    /// What was read, by the SHA-256 of the message: for late duplicates.
-    pub(in crate::testing) read: BTreeSet<[u8; 32]>,
+    /// What was read, by what both sides know it by, and what that answers: for late duplicates.
+    pub(in crate::testing) read: BTreeSet<MessageName>,
     /// What could not be read: the user sees a gap.
-    pub(in crate::testing) unreadable: BTreeSet<[u8; 32]>,
+    pub(in crate::testing) unreadable: BTreeSet<MessageName>,
     /// Of these, what will not come: its sender does not have it any more.
-    pub(in crate::testing) gone: BTreeSet<[u8; 32]>,
-    /// Which draft each envelope was made of, and the identity key that it was sealed to.
-    pub(in crate::testing) made: BTreeMap<[u8; 16], ([u8; 16], PublicKey)>,
+    pub(in crate::testing) gone: BTreeSet<MessageName>,
+    /// What the envelopes that were made are of.
+    pub(in crate::testing) made: BTreeMap<[u8; 16], Made>,
+    /// The identity keys of others, as they came and were accepted.
+    pub(in crate::testing) known: BTreeMap<Address, PublicKey>,
     /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
     pub(in crate::testing) told: BTreeMap<[u8; 16], AddError>,
+}
+
+/// What an envelope is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::testing) struct Made {
+    /// The draft.
+    pub(in crate::testing) draft: [u8; 16],
+    /// What both sides know the message by.
+    pub(in crate::testing) name: MessageName,
+    /// What it was sealed to.
+    pub(in crate::testing) identity: Option<PublicKey>,
 }
 
 /// A message that the user has written.
@@ -114,13 +128,16 @@ impl Tables {
         self.came_again.len()
     }
 
-    /// A draft was sent.
+    /// A draft was sent, or sent again.
     pub(super) fn sent(&mut self, draft: &Draft, sent: &Sent) {
         self.drafts.retain(|held| held.message_id != draft.message_id);
         self.told.remove(&draft.id);
-        self.made.insert(*sent.outgoing().id(), (draft.id, *sent.identity_key()));
-        self.sent.insert(sha256(&[&sent.outgoing().envelope().body]), draft.clone());
-        self.post(sent.outgoing());
+        self.sent.insert(draft.message_id, draft.clone());
+        if let (Some(outgoing), Some(name)) = (sent.outgoing(), sent.name()) {
+            let identity = self.known.get(&draft.to).copied();
+            self.made.insert(*outgoing.id(), Made { draft: draft.id, name, identity });
+            self.post(outgoing);
+        }
     }
 
     /// Something is to be posted; not twice, when its transaction runs again.
@@ -136,8 +153,18 @@ impl Tables {
         if let Some(key) = changed {
             self.ask_about(message.sender(), key);
         }
-        self.opened_twice += u64::from(!self.opened.insert(envelope.id));
-        self.read.insert(sha256(&[&envelope.body]));
+        self.meets(envelope, message.identity());
+        self.opened.insert(envelope.id);
+        if self.read.contains(&message.name()) {
+            self.opened_twice += 1;
+            return;
+        }
+        // Read before, and sent again because nobody knew.
+        if message.answers().is_some_and(|answered| self.read.contains(&answered)) {
+            self.read.insert(message.name());
+            return;
+        }
+        self.read.extend(message.answers().into_iter().chain([message.name()]));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
         if self.inbox.insert(*id, entry).is_some() {
@@ -145,9 +172,18 @@ impl Tables {
         }
     }
 
+    /// A device is seen for the first time.
+    pub(super) fn meets(&mut self, envelope: &Envelope, identity: &Identity) {
+        if *identity == Identity::First
+            && let (Some(from), Ok(first)) = (&envelope.from, FirstMessage::parse(&envelope.body))
+        {
+            self.known.insert(from.clone(), *first.identity_key());
+        }
+    }
+
     /// Whether this cannot be read because it was read before: its chain is long gone.
     pub(super) fn is_late(&self, received: &Received) -> bool {
-        matches!(received, Received::Unreadable(unreadable) if self.read.contains(&unreadable.hash))
+        matches!(received, Received::Unreadable(unreadable) if self.read.contains(&unreadable.name))
     }
 
     /// Why a draft was not sent, if a bundle was refused.
@@ -159,30 +195,12 @@ impl Tables {
     }
 
     /// Whether the user was told that a message which could not be read will not come.
-    pub(in crate::testing) fn is_gone(&self, name: &[u8; 32]) -> bool {
+    pub(in crate::testing) fn is_gone(&self, name: &MessageName) -> bool {
         self.gone.contains(name)
     }
 
     /// The user has to be asked about another identity key.
     pub(super) fn ask_about(&mut self, peer: &Address, key: &PublicKey) {
         self.changed.insert(peer.clone(), *key);
-    }
-
-    /// A peer could not read these: they are sent again, as drafts under the same ids. `fresh` names the sendings.
-    ///
-    /// Each is answered once, however often it is asked for: what is sent now has another hash.
-    pub(super) fn repair(&mut self, from: &Address, messages: &[[u8; 32]], fresh: &[u8; 16]) {
-        for hash in messages {
-            if self.sent.get(hash).is_none_or(|draft| draft.to != *from) {
-                continue;
-            }
-            let Some(draft) = self.sent.remove(hash) else { continue };
-            let [a, b, c, d, e, f, g, h, ..] = sha256(&[fresh, hash]);
-            let [i, j, k, l, m, n, o, p] = [a, b, c, d, e, f, g, h].map(|byte| byte ^ 0xff);
-            let message_id = MessageId::new([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
-            if !self.drafts.iter().any(|held| held.id == draft.id) {
-                self.drafts.push(Draft { message_id, ..draft });
-            }
-        }
     }
 }

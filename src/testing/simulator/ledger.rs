@@ -6,10 +6,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::accounts::START;
 use super::monitor::Monitor;
 use crate::client::ReceiveError;
-use crate::crypto::{PublicKey, sha256};
-use crate::ident::Address;
+use crate::crypto::PublicKey;
+use crate::ident::{Address, MessageName, Timestamp};
 use crate::testing::{Answer, Host, Tables};
 use crate::wire::Envelope;
 
@@ -54,6 +55,11 @@ pub enum Loss {
     Vanished,
 }
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// So many newer messages push none out of the sent log, wherever it puts them.
+const FEW: usize = 64;
+
 /// Counts what happens: later is more.
 pub(super) type Moment = u64;
 
@@ -77,8 +83,10 @@ pub(super) struct Made {
     step: u64,
     /// What it was sealed to.
     identity: Option<PublicKey>,
-    /// By what its recipient knows it, if it comes as it is.
-    name: [u8; 32],
+    /// By what both sides know it.
+    name: Option<MessageName>,
+    /// When it was made, by the world's clock.
+    time: Timestamp,
     fates: Vec<(Moment, Fate)>,
 }
 
@@ -98,7 +106,6 @@ struct Back {
     at: Moment,
 }
 
-#[derive(Default)]
 pub(super) struct Ledger {
     now: Moment,
     promises: Vec<Promise>,
@@ -109,6 +116,24 @@ pub(super) struct Ledger {
     forgets: BTreeMap<(usize, usize), Moment>,
     users: BTreeMap<Address, usize>,
     pub(super) monitor: Monitor,
+    /// The world's clock.
+    pub(super) time: Timestamp,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            now: 0,
+            promises: Vec::new(),
+            by_id: BTreeMap::new(),
+            envelopes: BTreeMap::new(),
+            backs: BTreeMap::new(),
+            forgets: BTreeMap::new(),
+            users: BTreeMap::new(),
+            monitor: Monitor::default(),
+            time: START,
+        }
+    }
 }
 
 impl Ledger {
@@ -135,7 +160,7 @@ impl Ledger {
     }
 
     /// Takes down what has come into an outbox.
-    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, day: u64) {
+    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) {
         let at = self.tick();
         let tables = host.tables();
         for outgoing in &tables.outbox {
@@ -144,14 +169,14 @@ impl Ledger {
             }
             let Some(to) = self.users.get(outgoing.to()).copied() else { continue };
             let sealed = tables.made.get(outgoing.id());
-            let promise = sealed.and_then(|(draft, _)| self.by_id.get(draft)).copied();
+            let promise = sealed.and_then(|made| self.by_id.get(&made.draft)).copied();
             let again = promise.and_then(|at| self.promises.get(at)).is_some_and(|promise| {
                 let earlier = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
                 earlier.filter(|made| made.by == by).any(|made| !self.forgot(by, made.at))
             });
-            self.monitor.made(by, day, promise.is_some(), again);
-            let (name, identity) = (sha256(&[&outgoing.envelope().body]), sealed.map(|(_, identity)| *identity));
-            let made = Made { promise, by, to, at, step, identity, name, fates: Vec::new() };
+            self.monitor.made(by, time.get() / DAY_MS, promise.is_some(), again);
+            let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
+            let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
             self.envelopes.insert(*outgoing.id(), made);
             if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
                 promise.envelopes.push(*outgoing.id());
@@ -233,6 +258,13 @@ impl Ledger {
         self.backs.get(&user).is_some_and(|backs| backs.iter().any(|back| back.to < moment && moment < back.at))
     }
 
+    /// Whether the sender's library can still know an envelope: for 30 days, of many only the newest. `now` is the world's.
+    fn is_in_log(&self, made: &Made) -> bool {
+        let later = |other: &&Made| (other.by, other.to) == (made.by, made.to) && other.at > made.at;
+        self.time.since(made.time) < 29 * DAY_MS
+            && (self.time.since(made.time) < DAY_MS || self.envelopes.values().filter(later).count() < FEW)
+    }
+
     /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again.
     pub(super) fn may_come_again(&self, id: &[u8; 16]) -> bool {
         let promise = self.by_id.get(id).and_then(|at| self.promises.get(*at));
@@ -295,7 +327,7 @@ impl Ledger {
         for made in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)) {
             let identity = identities.get(promise.to).copied().flatten();
             let forgotten = self.forgets.get(&(made.by, made.to)).is_some_and(|at| *at > made.at);
-            kept |= !lost_by_sender && made.identity == identity && !forgotten;
+            kept |= !lost_by_sender && made.identity == identity && !forgotten && self.is_in_log(made);
             if self.forgot(made.by, made.at) {
                 end.get_or_insert(End::NeverLeft);
             }
@@ -307,7 +339,7 @@ impl Ledger {
                     _ if !known => end = Some(End::Forgotten),
                     Fate::Unreadable => {
                         unreadable = true;
-                        told &= reader.tables().is_gone(&made.name);
+                        told &= made.name.is_some_and(|name| reader.tables().is_gone(&name));
                     }
                     Fate::Refused | Fate::Read => refused = true,
                 }

@@ -247,19 +247,86 @@ pub struct Prekeys {
     #[prost(uint32, tag = "3")]
     pub count: u32,
 }
+/// What waits between one peer device and here: messages of it that could not be read, and messages that it asks for.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct WantedBundle {
+pub struct Wishes {
     #[prost(message, optional, tag = "1")]
     #[zeroize(skip)]
     pub address: ::core::option::Option<Address>,
-    /// H(message)* of what could not be read, newest last
+    /// (32-byte name ‖ 16-byte envelope id ‖ big-endian u64 ms when it came ‖ u8 times asked for ‖ big-endian u64 ms when
+    /// last ‖ 8-byte name of the session that it was last asked for in)*, oldest first
     #[prost(bytes = "vec", tag = "2")]
     pub unread: ::prost::alloc::vec::Vec<u8>,
-    /// in the record of what one device was asked for again: when it was asked for the newest
+    /// how many were given up for want of room
     #[prost(uint64, tag = "3")]
-    pub asked: u64,
+    pub dropped: u64,
+    /// big-endian u64 ms*: when sessions were started for repair, oldest first
+    #[prost(bytes = "vec", tag = "4")]
+    pub started: ::prost::alloc::vec::Vec<u8>,
+    /// the same of envelopes with questions
+    #[prost(bytes = "vec", tag = "5")]
+    pub questions: ::prost::alloc::vec::Vec<u8>,
+    /// (16-byte message id ‖ 32-byte name that it was asked for by ‖ big-endian u64 ms when)*, oldest first
+    #[prost(bytes = "vec", tag = "6")]
+    pub resend: ::prost::alloc::vec::Vec<u8>,
+    /// (big-endian u64 ms ‖ big-endian u32): since when answers are counted, and how many
+    #[prost(bytes = "vec", tag = "7")]
+    pub answered: ::prost::alloc::vec::Vec<u8>,
+    /// whether a bundle is wanted whether or not anything is unread
+    #[prost(bool, tag = "8")]
+    pub bundle: bool,
+    /// how many are unread; always written
+    #[prost(uint32, optional, tag = "9")]
+    pub count: ::core::option::Option<u32>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct WishEntry {
+    #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
+    pub address: ::core::option::Option<Address>,
+    /// from when on its bundle is wanted, and when that was said; none if it is not
+    #[prost(uint64, optional, tag = "2")]
+    pub due: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "3")]
+    pub noted: u64,
+    /// whether it has asked for messages
+    #[prost(bool, tag = "4")]
+    pub resend: bool,
+    /// whether nothing is known of it
+    #[prost(bool, tag = "5")]
+    pub stranger: bool,
+}
+/// One part of the index of devices that something waits with.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct WishPage {
+    /// ascending by address
+    #[prost(message, repeated, tag = "1")]
+    #[zeroize(skip)]
+    pub entries: ::prost::alloc::vec::Vec<WishEntry>,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+/// Which parts there are, and how many strangers are among them.
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct WishIndex {
+    /// 32 bytes, bit i: page i
+    #[prost(bytes = "vec", tag = "1")]
+    pub pages: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub strangers: u32,
+    /// since when strangers are counted, and how many came since
+    #[prost(uint64, tag = "3")]
+    pub since: u64,
+    #[prost(uint32, optional, tag = "4")]
+    pub came: ::core::option::Option<u32>,
 }
 /// The chains of framed messages of one conversation.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
@@ -272,17 +339,6 @@ pub struct Framing {
     /// a record of kind `ChainState`
     #[prost(bytes = "vec", tag = "2")]
     pub state: ::prost::alloc::vec::Vec<u8>,
-}
-/// What the host is to bring from the network.
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct Wants {
-    #[prost(message, repeated, tag = "1")]
-    #[zeroize(skip)]
-    pub bundles: ::prost::alloc::vec::Vec<WantedBundle>,
-    #[prost(uint32, tag = "2")]
-    pub count: u32,
 }
 /// A file on its way out in att1. Numbers 40 to 49 of the record kinds are the room's.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]

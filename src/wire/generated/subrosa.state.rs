@@ -202,8 +202,7 @@ pub struct Peer {
     /// whether there is a session under another identity key
     #[prost(bool, tag = "3")]
     pub parked: bool,
-    /// which records of the sent log there may be, if there are any. u8 2 ‖ 128 bytes, bit i: those with the numbers 1,024 + i,
-    /// 2,048 + i, 3,072 + i, 4,096 + i; behind that, or alone, 128 bytes of a layout before, bit i: the one with number i
+    /// 8 bytes, bit i: whether there is the record of the sent log with number i; none if there is none
     #[prost(bytes = "vec", tag = "4")]
     pub sent_slots: ::prost::alloc::vec::Vec<u8>,
     /// without archived sessions, without keys kept for late messages
@@ -266,29 +265,18 @@ pub struct Archived {
     #[prost(message, optional, tag = "3")]
     pub state: ::core::option::Option<SessionState>,
 }
+/// One of the records of the sent log with one peer device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct SentEntry {
-    /// the host's message id
-    #[prost(bytes = "vec", tag = "1")]
-    pub id: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    pub at: u64,
-    /// H(payload), or H(plaintext)
-    #[prost(bytes = "vec", tag = "3")]
-    pub digest: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub envelope: ::prost::alloc::vec::Vec<u8>,
-    /// the identity key that it was sealed to
-    #[prost(bytes = "vec", tag = "5")]
-    pub identity: ::prost::alloc::vec::Vec<u8>,
-}
-/// One of the records of the sent log with one peer device.
-#[derive(Clone, PartialEq, ::prost::Message)]
-#[prost(skip_debug)]
 pub struct Sent {
-    #[prost(message, repeated, tag = "1")]
-    pub entries: ::prost::alloc::vec::Vec<SentEntry>,
-    #[prost(uint32, tag = "2")]
+    /// the identity key that all of these were sealed to
+    #[prost(bytes = "vec", tag = "1")]
+    pub identity: ::prost::alloc::vec::Vec<u8>,
+    /// (16-byte message id ‖ first 16 bytes of the message's name ‖ of the digest of its content ‖ of that of its parts, if it
+    /// is framed ‖ big-endian u32 seconds since 1970 when it was sent ‖ u8 content number ‖ u8 1 if it was asked for and sent
+    /// again)*, oldest first, 1 to 32
+    #[prost(bytes = "vec", tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "3")]
     pub count: u32,
 }

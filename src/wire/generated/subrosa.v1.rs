@@ -57,6 +57,9 @@ pub struct Payload {
     pub own: ::core::option::Option<RosterView>,
     #[prost(message, optional, tag = "2")]
     pub peer: ::core::option::Option<RosterView>,
+    /// the name of the message of the same content that the recipient could not read
+    #[prost(bytes = "vec", optional, tag = "9")]
+    pub answers: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
     /// exactly one of these; a number that is not here is kept for whoever knows it
     #[prost(oneof = "payload::Content", tags = "16, 17, 18, 19, 20, 21, 22, 23")]
     pub content: ::core::option::Option<payload::Content>,

@@ -209,6 +209,7 @@ impl World {
     fn passes(&mut self, milliseconds: u64) {
         self.now += milliseconds;
         self.server.now = self.now;
+        self.ledger.time = Timestamp::new(self.now);
     }
 
     /// One thing that can happen to a device.
@@ -279,8 +280,8 @@ impl World {
     }
 
     fn look(&mut self, user: usize) {
-        let day = self.day();
-        self.ledger.look_at(user, &self.parties[user].host, self.step, day);
+        let time = Timestamp::new(self.now);
+        self.ledger.look_at(user, &self.parties[user].host, self.step, time);
     }
 }
 

@@ -1,0 +1,148 @@
+//! What a peer device asks for, and what it says is gone.
+
+use alloc::vec::Vec;
+
+use super::add_session::QUESTION;
+use super::peer::Peer;
+use super::received::{Gone, Received, RepairRequest};
+use super::sent::{Entry, Slot, first};
+use super::wishes::Wishes;
+use super::workspace::{Stop, Workspace};
+use super::{Core, Identity, Outgoing, ReceiveError, StoredError};
+use crate::crypto::PublicKey;
+use crate::ident::{Address, MessageName};
+use crate::suite::Suite;
+use crate::wire::{Outward, WireError};
+
+type Halt = Stop<ReceiveError>;
+
+/// The kind of a receipt that says what is gone: behind it the first 16 bytes of each name.
+const GONE: u8 = 4;
+
+/// One message of a question: the id of its envelope, and its name.
+type Item = [u8; 16 + 32];
+
+impl Core {
+    /// Notes what a device asks for and was sent, and says what is gone.
+    ///
+    /// Only what was sealed to the identity key that the device has now is found: else this is how a server that has put
+    /// itself in the device's place gets at what it withheld.
+    pub(super) fn answer(
+        &self,
+        work: &mut Workspace<'_>,
+        peer: &mut Peer,
+        wishes: &mut Wishes,
+        request: &[u8],
+        identity: Identity,
+    ) -> Result<Received, Halt> {
+        let (items, rest) = request.as_chunks::<48>();
+        if !rest.is_empty() || items.is_empty() || items.len() > QUESTION {
+            return Err(ReceiveError::from(WireError::Field).into());
+        }
+        let mut outcome = RepairRequest { from: peer.address.clone(), identity, messages: Vec::new(), reply: None };
+        // Under a key that nobody accepted nothing can have been sent.
+        if matches!(outcome.identity, Identity::Changed(_)) || wishes.answers_left(work.now) == 0 {
+            return Ok(Received::RepairRequest(outcome));
+        }
+        let mut gone = Vec::new();
+        for (name, entry) in self.find_sent(work, peer, items).map_err(|stop| stop.map(ReceiveError::from))? {
+            match entry {
+                // Each is answered once: what is sent then has another name.
+                Some(entry) if entry.answered => {}
+                Some(entry) if wishes.note_asked(entry.id(), name, work.now) => outcome.messages.push(entry.id()),
+                Some(_) => {}
+                None => gone.push(name),
+            }
+        }
+        outcome.reply = self.say_gone(work, peer, &gone).map_err(|stop| stop.map(ReceiveError::from))?;
+        if outcome.reply.is_some() {
+            wishes.answer(1, work.now);
+        }
+        Ok(Received::RepairRequest(outcome))
+    }
+
+    /// Looks for messages in the log. Nothing authenticates an envelope's id: what is not found where it leads is looked for
+    /// in all of the device's records, 64 at most.
+    fn find_sent(
+        &self,
+        work: &mut Workspace<'_>,
+        peer: &Peer,
+        items: &[Item],
+    ) -> Result<Vec<(MessageName, Option<Entry>)>, Stop<StoredError>> {
+        let (address, identity) = (&peer.address, peer.session.remote_identity());
+        let items: Vec<([u8; 16], MessageName)> = items.iter().filter_map(parts).collect();
+        let present: Vec<u16> = peer.sent.present().collect();
+        let led: Vec<u16> = items.iter().map(|(envelope, _)| self.slot_of(address, envelope)).collect();
+        let mut near = Vec::new();
+        self.load_slots(work, address, identity, present.iter().copied().filter(|number| led.contains(number)), &mut near)?;
+        let find = |slots: &[Slot], name: &MessageName| slots.iter().find_map(|slot| slot.find_name(name.as_bytes()).cloned());
+        let mut found: Vec<_> = items.iter().map(|(_, name)| (*name, find(&near, name))).collect();
+        if found.iter().any(|(_, entry)| entry.is_none()) {
+            let mut far = Vec::new();
+            self.load_slots(work, address, identity, present.into_iter().filter(|number| !led.contains(number)), &mut far)?;
+            for (name, entry) in found.iter_mut().filter(|(_, entry)| entry.is_none()) {
+                *entry = find(&far, name);
+            }
+        }
+        Ok(found)
+    }
+
+    fn load_slots(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        identity: &PublicKey,
+        numbers: impl Iterator<Item = u16> + Clone,
+        slots: &mut Vec<Slot>,
+    ) -> Result<(), Stop<StoredError>> {
+        let places = numbers.map(|number| (number, Slot::key(self, address, number)));
+        work.announce(places.clone().map(|(_, key)| key));
+        work.ready()?;
+        for place in places {
+            slots.push(Slot::load(self, work, place, identity)?);
+        }
+        Ok(())
+    }
+
+    /// Word that messages are not to be had any more, if there is a session to say it in.
+    pub(super) fn say_gone(
+        &self,
+        work: &mut Workspace<'_>,
+        peer: &mut Peer,
+        names: &[MessageName],
+    ) -> Result<Option<Outgoing>, Stop<StoredError>> {
+        let can_say = peer.session.can_send(work.now) && peer.session.suite() == Some(Suite::V1);
+        if names.is_empty() || !can_say {
+            return Ok(None);
+        }
+        let names = names.iter().flat_map(|name| first(name.as_bytes()));
+        let receipt: Vec<u8> = core::iter::once(GONE).chain(names).collect();
+        match peer.encrypt(self, work, &Outward::receipt(&receipt), None, None) {
+            Ok((envelope, _)) => Ok(Some(self.outgoing(envelope))),
+            Err(Stop::Need) => Err(Stop::Need),
+            Err(Stop::Fail(super::SendError::Stored(error))) => Err(Stop::Fail(error)),
+            // It is exhausted, of all things: nothing can be said.
+            Err(Stop::Fail(_)) => Ok(None),
+        }
+    }
+}
+
+fn parts(item: &Item) -> Option<([u8; 16], MessageName)> {
+    let (envelope, name) = item.split_first_chunk()?;
+    Some((*envelope, MessageName::new(name.try_into().ok()?)))
+}
+
+/// Whether a receipt says what is gone.
+pub(super) fn is_gone(receipt: &[u8]) -> bool {
+    receipt.first() == Some(&GONE)
+}
+
+/// What a device says is gone, of what it was asked for.
+pub(super) fn gone(from: &Address, wishes: &mut Wishes, receipt: &[u8]) -> Result<Gone, ReceiveError> {
+    let (items, rest) = receipt.get(1..).unwrap_or_default().as_chunks::<16>();
+    if !rest.is_empty() || items.is_empty() || items.len() > 256 {
+        return Err(WireError::Field.into());
+    }
+    let names = items.iter().filter_map(|item| wishes.settle(|name| first(name.as_bytes()) == *item));
+    Ok(Gone { from: from.clone(), names: names.collect() })
+}
