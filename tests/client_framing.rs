@@ -156,7 +156,8 @@ fn a_conversation_is_reported() {
             assert!(added.commit(|batch, _| alice_db.write(batch)).unwrap().started);
         }
         let sent = send(&alice, &alice_db, bob.address(), round, &format!("threat {round}"));
-        let message = framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice")));
+        let message =
+            framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice")));
         assert_eq!(message.accepted.status, ChainStatus::Next);
         report.add(&message.accepted.evidence, &message.accepted.parts, Reveal::All).unwrap();
         let parts = [Part::text("stop")];

@@ -124,7 +124,9 @@ fn a_parked_session_of_before_a_rollback_sends_no_more() {
     let bob_new = run(Client::adopt(&StorageKey::new([8; 32]), &device), &new_db, NOW).client;
     run(bob_new.add_session(&bundle.verify().unwrap()), &new_db, NOW);
     let hello = run(bob_new.send(MessageId::new([1; 16]), alice.address(), b"new phone"), &new_db, NOW);
-    let Received::Message(message) = run(alice.receive(hello.outgoing().unwrap().envelope()), &db, NOW) else { panic!() };
+    let Received::Message(message) = run(alice.receive(hello.outgoing().unwrap().envelope()), &db, NOW) else {
+        panic!()
+    };
     assert_eq!(message.identity(), &Identity::Changed(*device.identity_key()));
     let backup = db.0.borrow().clone();
     run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);

@@ -22,6 +22,8 @@ fn kind(broken: &Broken) -> String {
         Broken::Lost(losses) => format!("Lost {:?}", losses.keys().collect::<Vec<_>>()),
         Broken::Slow(..) => "Slow".into(),
         Broken::Chatty(..) => "Chatty".into(),
+        Broken::Stuck(_) => "Stuck".into(),
+        Broken::TooLong(kind, _) => format!("TooLong({kind})"),
         other => format!("{other:?}"),
     }
 }

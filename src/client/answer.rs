@@ -74,12 +74,25 @@ impl Core {
         let present: Vec<u16> = peer.sent.present().collect();
         let led: Vec<u16> = items.iter().map(|(envelope, _)| self.slot_of(address, envelope)).collect();
         let mut near = Vec::new();
-        self.load_slots(work, address, identity, present.iter().copied().filter(|number| led.contains(number)), &mut near)?;
-        let find = |slots: &[Slot], name: &MessageName| slots.iter().find_map(|slot| slot.find_name(name.as_bytes()).cloned());
+        self.load_slots(
+            work,
+            address,
+            identity,
+            present.iter().copied().filter(|number| led.contains(number)),
+            &mut near,
+        )?;
+        let find =
+            |slots: &[Slot], name: &MessageName| slots.iter().find_map(|slot| slot.find_name(name.as_bytes()).cloned());
         let mut found: Vec<_> = items.iter().map(|(_, name)| (*name, find(&near, name))).collect();
         if found.iter().any(|(_, entry)| entry.is_none()) {
             let mut far = Vec::new();
-            self.load_slots(work, address, identity, present.into_iter().filter(|number| !led.contains(number)), &mut far)?;
+            self.load_slots(
+                work,
+                address,
+                identity,
+                present.into_iter().filter(|number| !led.contains(number)),
+                &mut far,
+            )?;
             for (name, entry) in found.iter_mut().filter(|(_, entry)| entry.is_none()) {
                 *entry = find(&far, name);
             }

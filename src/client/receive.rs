@@ -208,14 +208,8 @@ impl Core {
         reason: AcceptError,
     ) -> Result<Received, Halt> {
         let peer = self.load_peer(work, from).map_err(from_stored)?;
-        let mut unreadable = Unreadable {
-            from: from.clone(),
-            name: *name,
-            reason,
-            known: peer.is_some(),
-            asked: false,
-            dropped: 0,
-        };
+        let mut unreadable =
+            Unreadable { from: from.clone(), name: *name, reason, known: peer.is_some(), asked: false, dropped: 0 };
         if reason == AcceptError::LongPast {
             return Ok(Received::Unreadable(unreadable));
         }

@@ -163,10 +163,7 @@ impl Core {
         work: &mut Workspace<'_>,
         place: &Place,
         is_same: &dyn Fn(&Digest) -> bool,
-        encrypt: impl FnOnce(
-            &mut Workspace<'_>,
-            &mut Peer,
-        ) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
+        encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
         let message_id = place.id;
         work.announce([place.slot.1]);

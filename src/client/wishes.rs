@@ -206,12 +206,7 @@ impl Wishes {
     }
 
     /// Writes the row, which was read, and what the index says of the device.
-    pub(super) fn save(
-        &self,
-        core: &Core,
-        work: &mut Workspace<'_>,
-        stand: Stand,
-    ) -> Result<(), Stop<StoredError>> {
+    pub(super) fn save(&self, core: &Core, work: &mut Workspace<'_>, stand: Stand) -> Result<(), Stop<StoredError>> {
         let key = Self::key(core, &self.address);
         if self.is_empty() {
             work.remove(key)?;
@@ -285,7 +280,8 @@ impl Wishes {
 
     /// Takes out what is to be asked for now, at most so many: those asked for least first, of them the oldest.
     pub(super) fn ask(&mut self, session: Option<Name>, now: Timestamp, most: usize) -> Vec<(MessageName, [u8; 16])> {
-        let mut due: Vec<&mut UnreadMessage> = self.unread.iter_mut().filter(|message| message.may_be_asked_for()).collect();
+        let mut due: Vec<&mut UnreadMessage> =
+            self.unread.iter_mut().filter(|message| message.may_be_asked_for()).collect();
         due.sort_by_key(|message| message.asked);
         let due = due.into_iter().take(most);
         due.map(|message| {
@@ -388,7 +384,11 @@ impl Wishes {
 fn times(bytes: &[u8], most: usize) -> Result<Vec<Timestamp>, RecordError> {
     let (times, rest) = bytes.as_chunks::<8>();
     let whole = rest.is_empty() && times.len() <= most;
-    if whole { Ok(times.iter().map(|at| Timestamp::new(u64::from_be_bytes(*at))).collect()) } else { Err(RecordError::Corrupt) }
+    if whole {
+        Ok(times.iter().map(|at| Timestamp::new(u64::from_be_bytes(*at))).collect())
+    } else {
+        Err(RecordError::Corrupt)
+    }
 }
 
 /// How a device stands.

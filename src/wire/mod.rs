@@ -29,8 +29,8 @@ mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub(crate) use fields::{FieldReader, FieldWriter};
-pub(crate) use payload::{FRAMED, Outward};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
+pub(crate) use payload::{FRAMED, Outward};
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub(crate) use report_message::{Framed, MAX_PARTS, ReportItem, ReportMessage, ReportPart};

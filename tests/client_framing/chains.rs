@@ -6,7 +6,10 @@ use super::*;
 
 /// A message of Alice's, stamped.
 fn stamped(platform: &Platform, from: &Client, db: &Memory, to: &Client, id: u8, text: &str) -> Envelope {
-    platform.stamp(send(from, db, to.address(), id, text).sent.outgoing().unwrap().envelope(), from.address().user().as_str())
+    platform.stamp(
+        send(from, db, to.address(), id, text).sent.outgoing().unwrap().envelope(),
+        from.address().user().as_str(),
+    )
 }
 
 fn commitment(envelope: &Envelope) -> Commitment {
