@@ -225,8 +225,8 @@ impl Wishes {
             // While the user has another key to decide upon, nothing is asked for.
             Stand::Parked => None,
             _ if self.bundle => Some(0),
-            Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None), self.spent(), now),
-            Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session), self.spent(), now),
+            Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None, now), self.spent(), now),
+            Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session, now), self.spent(), now),
         }
     }
 
@@ -235,16 +235,19 @@ impl Wishes {
     }
 
     /// What may still be asked for, as seen from the session that there is to send with.
-    pub(super) fn unread_in(&self, session: Option<Name>) -> Unread {
+    ///
+    /// What was asked for in it an hour ago and did not come tells more than what has become unread since: of two devices
+    /// that each ask in a session which the other does not know, each finds the other's question unread, again and again.
+    pub(super) fn unread_in(&self, session: Option<Name>, now: Timestamp) -> Unread {
         let askable = || self.unread.iter().filter(|message| message.may_be_asked_for());
-        let is_asked = |message: &UnreadMessage| message.asked > 0 && Some(message.asked_in) == session;
-        if askable().next().is_none() {
-            return Unread::Nothing;
+        let asked = |message: &&UnreadMessage| message.asked > 0 && Some(message.asked_in) == session;
+        let first_asked = askable().filter(asked).map(|message| message.last_asked).min_by_key(|at| at.get());
+        let all = askable().count();
+        match first_asked {
+            _ if all == 0 => Unread::Nothing,
+            Some(at) if elapsed(now, at) >= HOUR_MS || askable().filter(asked).count() == all => Unread::Asked(at),
+            _ => Unread::Unasked,
         }
-        if askable().any(|message| !is_asked(message)) {
-            return Unread::Unasked;
-        }
-        askable().map(|message| message.last_asked).max().map_or(Unread::Unasked, Unread::Asked)
     }
 
     /// Whether there is anything to be asked for, or to be counted.
@@ -303,10 +306,16 @@ impl Wishes {
         self.questions.drain(..self.questions.len().saturating_sub(MAX_QUESTIONS));
     }
 
-    /// The device was heard, or the host begins anew: sessions may be started again. Whether that changes anything.
+    /// The device was heard, or the host begins anew: sessions may be started again, and what was asked for in vain may be
+    /// asked for once more, since the device was perhaps not there to be asked, or had not accepted who asked. Whether that
+    /// changes anything.
     pub(super) fn heard(&mut self) -> bool {
-        let counted = !self.started.is_empty();
+        let mut counted = !self.started.is_empty();
         self.started.clear();
+        for message in self.unread.iter_mut().filter(|message| !message.may_be_asked_for()) {
+            message.asked = MAX_ASKED - 1;
+            counted = true;
+        }
         counted
     }
 
