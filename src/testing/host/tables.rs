@@ -18,8 +18,8 @@ pub struct Tables {
     pub(in crate::testing) outbox: Vec<Outgoing>,
     /// What the user reads, by the id that its sender gave it.
     pub(in crate::testing) inbox: BTreeMap<[u8; 16], Entry>,
-    /// The envelopes that were opened.
-    pub(in crate::testing) opened: BTreeSet<[u8; 16]>,
+    /// The messages that were opened.
+    pub(in crate::testing) opened: BTreeSet<MessageName>,
     /// How often a message was opened that had been read: never.
     pub(in crate::testing) opened_twice: u64,
     /// How often a text came that is in the inbox already: its sender wrote it again.
@@ -154,17 +154,14 @@ impl Tables {
             self.ask_about(message.sender(), key);
         }
         self.meets(envelope, message.identity());
-        self.opened.insert(envelope.id);
-        if self.read.contains(&message.name()) {
-            self.opened_twice += 1;
-            return;
-        }
+        self.opened_twice += u64::from(!self.opened.insert(message.name()));
+        let names = || message.answers().into_iter().chain([message.name()]);
         // Read before, and sent again because nobody knew.
-        if message.answers().is_some_and(|answered| self.read.contains(&answered)) {
-            self.read.insert(message.name());
+        let was_read = names().any(|name| self.read.contains(&name));
+        self.read.extend(names());
+        if was_read {
             return;
         }
-        self.read.extend(message.answers().into_iter().chain([message.name()]));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
         if self.inbox.insert(*id, entry).is_some() {

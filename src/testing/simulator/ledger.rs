@@ -1,7 +1,7 @@
 //! What became of every message. There are no excuses: for one that was not read the ledger asks where it is, and who was
 //! told.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,6 +31,10 @@ pub enum End {
     /// Its recipient was told that it cannot be read and that it will not come again: its sender does not have it any more,
     /// or wrote it to a device that is no more.
     Gone,
+    /// Its recipient was told that it cannot be read, and for 30 days nobody was there who could be asked for it.
+    Outlived,
+    /// Somebody has put back a row of its sender's or recipient's, and it was refused as one that had been received.
+    PutBack,
     /// It waits until a user has decided about another identity key.
     Undecided,
     /// The same in suite `Signal`, where nobody is asked.
@@ -87,7 +91,7 @@ pub(super) struct Made {
     name: Option<MessageName>,
     /// When it was made, by the world's clock.
     time: Timestamp,
-    fates: Vec<(Moment, Fate)>,
+    fates: Vec<(Moment, Timestamp, Fate)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +119,12 @@ pub(super) struct Ledger {
     /// When a user's device has forgotten another one the last time, and with it what it had sent there.
     forgets: BTreeMap<(usize, usize), Moment>,
     users: BTreeMap<Address, usize>,
+    /// Users in whose database somebody has put back a row.
+    put_back: BTreeSet<usize>,
+    /// Whether a message was sent again to another identity key than before.
+    other_key: bool,
+    /// How often each message was sent again.
+    answers: BTreeMap<usize, usize>,
     pub(super) monitor: Monitor,
     /// The world's clock.
     pub(super) time: Timestamp,
@@ -130,6 +140,9 @@ impl Default for Ledger {
             backs: BTreeMap::new(),
             forgets: BTreeMap::new(),
             users: BTreeMap::new(),
+            put_back: BTreeSet::new(),
+            other_key: false,
+            answers: BTreeMap::new(),
             monitor: Monitor::default(),
             time: START,
         }
@@ -176,6 +189,11 @@ impl Ledger {
             });
             self.monitor.made(by, time.get() / DAY_MS, promise.is_some(), again);
             let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
+            if let Some(promise) = promise.filter(|_| again) {
+                *self.answers.entry(promise).or_default() += 1;
+                let earlier = self.promises.get(promise).into_iter().flat_map(|promise| &promise.envelopes);
+                self.other_key |= earlier.filter_map(|id| self.envelopes.get(id)).all(|made| made.identity != identity);
+            }
             let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
             self.envelopes.insert(*outgoing.id(), made);
             if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
@@ -187,7 +205,7 @@ impl Ledger {
     fn fate(&mut self, envelope: &[u8; 16], fate: Fate) {
         let at = self.tick();
         if let Some(made) = self.envelopes.get_mut(envelope) {
-            made.fates.push((at, fate));
+            made.fates.push((at, self.time, fate));
         }
     }
 
@@ -219,7 +237,7 @@ impl Ledger {
 
     fn was_acknowledged(&self, envelope: &[u8; 16]) -> bool {
         self.envelopes.get(envelope).is_some_and(|made| {
-            let known = |(at, fate): &(Moment, Fate)| {
+            let known = |(at, _, fate): &(Moment, Timestamp, Fate)| {
                 matches!(fate, Fate::Read | Fate::Unreadable) && !self.forgot(made.to, *at)
             };
             made.fates.iter().any(known)
@@ -244,6 +262,12 @@ impl Ledger {
         self.monitor.mishap();
     }
 
+    /// Somebody has put back a row of a user's device.
+    pub(super) fn row_put_back(&mut self, user: usize) {
+        self.monitor.mishap();
+        self.put_back.insert(user);
+    }
+
     /// A user's device forgets another one.
     pub(super) fn forgets(&mut self, user: usize, other: &Address) {
         let at = self.tick();
@@ -263,6 +287,24 @@ impl Ledger {
         let later = |other: &&Made| (other.by, other.to) == (made.by, made.to) && other.at > made.at;
         self.time.since(made.time) < 29 * DAY_MS
             && (self.time.since(made.time) < DAY_MS || self.envelopes.values().filter(later).count() < FEW)
+    }
+
+    /// Whether a message was sent again to another identity key than it was sealed to.
+    pub(super) const fn went_to_another_key(&self) -> bool {
+        self.other_key
+    }
+
+    /// Whether a message was sent again more often than its recipient found it unreadable.
+    pub(super) fn answered_too_often(&self) -> bool {
+        self.answers.iter().any(|(promise, answers)| {
+            let Some(promise) = self.promises.get(*promise) else { return false };
+            let made = || promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+            let unreadable = |made: &&Made| made.fates.iter().any(|(_, _, fate)| *fate == Fate::Unreadable);
+            let back = [promise.by, promise.to]
+                .iter()
+                .any(|user| self.backs.contains_key(user) || self.put_back.contains(user));
+            *answers > made().filter(unreadable).count() && !back
+        })
     }
 
     /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again.
@@ -322,7 +364,7 @@ impl Ledger {
         }
         // The text is in its sender's table as long as that does not go back to before it was written.
         let lost_by_sender = self.forgot(promise.by, promise.written);
-        let (mut unreadable, mut refused, mut told, mut kept) = (false, false, true, false);
+        let (mut unreadable, mut refused, mut told, mut kept, mut outlived) = (false, false, true, false, false);
         let mut end = lost_by_sender.then_some(End::NeverLeft);
         for made in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)) {
             let identity = identities.get(promise.to).copied().flatten();
@@ -331,7 +373,7 @@ impl Ledger {
             if self.forgot(made.by, made.at) {
                 end.get_or_insert(End::NeverLeft);
             }
-            for (at, fate) in &made.fates {
+            for (at, time, fate) in &made.fates {
                 let known = !self.forgot(made.to, *at);
                 match fate {
                     Fate::Dropped => end = Some(End::Withheld),
@@ -339,6 +381,7 @@ impl Ledger {
                     _ if !known => end = Some(End::Forgotten),
                     Fate::Unreadable => {
                         unreadable = true;
+                        outlived |= self.time.since(*time) > 29 * DAY_MS;
                         told &= made.name.is_some_and(|name| reader.tables().is_gone(&name));
                     }
                     Fate::Refused | Fate::Read => refused = true,
@@ -348,6 +391,7 @@ impl Ledger {
         match (unreadable, kept) {
             (true, _) if signal => Ok(End::NoRepair),
             (true, _) if undecided => Ok(End::Undecided),
+            (true, _) if outlived && !told => Ok(End::Outlived),
             (true, false) => {
                 if told {
                     Ok(End::Gone)
@@ -356,6 +400,9 @@ impl Ledger {
                 }
             }
             (true, true) => Err(if told { Loss::GivenUp } else { Loss::Unanswered }),
+            (false, _) if refused && [promise.by, promise.to].iter().any(|user| self.put_back.contains(user)) => {
+                Ok(End::PutBack)
+            }
             (false, _) if refused => {
                 if signal {
                     Ok(End::NoRepair)

@@ -61,6 +61,10 @@ pub enum Broken {
     OpenedTwice,
     /// A text came twice, and its sender had no reason.
     CameTwice,
+    /// A message was sent again to a device with another identity key than the one it was sealed to.
+    OtherKey,
+    /// A message was sent again more often than it was asked for.
+    AnsweredTwice,
     /// The two sides do not come to rest.
     Restless,
     /// An operation can never be committed: its batch does not fit the rows that it was staged on.

@@ -44,9 +44,14 @@ impl Monitor {
         self.automatic.values().copied().max().unwrap_or_default()
     }
 
+    /// All automatic envelopes but answers: each of these is a message that is read.
+    pub(super) fn questions(&self) -> usize {
+        self.automatic.values().sum()
+    }
+
     /// All automatic envelopes, answers among them.
     pub(super) fn unasked(&self) -> usize {
-        self.automatic.values().sum::<usize>() + self.answers
+        self.questions() + self.answers
     }
 
     /// Whether that is more than repair may cost.

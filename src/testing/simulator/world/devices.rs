@@ -121,7 +121,7 @@ impl World {
         let Some((key, row)) = rows.get(self.rng.below(rows.len())) else { return Ok(()) };
         party.host.store().tamper(*key, Some(row.clone()));
         self.report.rows_back += 1;
-        self.ledger.monitor.mishap();
+        self.ledger.row_put_back(user);
         self.note(format!("{user}: a row of kind {kind} is put back"));
         Ok(())
     }

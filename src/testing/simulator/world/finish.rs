@@ -77,9 +77,9 @@ impl World {
         for envelope in self.server.expire() {
             self.ledger.expired(&envelope.id);
         }
-        let before = self.ledger.monitor.unasked();
+        let before = self.ledger.monitor.questions();
         let rounds = self.come_to_rest()?;
-        let recovery = Recovery { rounds, envelopes: self.ledger.monitor.unasked() - before };
+        let recovery = Recovery { rounds, envelopes: self.ledger.monitor.questions() - before };
         self.report.rounds_to_rest = recovery.rounds;
         self.report.envelopes_to_rest = recovery.envelopes;
         Ok(recovery)
@@ -175,6 +175,12 @@ impl World {
         if self.ledger.monitor.is_too_much() {
             return Err(Broken::Chatty(self.ledger.monitor.most_in_a_day(), self.ledger.monitor.unasked()));
         }
+        if self.ledger.went_to_another_key() {
+            return Err(Broken::OtherKey);
+        }
+        if self.ledger.answered_too_often() {
+            return Err(Broken::AnsweredTwice);
+        }
         let mut report = core::mem::take(&mut self.report);
         report.written = self.ledger.written();
         report.ends = ends;
@@ -186,6 +192,10 @@ impl World {
         for (user, party) in self.parties.iter().enumerate() {
             Self::look_into(&party.host, &mut report)?;
             let tables = party.host.tables();
+            // Who puts a session's row back has its messages opened again; the host's table still knows them.
+            if tables.opened_twice() > 0 && report.rows_back == 0 {
+                return Err(Broken::OpenedTwice);
+            }
             if !self.ledger.is_in_place(user, tables) {
                 return Err(Broken::Misplaced);
             }
@@ -202,9 +212,6 @@ impl World {
         report.conflicts += host.store().counters().conflicts;
         report.rounds = report.rounds.max(audit.rounds());
         report.rounds_of_bulk = report.rounds_of_bulk.max(audit.rounds_of_bulk());
-        if host.tables().opened_twice() > 0 {
-            return Err(Broken::OpenedTwice);
-        }
         if let Some(leak) = audit.leaks().first() {
             return Err(Broken::Leak(leak.clone()));
         }

@@ -35,7 +35,9 @@ impl World {
         let to = self.peer_of(user);
         let many = match self.rng.below(100) {
             0..70 => 2 + self.rng.below(8),
+            // From a state in which hundreds are missing all is well only after days.
             70..97 => 10 + self.rng.below(20),
+            _ if self.small => 30,
             _ => 100 + self.rng.below(400),
         };
         for _ in 0..many {
@@ -184,7 +186,9 @@ impl World {
 
     fn answered(&mut self, user: usize, envelope: &Envelope, answer: &Answer) -> Step {
         let which = self.ledger.named(&envelope.id);
-        self.note(format!("{user} receives {which}, {:?}: {answer:?}", envelope.kind));
+        let tables = self.parties[user].host.tables();
+        let (unread, gone) = (tables.unreadable.len(), tables.gone.len());
+        self.note(format!("{user} receives {which}, {:?}: {answer:?}; of {unread} {gone} gone", envelope.kind));
         if !matches!(answer, Answer::Again(_)) {
             self.ledger.answered(envelope, answer);
         }

@@ -72,6 +72,7 @@ struct Nature {
 
 pub(super) struct World {
     nature: Nature,
+    small: bool,
     mutation: Option<Mutation>,
     rng: SeededRng,
     now: u64,
@@ -126,6 +127,7 @@ impl World {
         let steps = if small { 30 + rng.below(40) } else { 50 + rng.below(50) + 2 * users.min(60) };
         let mut world = Self {
             nature,
+            small,
             mutation,
             rng,
             now: START.get(),
