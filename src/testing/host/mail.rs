@@ -41,11 +41,13 @@ impl Host {
         let mut fetched = BTreeSet::new();
         for draft in self.tables.drafts.clone() {
             while let Err(error) = self.send(&draft, now)? {
+                self.tables.told_of(&draft, &error);
                 if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
                     break;
                 }
-                let added = self.add(relay, &draft.to, now)?;
-                self.tables.told_of(&draft, added.err());
+                if let Err(error) = self.add(relay, &draft.to, now)? {
+                    self.tables.told_of(&draft, &error);
+                }
             }
         }
         Ok(())

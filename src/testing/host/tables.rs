@@ -1,7 +1,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::client::{AddError, Identity, Message, Outgoing, Received, Sent};
+use crate::client::{Identity, Message, Outgoing, Received, Sent};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
 use crate::session::FirstMessage;
@@ -37,7 +39,7 @@ pub struct Tables {
     /// The identity keys of others, as they came and were accepted.
     pub(in crate::testing) known: BTreeMap<Address, PublicKey>,
     /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
-    pub(in crate::testing) told: BTreeMap<[u8; 16], AddError>,
+    pub(in crate::testing) told: BTreeMap<[u8; 16], String>,
 }
 
 /// What an envelope is of.
@@ -183,12 +185,9 @@ impl Tables {
         matches!(received, Received::Unreadable(unreadable) if self.read.contains(&unreadable.name))
     }
 
-    /// Why a draft was not sent, if a bundle was refused.
-    pub(super) fn told_of(&mut self, draft: &Draft, why: Option<AddError>) {
-        match why {
-            Some(why) => self.told.insert(draft.id, why),
-            None => self.told.remove(&draft.id),
-        };
+    /// Why a draft was not sent.
+    pub(super) fn told_of(&mut self, draft: &Draft, why: &impl core::fmt::Display) {
+        self.told.insert(draft.id, format!("{why}"));
     }
 
     /// Whether the user was told that a message which could not be read will not come.

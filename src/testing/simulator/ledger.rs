@@ -101,6 +101,8 @@ enum Fate {
     Read,
     Unreadable,
     Refused,
+    /// A copy that somebody had changed could not be read, and is asked for under the same name.
+    Asked,
 }
 
 /// A device has gone back in time: it does not know what was between the two moments.
@@ -219,6 +221,11 @@ impl Ledger {
         self.fate(envelope, Fate::Expired);
     }
 
+    /// A copy of an envelope that somebody had changed could not be read.
+    pub(super) fn unreadable_copy(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Asked);
+    }
+
     /// What was said of an envelope, which came as it was sent, and is acknowledged.
     pub(super) fn answered(&mut self, envelope: &Envelope, answer: &Answer) {
         let fate = match answer {
@@ -229,9 +236,8 @@ impl Ledger {
             _ => Fate::Refused,
         };
         self.fate(&envelope.id, fate);
-        let made = self.envelopes.get(&envelope.id);
-        if fate == Fate::Unreadable && made.is_some_and(|made| made.promise.is_some()) {
-            self.monitor.unreadable(made.and_then(|made| made.promise));
+        if fate == Fate::Unreadable {
+            self.monitor.unreadable(&envelope.id);
         }
     }
 
@@ -299,7 +305,8 @@ impl Ledger {
         self.answers.iter().any(|(promise, answers)| {
             let Some(promise) = self.promises.get(*promise) else { return false };
             let made = || promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
-            let unreadable = |made: &&Made| made.fates.iter().any(|(_, _, fate)| *fate == Fate::Unreadable);
+            let unreadable =
+                |made: &&Made| made.fates.iter().any(|(_, _, fate)| matches!(fate, Fate::Unreadable | Fate::Asked));
             let back = [promise.by, promise.to]
                 .iter()
                 .any(|user| self.backs.contains_key(user) || self.put_back.contains(user));
@@ -378,6 +385,7 @@ impl Ledger {
                 match fate {
                     Fate::Dropped => end = Some(End::Withheld),
                     Fate::Expired => end = Some(End::Expired),
+                    Fate::Asked => {}
                     _ if !known => end = Some(End::Forgotten),
                     Fate::Unreadable => {
                         unreadable = true;

@@ -15,7 +15,7 @@ pub(super) struct Monitor {
     automatic: BTreeMap<(usize, u64), usize>,
     /// Messages that were sent again because somebody asked.
     answers: usize,
-    lost: BTreeSet<usize>,
+    lost: BTreeSet<[u8; 16]>,
     mishaps: usize,
 }
 
@@ -29,9 +29,9 @@ impl Monitor {
         }
     }
 
-    /// A message could not be read.
-    pub(super) fn unreadable(&mut self, promise: Option<usize>) {
-        self.lost.extend(promise);
+    /// What was in an envelope could not be read.
+    pub(super) fn unreadable(&mut self, envelope: &[u8; 16]) {
+        self.lost.insert(*envelope);
     }
 
     /// Something happened that ends sessions, or something false came.

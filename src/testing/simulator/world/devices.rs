@@ -95,7 +95,12 @@ impl World {
     }
 
     pub(super) fn reset(&mut self, user: usize) -> Step {
-        let (now, to) = (self.time(user), self.peer_of(user));
+        let to = self.peer_of(user);
+        self.reset_with(user, to)
+    }
+
+    pub(super) fn reset_with(&mut self, user: usize, to: usize) -> Step {
+        let now = self.time(user);
         let peer = self.parties[to].address.clone();
         self.ledger.monitor.mishap();
         let done = self.parties[user].host.reset(&peer, now).map(|_| ());

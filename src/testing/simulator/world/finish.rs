@@ -101,6 +101,11 @@ impl World {
             }
         }
         self.note(format!("missing: {lost:?}"));
+        for user in 0..self.parties.len() {
+            let tables = self.parties[user].host.tables();
+            let (told, changed) = (tables.told.clone(), tables.changed().count());
+            self.note(format!("{user} waits, has drafts: {:?}, keys to decide upon: {changed}", told.values()));
+        }
         if lost.is_empty() {
             return Err(Broken::Restless);
         }
@@ -159,6 +164,10 @@ impl World {
             for (user, to) in pairs.iter().flat_map(|(user, to)| [(*user, *to), (*to, *user)]) {
                 let id = self.write_to(user, to);
                 self.come_to_rest()?;
+                // Nobody asks there: users see that nothing comes, and begin anew.
+                if self.nature.signal && !last {
+                    self.reset_with(user, to)?;
+                }
                 if last && !self.parties[to].host.tables().inbox.contains_key(&id) {
                     return Err(Broken::Silent);
                 }

@@ -172,6 +172,9 @@ impl World {
             Ok(answer) => {
                 let which = self.ledger.named(&envelope.id);
                 self.note(format!("{user} receives {which}, changed: {answer:?}"));
+                if matches!(answer, Answer::Unreadable(_)) {
+                    self.ledger.unreadable_copy(&envelope.id);
+                }
                 Ok(())
             }
             Err(crashed) => self.opened(user, Err(crashed)),
