@@ -15,6 +15,8 @@ use rand_core::{Rng, UnwrapErr};
 use subrosa::client::{ApplyError, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Staged, Step};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
+use subrosa::platform::Shelf;
+use subrosa::prekey::PrekeyUpload;
 use subrosa::suite::Suites;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -107,7 +109,11 @@ async fn main() -> Result<(), Failure> {
     let ((alice, alice_db), (bob, bob_db)) = tokio::try_join!(account("alice"), account("bob"))?;
     let (uploads, _) = bob_db.run(|| bob.publish_prekeys(PrekeyCounts::default()), |_, _| {}).await?;
     let upload = uploads.first().ok_or("nothing to publish")?;
-    let bundle = upload.bundle(upload.one_time.first(), upload.one_time_kem.first()).verify()?;
+    // The server's part; a real one stores the shelf before it answers.
+    let mut shelf = Shelf::new(bob.address().clone(), upload.suite);
+    shelf.apply(&PrekeyUpload::parse(&upload.to_bytes())?)?;
+    bob_db.run(|| bob.published(upload.id), |_, _| {}).await?;
+    let bundle = shelf.claim().ok_or("no bundle")?.verify()?;
     alice_db.run(|| alice.add_session(&bundle), |_, _| {}).await?;
 
     // Everybody writes at once, in one session, from tasks that the runtime moves from thread to thread.

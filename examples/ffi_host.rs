@@ -11,7 +11,7 @@ mod facade {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rand_core::UnwrapErr;
-    use subrosa::client::{Anchor, Change, Client, Operation, PrekeyCounts, Received, Row, Staged, Step};
+    use subrosa::client::{Anchor, Change, Client, Operation, PrekeyCounts, Received, Row, Staged, Step, UploadId};
     use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
     use subrosa::prekey::UnverifiedBundle;
@@ -52,8 +52,8 @@ mod facade {
         pub(crate) account: Option<Account>,
         /// Where no backup reaches.
         pub(crate) anchor: Option<u64>,
-        /// For the server.
-        pub(crate) bundle: Option<Vec<u8>>,
+        /// For the server, and what it is called by whoever confirms it.
+        pub(crate) upload: Option<(Vec<u8>, Vec<u8>)>,
         /// For the outbox.
         pub(crate) envelope: Option<Vec<u8>>,
         /// For the table of messages.
@@ -183,11 +183,14 @@ mod facade {
 
         pub(crate) fn publish(&self) -> Running {
             Running::new(self.0.publish_prekeys(PrekeyCounts::default()), |uploads| {
-                let bundle = |upload: &subrosa::client::PrekeyUpload| {
-                    upload.bundle(upload.one_time.first(), upload.one_time_kem.first()).to_bytes()
-                };
-                Outcome { bundle: uploads.first().map(bundle), ..Outcome::default() }
+                let upload = uploads.first().map(|upload| (upload.to_bytes(), upload.id.as_bytes().to_vec()));
+                Outcome { upload, ..Outcome::default() }
             })
+        }
+
+        pub(crate) fn published(&self, upload: &[u8]) -> Result<Running, Failure> {
+            let id = UploadId::new(upload.try_into().map_err(|_| "an upload's id is 16 bytes long")?);
+            Ok(Running::new(self.0.published(id), |_| Outcome::default()))
         }
 
         pub(crate) fn add_session(&self, bundle: &[u8]) -> Result<Running, Failure> {
@@ -296,7 +299,14 @@ fn main() -> Result<(), Failure> {
     let (mut hers, mut his) = (App::default(), App::default());
     let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
     let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
-    let bundle = his.run(&bob.publish())?.bundle.ok_or("no bundle")?;
+    let (upload, id) = his.run(&bob.publish())?.upload.ok_or("no prekeys")?;
+    // The server's part: bytes come, bytes go.
+    let upload = subrosa::prekey::PrekeyUpload::parse(&upload)?;
+    let mut shelf = subrosa::platform::Shelf::new(upload.address.clone(), upload.suite);
+    shelf.apply(&upload)?;
+    let bundle = shelf.claim().ok_or("no bundle")?.to_bytes();
+    // It has the prekeys, and says so.
+    his.run(&bob.published(&id)?)?;
     hers.run(&alice.add_session(&bundle)?)?;
     println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
 

@@ -22,12 +22,19 @@ fn rows_of_kind(db: &Memory, kind: u8) -> usize {
     db.0.borrow().keys().filter(|key| key.as_bytes()[0] == kind).count()
 }
 
-/// Signed and last-resort prekeys are due after 7 days, and their private halves gone after 37, by `maintain` alone.
+/// Publishes what is due, and has it confirmed.
+fn publish(client: &Client, db: &Memory, server: PrekeyCounts, now: Timestamp) -> Option<PrekeyUpload> {
+    let upload = run(client.publish_prekeys(server), db, now).pop()?;
+    assert_eq!(run(client.published(upload.id), db, now), Publication::Confirmed);
+    Some(upload)
+}
+
+/// Signed and last-resort prekeys are due after 7 days, and their private halves gone 30 days after their successors were
+/// confirmed, by `maintain` alone.
 #[test]
 fn prekeys_rotate_by_age() {
     let (alice, db) = account("alice");
-    let first = run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW).remove(0);
-    run(alice.published(), &db, NOW);
+    let first = publish(&alice, &db, PrekeyCounts::default(), NOW).unwrap();
     let mut now = NOW;
     while now < day(7) {
         let done = run(alice.maintain(), &db, now);
@@ -37,35 +44,105 @@ fn prekeys_rotate_by_age() {
     }
     assert!(run(alice.maintain(), &db, now).prekeys_due);
     assert_eq!(run(alice.wants(), &db, now), [Want::UploadPrekeys]);
-    let second = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, now).remove(0);
+    let second = publish(&alice, &db, PrekeyCounts::FULL, now).unwrap();
     assert_ne!((second.signed.id, second.last_resort.id), (first.signed.id, first.last_resort.id));
     assert!(second.one_time.is_empty() && second.one_time_kem.is_empty(), "what has arrived is not uploaded again");
-    run(alice.published(), &db, now);
     assert!(!run(alice.maintain(), &db, now).prekeys_due);
-    assert_eq!(rows_of_kind(&db, 2), 2, "first messages with the old one are still under way");
     let kem = rows_of_kind(&db, 4);
-    for days in (14..=44).step_by(7) {
-        assert!(run(alice.maintain(), &db, day(days)).prekeys_due);
-        run(alice.publish_prekeys(PrekeyCounts::FULL), &db, day(days));
-        run(alice.published(), &db, day(days));
+    // What was replaced on day 7 stays until day 37, and not for long after that.
+    for days in 8..40 {
+        let due = run(alice.maintain(), &db, day(days)).prekeys_due;
+        assert_eq!(due, days % 7 == 0, "day {days}");
+        if due {
+            publish(&alice, &db, PrekeyCounts::FULL, day(days));
+        }
+        let made = usize::try_from(days / 7 + 1).unwrap();
+        assert!(days > 37 || rows_of_kind(&db, 2) == made, "day {days}: first messages may be under way");
     }
-    assert!(rows_of_kind(&db, 2) <= 7 && rows_of_kind(&db, 4) <= kem + 5, "the oldest are deleted");
+    assert_eq!((rows_of_kind(&db, 2), rows_of_kind(&db, 4)), (5, kem + 3), "the oldest are deleted");
 }
 
 /// A clock that was wrong once costs an upload, not an outage: what was uploaded last is never deleted.
 #[test]
 fn a_wrong_clock_makes_one_more_upload() {
     let (alice, db) = account("alice");
-    run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW);
-    run(alice.published(), &db, NOW);
-    let in_1970 = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, Timestamp::new(1_000)).remove(0);
-    run(alice.published(), &db, Timestamp::new(2_000));
+    publish(&alice, &db, PrekeyCounts::default(), NOW);
+    let in_1970 = publish(&alice, &db, PrekeyCounts::FULL, Timestamp::new(1_000)).unwrap();
     assert!(run(alice.maintain(), &db, day(1)).prekeys_due, "peers hold a prekey that looks fifty years old");
-    let again = run(alice.publish_prekeys(PrekeyCounts::FULL), &db, day(1)).remove(0);
+    let again = publish(&alice, &db, PrekeyCounts::FULL, day(1)).unwrap();
     assert!(again.signed.id != in_1970.signed.id && again.signed.created == day(1));
     let bundle = again.bundle(None, None).verify().unwrap();
     let (bob, bob_db) = account("bob");
     assert!(run(bob.add_session(&bundle), &bob_db, day(1)).started);
+}
+
+/// What a confirmation names, and nothing else: another process may have put something else together since.
+#[test]
+fn one_process_does_not_confirm_another_ones_upload() {
+    let (alice, db) = account("alice");
+    let first = run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW).remove(0);
+    let same = run(alice.publish_prekeys(PrekeyCounts::default()), &db, day(1)).remove(0);
+    assert_eq!(first, same, "the same until it is confirmed");
+    let fresh = run(alice.publish_prekeys(PrekeyCounts::default()), &db, day(8)).remove(0);
+    assert_ne!(fresh.id, first.id, "other dates");
+    let before = db.0.borrow().clone();
+    for unknown in [first.id, UploadId::new([9; 16])] {
+        assert_eq!(run(alice.published(unknown), &db, day(8)), Publication::NotPending);
+    }
+    assert!(*db.0.borrow() == before, "nothing has changed");
+    assert_eq!(run(alice.wants(), &db, day(8)), [Want::UploadPrekeys]);
+    assert_eq!(run(alice.published(fresh.id), &db, day(8)), Publication::Confirmed);
+    assert!(run(alice.wants(), &db, day(8)).is_empty());
+    assert_eq!(run(alice.published(fresh.id), &db, day(8)), Publication::NotPending, "once");
+}
+
+/// However long uploads fail: the keys stay the same, only their dates are new, and there are no more rows.
+#[test]
+fn an_upload_that_fails_is_made_fresh_in_place() {
+    let (alice, db) = account("alice");
+    let first = run(alice.publish_prekeys(PrekeyCounts::default()), &db, NOW).remove(0);
+    let rows = db.0.borrow().len();
+    for days in 1..=200 {
+        assert!(run(alice.maintain(), &db, day(days)).prekeys_due);
+        let upload = run(alice.publish_prekeys(PrekeyCounts::default()), &db, day(days)).remove(0);
+        let keys = |upload: &PrekeyUpload| {
+            let (signed, last_resort) = (&upload.signed, &upload.last_resort);
+            (signed.id, signed.key, last_resort.id, last_resort.key.clone(), upload.one_time.clone())
+        };
+        assert_eq!(keys(&upload), keys(&first), "day {days}");
+        assert!(upload.signed.created.get() + 7 * DAY > day(days).get(), "day {days}");
+        upload.verify().unwrap();
+    }
+    assert!(db.0.borrow().len() <= rows + 1, "the clock's row, and no other");
+}
+
+/// A server that always says that it has none is brought 400 one-time prekeys a day, and what it was brought stays until
+/// nobody can have got it any more.
+#[test]
+fn a_server_that_counts_nothing() {
+    let (alice, db) = account("alice");
+    let (mut uploads, mut most) = (Vec::new(), 0);
+    for hour in 0..24 * 80 {
+        let now = Timestamp::new(NOW.get() + hour * DAY / 24);
+        if hour % 24 == 0 {
+            run(alice.maintain(), &db, now);
+        }
+        if hour < 24 * 8 {
+            uploads.extend(publish(&alice, &db, PrekeyCounts::default(), now).map(|upload| (now, upload)));
+        }
+        let last_day = uploads.iter().filter(|(at, _)| now.since(*at) < DAY);
+        let made: usize = last_day.map(|(_, upload)| upload.one_time.len() + upload.one_time_kem.len()).sum();
+        assert!(made <= 400, "{made} on one day");
+        let rows = rows_of_kind(&db, 3);
+        most = most.max(rows);
+        // None was used: what the last replacing upload was given after is there, and what was there 30 days ago.
+        let all: usize = uploads.iter().map(|(_, upload)| upload.one_time.len()).sum();
+        assert!(hour > 24 * 30 || rows == all, "hour {hour}: {rows} of {all}");
+    }
+    let replacing = uploads.iter().rposition(|(_, upload)| upload.replaces_one_time).unwrap();
+    assert!(replacing > 0, "some have to go");
+    let kept: usize = uploads[replacing..].iter().map(|(_, upload)| upload.one_time.len()).sum();
+    assert_eq!(rows_of_kind(&db, 3), kept, "what the server may still hand out, and no more; at most {most}");
 }
 
 fn open(key: &StorageKey, db: &Memory, anchor: Anchor) -> Opened {

@@ -149,7 +149,7 @@ fn payloads() -> Vec<Vec<u8>> {
         Content::Receipt(vec![]),
         Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
     ];
-    contents.map(|content| Payload { own, peer: RosterView::default(), content }.to_bytes()).into()
+    contents.map(|content| Payload { own, peer: RosterView::default(), answers: None, content }.to_bytes()).into()
 }
 
 /// Whole, of one message, edited, cut.

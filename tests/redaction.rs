@@ -138,7 +138,7 @@ fn sessions_print_nothing() {
     }
     silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: Consumed::default() });
     let content = Content::App(vec![SENTINEL; 9]);
-    silent(&Payload { own: RosterView::default(), peer: RosterView::default(), content });
+    silent(&Payload { own: RosterView::default(), peer: RosterView::default(), answers: None, content });
 }
 
 #[test]

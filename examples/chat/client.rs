@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{ApplyError, Client, PrekeyCounts, SendError, StageError, Want};
+use subrosa::client::{ApplyError, Client, PrekeyCounts, SendError, StageError, UploadId, Want};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
@@ -158,14 +158,17 @@ impl Chat {
     /// Takes a frame of the relay's.
     fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         match frame {
-            Frame::Welcome { bundles } => {
-                let left = u32::try_from(bundles)?;
-                if left == 0 { self.publish(left) } else { self.attend(left) }
+            Frame::Welcome { one_time, one_time_kem } => {
+                let left = PrekeyCounts { one_time: one_time.try_into()?, one_time_kem: one_time_kem.try_into()? };
+                if left == PrekeyCounts::default() { self.publish(left) } else { self.attend(left) }
             }
             Frame::Bundle { found: true, bundle } => self.initiate(&bundle),
             Frame::Posted { id } => self.store.posted(id.cast_signed()),
-            // The answer to what came behind the prekeys: the relay has them.
-            Frame::Status { .. } => Ok(self.store.run(|| self.client.published(), |_, ()| Ok(()))?),
+            Frame::Published { id } => {
+                let id = UploadId::new(id.as_slice().try_into()?);
+                self.store.run(|| self.client.published(id), |_, _| Ok(()))?;
+                Ok(())
+            }
             Frame::Deliver { number, from, bytes } => {
                 let outcome = inbound::take(&mut self.store, &self.client, &bytes)?;
                 // It is on the disk: now, and not before, the relay may forget it.
@@ -175,14 +178,14 @@ impl Chat {
                 let wanting = !matches!(outcome, Outcome::Received { .. });
                 self.show(&from, outcome);
                 // Prekeys in plenty: what they are counted for is only how many to make.
-                if wanting { self.attend(u32::MAX) } else { Ok(()) }
+                if wanting { self.attend(PrekeyCounts::FULL) } else { Ok(()) }
             }
             _ => Ok(()),
         }
     }
 
     /// Brings what the library wants from the network.
-    fn attend(&mut self, prekeys_left: u32) -> Result<(), Failure> {
+    fn attend(&mut self, prekeys_left: PrekeyCounts) -> Result<(), Failure> {
         for want in self.store.run(|| self.client.wants(), |_, _| Ok(()))? {
             match want {
                 Want::Bundle(device) => self.tell(&Frame::Fetch { name: device.user().as_str().to_owned() })?,
@@ -195,17 +198,11 @@ impl Chat {
 
     /// Makes prekeys, and publishes them once their private halves are on the disk. Until the relay has them the same
     /// ones are published again.
-    fn publish(&mut self, left: u32) -> Result<(), Failure> {
-        let left = PrekeyCounts { one_time: left, one_time_kem: left };
-        let uploads = self.store.run(|| self.client.publish_prekeys(left), |_, _| Ok(()))?;
-        for upload in uploads {
-            for (one_time, kem) in upload.one_time.iter().zip(&upload.one_time_kem) {
-                let bundle = upload.bundle(Some(one_time), Some(kem)).to_bytes();
-                self.tell(&Frame::Publish { for_all: false, bundle })?;
-            }
-            self.tell(&Frame::Publish { for_all: true, bundle: upload.bundle(None, None).to_bytes() })?;
+    fn publish(&mut self, left: PrekeyCounts) -> Result<(), Failure> {
+        for upload in self.store.run(|| self.client.publish_prekeys(left), |_, _| Ok(()))? {
+            self.tell(&Frame::Publish { upload: upload.to_bytes() })?;
         }
-        self.tell(&Frame::Ask)
+        Ok(())
     }
 
     /// Starts a session from what the relay says are the peer's keys, unless there is one.

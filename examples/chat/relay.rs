@@ -1,9 +1,10 @@
-//! The relay: mail boxes in memory, a thread for each connection. All it knows are names and blobs.
+//! The relay: mail boxes in memory, a thread for each connection. All it knows are names, blobs, and the
+//! public halves of prekeys.
 //!
 //! It is trusted with delivery and nothing else. This one believes whoever says a name; a real one asks for proof,
 //! and limits how much anyone may post or fetch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use subrosa::platform::{Shelf, ShelfError};
+use subrosa::prekey::PrekeyUpload;
 
 use crate::Failure;
+use crate::client::address;
 use crate::wire::Frame;
 
 /// Every so many messages, one is delivered twice.
@@ -32,11 +36,8 @@ struct Letter {
 /// What the relay keeps for one name.
 #[derive(Default)]
 struct Mailbox {
-    bundles: Vec<Vec<u8>>,
-    /// Every one that was ever published: what comes a second time is not handed out a second time.
-    published: BTreeSet<Vec<u8>>,
-    /// The bundle for everyone, when there are no others.
-    bundle_for_all: Option<Vec<u8>>,
+    /// The prekeys that its device has published, once it has.
+    shelf: Option<Shelf>,
     waiting: BTreeMap<u64, Letter>,
     /// So many of the next letters are set aside.
     withhold: u64,
@@ -114,22 +115,23 @@ impl Relay {
         let name = || caller.clone().ok_or("no name was given");
         let reply = match frame {
             Frame::Hello { name } => {
-                let bundles = self.mailbox(&name).bundles.len() as u64;
+                let counts = self.mailbox(&name).shelf.as_ref().map(Shelf::counts).unwrap_or_default();
                 *caller = Some(name);
-                Some(Frame::Welcome { bundles })
+                Some(Frame::Welcome { one_time: counts.one_time.into(), one_time_kem: counts.one_time_kem.into() })
             }
-            Frame::Publish { for_all, bundle } => {
-                let mailbox = self.mailbox(&name()?);
-                if for_all {
-                    mailbox.bundle_for_all = Some(bundle)
-                } else if mailbox.published.insert(bundle.clone()) {
-                    mailbox.bundles.push(bundle)
-                }
-                None
+            Frame::Publish { upload } => {
+                let (upload, name) = (PrekeyUpload::parse(&upload)?, name()?);
+                let shelf = self.mailbox(&name).shelf.get_or_insert(Shelf::new(address(&name)?, upload.suite));
+                match shelf.apply(&upload) {
+                    // Installed anew. A real relay knows that the user has registered again.
+                    Err(ShelfError::OtherIdentity) => shelf.replace(&upload)?,
+                    applied => applied?,
+                };
+                Some(Frame::Published { id: upload.id.as_bytes().to_vec() })
             }
             Frame::Fetch { name } => {
-                let mailbox = self.mailbox(&name);
-                let bundle = mailbox.bundles.pop().or_else(|| mailbox.bundle_for_all.clone());
+                let bundle = self.mailbox(&name).shelf.as_mut().and_then(Shelf::claim);
+                let bundle = bundle.map(|bundle| bundle.to_bytes());
                 Some(Frame::Bundle { found: bundle.is_some(), bundle: bundle.unwrap_or_default() })
             }
             Frame::Post { to, id, bytes } => {
@@ -163,6 +165,7 @@ impl Relay {
             }
             Frame::Welcome { .. }
             | Frame::Bundle { .. }
+            | Frame::Published { .. }
             | Frame::Posted { .. }
             | Frame::Deliver { .. }
             | Frame::Status { .. } => return Err("that is the relay's to say".into()),

@@ -13,8 +13,8 @@ pub(crate) enum Frame {
     // From a client.
     /// Who is calling. It comes first.
     Hello { name: String },
-    /// A bundle of prekeys to hand out: once, or (one for all) whenever there is no other.
-    Publish { for_all: bool, bundle: Vec<u8> },
+    /// Prekeys for the relay's shelf.
+    Publish { upload: Vec<u8> },
     /// Asks for a bundle.
     Fetch { name: String },
     /// A message. `id` is the sender's own, for [`Frame::Posted`].
@@ -25,8 +25,10 @@ pub(crate) enum Frame {
     Ack { number: u64 },
 
     // From the relay.
-    /// Answers [`Frame::Hello`]: how many bundles are left to be handed out once.
-    Welcome { bundles: u64 },
+    /// Answers [`Frame::Hello`]: how many one-time prekeys of each kind are left.
+    Welcome { one_time: u64, one_time_kem: u64 },
+    /// Answers [`Frame::Publish`]: the relay has the upload of this id.
+    Published { id: Vec<u8> },
     /// Answers [`Frame::Fetch`].
     Bundle { found: bool, bundle: Vec<u8> },
     /// The relay has the message.
@@ -50,18 +52,19 @@ impl Frame {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, one, two, name, blob): (u8, u64, u64, &str, &[u8]) = match self {
             Self::Hello { name } => (1, 0, 0, name, &[]),
-            Self::Publish { for_all, bundle } => (2, (*for_all).into(), 0, "", bundle),
+            Self::Publish { upload } => (2, 0, 0, "", upload),
             Self::Fetch { name } => (3, 0, 0, name, &[]),
             Self::Post { id, to, bytes } => (4, *id, 0, to, bytes),
             Self::Listen => (5, 0, 0, "", &[]),
             Self::Ack { number } => (6, *number, 0, "", &[]),
-            Self::Welcome { bundles } => (7, *bundles, 0, "", &[]),
+            Self::Welcome { one_time, one_time_kem } => (7, *one_time, *one_time_kem, "", &[]),
             Self::Bundle { found, bundle } => (8, (*found).into(), 0, "", bundle),
             Self::Posted { id } => (9, *id, 0, "", &[]),
             Self::Deliver { number, from, bytes } => (10, *number, 0, from, bytes),
             Self::Withhold { count, to } => (11, *count, 0, to, &[]),
             Self::Release { to } => (12, 0, 0, to, &[]),
             Self::Ask => (13, 0, 0, "", &[]),
+            Self::Published { id } => (15, 0, 0, "", id),
             Self::Status { posted, waiting } => (14, *posted, *waiting, "", &[]),
         };
         let name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
@@ -79,12 +82,12 @@ impl Frame {
         let (name, blob) = (String::from_utf8(name.to_vec()).ok()?, blob.to_vec());
         let frame = match kind {
             1 => Self::Hello { name },
-            2 => Self::Publish { for_all: one == 1, bundle: blob },
+            2 => Self::Publish { upload: blob },
             3 => Self::Fetch { name },
             4 => Self::Post { id: one, to: name, bytes: blob },
             5 => Self::Listen,
             6 => Self::Ack { number: one },
-            7 => Self::Welcome { bundles: one },
+            7 => Self::Welcome { one_time: one, one_time_kem: two },
             8 => Self::Bundle { found: one == 1, bundle: blob },
             9 => Self::Posted { id: one },
             10 => Self::Deliver { number: one, from: name, bytes: blob },
@@ -92,6 +95,7 @@ impl Frame {
             12 => Self::Release { to: name },
             13 => Self::Ask,
             14 => Self::Status { posted: one, waiting: two },
+            15 => Self::Published { id: blob },
             _ => return None,
         };
         // What a kind has no use for must be empty: each frame has one encoding.

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let (mallory, alice) = (UserId::new("mallory")?, UserId::new("alice")?);
     let mut victim = Phone::new(&alice, &mut platform)?;
     let mut harasser = Phone::new(&mallory, &mut platform)?;
-    harasser.start_talking_to(victim.address(), &platform)?;
+    harasser.start_talking_to(victim.address(), &mut platform)?;
 
     // What happens, in private.
     let threat = harasser.send(victim.address(), &[Part::text("I know where you live.")], &mut platform)?;

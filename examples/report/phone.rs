@@ -90,7 +90,9 @@ impl Phone {
         let client = created.commit(|batch, _| db.write(batch, |_| {}))?.client.with_framing(policy);
         let uploads = client.publish_prekeys(PrekeyCounts::default()).stage(&db, now, &mut rng)?;
         for upload in uploads.commit(|batch, _| db.write(batch, |_| {}))? {
-            platform.publish(&address, upload.bundle(upload.one_time.first(), upload.one_time_kem.first()));
+            platform.publish(&upload.to_bytes())?;
+            let published = client.published(upload.id).stage(&db, now, &mut rng)?;
+            published.commit(|batch, _| db.write(batch, |_| {}))?;
         }
         Ok(Self { client, db, policy, rng })
     }
@@ -99,7 +101,7 @@ impl Phone {
         self.client.address()
     }
 
-    pub(crate) fn start_talking_to(&mut self, peer: &Address, platform: &Platform) -> Result<()> {
+    pub(crate) fn start_talking_to(&mut self, peer: &Address, platform: &mut Platform) -> Result<()> {
         let bundle = platform.bundle(peer).ok_or("no such device")?.verify()?;
         let added = self.client.add_session(&bundle).stage(&self.db, platform.now(), &mut self.rng)?;
         added.commit(|batch, _| self.db.write(batch, |_| {}))?;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use subrosa::attachment::AttachmentRef;
 use subrosa::ident::{Address, Timestamp, UserId};
-use subrosa::platform::{Limits, ModerationKey, ReportError, Reporter, StampKeys, Verdict, stamp, verify_report};
-use subrosa::prekey::UnverifiedBundle;
+use subrosa::platform::{
+    Limits, ModerationKey, ReportError, Reporter, Shelf, StampKeys, Verdict, stamp, verify_report,
+};
+use subrosa::prekey::{PrekeyUpload, UnverifiedBundle};
 use subrosa::report::{AccountTag, Commitment, Dest, ModerationPublicKey, StampContext};
 use subrosa::wire::Envelope;
 
@@ -16,7 +18,7 @@ pub(crate) struct Platform {
     pub(crate) kid: u32,
     clock: u64,
     moderation: ModerationKey,
-    bundles: BTreeMap<Address, UnverifiedBundle>,
+    shelves: BTreeMap<Address, Shelf>,
     inboxes: BTreeMap<Address, Vec<Envelope>>,
     objects: BTreeMap<[u8; 32], Vec<u8>>,
     stamped: usize,
@@ -31,7 +33,7 @@ impl Platform {
             kid: 23,
             clock: 1_800_000_000_000,
             moderation: ModerationKey::generate(rng),
-            bundles: BTreeMap::new(),
+            shelves: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             objects: BTreeMap::new(),
             stamped: 0,
@@ -42,12 +44,16 @@ impl Platform {
         Timestamp::new(self.clock)
     }
 
-    pub(crate) fn publish(&mut self, address: &Address, bundle: UnverifiedBundle) {
-        self.bundles.insert(address.clone(), bundle);
+    pub(crate) fn publish(&mut self, upload: &[u8]) -> Result<()> {
+        let upload = PrekeyUpload::parse(upload)?;
+        let address = &upload.address;
+        let shelf = self.shelves.entry(address.clone()).or_insert_with(|| Shelf::new(address.clone(), upload.suite));
+        shelf.apply(&upload)?;
+        Ok(())
     }
 
-    pub(crate) fn bundle(&self, address: &Address) -> Option<UnverifiedBundle> {
-        self.bundles.get(address).cloned()
+    pub(crate) fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
+        self.shelves.get_mut(address)?.claim()
     }
 
     /// A connection authenticated as `account` submits an envelope: its commitment is stamped, nothing else is looked

@@ -104,7 +104,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     };
     let mut wishes = Wishes::load(core, work, address).map_err(from_stored)?;
     // While the user has another key to decide upon, nothing is asked for, and the wish stays.
-    let unread = if peer.parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name(), work.now) };
+    let unread = if peer.parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
     let action = action(sending(&peer, bundle, work), unread, wishes.spent(), work.now);
     if action == Action::Start {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;

@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// Looks for messages in the log. Nothing authenticates an envelope's id: what is not found where it leads is looked for
-    /// in all of the device's records, 64 at most.
+    /// in all of the device's records, 128 at most.
     fn find_sent(
         &self,
         work: &mut Workspace<'_>,

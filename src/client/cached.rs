@@ -174,9 +174,13 @@ impl World {
     }
 
     fn sent(&mut self, by: usize, sent: Option<&Sent>) {
-        if let Some(sent) = sent {
-            self.network.push((1 - by, sent.outgoing().unwrap().envelope().clone()));
-            self.note("sent");
+        let Some(sent) = sent else { return };
+        match sent.outgoing() {
+            Some(outgoing) => {
+                self.network.push((1 - by, outgoing.envelope().clone()));
+                self.note("sent");
+            }
+            None => self.note("repeated"),
         }
     }
 
@@ -206,8 +210,8 @@ impl World {
             let _unknown = self.sides[by].run(|client| client.reset(&peer));
         }
         let added = self.sides[by].run(|client| client.add_session(&bundle));
-        if let Some(repair) = added.ok().and_then(|added| added.repair) {
-            self.network.push((1 - by, repair.envelope().clone()));
+        for question in added.ok().map(|added| added.repair).unwrap_or_default() {
+            self.network.push((1 - by, question.envelope().clone()));
             self.note("repair");
         }
     }
@@ -412,7 +416,7 @@ fn schedules(suites: Suites, seeds: core::ops::Range<u64>) {
 
 #[test]
 fn memory_changes_nothing_in_suite_v1() {
-    schedules(Suites::V1, 0..12);
+    schedules(Suites::V1, 0..16);
 }
 
 #[test]

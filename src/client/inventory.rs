@@ -4,33 +4,30 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::{Core, PrekeyCounts};
+use super::clock::Round;
+use super::{Core, PrekeyCounts, PublishError};
 use crate::ident::{PrekeyId, Timestamp};
-use crate::prekey::rotation::{self, Inventory, Rotation};
-use crate::prekey::{IdsExhausted, PrekeyIds};
+use crate::prekey::rotation::{Due, FULL, Lot, Made, Rotation, Stock, Stocked};
+use crate::prekey::{PrekeyIds, UploadId};
 use crate::suite::Suite;
 use crate::wire::{RecordError, RecordKind, decode_record, record};
 
-/// Most lots of one-time prekeys that are kept; the oldest are deleted, used or not.
-pub(super) const MAX_LOTS: usize = 32;
-
-/// Ids from the first, and before the last.
-pub(super) type Lot = (u32, u32);
+/// Most lots of one kind that are deleted at one time; others wait for the next.
+const MAX_EXPIRED_LOTS: usize = 4;
 
 /// Which prekeys of one suite there are.
 pub(super) struct Set {
     pub(super) suite: Suite,
-    pub(super) signed: Vec<(PrekeyId, Timestamp)>,
-    pub(super) last_resort: Vec<(PrekeyId, Timestamp)>,
-    pub(super) one_time: Vec<Lot>,
-    pub(super) one_time_kem: Vec<Lot>,
-    /// Whether the newest lots, signed and last-resort prekey are not known to have arrived.
-    pub(super) pending: bool,
+    pub(super) signed: Rotation,
+    pub(super) last_resort: Rotation,
+    pub(super) one_time: Stock,
+    pub(super) one_time_kem: Stock,
+    /// The upload that is not known to have arrived.
+    pub(super) pending: Option<UploadId>,
+    /// Whether the newest signed prekey has accepted so many first messages that it must go.
     pub(super) worn: bool,
-    /// Whether the pending upload replaces the server's one-time prekeys.
+    /// Whether the next upload, or the pending one, replaces the server's one-time prekeys.
     pub(super) replaces: bool,
-    /// Whether the newest lots are of the pending upload. Uploaded once more later, they would be handed out twice.
-    pub(super) pending_lots: bool,
     pub(super) ids: PrekeyIds,
 }
 
@@ -38,6 +35,52 @@ pub(super) struct Set {
 pub(super) struct Prekeys {
     pub(super) generation: u64,
     pub(super) sets: Vec<Set>,
+}
+
+/// What of one suite is to be made.
+pub(super) struct Plan {
+    /// Whether what is known of before is not relied on.
+    pub(super) is_anew: bool,
+    pub(super) signed: Due,
+    pub(super) last_resort: Due,
+    pub(super) one_time: u32,
+    pub(super) one_time_kem: u32,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { is_anew: _, signed, last_resort, one_time, one_time_kem } = self;
+        [signed, last_resort].iter().all(|due| **due == Due::Nothing) && *one_time == 0 && *one_time_kem == 0
+    }
+
+    /// What ids are to be given to, from this one on, in the order in which they are taken.
+    pub(super) fn ids(&self, next: PrekeyId) -> impl Iterator<Item = (RecordKind, PrekeyId)> + use<> {
+        let made = |due| u32::from(due == Due::Make);
+        let counts = [
+            (RecordKind::SignedPrekey, made(self.signed)),
+            (RecordKind::KemPrekey, made(self.last_resort)),
+            (RecordKind::OneTimePrekey, self.one_time),
+            (RecordKind::KemPrekey, self.one_time_kem),
+        ];
+        let kinds = counts.into_iter().flat_map(|(kind, count)| (0..count).map(move |_| kind));
+        kinds.zip(next.get()..).map(|(kind, id)| (kind, PrekeyId::new(id)))
+    }
+}
+
+/// What of one suite is to be deleted.
+pub(super) struct Expired {
+    pub(super) suite: Suite,
+    pub(super) signed: Vec<PrekeyId>,
+    pub(super) last_resort: Vec<PrekeyId>,
+    pub(super) one_time: Vec<Lot>,
+    pub(super) one_time_kem: Vec<Lot>,
+}
+
+impl Expired {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { suite: _, signed, last_resort, one_time, one_time_kem } = self;
+        signed.is_empty() && last_resort.is_empty() && one_time.is_empty() && one_time_kem.is_empty()
+    }
 }
 
 impl Prekeys {
@@ -53,127 +96,209 @@ impl Prekeys {
     pub(super) fn is_pending(&self, core: &Core, now: Timestamp) -> bool {
         self.sets.is_empty()
             || self.generation != core.generation
-            || self.sets.iter().any(|set| set.pending || set.is_due(now))
+            || self.sets.iter().any(|set| set.pending.is_some() || set.is_due(now))
     }
 
-    /// When a prekey has to be replaced, at the latest.
-    pub(super) fn next_due(&self, now: Timestamp) -> Timestamp {
-        let due = self.sets.iter().map(|set| set.plan(None, now).next_due);
+    /// When a prekey is to be made or made fresh, at the latest.
+    pub(super) fn next_due(&self) -> Timestamp {
+        let due = self.sets.iter().map(|set| set.signed.next_due().min(set.last_resort.next_due()));
         due.min().unwrap_or(Timestamp::new(u64::MAX))
+    }
+
+    /// The set of a suite, to be put back.
+    pub(super) fn take(&mut self, suite: Suite) -> Option<Set> {
+        let at = self.sets.iter().position(|set| set.suite == suite)?;
+        Some(self.sets.swap_remove(at))
+    }
+
+    /// Does what a deletion round does, and takes out what is to be deleted.
+    pub(super) fn expire(&mut self, round: Round, now: Timestamp) -> Vec<Expired> {
+        self.sets.iter_mut().map(|set| set.expire(round, now)).filter(|expired| !expired.is_empty()).collect()
     }
 }
 
 impl Set {
+    /// None yet. Whatever a server has of a device with this address, nobody here holds its private halves.
     pub(super) fn new(suite: Suite, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self {
             suite,
-            signed: Vec::new(),
-            last_resort: Vec::new(),
-            one_time: Vec::new(),
-            one_time_kem: Vec::new(),
-            pending: false,
+            signed: Rotation::default(),
+            last_resort: Rotation::default(),
+            one_time: Stock::default(),
+            one_time_kem: Stock::default(),
+            pending: None,
             worn: false,
-            replaces: false,
-            pending_lots: false,
+            replaces: true,
             ids: PrekeyIds::random(rng),
         }
     }
 
-    pub(super) fn inventory(&self, server: Option<PrekeyCounts>) -> Inventory {
-        let server = server.unwrap_or(PrekeyCounts { one_time: rotation::FULL, one_time_kem: rotation::FULL });
-        Inventory {
-            signed: self.signed.clone(),
-            last_resort: self.last_resort.clone(),
-            one_time: server.one_time,
-            one_time_kem: server.one_time_kem,
-            signed_is_worn: self.worn,
+    /// The store went back in time: which ids were given out since is not known, nor does the server hold what is known here.
+    pub(super) fn begin_anew(&mut self, rng: &mut (impl CryptoRng + ?Sized)) {
+        self.ids = PrekeyIds::random(rng);
+        self.one_time.give_up();
+        self.one_time_kem.give_up();
+        (self.pending, self.replaces) = (None, true);
+    }
+
+    /// The pending upload has arrived.
+    pub(super) fn confirm(&mut self) {
+        self.signed.confirm();
+        self.last_resort.confirm();
+        self.one_time.confirm(self.replaces);
+        self.one_time_kem.confirm(self.replaces);
+        (self.pending, self.replaces) = (None, false);
+    }
+
+    /// Whether a signed or last-resort prekey is to be made, or made fresh.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.signed.due(now, self.worn) != Due::Nothing || self.last_resort.due(now, false) != Due::Nothing
+    }
+
+    /// What is to be made, where the server has so many one-time prekeys (nothing of them if it was not asked); all, if it is to
+    /// begin anew. While an upload waits no others are made: its arrival may only be unknown.
+    pub(super) fn plan(&mut self, server: Option<PrekeyCounts>, is_anew: bool, now: Timestamp) -> Plan {
+        // Of a new account, or one that begins anew, a server has nothing.
+        let server = if self.replaces { Some(PrekeyCounts::default()) } else { server };
+        let (one_time, one_time_kem) = match server.filter(|_| self.pending.is_none()) {
+            Some(server) => self.wanted(server, now),
+            None => (0, 0),
+        };
+        let due = |due| if is_anew { Due::Make } else { due };
+        let (signed, last_resort) = (due(self.signed.due(now, self.worn)), due(self.last_resort.due(now, false)));
+        Plan { is_anew, signed, last_resort, one_time, one_time_kem }
+    }
+
+    /// How many one-time prekeys of each kind are to be made, where the server has so many. When so many have gone out that
+    /// some must go, what the server has is replaced as well.
+    fn wanted(&mut self, server: PrekeyCounts, now: Timestamp) -> (u32, u32) {
+        let wanted = |set: &Self, server: PrekeyCounts| {
+            (set.one_time.wanted(server.one_time, now), set.one_time_kem.wanted(server.one_time_kem, now))
+        };
+        let some = wanted(self, server);
+        if some == (0, 0) || !(self.one_time.is_large() || self.one_time_kem.is_large()) {
+            return some;
+        }
+        // Only for full lists of both kinds: today's share may be used up.
+        let all = wanted(self, PrekeyCounts::default());
+        self.replaces |= all == (FULL, FULL);
+        if self.replaces { all } else { some }
+    }
+
+    fn expire(&mut self, round: Round, now: Timestamp) -> Expired {
+        if round.is_new {
+            self.signed.date(now);
+            self.last_resort.date(now);
+            self.one_time.date(now);
+            self.one_time_kem.date(now);
+        }
+        Expired {
+            suite: self.suite,
+            signed: self.signed.take_expired(round.settled),
+            last_resort: self.last_resort.take_expired(round.settled),
+            one_time: self.one_time.take_expired(round.settled, MAX_EXPIRED_LOTS),
+            one_time_kem: self.one_time_kem.take_expired(round.settled, MAX_EXPIRED_LOTS),
         }
     }
 
-    /// What is due; `server` is what the server still has.
-    pub(super) fn plan(&self, server: Option<PrekeyCounts>, now: Timestamp) -> Rotation {
-        let mut plan = rotation::plan(&self.inventory(server), now);
-        // What was made last is what the server hands out: it stays, and under a clock that was wrong then it is not the
-        // newest, so another one is made.
-        let superseded = |made: &[(PrekeyId, Timestamp)]| {
-            made.last().is_some_and(|(_, last)| made.iter().any(|(_, created)| created > last))
-        };
-        plan.new_signed |= superseded(&self.signed);
-        plan.new_last_resort |= superseded(&self.last_resort);
-        plan.delete_signed.retain(|id| self.signed.last().is_none_or(|(last, _)| last != id));
-        plan.delete_last_resort.retain(|id| self.last_resort.last().is_none_or(|(last, _)| last != id));
-        plan
+    pub(super) fn take_id(&mut self) -> Result<PrekeyId, PublishError> {
+        Ok(self.ids.take()?)
     }
 
-    /// Whether a signed or last-resort prekey is to be made or deleted.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        let Rotation { new_signed, new_last_resort, delete_signed, delete_last_resort, .. } = self.plan(None, now);
-        new_signed || new_last_resort || !delete_signed.is_empty() || !delete_last_resort.is_empty()
-    }
-
-    pub(super) fn from_record(stored: &record::PrekeySet) -> Option<Self> {
-        let lots = |bytes: &[u8]| {
-            let (lots, rest) = bytes.as_chunks::<8>();
-            let lots: Vec<Lot> = lots
-                .iter()
-                .map(|[a, b, c, d, e, f, g, h]| {
-                    (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]))
-                })
-                .collect();
-            let sound = |(first, end): &Lot| first <= end && end - first <= rotation::FULL;
-            (rest.is_empty() && lots.len() <= MAX_LOTS && lots.iter().all(sound)).then_some(lots)
-        };
-        let entries = |bytes: &[u8]| {
-            let (entries, rest) = bytes.as_chunks::<12>();
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|[a, b, c, d, at @ ..]| {
-                    (PrekeyId::new(u32::from_be_bytes([*a, *b, *c, *d])), Timestamp::new(u64::from_be_bytes(*at)))
-                })
-                .collect();
-            rest.is_empty().then_some(entries)
-        };
-        Some(Self {
-            suite: Suite::from_number(stored.suite)?,
-            signed: entries(&stored.signed)?,
-            last_resort: entries(&stored.last_resort)?,
-            one_time: lots(&stored.one_time)?,
-            one_time_kem: lots(&stored.one_time_kem)?,
-            pending: stored.pending,
-            worn: stored.worn,
-            replaces: stored.replaces,
-            pending_lots: stored.pending_lots,
-            ids: PrekeyIds::resume(PrekeyId::new(stored.next_id)),
-        })
-    }
-
-    pub(super) fn to_record(&self) -> record::PrekeySet {
-        let lots = |lots: &[Lot]| lots.iter().flat_map(|(a, b)| [a.to_be_bytes(), b.to_be_bytes()]).flatten().collect();
-        let entries = |entries: &[(PrekeyId, Timestamp)]| {
-            let entry =
-                |(id, at): &(PrekeyId, Timestamp)| id.get().to_be_bytes().into_iter().chain(at.get().to_be_bytes());
-            entries.iter().flat_map(entry).collect()
-        };
-        record::PrekeySet {
-            suite: self.suite.number(),
-            signed: entries(&self.signed),
-            last_resort: entries(&self.last_resort),
-            one_time: lots(&self.one_time),
-            one_time_kem: lots(&self.one_time_kem),
-            pending: self.pending,
-            worn: self.worn,
-            replaces: self.replaces,
-            pending_lots: self.pending_lots,
-            next_id: self.ids.next_id().get(),
-        }
-    }
-
-    /// Takes so many ids, one after the other.
-    pub(super) fn take_lot(&mut self, count: u32) -> Result<Lot, IdsExhausted> {
+    /// Takes so many ids, one after the other: the first, and the one after the last.
+    pub(super) fn take_ids(&mut self, count: u32) -> Result<(u32, u32), PublishError> {
         let first = self.ids.next_id().get();
         for _ in 0..count {
             self.ids.take()?;
         }
         Ok((first, self.ids.next_id().get()))
     }
+
+    fn from_record(stored: &record::PrekeySet) -> Option<Self> {
+        let pending = match stored.pending.as_slice() {
+            [] => None,
+            id => Some(UploadId::new(id.try_into().ok()?)),
+        };
+        Some(Self {
+            suite: Suite::from_number(stored.suite)?,
+            signed: rotation_from_record(&stored.signed)?,
+            last_resort: rotation_from_record(&stored.last_resort)?,
+            one_time: stock_from_record(&stored.one_time)?,
+            one_time_kem: stock_from_record(&stored.one_time_kem)?,
+            pending,
+            worn: stored.worn,
+            replaces: stored.replaces,
+            ids: PrekeyIds::resume(PrekeyId::new(stored.next_id)),
+        })
+    }
+
+    pub(super) fn to_record(&self) -> record::PrekeySet {
+        record::PrekeySet {
+            suite: self.suite.number(),
+            signed: rotation_to_record(&self.signed),
+            last_resort: rotation_to_record(&self.last_resort),
+            one_time: stock_to_record(&self.one_time),
+            one_time_kem: stock_to_record(&self.one_time_kem),
+            pending: self.pending.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            worn: self.worn,
+            replaces: self.replaces,
+            next_id: self.ids.next_id().get(),
+        }
+    }
+}
+
+fn rotation_to_record(rotation: &Rotation) -> Vec<u8> {
+    let entry = |Made { id, created, published }: &Made| {
+        let published = published.map_or(0, |at| at.get().max(1));
+        [&id.get().to_be_bytes()[..], &created.get().to_be_bytes(), &published.to_be_bytes()].concat()
+    };
+    rotation.made().iter().flat_map(entry).collect()
+}
+
+fn rotation_from_record(bytes: &[u8]) -> Option<Rotation> {
+    let (entries, rest) = bytes.as_chunks::<20>();
+    let made = |[a, b, c, d, dates @ ..]: &[u8; 20]| {
+        let (created, published) = two_numbers(dates);
+        Made {
+            id: PrekeyId::new(u32::from_be_bytes([*a, *b, *c, *d])),
+            created: Timestamp::new(created),
+            published: (published > 0).then_some(Timestamp::new(published)),
+        }
+    };
+    if rest.is_empty() { Rotation::from_made(entries.iter().map(made).collect()) } else { None }
+}
+
+fn stock_to_record(stock: &Stock) -> Vec<u8> {
+    let lot = |Lot { first, end, made, stocked }: &Lot| {
+        let stocked = match stocked {
+            Stocked::Pending => 0,
+            Stocked::Out => 1,
+            Stocked::Replaced(at) => at.get().max(2),
+        };
+        [&first.to_be_bytes()[..], &end.to_be_bytes(), &made.get().to_be_bytes(), &stocked.to_be_bytes()].concat()
+    };
+    stock.lots().iter().flat_map(lot).collect()
+}
+
+fn stock_from_record(bytes: &[u8]) -> Option<Stock> {
+    let (lots, rest) = bytes.as_chunks::<24>();
+    let lot = |[a, b, c, d, e, f, g, h, dates @ ..]: &[u8; 24]| {
+        let (made, stocked) = two_numbers(dates);
+        Lot {
+            first: u32::from_be_bytes([*a, *b, *c, *d]),
+            end: u32::from_be_bytes([*e, *f, *g, *h]),
+            made: Timestamp::new(made),
+            stocked: match stocked {
+                0 => Stocked::Pending,
+                1 => Stocked::Out,
+                at => Stocked::Replaced(Timestamp::new(at)),
+            },
+        }
+    };
+    if rest.is_empty() { Stock::from_lots(lots.iter().map(lot).collect()) } else { None }
+}
+
+fn two_numbers(bytes: &[u8; 16]) -> (u64, u64) {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest))
 }

@@ -31,8 +31,10 @@ pub enum MaintainError {
 const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Client {
-    /// Does what is due for the account as a whole: advances the anchor, and says whether prekeys are due. To be called
-    /// once a day, at start for instance; [`Client::tidy`] does what is due for peer devices.
+    /// Does what is due for the account as a whole: advances the anchor, deletes private prekeys that were replaced on the
+    /// server 30 days ago, says whether others are to be uploaded. It is also what looks at the clock for all deletions by age:
+    /// they go by a time that the clock has said a day or longer before. To be called once a day, at start for instance;
+    /// [`Client::tidy`] does what is due for peer devices.
     ///
     /// # Errors
     ///
@@ -52,17 +54,22 @@ impl Client {
     pub fn maintain(&self) -> Operation<Maintained, MaintainError> {
         let core = self.core.clone();
         Operation::new(move |work| {
-            work.announce([core.prekeys_key()]);
+            work.announce([core.prekeys_key(), core.clock_key()]);
             let anchor = core.advance_anchor(work).map_err(|stop| {
                 stop.map(|error| match error {
                     OpenError::NoAccount | OpenError::WrongStorageKey => MaintainError::NoAccount,
                     OpenError::Stored(error) => MaintainError::Stored(error),
                 })
             })?;
-            let prekeys = core.load_prekeys(work).map_err(|stop: Stop<StoredError>| stop.map(MaintainError::from))?;
+            let stored = |stop: Stop<StoredError>| stop.map(MaintainError::from);
+            let mut prekeys = core.load_prekeys(work).map_err(stored)?;
+            // A handle of before the store went back deletes nothing.
+            if anchor.is_some() && core.delete_expired(work, &mut prekeys).map_err(stored)? {
+                core.save_prekeys(work, &prekeys);
+            }
             let prekeys_due = prekeys.is_pending(&core, work.now);
             let daily = work.now.get().saturating_add(EVERY_MS);
-            let next_due = Timestamp::new(prekeys.next_due(work.now).get().min(daily));
+            let next_due = Timestamp::new(prekeys.next_due().get().min(daily));
             Ok(Maintained { anchor, prekeys_due, next_due })
         })
     }

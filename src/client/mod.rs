@@ -35,6 +35,7 @@ mod archive;
 mod batch;
 #[cfg(test)]
 mod cached;
+mod clock;
 mod forget;
 mod framed;
 mod held;
@@ -50,6 +51,7 @@ mod operation;
 mod outgoing;
 mod parked;
 mod peer;
+mod prekey_rows;
 mod prekeys;
 mod receive;
 mod receive_many;
@@ -87,7 +89,7 @@ pub use maintain::{MaintainError, Maintained};
 pub use open::{Anchor, CreateError, OpenError, Opened};
 pub use operation::{Operation, StageError, Step, retry};
 pub use outgoing::{Lane, Outgoing};
-pub use prekeys::{PrekeyCounts, PrekeyUpload, PublishError};
+pub use prekeys::{Publication, PublishError};
 pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
 pub use received::{Disposition, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable};
 pub use resend::ResendError;
@@ -97,6 +99,8 @@ pub use staged::{NotInOrder, Staged};
 pub use store::{Over, Row, Store};
 pub use tidy::{Tidied, TidyFrom};
 pub use wants::{AskError, Want};
+
+pub use crate::prekey::{PrekeyCounts, PrekeyUpload, UploadId};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
 /// thread.

@@ -54,9 +54,10 @@ impl Core {
         };
         // Whoever makes sessions under a key that nobody accepted gets one, not forty.
         session.keep_archived(1);
-        peer.parked = true;
+        // What waits is not asked for before the user has decided.
+        let look = !core::mem::replace(&mut peer.parked, true);
         let identity = Identity::Changed(*session.remote_identity());
-        Ok((Saving { peer, parked: Some(session), look: false }, Opened { plaintext, identity }))
+        Ok((Saving { peer, parked: Some(session), look }, Opened { plaintext, identity }))
     }
 
     pub(super) fn load_parked(

@@ -1,79 +1,15 @@
 use alloc::vec::Vec;
 
 use super::adopt::SEEN_SHARDS;
-use super::inventory::{Lot, MAX_LOTS, Prekeys, Set};
+use super::inventory::{Expired, Prekeys, Set};
 use super::workspace::{Stop, Workspace};
-use super::{Client, Core, Operation, StoredError};
-use crate::crypto::{KemPublicKey, PublicKey};
-use crate::ident::{Address, PrekeyId, RegistrationId};
+use super::{Client, Core, Operation, PrekeyCounts, PrekeyUpload, StoredError};
+use crate::ident::PrekeyId;
 use crate::persist::RecordKey;
-use crate::prekey::rotation::{self, Rotation};
-use crate::prekey::{
-    Device, IdsExhausted, KemPrekey, OneTimePrekey, PrekeyIds, PublishedPrekey, SignedPrekey, UnverifiedBundle,
-};
+use crate::prekey::rotation::Lot;
+use crate::prekey::{Device, IdsExhausted, UploadId};
 use crate::suite::Suite;
-use crate::wire::{RecordError, RecordKind, encode_row, record};
-
-/// One-time prekeys that the server still has, as it counts them, of one suite.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PrekeyCounts {
-    /// One-time X25519 prekeys.
-    pub one_time: u32,
-    /// One-time KEM prekeys.
-    pub one_time_kem: u32,
-}
-
-impl PrekeyCounts {
-    /// As many as there should be: nothing is to be topped up.
-    pub const FULL: Self = Self { one_time: rotation::FULL, one_time_kem: rotation::FULL };
-}
-
-/// What the host uploads to its server: the public halves. It replaces what the server has of signed and last-resort
-/// prekeys, and adds to the one-time ones. It remembers which one-time ids it has had, and passes over those that come again:
-/// an upload whose arrival is unknown is repeated, and some of its keys may have been handed out meanwhile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PrekeyUpload {
-    /// The suite that these are for; the server keeps them apart.
-    pub suite: Suite,
-    /// Whose.
-    pub address: Address,
-    /// The device's registration id.
-    pub registration_id: RegistrationId,
-    /// The device's identity key.
-    pub identity_key: PublicKey,
-    /// The newest signed prekey.
-    pub signed: PublishedPrekey<PublicKey>,
-    /// The newest last-resort KEM prekey: for when the one-time ones have run out.
-    pub last_resort: PublishedPrekey<KemPublicKey>,
-    /// Whether the server deletes the one-time prekeys that it has: after a rollback nobody knows their private halves.
-    pub replaces_one_time: bool,
-    /// New one-time X25519 prekeys: each is handed out once.
-    pub one_time: Vec<(PrekeyId, PublicKey)>,
-    /// New one-time KEM prekeys: each is handed out once.
-    pub one_time_kem: Vec<PublishedPrekey<KemPublicKey>>,
-}
-
-impl PrekeyUpload {
-    /// The bundle that the server hands out for one new session: with one-time prekeys, if there are any.
-    #[must_use]
-    pub fn bundle(
-        &self,
-        one_time: Option<&(PrekeyId, PublicKey)>,
-        one_time_kem: Option<&PublishedPrekey<KemPublicKey>>,
-    ) -> UnverifiedBundle {
-        UnverifiedBundle {
-            suite: self.suite,
-            address: self.address.clone(),
-            registration_id: self.registration_id,
-            identity_key: self.identity_key,
-            signed_prekey: self.signed.clone(),
-            kem_prekey: one_time_kem.unwrap_or(&self.last_resort).clone(),
-            kem_is_last_resort: one_time_kem.is_none(),
-            one_time_prekey: one_time.copied(),
-        }
-    }
-}
+use crate::wire::{RecordKind, encode_row, record};
 
 /// Why no prekeys were made. Nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -90,9 +26,9 @@ pub enum PublishError {
     Stored(#[from] StoredError),
 }
 
-type Halt = Stop<PublishError>;
+pub(super) type Halt = Stop<PublishError>;
 
-fn from_stored(stop: Stop<StoredError>) -> Halt {
+pub(super) fn from_stored(stop: Stop<StoredError>) -> Halt {
     stop.map(PublishError::from)
 }
 
@@ -103,7 +39,8 @@ impl Client {
     ///
     /// `server` is what the server still has of suite V1, or of `Signal` if the device speaks nothing else; a host that
     /// speaks both tells the rest with [`Client::publish_prekeys_of`]. The same upload comes again until [`Client::published`] says
-    /// that it has arrived.
+    /// that it has arrived, and nothing is made in the meantime but its dates, once a week: however long uploads fail, nothing
+    /// is lost and nothing grows.
     ///
     /// # Errors
     ///
@@ -121,8 +58,10 @@ impl Client {
     ///     .stage(&db, now, &mut rng)?
     ///     .commit(|batch, _| db.write(batch))?;
     /// assert_eq!(uploads[0].one_time.len(), 100);
-    /// // The host uploads them, and then:
-    /// alice.published().stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// for upload in uploads {
+    ///     // The host brings `upload.to_bytes()` to the server, and when that has said that it has it:
+    ///     alice.published(upload.id).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// }
     /// # Ok(())
     /// # }
     /// ```
@@ -166,7 +105,8 @@ impl Client {
         })
     }
 
-    /// Says that the last [`PrekeyUpload`]s have arrived at the server.
+    /// Says that an upload has arrived at the server: the one that [`Client::publish_prekeys`] has given under this
+    /// [id](PrekeyUpload::id). Only then do the prekeys before it begin to age.
     ///
     /// # Errors
     ///
@@ -175,17 +115,29 @@ impl Client {
     /// # Examples
     ///
     /// See [`Client::publish_prekeys`].
-    pub fn published(&self) -> Operation<(), StoredError> {
+    pub fn published(&self, upload: UploadId) -> Operation<Publication, StoredError> {
         let core = self.core.clone();
         Operation::new(move |work| {
             let mut prekeys = core.load_prekeys(work)?;
-            for set in &mut prekeys.sets {
-                (set.pending, set.replaces, set.pending_lots) = (false, false, false);
-            }
+            let Some(set) = prekeys.sets.iter_mut().find(|set| set.pending == Some(upload)) else {
+                return Ok(Publication::NotPending);
+            };
+            set.confirm();
             core.save_prekeys(work, &prekeys);
-            Ok(())
+            Ok(Publication::Confirmed)
         })
     }
+}
+
+/// What became of the news that an upload has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Publication {
+    /// It is confirmed: it does not come again.
+    Confirmed,
+    /// No upload of that id waits, and nothing has changed: it was confirmed before, or was given out under another id with
+    /// other contents since. What waits now is to be uploaded still.
+    NotPending,
 }
 
 fn publish(
@@ -193,29 +145,18 @@ fn publish(
     work: &mut Workspace<'_>,
     server: impl Fn(Suite, &Device) -> Option<PrekeyCounts>,
 ) -> Result<Vec<PrekeyUpload>, Halt> {
-    work.announce([core.device_key(), core.prekeys_key()]);
+    work.announce([core.device_key(), core.prekeys_key(), core.clock_key()]);
     let device = core.load_device(work).map_err(from_stored)?.ok_or(PublishError::NoAccount)?;
     let mut prekeys = core.load_prekeys(work).map_err(from_stored)?;
+    core.delete_expired(work, &mut prekeys).map_err(from_stored)?;
     let went_back = prekeys.generation != core.generation;
     prekeys.generation = core.generation;
     let mut uploads = Vec::new();
     for suite in [Suite::V1, Suite::Signal].into_iter().filter(|suite| device.suites().contains(*suite)) {
-        let at = prekeys.sets.iter().position(|set| set.suite == suite);
-        let mut set = match at {
-            Some(at) => prekeys.sets.swap_remove(at),
-            None => Set::new(suite, &mut work.rng),
-        };
-        if went_back {
-            // Which ids were given out since is not known; nor does the server hold what this store knows.
-            set.ids = PrekeyIds::random(&mut work.rng);
-            set.worn = true;
-            set.replaces = true;
-        }
-        let anew = went_back || set.signed.is_empty();
-        let counts = if anew { Some(PrekeyCounts::default()) } else { server(suite, &device) };
-        let plan = set.plan(counts, work.now);
-        if let Some(upload) = core.publish_set(work, &device, &mut set, &plan, went_back)? {
-            uploads.push(upload);
+        let mut set = prekeys.take(suite).unwrap_or_else(|| Set::new(suite, &mut work.rng));
+        core.make_due(work, &device, &mut set, went_back, server(suite, &device))?;
+        if let Some(id) = set.pending {
+            uploads.push(core.upload(work, &device, &set, id).map_err(from_stored)?);
         }
         prekeys.sets.push(set);
     }
@@ -233,7 +174,7 @@ impl Core {
         Ok(prekeys.unwrap_or(Prekeys { generation: self.generation, sets: Vec::new() }))
     }
 
-    fn save_prekeys(&self, work: &mut Workspace<'_>, prekeys: &Prekeys) {
+    pub(super) fn save_prekeys(&self, work: &mut Workspace<'_>, prekeys: &Prekeys) {
         let stored = record::Prekeys {
             generation: prekeys.generation,
             sets: prekeys.sets.iter().map(Set::to_record).collect(),
@@ -250,7 +191,8 @@ impl Core {
         signed: PrekeyId,
     ) -> Result<(), Stop<StoredError>> {
         let mut prekeys = self.load_prekeys(work)?;
-        let newest = |set: &&mut Set| set.suite == suite && set.signed.last().is_some_and(|(id, _)| *id == signed);
+        let newest =
+            |set: &&mut Set| set.suite == suite && set.signed.newest().is_some_and(|newest| newest.id == signed);
         if let Some(set) = prekeys.sets.iter_mut().find(newest) {
             set.worn = true;
             self.save_prekeys(work, &prekeys);
@@ -258,93 +200,36 @@ impl Core {
         Ok(())
     }
 
-    /// Makes what is due of one suite, deletes what is old, and gives what is to be uploaded, if anything is.
-    fn publish_set(
+    /// Deletes what nobody can have got any more: does so once a day, by the time that the clock has settled on. Whether
+    /// anything in the list has changed.
+    pub(super) fn delete_expired(
         &self,
         work: &mut Workspace<'_>,
-        device: &Device,
-        set: &mut Set,
-        plan: &Rotation,
-        went_back: bool,
-    ) -> Result<Option<PrekeyUpload>, Halt> {
-        let (suite, now) = (set.suite, work.now);
-        // While the last ones are not known to have arrived no others are made.
-        let making = went_back || !set.pending;
-        self.delete_old(work, set, plan).map_err(from_stored)?;
-        if plan.new_signed || went_back {
-            let prekey =
-                SignedPrekey::generate(device, suite, set.ids.take().map_err(PublishError::from)?, now, &mut work.rng);
-            work.put_new(&self.keys, self.prekey_key(RecordKind::SignedPrekey, suite, prekey.id()), prekey.to_bytes());
-            set.signed.push((prekey.id(), now));
-            (set.worn, set.pending) = (false, true);
-        }
-        if plan.new_last_resort || went_back {
-            let prekey =
-                KemPrekey::last_resort(device, suite, set.ids.take().map_err(PublishError::from)?, now, &mut work.rng);
-            work.put_new(&self.keys, self.prekey_key(RecordKind::KemPrekey, suite, prekey.id()), prekey.to_bytes());
-            set.last_resort.push((prekey.id(), now));
-            set.pending = true;
-        }
-        if making && (plan.new_one_time > 0 || plan.new_one_time_kem > 0) {
-            let lot = set.take_lot(plan.new_one_time).map_err(PublishError::from)?;
-            for id in (lot.0..lot.1).map(PrekeyId::new) {
-                let prekey = OneTimePrekey::generate(suite, id, &mut work.rng);
-                work.put_new(&self.keys, self.prekey_key(RecordKind::OneTimePrekey, suite, id), prekey.to_bytes());
-            }
-            let kem_lot = set.take_lot(plan.new_one_time_kem).map_err(PublishError::from)?;
-            for id in (kem_lot.0..kem_lot.1).map(PrekeyId::new) {
-                let prekey = KemPrekey::one_time(device, suite, id, now, &mut work.rng);
-                work.put_new(&self.keys, self.prekey_key(RecordKind::KemPrekey, suite, id), prekey.to_bytes());
-            }
-            self.keep_lot(work, set, lot, kem_lot).map_err(from_stored)?;
-            set.pending_lots = true;
-            set.pending = true;
-        }
-        if !set.pending {
-            return Ok(None);
-        }
-        self.upload(work, device, set).map(Some).map_err(from_stored)
+        prekeys: &mut Prekeys,
+    ) -> Result<bool, Stop<StoredError>> {
+        let round = self.turn_clock(work)?;
+        let expired = prekeys.expire(round, work.now);
+        let keys: Vec<_> = expired.iter().flat_map(|expired| self.rows_of(expired)).collect();
+        self.delete_rows(work, keys)?;
+        Ok(round.is_new || !expired.is_empty())
     }
 
-    /// Deletes what nobody can have got any more.
-    fn delete_old(&self, work: &mut Workspace<'_>, set: &mut Set, plan: &Rotation) -> Result<(), Stop<StoredError>> {
-        let suite = set.suite;
+    /// The rows of what has expired, of those that are used already as well.
+    fn rows_of(&self, expired: &Expired) -> Vec<RecordKey> {
+        let Expired { suite, signed, last_resort, one_time, one_time_kem } = expired;
+        let key = |kind, id| self.prekey_key(kind, *suite, id);
         let mut keys = Vec::new();
-        for id in &plan.delete_signed {
-            keys.push(self.prekey_key(RecordKind::SignedPrekey, suite, *id));
-            keys.extend((0..SEEN_SHARDS).map(|shard| self.seen_key(suite, *id, shard)));
+        for id in signed {
+            keys.push(key(RecordKind::SignedPrekey, *id));
+            keys.extend((0..SEEN_SHARDS).map(|shard| self.seen_key(*suite, *id, shard)));
         }
-        keys.extend(plan.delete_last_resort.iter().map(|id| self.prekey_key(RecordKind::KemPrekey, suite, *id)));
-        work.announce(keys.iter().copied());
-        for key in keys {
-            if work.row::<StoredError>(key)?.is_some() {
-                work.delete(key);
-            }
-        }
-        set.signed.retain(|(id, _)| !plan.delete_signed.contains(id));
-        set.last_resort.retain(|(id, _)| !plan.delete_last_resort.contains(id));
-        Ok(())
+        keys.extend(last_resort.iter().map(|id| key(RecordKind::KemPrekey, *id)));
+        keys.extend(one_time.iter().flat_map(Lot::ids).map(|id| key(RecordKind::OneTimePrekey, id)));
+        keys.extend(one_time_kem.iter().flat_map(Lot::ids).map(|id| key(RecordKind::KemPrekey, id)));
+        keys
     }
 
-    /// Notes two lots, and deletes the oldest ones if there are too many: those that the server lost.
-    fn keep_lot(
-        &self,
-        work: &mut Workspace<'_>,
-        set: &mut Set,
-        lot: Lot,
-        kem_lot: Lot,
-    ) -> Result<(), Stop<StoredError>> {
-        let (suite, mut keys) = (set.suite, Vec::new());
-        for (lots, lot, kind) in [
-            (&mut set.one_time, lot, RecordKind::OneTimePrekey),
-            (&mut set.one_time_kem, kem_lot, RecordKind::KemPrekey),
-        ] {
-            lots.push(lot);
-            if lots.len() > MAX_LOTS {
-                let (first, end) = lots.remove(0);
-                keys.extend((first..end).map(|id| self.prekey_key(kind, suite, PrekeyId::new(id))));
-            }
-        }
+    pub(super) fn delete_rows(&self, work: &mut Workspace<'_>, keys: Vec<RecordKey>) -> Result<(), Stop<StoredError>> {
         work.announce(keys.iter().copied());
         for key in keys {
             if work.row::<StoredError>(key)?.is_some() {
@@ -352,48 +237,5 @@ impl Core {
             }
         }
         Ok(())
-    }
-
-    /// The public halves of the newest: read back, so that what is uploaded is what is stored.
-    fn upload(&self, work: &mut Workspace<'_>, device: &Device, set: &Set) -> Result<PrekeyUpload, Stop<StoredError>> {
-        let suite = set.suite;
-        let missing = |kind| Stop::Fail(StoredError { kind, error: RecordError::Corrupt });
-        // What has arrived before was handed out since: uploaded again it would be handed out twice.
-        let newest = |lots: &[Lot]| lots.last().copied().filter(|_| set.pending_lots).unwrap_or_default();
-        let ids = |lots: &[Lot]| (newest(lots).0..newest(lots).1).map(PrekeyId::new);
-        let signed_id = set.signed.last().ok_or_else(|| missing(RecordKind::SignedPrekey))?.0;
-        let last_resort_id = set.last_resort.last().ok_or_else(|| missing(RecordKind::KemPrekey))?.0;
-        let one_time_keys =
-            ids(&set.one_time).map(|id| self.prekey_key(RecordKind::OneTimePrekey, suite, id)).collect::<Vec<_>>();
-        let kem_keys =
-            ids(&set.one_time_kem).map(|id| self.prekey_key(RecordKind::KemPrekey, suite, id)).collect::<Vec<_>>();
-        let signed_key = self.prekey_key(RecordKind::SignedPrekey, suite, signed_id);
-        let last_resort_key = self.prekey_key(RecordKind::KemPrekey, suite, last_resort_id);
-        work.announce([signed_key, last_resort_key]);
-        work.announce(one_time_keys.iter().chain(&kem_keys).copied());
-        let signed = self.read(work, RecordKind::SignedPrekey, signed_key, SignedPrekey::from_bytes)?;
-        let signed = signed.ok_or_else(|| missing(RecordKind::SignedPrekey))?;
-        let last_resort = self.read(work, RecordKind::KemPrekey, last_resort_key, KemPrekey::from_bytes)?;
-        let last_resort = last_resort.ok_or_else(|| missing(RecordKind::KemPrekey))?;
-        let (mut one_time, mut one_time_kem) = (Vec::new(), Vec::new());
-        for key in one_time_keys {
-            let prekey = self.read(work, RecordKind::OneTimePrekey, key, OneTimePrekey::from_bytes)?;
-            one_time.extend(prekey.map(|prekey| (prekey.id(), *prekey.public_key())));
-        }
-        for key in kem_keys {
-            let prekey = self.read(work, RecordKind::KemPrekey, key, KemPrekey::from_bytes)?;
-            one_time_kem.extend(prekey.map(|prekey| prekey.published()));
-        }
-        Ok(PrekeyUpload {
-            suite,
-            address: device.address().clone(),
-            registration_id: device.registration_id(),
-            identity_key: *device.identity_key(),
-            signed: signed.published(),
-            last_resort: last_resort.published(),
-            replaces_one_time: set.replaces,
-            one_time,
-            one_time_kem,
-        })
     }
 }

@@ -58,8 +58,14 @@ impl Client {
         let envelopes: Vec<_> = envelopes.iter().take(MAX_BULK).take_while(fits).cloned().collect();
         Operation::new(move |work| {
             if !work.has_rows() {
+                // No more than is used: a staging stops at so many that are unusual.
+                let mut firsts = 0;
                 for envelope in &envelopes {
                     core.announce_envelope(work, envelope);
+                    firsts += usize::from(envelope.kind == EnvelopeKind::First);
+                    if firsts >= MAX_UNUSUAL {
+                        break;
+                    }
                 }
                 work.ready()?;
             }

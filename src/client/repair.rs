@@ -10,9 +10,9 @@
 //! | the same, an hour old or older | nothing | nothing |
 //! | | something | start, within the limits |
 //! | one that was answered | nothing | nothing |
+//! | | something that was asked for in it an hour ago or longer | start, within the limits; else as below |
 //! | | something that was not asked for in it | ask in it, within the limits |
-//! | | only what was asked for in it, less than an hour ago | nothing |
-//! | | the same, an hour ago or longer | start, within the limits |
+//! | | only what was asked for in it less than an hour ago | nothing |
 //!
 //! A session that was started carries the question. The limits: three sessions a device and day, with waits of 1 and 10
 //! minutes between them, and 16 envelopes with questions; the peer's being heard lifts the first. A message is asked for
@@ -65,10 +65,12 @@ pub(super) enum Sending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
     Nothing,
-    /// There is something that was not asked for in the session that is there to send with.
-    Unasked,
-    /// All of it was asked for in that session, last at this time.
-    Asked(Timestamp),
+    Something {
+        /// Whether there is something that was not asked for in the session that is there to send with.
+        unasked: bool,
+        /// When something of it was asked for there that is still waited for, the oldest.
+        asked: Option<Timestamp>,
+    },
 }
 
 /// What is to be done when a bundle has come.
@@ -116,30 +118,29 @@ impl Spent<'_> {
 
 /// What is to be done, now that a bundle has come.
 pub(super) fn action(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Action {
-    let start = if spent.start_waits(now).is_none() { Action::Start } else { Action::Nothing };
-    let ask = if spent.question_waits(now).is_none() { Action::Ask } else { Action::Nothing };
+    let (may_start, may_ask) = (spent.start_waits(now).is_none(), spent.question_waits(now).is_none());
+    let is_old = |at| elapsed(now, at) >= HOUR_MS;
     match (sending, unread) {
         (Sending::Nothing, _) | (Sending::Pending { same_bundle: false, .. }, Unread::Nothing) => Action::Start,
-        (Sending::Pending { same_bundle: false, .. }, _) => start,
-        (_, Unread::Nothing) => Action::Nothing,
-        (Sending::Pending { since, .. }, _) if elapsed(now, since) < HOUR_MS => Action::Nothing,
-        (Sending::Pending { .. }, _) => start,
-        (Sending::Answered, Unread::Unasked) => ask,
-        (Sending::Answered, Unread::Asked(at)) if elapsed(now, at) < HOUR_MS => Action::Nothing,
-        (Sending::Answered, Unread::Asked(_)) => start,
+        (Sending::Pending { same_bundle: false, .. }, _) if may_start => Action::Start,
+        (Sending::Pending { since, .. }, Unread::Something { .. }) if may_start && is_old(since) => Action::Start,
+        (Sending::Answered, Unread::Something { asked: Some(at), .. }) if may_start && is_old(at) => Action::Start,
+        (Sending::Answered, Unread::Something { unasked: true, .. }) if may_ask => Action::Ask,
+        _ => Action::Nothing,
     }
 }
 
 /// In how long a bundle brings something: 0 for now; `None` if nothing waits for one.
 pub(super) fn wanted_in(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Option<u64> {
-    let start = spent.start_waits(now).unwrap_or_default();
-    let rest_of_hour = |at| HOUR_MS.saturating_sub(elapsed(now, at));
-    match (sending, unread) {
-        (_, Unread::Nothing) => None,
-        (Sending::Nothing, _) => Some(0),
-        (Sending::Pending { since, .. }, _) => Some(start.max(rest_of_hour(since))),
-        (Sending::Answered, Unread::Unasked) => Some(spent.question_waits(now).unwrap_or_default()),
-        (Sending::Answered, Unread::Asked(at)) => Some(start.max(rest_of_hour(at))),
+    let Unread::Something { unasked, asked } = unread else { return None };
+    let started = |at| spent.start_waits(now).unwrap_or_default().max(HOUR_MS.saturating_sub(elapsed(now, at)));
+    match sending {
+        Sending::Nothing => Some(0),
+        Sending::Pending { since, .. } => Some(started(since)),
+        Sending::Answered => {
+            let asks = unasked.then(|| spent.question_waits(now).unwrap_or_default());
+            asks.into_iter().chain(asked.map(started)).min()
+        }
     }
 }
 
@@ -154,75 +155,67 @@ mod tests {
         Timestamp::new(NOW.get() - ms)
     }
 
-    /// All combinations, written out once more by hand: which row of the table they fall into.
+    const AGES: [u64; 6] = [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 29 * DAY_MS];
+
+    /// What the table at the head of this file says, written out once more: which of its rows a case falls into.
+    fn expected(sending: Sending, unread: Unread, may_start: bool, may_ask: bool) -> Action {
+        let start = if may_start { Action::Start } else { Action::Nothing };
+        let ask = if may_ask { Action::Ask } else { Action::Nothing };
+        let is_something = unread != Unread::Nothing;
+        match sending {
+            Sending::Nothing => Action::Start,
+            Sending::Pending { same_bundle: false, .. } if is_something => start,
+            Sending::Pending { same_bundle: false, .. } => Action::Start,
+            Sending::Pending { since, .. } if NOW.get() - since.get() < HOUR_MS => Action::Nothing,
+            Sending::Pending { .. } if is_something => start,
+            Sending::Pending { .. } => Action::Nothing,
+            Sending::Answered => match unread {
+                Unread::Nothing => Action::Nothing,
+                Unread::Something { unasked, asked } => {
+                    let long_ago = asked.is_some_and(|at| NOW.get() - at.get() >= HOUR_MS);
+                    let ask = if unasked { ask } else { Action::Nothing };
+                    if long_ago && may_start { Action::Start } else { ask }
+                }
+            },
+        }
+    }
+
+    /// All combinations of what there is to send with, what is unread and was asked for when, and what the limits leave.
     #[test]
     fn the_table() {
-        let ages = [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 29 * DAY_MS];
+        let pending = |same_bundle| AGES.map(|age| Sending::Pending { same_bundle, since: ago(age) });
+        let sendings = [Sending::Nothing, Sending::Answered].into_iter().chain(pending(true)).chain(pending(false));
+        let times = || AGES.into_iter().map(|age| Some(ago(age))).chain([None]);
+        let some = |unasked| times().map(move |asked| Unread::Something { unasked, asked });
+        let unreads = || some(true).chain(some(false)).chain([Unread::Nothing]).filter(|unread| {
+            *unread != Unread::Something { unasked: false, asked: None }
+        });
         let mut seen = 0;
-        for can_send in [false, true] {
-            for answered in [false, true] {
-                for same_bundle in [false, true] {
-                    for age in ages {
-                        for asked_in_it in [None, Some(0), Some(HOUR_MS - 1), Some(HOUR_MS), Some(20 * DAY_MS)] {
-                            for anything_unread in [false, true] {
-                                for limits in ["none", "started", "asked"] {
-                                    let sending = match (can_send, answered) {
-                                        (false, _) => Sending::Nothing,
-                                        (true, true) => Sending::Answered,
-                                        (true, false) => Sending::Pending { same_bundle, since: ago(age) },
-                                    };
-                                    let unread = match (anything_unread, asked_in_it) {
-                                        (false, _) => Unread::Nothing,
-                                        (true, None) => Unread::Unasked,
-                                        (true, Some(age)) => Unread::Asked(ago(age)),
-                                    };
-                                    let started: &[_] = if limits == "started" { &[ago(9); 3] } else { &[] };
-                                    let questions: &[_] = if limits == "asked" { &[ago(9); 16] } else { &[] };
-                                    let young = age < HOUR_MS;
-                                    let expected = if !can_send {
-                                        "start"
-                                    } else if !answered && !same_bundle {
-                                        if anything_unread { "start within limits" } else { "start" }
-                                    } else if !anything_unread || !answered && young {
-                                        "nothing"
-                                    } else if !answered {
-                                        "start within limits"
-                                    } else {
-                                        match asked_in_it {
-                                            None => "ask within limits",
-                                            Some(age) if age < HOUR_MS => "nothing",
-                                            Some(_) => "start within limits",
-                                        }
-                                    };
-                                    let expected = match expected {
-                                        "start" => Action::Start,
-                                        "start within limits" if limits != "started" => Action::Start,
-                                        "ask within limits" if limits != "asked" => Action::Ask,
-                                        _ => Action::Nothing,
-                                    };
-                                    let spent = Spent { started, questions };
-                                    let case = (sending, unread, limits);
-                                    assert_eq!(action(sending, unread, spent, NOW), expected, "{case:?}");
-                                    // What is said to be wanted now is of use, with a fresh bundle and with the same one.
-                                    if anything_unread && wanted_in(sending, unread, spent, NOW) == Some(0) {
-                                        assert_ne!(expected, Action::Nothing, "{case:?}");
-                                    }
-                                    seen += 1;
-                                }
-                            }
-                        }
+        for sending in sendings {
+            for unread in unreads() {
+                for (may_start, may_ask) in [(true, true), (true, false), (false, true), (false, false)] {
+                    let started: &[_] = if may_start { &[] } else { &[ago(9); 3] };
+                    let questions: &[_] = if may_ask { &[] } else { &[ago(9); 16] };
+                    let (spent, case) = (Spent { started, questions }, (sending, unread, may_start, may_ask));
+                    let found = action(sending, unread, spent, NOW);
+                    assert_eq!(found, expected(sending, unread, may_start, may_ask), "{case:?}");
+                    // What is said to be wanted now is of use, with a fresh bundle and with the same one.
+                    if wanted_in(sending, unread, spent, NOW) == Some(0) {
+                        assert_ne!(found, Action::Nothing, "{case:?}");
                     }
+                    seen += 1;
                 }
             }
         }
-        assert_eq!(seen, 2 * 2 * 2 * 6 * 5 * 2 * 3);
+        assert_eq!(seen, (2 + 2 * AGES.len()) * (2 * (AGES.len() + 1)) * 4);
     }
 
     /// Whatever waits is due at some time, and then a bundle is of use.
     #[test]
     fn waiting_ends() {
         for sending in [Sending::Nothing, Sending::Answered, Sending::Pending { same_bundle: true, since: NOW }] {
-            for unread in [Unread::Unasked, Unread::Asked(NOW)] {
+            for (unasked, asked) in [(true, None), (true, Some(NOW)), (false, Some(NOW))] {
+                let unread = Unread::Something { unasked, asked };
                 for started in 0..=3usize {
                     for questions in [0, 15, 16] {
                         let (started, questions) = (std::vec![NOW; started], std::vec![NOW; questions]);
@@ -260,9 +253,11 @@ mod tests {
         let future = Timestamp::new(NOW.get() + 365 * DAY_MS);
         let spent = Spent { started: &[future; 3], questions: &[future; 16] };
         let pending = Sending::Pending { same_bundle: true, since: future };
-        assert_eq!(action(pending, Unread::Unasked, spent, NOW), Action::Start);
-        assert_eq!(action(Sending::Answered, Unread::Asked(future), spent, NOW), Action::Start);
-        assert_eq!(action(Sending::Answered, Unread::Unasked, spent, NOW), Action::Ask);
+        let unasked = Unread::Something { unasked: true, asked: None };
+        let asked = Unread::Something { unasked: false, asked: Some(future) };
+        assert_eq!(action(pending, unasked, spent, NOW), Action::Start);
+        assert_eq!(action(Sending::Answered, asked, spent, NOW), Action::Start);
+        assert_eq!(action(Sending::Answered, unasked, spent, NOW), Action::Ask);
         assert_eq!(spent.questions_left(NOW), MAX_QUESTIONS);
         // Clocks of two processes may differ by a little.
         assert_eq!(elapsed(NOW, Timestamp::new(NOW.get() + 5_000)), 0);

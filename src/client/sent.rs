@@ -1,7 +1,7 @@
 //! The sent log: which messages were sent to a peer device, and as what, so that none is sent twice and the device can ask
 //! for one that it could not read. Neither text nor envelope is in it: these are the host's.
 //!
-//! A hash table of 64 records a device, so that sending finds its record without a list that grows. The first two bytes of
+//! A hash table of 128 records a device, so that sending finds its record without a list that grows. The first two bytes of
 //! an envelope's id tell the device's own log which record that is, and nobody else anything.
 
 use alloc::vec::Vec;
@@ -18,17 +18,17 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_public
 /// How long a message can be asked for: 30 days.
 pub(super) const SENT_LOG_MS: u64 = 30 * DAY_MS;
 
-/// All messages of a day are remembered, as far as there is room; of those before, the newest few of each record.
+/// All messages of a day are remembered, as far as there is room; of those before, the newest.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Records of one device.
-const RECORDS: u16 = 64;
+const RECORDS: u16 = 128;
 
 /// Most messages in one record: 2,048 of one device. The oldest goes.
-const MAX_ENTRIES: usize = 32;
+const MAX_ENTRIES: usize = 16;
 
-/// Most messages in one record that are older than a day: 384 of one device.
-const MAX_OLD: usize = 6;
+/// Most messages of one device that are older than a day.
+const MAX_OLD: usize = 384;
 
 /// What a message says, as the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +99,12 @@ pub(super) fn first(bytes: &[u8; 32]) -> [u8; 16] {
 
 /// Which records of the log with one device there are, a bit for each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct SentIndex(u64);
+pub(super) struct SentIndex(u128);
 
 impl SentIndex {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
-        const { assert!(RECORDS == 64, "a bit for each") };
-        match bytes.try_into().map(u64::from_be_bytes) {
+        const { assert!(RECORDS == 128, "a bit for each") };
+        match bytes.try_into().map(u128::from_be_bytes) {
             Ok(bits @ 1..) => Ok(Self(bits)),
             Err(_) if bytes.is_empty() => Ok(Self(0)),
             _ => Err(RecordError::Corrupt),
@@ -152,7 +152,7 @@ impl Place {
 }
 
 impl Core {
-    /// An envelope's id that leads back to the record: the number stands in its lowest bits of the first two bytes, under a
+    /// An envelope's id that leads back to the record: the number stands in the lowest bits of its first two bytes, under a
     /// mask that nobody else can derive. The numbers of messages are evenly spread, so that neither these bits nor the
     /// others say anything, nor that two envelopes are of one sender.
     pub(super) fn envelope_id(&self, to: &Address, number: u16, random: [u8; 16]) -> [u8; 16] {
@@ -240,17 +240,9 @@ impl Slot {
         self.entries.retain(|entry| entry.id != id);
     }
 
-    /// Drops what is older than 30 days, and of what is older than a day all but the newest few, by a clock that is surely
-    /// not ahead.
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        self.entries.retain(|entry| now.since(entry.sent()) <= SENT_LOG_MS);
-        let old = self.entries.iter().filter(|entry| now.since(entry.sent()) > DAY_MS).count();
-        let mut excess = old.saturating_sub(MAX_OLD);
-        self.entries.retain(|entry| {
-            let goes = excess > 0 && now.since(entry.sent()) > DAY_MS;
-            excess -= usize::from(goes);
-            !goes
-        });
+    /// Drops what was sent before this moment.
+    fn drop_before(&mut self, oldest: Timestamp) {
+        self.entries.retain(|entry| entry.sent() >= oldest);
     }
 
     /// Writes the record, which was read, and notes in the peer whether it is there.
@@ -271,6 +263,17 @@ impl Slot {
         record.number(3, u64::try_from(len).unwrap_or(u64::MAX));
         work.put(&core.keys, key, record.into_record());
     }
+}
+
+/// Drops of the log with one device, all of whose records are here, what is older than 30 days, and of what is older than a
+/// day all but the newest, by a clock that is surely not ahead.
+pub(super) fn expire(slots: &mut [Slot], now: Timestamp) {
+    let sent = slots.iter().flat_map(|slot| &slot.entries).map(Entry::sent);
+    let mut old: Vec<Timestamp> = sent.filter(|at| now.since(*at) > DAY_MS).collect();
+    old.sort_unstable();
+    let newest = old.len().checked_sub(MAX_OLD).and_then(|at| old.get(at));
+    let oldest = Timestamp::new(now.get().saturating_sub(SENT_LOG_MS)).max(newest.copied().unwrap_or(Timestamp::new(0)));
+    slots.iter_mut().for_each(|slot| slot.drop_before(oldest));
 }
 
 fn entries(bytes: &[u8]) -> Result<(PublicKey, Vec<Entry>), RecordError> {
@@ -302,8 +305,8 @@ mod tests {
     }
 
     fn slot(entries: Vec<Entry>) -> Slot {
-        let keys = crate::persist::RecordKey::VAULT;
-        Slot { number: 0, key: keys, entries }
+        let key = RecordKey::VAULT;
+        Slot { number: 0, key, entries }
     }
 
     fn ids(slot: &Slot) -> Vec<u8> {
@@ -313,34 +316,39 @@ mod tests {
     #[test]
     fn a_bit_for_each_record() {
         let mut index = SentIndex::default();
-        for number in [0, 63, 5] {
+        for number in [0, 127, 5] {
             index.set(number, true);
         }
-        assert_eq!(index.present().collect::<Vec<_>>(), [0, 5, 63]);
+        assert_eq!(index.present().collect::<Vec<_>>(), [0, 5, 127]);
         index.set(5, false);
-        let mut out = FieldWriter::with_capacity(8);
+        let mut out = FieldWriter::with_capacity(16);
         index.write(&mut out);
         let bytes = out.finish();
         assert_eq!(SentIndex::read(&bytes), Ok(index));
         assert_eq!(SentIndex::read(&[]), Ok(SentIndex::default()));
-        for bytes in [vec![0; 8], vec![1; 7], vec![1; 9]] {
+        for bytes in [vec![0; 16], vec![1; 15], vec![1; 17]] {
             assert_eq!(SentIndex::read(&bytes), Err(RecordError::Corrupt));
         }
     }
 
     #[test]
-    fn the_oldest_goes_and_of_the_old_ones_few_stay() {
+    fn the_oldest_goes_and_of_the_old_ones_the_newest_stay() {
         let mut full = slot(Vec::new());
         (0..40).for_each(|number| full.enter(entry(number, 0)));
-        assert_eq!(ids(&full), (8..40).collect::<Vec<_>>());
-        full.enter(entry(200, 2));
-        full.expire(Timestamp::new(START + 2 * DAY_MS));
-        assert_eq!(ids(&full), [34, 35, 36, 37, 38, 39, 200]);
-        full.expire(Timestamp::new(START + 31 * DAY_MS));
-        assert_eq!(ids(&full), [200]);
+        assert_eq!(ids(&full), (24..40).collect::<Vec<_>>());
+        // 16 on each of 25 days, and one of later.
+        let of = |day: u8| slot((0..16).map(|number| entry(number, day.into())).collect());
+        let mut slots: Vec<_> = (0..25).map(of).collect();
+        slots.push(slot(vec![entry(250, 40)]));
+        expire(&mut slots, Timestamp::new(START + 27 * DAY_MS));
+        let left: Vec<usize> = slots.iter().map(Slot::len).collect();
+        assert_eq!(left.iter().sum::<usize>(), MAX_OLD + 1);
+        assert_eq!(left[..2], [0, 16]);
+        expire(&mut slots, Timestamp::new(START + 62 * DAY_MS));
+        assert_eq!(slots.iter().map(Slot::len).sum::<usize>(), 1);
         // A clock of before deletes nothing.
-        full.expire(Timestamp::new(0));
-        assert_eq!(full.len(), 1);
+        expire(&mut slots, Timestamp::new(0));
+        assert_eq!(slots.iter().map(Slot::len).sum::<usize>(), 1);
     }
 
     #[test]

@@ -3,11 +3,11 @@ use alloc::vec::Vec;
 use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::erase;
-use super::sent::Slot;
+use super::sent::{Slot, expire};
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
-use crate::ident::Address;
+use crate::ident::{Address, Timestamp};
 use crate::wire::RecordKind;
 
 /// An archived session in which nothing was read for so long is deleted: 30 days.
@@ -16,8 +16,8 @@ const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Peer devices of one staging; the next one takes others.
 const MAX_PEERS: usize = 32;
 
-/// Records of the sent log that a staging looks at; the next one takes others.
-const MAX_RECORDS: usize = 256;
+/// Records of the sent log after which a staging takes no further device; one has 128 at most.
+const MAX_RECORDS: usize = 128;
 
 /// What tidying a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,8 @@ pub struct Tidied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TidyFrom {
     page: u8,
-    /// How many devices, and of the next one how many records of the sent log.
+    /// How many devices.
     device: usize,
-    records: usize,
 }
 
 type Halt = Stop<StoredError>;
@@ -48,7 +47,8 @@ impl Client {
 
     /// Does what is due for one part of the peer devices, one 256th of them: deletes what was kept for late messages for 30
     /// days, archived sessions in which nothing was read for as long, what the sent log has of before, and wishes that are
-    /// over.
+    /// over. Times go by what [`Client::maintain`] has settled on, a day or two behind: a clock that is wrong for an hour deletes
+    /// nothing.
     ///
     /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
     /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
@@ -77,7 +77,7 @@ impl Client {
     /// # }
     /// ```
     pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
-        self.tidy_on(TidyFrom { page, device: 0, records: 0 })
+        self.tidy_on(TidyFrom { page, device: 0 })
     }
 
     /// Goes on with a page.
@@ -94,6 +94,7 @@ impl Client {
         Operation::new(move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
+            work.announce([core.clock_key()]);
             let peers = core.load_page(work, from.page)?;
             work.announce([core.wish_page_key(from.page), core.wish_index_key()]);
             let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
@@ -101,21 +102,20 @@ impl Client {
                 work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
             work.ready()?;
-            let mut damaged = Vec::new();
-            let mut left = MAX_RECORDS;
+            let settled = core.settled(work)?;
+            let (mut damaged, mut records) = (Vec::new(), 0);
             let after = from.device.saturating_add(MAX_PEERS);
-            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, records: 0, ..from });
-            if from.device == 0 && from.records == 0 {
-                tidy_strangers(&core, work, from.page, &peers)?;
+            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, ..from });
+            if from.device == 0 {
+                tidy_strangers(&core, work, from.page, &peers, settled)?;
             }
             for (device, address) in some() {
-                let records = if device == from.device { from.records } else { 0 };
-                match work.attempt(|work| tidy(&core, work, address, records, &mut left)) {
-                    Ok(Some(records)) => {
-                        next = Some(TidyFrom { device, records, ..from });
-                        break;
-                    }
-                    Ok(None) => {}
+                if records >= MAX_RECORDS {
+                    next = Some(TidyFrom { device, ..from });
+                    break;
+                }
+                match work.attempt(|work| tidy(&core, work, address, settled, &mut records)) {
+                    Ok(()) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
                     Err(Stop::Need) => {}
@@ -128,53 +128,53 @@ impl Client {
 }
 
 /// Does what is due for what could not be read of devices that are not known.
-fn tidy_strangers(core: &Core, work: &mut Workspace<'_>, page: u8, peers: &[Address]) -> Result<(), Halt> {
+fn tidy_strangers(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    page: u8,
+    peers: &[Address],
+    settled: Timestamp,
+) -> Result<(), Halt> {
     let wishes = core.load_wishes(work, page)?;
     let strangers = || wishes.iter().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
     work.announce(strangers().flat_map(|address| core.wish_keys(address)));
     work.ready()?;
     for address in strangers() {
         let mut wishes = Wishes::load(core, work, address)?;
-        if wishes.expire(work.now) {
+        if wishes.expire(settled) {
             wishes.save(core, work, Stand::Stranger)?;
         }
     }
     Ok(())
 }
 
-/// Does what is due for one device, of whose sent log so many records were looked at before, and so many may be now. How
-/// many were looked at, if there are others.
+/// Does what is due for one device, by the time for deletions, and counts the records of its sent log.
 fn tidy(
     core: &Core,
     work: &mut Workspace<'_>,
     address: &Address,
-    before: usize,
-    left: &mut usize,
-) -> Result<Option<usize>, Halt> {
-    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(None) };
-    let present: Vec<u16> = peer.sent.present().collect();
-    let records: Vec<_> = present.iter().copied().skip(before).take(*left).collect();
-    *left -= records.len();
-    let seen = before.saturating_add(records.len());
-    let mut rest = (seen < present.len()).then_some(seen);
-    let place = |slot: u16| (slot, Slot::key(core, address, slot));
-    work.announce(records.iter().map(|slot| place(*slot).1));
+    settled: Timestamp,
+    records: &mut usize,
+) -> Result<(), Halt> {
+    let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
+    let places: Vec<_> = peer.sent.present().map(|number| (number, Slot::key(core, address, number))).collect();
+    *records += places.len();
+    work.announce(places.iter().map(|(_, key)| *key));
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
-    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, work.now));
+    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
     let mut archive = if peer.has_archived() { Archive::load(core, work, address)? } else { Archive::default() };
-    let old = archive.older_than(ARCHIVED_MS, work.now);
+    let old = archive.older_than(ARCHIVED_MS, settled);
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
+    let identity = *peer.session.remote_identity();
+    let slots = places.iter().map(|place| Slot::load(core, work, *place, &identity));
+    let mut slots = slots.collect::<Result<Vec<_>, Halt>>()?;
+    let before: Vec<usize> = slots.iter().map(Slot::len).collect();
+    expire(&mut slots, settled);
     let mut changed = false;
-    for number in records {
-        let mut slot = Slot::load(core, work, place(number), peer.session.remote_identity())?;
-        let before = slot.len();
-        slot.expire(work.now);
-        if slot.is_empty() {
-            rest = rest.map(|rest| rest.saturating_sub(1));
-        }
+    for (slot, before) in slots.into_iter().zip(before) {
         if slot.is_empty() || slot.len() != before {
             slot.save(core, work, &mut peer);
             changed = true;
@@ -186,9 +186,8 @@ fn tidy(
         work.announce(pages);
     }
     if let Some(name) = due {
-        let now = work.now;
-        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, now))?;
-        peer.session.expire(work.now);
+        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
+        peer.session.expire(settled);
         changed = true;
     }
     if !old.is_empty() {
@@ -206,8 +205,8 @@ fn tidy(
     if changed {
         peer.save(core, work)?;
     }
-    if wishes.expire(work.now) {
+    if wishes.expire(settled) {
         wishes.save(core, work, stand)?;
     }
-    Ok(rest)
+    Ok(())
 }

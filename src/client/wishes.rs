@@ -225,8 +225,8 @@ impl Wishes {
             // While the user has another key to decide upon, nothing is asked for.
             Stand::Parked => None,
             _ if self.bundle => Some(0),
-            Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None, now), self.spent(), now),
-            Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session, now), self.spent(), now),
+            Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None), self.spent(), now),
+            Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session), self.spent(), now),
         }
     }
 
@@ -235,19 +235,14 @@ impl Wishes {
     }
 
     /// What may still be asked for, as seen from the session that there is to send with.
-    ///
-    /// What was asked for in it an hour ago and did not come tells more than what has become unread since: of two devices
-    /// that each ask in a session which the other does not know, each finds the other's question unread, again and again.
-    pub(super) fn unread_in(&self, session: Option<Name>, now: Timestamp) -> Unread {
+    pub(super) fn unread_in(&self, session: Option<Name>) -> Unread {
         let askable = || self.unread.iter().filter(|message| message.may_be_asked_for());
-        let asked = |message: &&UnreadMessage| message.asked > 0 && Some(message.asked_in) == session;
-        let first_asked = askable().filter(asked).map(|message| message.last_asked).min_by_key(|at| at.get());
-        let all = askable().count();
-        match first_asked {
-            _ if all == 0 => Unread::Nothing,
-            Some(at) if elapsed(now, at) >= HOUR_MS || askable().filter(asked).count() == all => Unread::Asked(at),
-            _ => Unread::Unasked,
+        let is_asked = |message: &UnreadMessage| message.asked > 0 && Some(message.asked_in) == session;
+        if askable().next().is_none() {
+            return Unread::Nothing;
         }
+        let asked = askable().filter(|message| is_asked(message)).map(|message| message.last_asked).min();
+        Unread::Something { unasked: askable().any(|message| !is_asked(message)), asked }
     }
 
     /// Whether there is anything to be asked for, or to be counted.
@@ -281,10 +276,13 @@ impl Wishes {
         self.note_unread(name, [0; 16], now);
     }
 
-    /// Takes out what is to be asked for now, at most so many: those asked for least first, of them the oldest.
+    /// What is to be asked for now in a session, at most so many, unless it was asked for there: those asked for least first,
+    /// of them the oldest.
     pub(super) fn ask(&mut self, session: Option<Name>, now: Timestamp, most: usize) -> Vec<(MessageName, [u8; 16])> {
-        let mut due: Vec<&mut UnreadMessage> =
-            self.unread.iter_mut().filter(|message| message.may_be_asked_for()).collect();
+        let is_due = |message: &&mut UnreadMessage| {
+            message.may_be_asked_for() && (message.asked == 0 || Some(message.asked_in) != session)
+        };
+        let mut due: Vec<&mut UnreadMessage> = self.unread.iter_mut().filter(is_due).collect();
         due.sort_by_key(|message| message.asked);
         let due = due.into_iter().take(most);
         due.map(|message| {

@@ -176,19 +176,38 @@ impl UnverifiedBundle {
     ///
     /// Whether the identity key is the right person's is not known by this: compare safety numbers, or pin the key.
     pub fn verify(self) -> Result<Bundle, BundleError> {
-        if self.kem_prekey.key.algorithm() != self.suite.kem() {
-            return Err(BundleError::WrongKem);
-        }
         let mut verifier = Verifier::new(&self.identity_key);
-        let PublishedPrekey { id, created, suites, key, signature } = &self.signed_prekey;
-        let message = signed_bytes(self.suite, Kind::Signed, *id, *created, *suites, &key.to_bytes());
-        verifier.verify(&message, signature).map_err(|_| BundleError::BadPrekeySignature)?;
-        let PublishedPrekey { id, created, suites, key, signature } = &self.kem_prekey;
-        let kind = if self.kem_is_last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
-        let message = signed_bytes(self.suite, kind, *id, *created, *suites, &key.to_bytes());
-        verifier.verify(&message, signature).map_err(|_| BundleError::BadKemSignature)?;
+        verify_signed(&mut verifier, self.suite, &self.signed_prekey)?;
+        verify_kem(&mut verifier, self.suite, self.kem_is_last_resort, &self.kem_prekey)?;
         Ok(Bundle { identity: verifier.into_peer_key(), published: self })
     }
+}
+
+/// Whether the verifier's key has signed a signed prekey.
+pub(super) fn verify_signed(
+    verifier: &mut Verifier,
+    suite: Suite,
+    prekey: &PublishedPrekey<PublicKey>,
+) -> Result<(), BundleError> {
+    let PublishedPrekey { id, created, suites, key, signature } = prekey;
+    let message = signed_bytes(suite, Kind::Signed, *id, *created, *suites, &key.to_bytes());
+    verifier.verify(&message, signature).map_err(|_| BundleError::BadPrekeySignature)
+}
+
+/// Whether the verifier's key has signed a KEM prekey, and as one of this kind.
+pub(super) fn verify_kem(
+    verifier: &mut Verifier,
+    suite: Suite,
+    last_resort: bool,
+    prekey: &PublishedPrekey<KemPublicKey>,
+) -> Result<(), BundleError> {
+    let PublishedPrekey { id, created, suites, key, signature } = prekey;
+    if key.algorithm() != suite.kem() {
+        return Err(BundleError::WrongKem);
+    }
+    let kind = if last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
+    let message = signed_bytes(suite, kind, *id, *created, *suites, &key.to_bytes());
+    verifier.verify(&message, signature).map_err(|_| BundleError::BadKemSignature)
 }
 
 /// A device's keys, signed by its identity key: what a session is started with.

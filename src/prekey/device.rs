@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{KemPrekey, OneTimePrekey, SignedPrekey, UnverifiedBundle};
+use super::{KemPrekey, OneTimePrekey, PrekeyUpload, SignedPrekey, UnverifiedBundle, UploadId};
 use crate::crypto::{KeyPair, PublicKey, Signature, xeddsa_sign};
 use crate::ident::{Address, RegistrationId};
 use crate::suite::Suites;
@@ -96,6 +96,24 @@ impl Device {
             kem_prekey: kem.published(),
             kem_is_last_resort: kem.is_last_resort(),
             one_time_prekey: one_time.map(|prekey| (prekey.id(), *prekey.public_key())),
+        }
+    }
+
+    /// What to upload of prekeys of one suite, without one-time ones: those are put into the lists of it. `last_resort` is a
+    /// last-resort prekey.
+    #[must_use]
+    pub fn upload(&self, id: UploadId, signed: &SignedPrekey, last_resort: &KemPrekey) -> PrekeyUpload {
+        PrekeyUpload {
+            id,
+            suite: signed.suite(),
+            address: self.address.clone(),
+            registration_id: self.registration_id,
+            identity_key: *self.identity_key(),
+            signed: signed.published(),
+            last_resort: last_resort.published(),
+            replaces_one_time: false,
+            one_time: Vec::new(),
+            one_time_kem: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: the device's identity ([`Device`]), its prekeys ([`SignedPrekey`], [`OneTimePrekey`], [`KemPrekey`]) and
 //! their ids ([`PrekeyIds`]), the bundle of them ([`UnverifiedBundle`], which becomes a [`Bundle`] when its signatures
-//! verify), when to make new ones ([`rotation`]), and the memory that stops replayed first messages
+//! verify), what is uploaded of them ([`PrekeyUpload`]), when to make new ones ([`rotation`]), and the memory that stops replayed first messages
 //! ([`SeenBaseKeys`]).
 //!
 //! **Not its concern:** what is agreed with these keys, where they are stored, how they reach the server.
@@ -16,9 +16,12 @@ mod prekeys;
 pub mod rotation;
 mod seen;
 mod signed;
+mod upload;
 
 pub use bundle::{Bundle, BundleError, PublishedPrekey, UnverifiedBundle};
 pub use device::Device;
 pub use ids::{IdsExhausted, PrekeyIds};
 pub use prekeys::{KemPrekey, OneTimePrekey, PrekeySecrets, SignedPrekey};
 pub use seen::SeenBaseKeys;
+pub use upload::{MAX_UPLOAD_LEN, PrekeyCounts, PrekeyUpload, UploadError, UploadId};
+pub(crate) use upload::{read_all, read_kem, read_one_time, read_signed, write_kem, write_one_time, write_signed};

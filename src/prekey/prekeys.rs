@@ -72,6 +72,12 @@ impl SignedPrekey {
         Self { suite, id, created, suites, signature: device.sign(&message, rng), pair }
     }
 
+    /// The same key under the same id, with another date and what the device speaks now.
+    #[must_use]
+    pub fn refreshed(&self, device: &Device, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::from_parts(device, self.suite, self.id, now, self.pair.clone(), rng)
+    }
+
     /// The suite it is for.
     #[must_use]
     pub const fn suite(&self) -> Suite {
@@ -297,6 +303,12 @@ impl KemPrekey {
         let kind = if last_resort { Kind::LastResortKem } else { Kind::OneTimeKem };
         let message = signed_bytes(suite, kind, id, created, suites, &pair.public().to_bytes());
         Self { suite, id, created, suites, last_resort, signature: device.sign(&message, rng), pair }
+    }
+
+    /// The same key under the same id, with another date and what the device speaks now.
+    #[must_use]
+    pub fn refreshed(&self, device: &Device, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::from_parts(device, self.suite, self.id, now, self.last_resort, self.pair.clone(), rng)
     }
 
     /// The suite it is for.

@@ -40,8 +40,7 @@ pub const MAX_ARCHIVED: usize = 40;
 /// A session that has had no answer for so long is not used for sending any more: 30 days.
 pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// A session is not started with a signed prekey that is older: 45 days. Suite V1, where its age is signed.
-pub const MAX_PREKEY_AGE_MS: u64 = 45 * 24 * 60 * 60 * 1000;
+pub use crate::prekey::rotation::MAX_PREKEY_AGE_MS;
 
 #[cfg(test)]
 mod around;

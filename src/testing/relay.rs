@@ -1,11 +1,11 @@
-use alloc::collections::btree_map::Entry;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::SeededRng;
 use crate::client::{PrekeyCounts, PrekeyUpload};
 use crate::crypto::PublicKey;
-use crate::ident::{Address, PrekeyId};
+use crate::ident::Address;
+use crate::platform::{Applied, Shelf, ShelfError};
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
 use crate::wire::Envelope;
@@ -16,9 +16,7 @@ use crate::wire::Envelope;
 /// chains that a session keeps.
 #[derive(Debug, Default)]
 pub struct Relay {
-    devices: BTreeMap<Address, BTreeMap<Suite, PrekeyUpload>>,
-    /// Ids of one-time prekeys that it has ever had: whether of a KEM, and which.
-    had: BTreeMap<(Address, Suite), BTreeSet<(bool, PrekeyId)>>,
+    devices: BTreeMap<Address, BTreeMap<Suite, Shelf>>,
     queues: BTreeMap<Address, Vec<Carried>>,
 }
 
@@ -52,56 +50,60 @@ impl Relay {
         Self::default()
     }
 
-    /// Takes prekeys: the one-time ones are added, the others replaced; of another identity key, all are replaced.
+    /// Takes prekeys, as a server does that has authenticated the device: what its shelf refuses because the device was installed
+    /// anew, or is an older copy, replaces what is there. A bad upload is not taken.
     pub fn upload(&mut self, upload: PrekeyUpload) {
-        let suites = self.devices.entry(upload.address.clone()).or_default();
-        suites.retain(|_, known| known.identity_key == upload.identity_key);
-        match suites.entry(upload.suite) {
-            Entry::Vacant(entry) => {
-                let ids = upload.one_time.iter().map(|(id, _)| (false, *id));
-                let ids = ids.chain(upload.one_time_kem.iter().map(|prekey| (true, prekey.id)));
-                // Of a device with another key all ids are new.
-                self.had.insert((upload.address.clone(), upload.suite), ids.collect());
-                entry.insert(upload);
+        let done = match self.offer(&upload) {
+            Err(ShelfError::OtherIdentity) => {
+                self.devices.remove(&upload.address);
+                self.offer(&upload)
             }
-            Entry::Occupied(mut entry) => {
-                let known = entry.get_mut();
-                if upload.replaces_one_time {
-                    (known.one_time, known.one_time_kem) = (Vec::new(), Vec::new());
-                }
-                let had = self.had.entry((upload.address.clone(), upload.suite)).or_default();
-                known.one_time.extend(upload.one_time.iter().filter(|(id, _)| had.insert((false, *id))));
-                let new = upload.one_time_kem.iter().filter(|new| had.insert((true, new.id))).cloned();
-                known.one_time_kem.extend(new);
-                (known.signed, known.last_resort) = (upload.signed, upload.last_resort);
-            }
-        }
+            Err(ShelfError::OtherKey | ShelfError::Older) => self.shelf(&upload).replace(&upload),
+            done => done,
+        };
+        debug_assert!(done.is_ok(), "a device uploads what is not taken: {done:?}");
+    }
+
+    /// Takes prekeys as the shelf does, nothing else: for copies that were delayed, altered or made up.
+    ///
+    /// # Errors
+    ///
+    /// [`ShelfError`]. Nothing has changed.
+    pub fn offer(&mut self, upload: &PrekeyUpload) -> Result<Applied, ShelfError> {
+        self.shelf(upload).apply(upload)
+    }
+
+    fn shelf(&mut self, upload: &PrekeyUpload) -> &mut Shelf {
+        let PrekeyUpload { address, suite, .. } = upload;
+        let suites = self.devices.entry(address.clone()).or_default();
+        suites.entry(*suite).or_insert_with(|| Shelf::new(address.clone(), *suite))
+    }
+
+    /// Takes whole shelves of a device in the place of what it has of it.
+    pub(in crate::testing) fn stock(&mut self, address: &Address, shelves: Vec<Shelf>) {
+        self.devices.insert(address.clone(), shelves.into_iter().map(|shelf| (shelf.suite(), shelf)).collect());
     }
 
     /// How many one-time prekeys are left, of the suite of which there are fewest.
     #[must_use]
     pub fn counts(&self, address: &Address) -> PrekeyCounts {
-        let suites = || self.devices.get(address).into_iter().flat_map(BTreeMap::values);
-        let fewest = |len: fn(&PrekeyUpload) -> usize| {
-            u32::try_from(suites().map(len).min().unwrap_or_default()).unwrap_or(u32::MAX)
-        };
+        let shelves = || self.devices.get(address).into_iter().flat_map(BTreeMap::values);
+        let counts = || shelves().filter(|shelf| shelf.identity_key().is_some()).map(Shelf::counts);
         PrekeyCounts {
-            one_time: fewest(|upload| upload.one_time.len()),
-            one_time_kem: fewest(|upload| upload.one_time_kem.len()),
+            one_time: counts().map(|counts| counts.one_time).min().unwrap_or_default(),
+            one_time_kem: counts().map(|counts| counts.one_time_kem).min().unwrap_or_default(),
         }
     }
 
     /// Hands out a bundle of the best suite that the device has, with one-time prekeys while there are any.
     pub fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
-        let upload = self.devices.get_mut(address)?.values_mut().next_back()?;
-        let (one_time, one_time_kem) = (upload.one_time.pop(), upload.one_time_kem.pop());
-        Some(upload.bundle(one_time.as_ref(), one_time_kem.as_ref()))
+        self.devices.get_mut(address)?.values_mut().rev().find_map(Shelf::claim)
     }
 
     /// The identity key that a device has now.
     #[must_use]
     pub fn identity(&self, address: &Address) -> Option<PublicKey> {
-        self.devices.get(address)?.values().next().map(|upload| upload.identity_key)
+        self.devices.get(address)?.values().find_map(Shelf::identity_key).copied()
     }
 
     /// Takes an envelope, or not. `loss` and `doubt` are in a hundred.

@@ -31,6 +31,8 @@ pub enum RecordKind {
     Bundle = 6,
     /// Base keys of the first messages that a signed prekey has accepted.
     SeenBaseKeys = 7,
+    /// What a device brings to its server of prekeys.
+    PrekeyUpload = 8,
     /// What opens all other records of a client.
     Vault = 16,
     /// What changes with every message to or from one peer device.
@@ -55,6 +57,8 @@ pub enum RecordKind {
     Framing = 26,
     /// Some of the keys kept for late messages of one session.
     KeptPage = 27,
+    /// By which time what is old is deleted.
+    Clock = 29,
     /// A part of the index of devices that something waits with.
     WishPage = 30,
     /// Which parts of that index there are.
@@ -69,6 +73,8 @@ pub enum RecordKind {
     StampKeys = 52,
     /// A platform's key for opening reports.
     ModerationKey = 53,
+    /// A server's shelf of one device's prekeys.
+    Shelf = 54,
 }
 
 impl RecordKind {

@@ -37,7 +37,7 @@ fn begin_again(alice: &mut Side, bob: &mut Side) {
     let bundle = bob.last_bundle();
     alice.run(alice.client.reset(&address("bob"))).unwrap();
     let added = alice.run(alice.client.add_session(&bundle)).unwrap();
-    let request = added.repair.map(|request| request.envelope().clone());
+    let request = added.repair.first().map(|request| request.envelope().clone());
     let first = request.unwrap_or_else(|| alice.send("bob", b"again"));
     bob.receive(&first).unwrap();
 }

@@ -53,12 +53,10 @@ impl Folder {
     /// The relay of another folder has these hosts' prekeys.
     pub(crate) fn copy_prekeys(&self, to: &Self) {
         for name in ["alice", "bob"] {
-            for what in ["bundles", "given"] {
-                let folder = format!("relay/{name}.1/{what}");
-                fs::create_dir_all(to.path(&folder)).unwrap();
-                for file in fs::read_dir(self.path(&folder)).unwrap().map(Result::unwrap) {
-                    fs::copy(file.path(), to.path(&folder).join(file.file_name())).unwrap();
-                }
+            let folder = format!("relay/{name}.1/prekeys");
+            fs::create_dir_all(to.path(&folder)).unwrap();
+            for file in fs::read_dir(self.path(&folder)).unwrap().map(Result::unwrap) {
+                fs::copy(file.path(), to.path(&folder).join(file.file_name())).unwrap();
             }
         }
     }

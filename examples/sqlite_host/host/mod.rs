@@ -288,9 +288,12 @@ impl Host {
     /// Uploads prekeys. The same ones come again until the last step is done.
     fn publish(&mut self) -> Result<(), Failure> {
         let left = self.relay.counts(self.client.address())?;
-        let uploads = self.run(|client| client.publish_prekeys(left), |_, _| Ok(()))?;
-        uploads.iter().try_for_each(|upload| self.relay.publish(upload))?;
-        Ok(self.run(Client::published, |_, _| Ok(()))?)
+        for upload in self.run(|client| client.publish_prekeys(left), |_, _| Ok(()))? {
+            self.relay.publish(&upload.to_bytes())?;
+            // The relay has it: what it replaces there begins to age here.
+            self.run(|client| client.published(upload.id), |_, _| Ok(()))?;
+        }
+        Ok(())
     }
 
     /// What is to be done once a day, and after a rollback.

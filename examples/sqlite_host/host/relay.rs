@@ -1,7 +1,7 @@
 //! A relay that is a folder: mail boxes and published prekeys as files, for processes that share a disk.
 //!
-//! It stands for a server and its network. It delivers at least once, keeps a message until it is acknowledged, and hands
-//! out every one-time prekey at most once, also when the same prekeys are uploaded again.
+//! It stands for a server and its network. It delivers at least once, keeps a message until it is acknowledged, and has a
+//! [`Shelf`] for the prekeys of each device, which hands out every one-time prekey at most once.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,9 @@ use std::{fs, io};
 
 use subrosa::client::{PrekeyCounts, PrekeyUpload};
 use subrosa::ident::Address;
+use subrosa::platform::{Shelf, ShelfError};
 use subrosa::prekey::UnverifiedBundle;
+use subrosa::suite::Suite;
 
 use super::Failure;
 
@@ -71,45 +73,49 @@ impl Relay {
         }
     }
 
-    /// Takes prekeys. Bundles with one-time prekeys are files of their own; the one without is for when they run out.
-    pub(crate) fn publish(&self, upload: &PrekeyUpload) -> Result<(), Failure> {
-        let (fresh, given) = (self.folder(&upload.address, "bundles")?, self.folder(&upload.address, "given")?);
-        let save = |name: &str, bundle: &UnverifiedBundle| {
-            let draft = self.folder(&upload.address, "drafts")?.join(format!("{name}-{}", std::process::id()));
-            fs::write(&draft, bundle.to_bytes())?;
-            fs::rename(draft, fresh.join(name))
-        };
-        for (one_time, kem) in upload.one_time.iter().zip(&upload.one_time_kem) {
-            let name = one_time.0.get().to_string();
-            // Nothing that was given out is given out again.
-            if !given.join(&name).exists() {
-                save(&name, &upload.bundle(Some(one_time), Some(kem)))?;
-            }
-        }
-        Ok(save("last", &upload.bundle(None, None))?)
+    /// Takes prekeys, as they come over the network.
+    pub(crate) fn publish(&self, upload: &[u8]) -> Result<(), Failure> {
+        let upload = PrekeyUpload::parse(upload)?;
+        self.change_shelf(&upload.address, |shelf| match shelf.apply(&upload) {
+            // An app that was installed anew, or an older copy of its file. This relay believes whoever has the folder; a real
+            // one has the device registered anew before it puts anything in the place of what is there.
+            Err(ShelfError::OtherIdentity | ShelfError::OtherKey | ShelfError::Older) => shelf.replace(&upload),
+            applied => applied,
+        })??;
+        Ok(())
     }
 
     /// How many one-time prekeys are left.
     pub(crate) fn counts(&self, of: &Address) -> Result<PrekeyCounts, Failure> {
-        let left = u32::try_from(fs::read_dir(self.folder(of, "bundles")?)?.count())?.saturating_sub(1);
-        Ok(PrekeyCounts { one_time: left, one_time_kem: left })
+        Ok(self.shelf(of)?.counts())
     }
 
     /// A bundle of prekeys to start a session with, if the device has published any.
     pub(crate) fn bundle(&self, of: &Address) -> Result<Option<UnverifiedBundle>, Failure> {
-        let (fresh, given) = (self.folder(of, "bundles")?, self.folder(of, "given")?);
-        for entry in fs::read_dir(&fresh)? {
-            let entry = entry?;
-            let taken = given.join(entry.file_name());
-            // Moving the file is what gives it to one asker only.
-            if entry.file_name() != "last" && fs::rename(entry.path(), &taken).is_ok() {
-                return Ok(Some(UnverifiedBundle::parse(&fs::read(taken)?)?));
-            }
-        }
-        match fs::read(fresh.join("last")) {
-            Ok(bytes) => Ok(Some(UnverifiedBundle::parse(&bytes)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        self.change_shelf(of, Shelf::claim)
+    }
+
+    fn shelf(&self, of: &Address) -> Result<Shelf, Failure> {
+        match fs::read(self.folder(of, "prekeys")?.join("shelf")) {
+            Ok(bytes) => Ok(Shelf::from_bytes(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Shelf::new(of.clone(), Suite::V1)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Changes a shelf, one process at a time, and gives what came of it once the shelf is stored: so nobody else gets the
+    /// same one-time prekey.
+    fn change_shelf<T>(&self, of: &Address, change: impl FnOnce(&mut Shelf) -> T) -> Result<T, Failure> {
+        let folder = self.folder(of, "prekeys")?;
+        let lock = fs::File::create(folder.join("lock"))?;
+        lock.lock()?;
+        let before = self.shelf(of)?;
+        let mut shelf = before.clone();
+        let done = change(&mut shelf);
+        if shelf != before {
+            fs::write(folder.join("draft"), shelf.to_bytes())?;
+            fs::rename(folder.join("draft"), folder.join("shelf"))?;
+        }
+        Ok(done)
     }
 }

@@ -1,9 +1,8 @@
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use super::audit::Audit;
 use super::{Crashed, Directory, Host, MemoryStore, SeededRng, Snapshot, Tables};
-use crate::client::{Anchor, Client, IdentityError, Opened, PrekeyUpload, Store as _};
+use crate::client::{Anchor, Client, IdentityError, Opened, Store as _};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::suite::Suites;
@@ -135,13 +134,11 @@ impl Host {
     pub(in crate::testing) fn upload(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let counts = relay.counts(&self.address);
         let uploads = self.run(now, |client| client.publish_prekeys(counts), |_, _| {})?;
-        let uploads: Vec<PrekeyUpload> = uploads.unwrap_or_default();
-        let mut arrived = true;
-        for upload in uploads {
-            arrived &= relay.upload(upload);
-        }
-        if arrived {
-            self.run(now, Client::published, |_, ()| {})?.ok();
+        for upload in uploads.unwrap_or_default() {
+            let id = upload.id;
+            if relay.upload(upload) {
+                self.run(now, |client| client.published(id), |_, _| {})?.ok();
+            }
         }
         Ok(())
     }

@@ -44,87 +44,131 @@ fn texts(host: &Host) -> BTreeSet<&[u8]> {
     host.tables().inbox().map(|entry| entry.text.as_slice()).collect()
 }
 
-/// Whether a device forgets the question or never reads it: with its next session it is asked again.
+const HOUR: u64 = 60 * 60 * 1000;
+
+fn at(hours: u64) -> Timestamp {
+    Timestamp::new(NOW.get() + hours * HOUR)
+}
+
+/// Alice and Bob talk; Bob has begun anew, and could not read what came in the old session. His question, which he puts
+/// once he has heard Alice in the new one.
+fn asking(relay: &mut Relay) -> (Host, Host, Vec<Envelope>) {
+    let [mut alice, mut bob] = [("alice", 1), ("bob", 2)].map(|(name, seed)| host(name, seed, relay));
+    tell(&mut alice, &mut bob, "first", relay);
+    tell(&mut bob, &mut alice, "second", relay);
+    bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
+    let hello = write(&mut bob, &alice, "hello", relay);
+    let lost = write(&mut alice, &bob, "lost", relay);
+    assert!(matches!(bob.receive(&lost[0], NOW), Ok(Answer::Unreadable(_))));
+    bob.attend(relay, NOW).unwrap();
+    assert!(post(&mut bob).is_empty(), "the session is young: its first message is under way");
+    read(&mut alice, &hello);
+    tell(&mut alice, &mut bob, "heard", relay);
+    bob.attend(relay, NOW).unwrap();
+    let question = post(&mut bob);
+    assert_eq!(question.len(), 1);
+    assert!(question[0].kind != crate::wire::EnvelopeKind::First, "it needs no session of its own");
+    bob.attend(relay, NOW).unwrap();
+    assert!(post(&mut bob).is_empty(), "the question was put");
+    (alice, bob, question)
+}
+
+#[test]
+fn what_was_asked_for_is_sent_again_once() {
+    let mut relay = Relay::new();
+    let (mut alice, mut bob, question) = asking(&mut relay);
+    read(&mut alice, &question);
+    alice.attend(&mut relay, NOW).unwrap();
+    let answer = post(&mut alice);
+    assert_eq!(answer.len(), 1);
+    alice.attend(&mut relay, NOW).unwrap();
+    assert!(post(&mut alice).is_empty());
+    read(&mut bob, &answer);
+    assert_eq!(texts(&bob), BTreeSet::from(["first", "lost", "heard"].map(str::as_bytes)));
+    // Nothing waits any more, however much time goes by.
+    for hours in [1, 2, 30] {
+        bob.attend(&mut relay, at(hours)).unwrap();
+        assert!(post(&mut bob).is_empty());
+    }
+    let waits = |host: &Host| host.store().rows().iter().filter(|(key, _)| key.as_bytes()[0] == 30).count();
+    assert_eq!((waits(&alice), waits(&bob)), (0, 0));
+}
+
+/// Whether a device forgets the question or never reads it: an hour later it is asked again, in a session of its own.
 #[test]
 fn who_forgets_what_it_was_asked_for_is_asked_again() {
     for reads in [true, false] {
         let mut relay = Relay::new();
-        let [mut alice, mut bob] = [("alice", 1), ("bob", 2)].map(|(name, seed)| host(name, seed, &mut relay));
-        tell(&mut alice, &mut bob, "first", &mut relay);
-        tell(&mut bob, &mut alice, "second", &mut relay);
-        // Bob has a new session, and cannot read what comes in the old one.
-        bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
-        let hello = write(&mut bob, &alice, "hello", &mut relay);
-        let lost = write(&mut alice, &bob, "lost", &mut relay);
-        assert!(matches!(bob.receive(&lost[0], NOW), Ok(Answer::Unreadable(_))));
-        bob.attend(&mut relay, NOW).unwrap();
-        let request = post(&mut bob);
-        assert_eq!(request.len(), 1);
+        let (mut alice, mut bob, question) = asking(&mut relay);
         let backup = alice.back_up();
-        read(&mut alice, &hello);
         if reads {
-            read(&mut alice, &request);
-            assert_eq!(alice.tables().drafts().len(), 1);
+            read(&mut alice, &question);
+            alice.attend(&mut relay, NOW).unwrap();
+            assert_eq!(post(&mut alice).len(), 1, "the answer is lost");
         }
         alice.attend(&mut relay, NOW).unwrap();
         alice.restore(&backup);
         assert_eq!(alice.open(NOW), Ok(true));
-        alice.attend(&mut relay, NOW).unwrap();
-        assert!(alice.tables().drafts().is_empty(), "it is forgotten");
-
-        tell(&mut alice, &mut bob, "a new session", &mut relay);
-        bob.attend(&mut relay, NOW).unwrap();
-        read(&mut alice, &post(&mut bob));
-        alice.send_drafts(&mut relay, NOW).unwrap();
-        read(&mut bob, &post(&mut alice));
-        assert_eq!(texts(&bob), BTreeSet::from(["first", "lost", "a new session"].map(str::as_bytes)));
-
-        // Whoever is asked once more answers once.
-        bob.reset(alice.address(), NOW).unwrap().unwrap();
-        bob.attend(&mut relay, NOW).unwrap();
-        read(&mut alice, &post(&mut bob));
-        assert!(alice.tables().drafts().is_empty());
+        bob.attend(&mut relay, at(1)).unwrap();
+        for envelope in post(&mut bob) {
+            assert_eq!(alice.receive(&envelope, at(1)), Ok(Answer::Read));
+        }
+        alice.attend(&mut relay, at(1)).unwrap();
+        for envelope in post(&mut alice) {
+            assert_eq!(bob.receive(&envelope, at(1)), Ok(Answer::Read));
+        }
+        assert_eq!(texts(&bob), BTreeSet::from(["first", "lost", "heard"].map(str::as_bytes)), "{reads}");
         assert_eq!(bob.tables().came_again(), 0);
-        // What was asked for dies with what is known of the device.
-        let rows = |bob: &Host| bob.store().rows().iter().filter(|(key, _)| key.as_bytes()[0] == 25).count();
-        assert_eq!(rows(&bob), 2);
-        bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
-        assert_eq!(rows(&bob), 1);
     }
 }
 
-/// A question is put again for thirty days; one whose record is damaged was never put.
+/// What was sent to who has it no more is told to be gone, and nothing is waited for.
+#[test]
+fn who_has_it_no_more_says_so() {
+    let mut relay = Relay::new();
+    let (mut alice, mut bob, question) = asking(&mut relay);
+    alice.tables.sent.clear();
+    read(&mut alice, &question);
+    alice.attend(&mut relay, NOW).unwrap();
+    let word = post(&mut alice);
+    read(&mut bob, &word);
+    assert_eq!(bob.tables().gone.len(), 1);
+    bob.attend(&mut relay, at(5)).unwrap();
+    assert!(post(&mut bob).is_empty());
+}
+
+/// Three times a message is asked for, whatever becomes of the questions.
 #[test]
 fn a_question_is_not_put_for_ever() {
-    const DAY: u64 = 24 * 60 * 60 * 1000;
-    for (days, damaged, asked) in [(29, false, 1), (31, false, 0), (1, true, 0)] {
+    let mut relay = Relay::new();
+    let (_, mut bob, _) = asking(&mut relay);
+    let mut put = Vec::new();
+    for hours in 1..24 * 40 {
+        bob.attend(&mut relay, at(hours)).unwrap();
+        put.extend(post(&mut bob).iter().map(|_| hours));
+    }
+    assert_eq!(put, [1, 2]);
+    for page in 0..=255 {
+        bob.tidy(page, at(24 * 42)).unwrap();
+    }
+    assert!(bob.store().rows().iter().all(|(key, _)| ![25, 30].contains(&key.as_bytes()[0])), "nothing is left of it");
+}
+
+/// Damage of what waits loses no more than that.
+#[test]
+fn a_damaged_wish_is_no_wish() {
+    for kind in [25, 30, 31] {
         let mut relay = Relay::new();
-        let [mut alice, mut bob] = [("alice", 3), ("bob", 4)].map(|(name, seed)| host(name, seed, &mut relay));
-        tell(&mut alice, &mut bob, "first", &mut relay);
-        tell(&mut bob, &mut alice, "second", &mut relay);
-        bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
-        write(&mut bob, &alice, "hello", &mut relay);
-        let unreadable = write(&mut alice, &bob, "unreadable", &mut relay);
-        let wishes = |bob: &Host| -> BTreeSet<_> {
-            bob.store().rows().into_iter().map(|(key, _)| key).filter(|key| key.as_bytes()[0] == 25).collect()
-        };
-        assert!(matches!(bob.receive(&unreadable[0], NOW), Ok(Answer::Unreadable(_))));
-        let before = wishes(&bob);
-        bob.attend(&mut relay, NOW).unwrap();
-        assert_eq!(post(&mut bob).len(), 1, "asked, and lost on the way");
-        let record = wishes(&bob).difference(&before).copied().next().unwrap();
-        if damaged {
-            let mut row = bob.store().rows().into_iter().find(|(key, _)| *key == record).unwrap().1;
-            row.bytes[80] ^= 1;
-            bob.store().tamper(record, Some(row));
-        }
-        let later = Timestamp::new(NOW.get() + days * DAY);
-        bob.reset(alice.address(), later).unwrap().unwrap();
-        bob.attend(&mut relay, later).unwrap();
-        for envelope in post(&mut bob) {
-            assert_eq!(alice.receive(&envelope, later), Ok(Answer::Read));
-        }
-        assert_eq!(alice.tables().drafts().len(), asked, "after {days} days");
+        let (mut alice, mut bob, question) = asking(&mut relay);
+        let rows = |host: &Host| host.store().rows().into_iter().find(|(key, _)| key.as_bytes()[0] == kind).unwrap();
+        let (key, mut row) = rows(&bob);
+        row.bytes[60] ^= 1;
+        bob.store().tamper(key, Some(row));
+        read(&mut alice, &question);
+        alice.attend(&mut relay, NOW).unwrap();
+        read(&mut bob, &post(&mut alice));
+        assert!(texts(&bob).contains(&b"lost"[..]));
+        tell(&mut bob, &mut alice, "and on it goes", &mut relay);
     }
 }
 

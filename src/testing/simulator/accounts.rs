@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::client::PrekeyUpload;
 use crate::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use crate::persist::StorageKey;
+use crate::platform::Shelf;
 use crate::prekey::{Device, KemPrekey, SignedPrekey, UnverifiedBundle};
 use crate::suite::{Suite, Suites};
 use crate::testing::{Directory, Forge, Host, SeededRng};
@@ -32,7 +33,8 @@ pub(super) const SENTINEL: &str = "Rosebud";
 #[derive(Debug)]
 pub(super) struct Account {
     host: Host,
-    pub(super) uploads: Vec<PrekeyUpload>,
+    /// What the server has of it.
+    pub(super) shelves: Vec<Shelf>,
     /// Which pages of its index the first users are on.
     pub(super) pages: BTreeMap<Address, u8>,
     secrets: [Vec<u8>; 2],
@@ -82,12 +84,14 @@ impl Account {
 
 /// Takes what an account uploads when it is made.
 #[derive(Default)]
-struct Uploads(Vec<PrekeyUpload>);
+struct Shelves(Vec<Shelf>);
 
-impl Directory for Uploads {
+impl Directory for Shelves {
     fn upload(&mut self, upload: PrekeyUpload) -> bool {
-        self.0.push(upload);
-        true
+        let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
+        let taken = shelf.apply(&upload).is_ok();
+        self.0.push(shelf);
+        taken
     }
 
     fn counts(&self, _: &Address) -> crate::client::PrekeyCounts {
@@ -104,11 +108,11 @@ fn make(user: usize, life: usize, signal: bool) -> Account {
     let suites = if signal { Suites::SIGNAL } else { Suites::V1 };
     let seed = u64::try_from((user * LIVES + life) * 2).unwrap_or_default() + u64::from(signal);
     let mut host = Host::create(&address(user), suites, storage_key(0), seed, START);
-    let mut uploads = Uploads::default();
-    host.upload(&mut uploads, START).expect("prekeys");
+    let mut shelves = Shelves::default();
+    host.upload(&mut shelves, START).expect("prekeys");
     let pages = if user < USERS { pages(&host, user, suites) } else { BTreeMap::new() };
     let secrets = Forge::secrets(&storage_key(0), host.store()).expect("an account");
-    Account { host, uploads: uploads.0, pages, secrets }
+    Account { host, shelves: shelves.0, pages, secrets }
 }
 
 /// The pages of an account's index that others are on: they follow from the account's keys, and are found by looking at

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::client::{PrekeyCounts, PrekeyUpload};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
+use crate::platform::Shelf;
 use crate::prekey::UnverifiedBundle;
 use crate::testing::{Directory, Posted, Relay, SeededRng};
 use crate::wire::Envelope;
@@ -81,8 +82,8 @@ impl Server {
     }
 
     /// What a new account uploads always arrives: there would be no account.
-    pub(super) fn registers(&mut self, uploads: &[PrekeyUpload]) {
-        uploads.iter().for_each(|upload| self.relay.upload(upload.clone()));
+    pub(super) fn registers(&mut self, address: &Address, shelves: &[Shelf]) {
+        self.relay.stock(address, shelves.to_vec());
     }
 
     /// The identity key that a device has now.

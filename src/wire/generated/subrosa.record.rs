@@ -209,28 +209,28 @@ pub struct PeerPage {
 pub struct PrekeySet {
     #[prost(uint32, tag = "1")]
     pub suite: u32,
-    /// (big-endian u32 id, big-endian u64 ms when it was made)*, oldest first
+    /// (big-endian u32 id, u64 ms when it was made or made fresh, u64 ms when it was confirmed that the server has it: 0 if it
+    /// was not, all ones until the next deletion round)*, oldest first
     #[prost(bytes = "vec", tag = "2")]
     pub signed: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
     pub last_resort: ::prost::alloc::vec::Vec<u8>,
-    /// made together: (big-endian u32 first id, big-endian u32 id after the last)*, oldest first
+    /// made together: (big-endian u32 first id, u32 id after the last, u64 ms when they were made, u64: 0 of the pending upload,
+    /// 1 the server may have them, else ms when it was confirmed that they were replaced there, all ones until the next deletion
+    /// round)*, oldest first
     #[prost(bytes = "vec", tag = "4")]
     pub one_time: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "5")]
     pub one_time_kem: ::prost::alloc::vec::Vec<u8>,
-    /// whether the newest are not known to have arrived at the server
-    #[prost(bool, tag = "6")]
-    pub pending: bool,
+    /// the id of the upload that is not known to have arrived
+    #[prost(bytes = "vec", tag = "6")]
+    pub pending: ::prost::alloc::vec::Vec<u8>,
     /// whether the newest signed prekey has accepted so many first messages that it must go
     #[prost(bool, tag = "7")]
     pub worn: bool,
     /// whether the pending upload replaces the server's one-time prekeys
     #[prost(bool, tag = "8")]
     pub replaces: bool,
-    /// whether the newest one-time prekeys are of the pending upload
-    #[prost(bool, tag = "10")]
-    pub pending_lots: bool,
     #[prost(uint32, tag = "9")]
     pub next_id: u32,
 }

@@ -202,7 +202,7 @@ pub struct Peer {
     /// whether there is a session under another identity key
     #[prost(bool, tag = "3")]
     pub parked: bool,
-    /// 8 bytes, bit i: whether there is the record of the sent log with number i; none if there is none
+    /// 16 bytes, bit i: whether there is the record of the sent log with number i; none if there is none
     #[prost(bytes = "vec", tag = "4")]
     pub sent_slots: ::prost::alloc::vec::Vec<u8>,
     /// without archived sessions, without keys kept for late messages
@@ -274,7 +274,7 @@ pub struct Sent {
     pub identity: ::prost::alloc::vec::Vec<u8>,
     /// (16-byte message id ‖ first 16 bytes of the message's name ‖ of the digest of its content ‖ of that of its parts, if it
     /// is framed ‖ big-endian u32 seconds since 1970 when it was sent ‖ u8 content number ‖ u8 1 if it was asked for and sent
-    /// again)*, oldest first, 1 to 32
+    /// again)*, oldest first, 1 to 16
     #[prost(bytes = "vec", tag = "2")]
     pub entries: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint32, tag = "3")]

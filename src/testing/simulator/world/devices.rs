@@ -51,7 +51,7 @@ impl World {
         self.report.accounts += 1;
         let seed = rand_core::Rng::next_u64(&mut self.rng);
         let made = account(user, life, self.nature.signal);
-        self.server.registers(&made.uploads);
+        self.server.registers(&self.parties[user].address, &made.shelves);
         let party = &mut self.parties[user];
         party.host = made.host(seed);
         party.host.blind = self.mutation == Some(Mutation::SkippedCheck);

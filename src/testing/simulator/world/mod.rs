@@ -103,7 +103,7 @@ impl World {
         for user in 0..users {
             ledger.is_at(user, address(user));
             let made = account(user, 0, signal);
-            server.registers(&made.uploads);
+            server.registers(&address(user), &made.shelves);
             let mut host = made.host(seed ^ (u64::try_from(user).unwrap_or_default() << 48));
             host.blind = mutation == Some(Mutation::SkippedCheck);
             let cached = cached[user % 2];
