@@ -124,7 +124,9 @@ fn repeated_sending_frames_once() {
     let first = send(&alice, &alice_db, bob.address(), 1, "hello");
     let again = send(&alice, &alice_db, bob.address(), 1, "hello");
     assert!(!first.sent.repeated && !first.inner.is_empty());
-    assert!(again.sent.repeated && again.sent.outgoing().is_none() && again.evidence.is_none() && again.inner.is_empty());
+    assert!(
+        again.sent.repeated && again.sent.outgoing().is_none() && again.evidence.is_none() && again.inner.is_empty()
+    );
     let other = [Part::text("another")];
     let other = alice.send_framed(MessageId::new([1; 16]), bob.address(), &other).stage(&alice_db, NOW, &mut rng());
     assert!(matches!(other, Err(StageError::Operation(SendError::IdReused))));

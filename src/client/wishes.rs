@@ -7,6 +7,8 @@ use super::peer::Peer;
 use super::repair::{Action, DAY_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, Sending, Spent, Unread, elapsed, wanted_in};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
 use crate::session::Name;
@@ -45,6 +47,10 @@ const UNREAD_LEN: usize = 32 + 16 + 8 + 1 + 8 + 8;
 
 impl UnreadMessage {
     fn may_be_asked_for(&self) -> bool {
+        #[cfg(test)]
+        if planted::is(Defect::EndlessQuestions) {
+            return true;
+        }
         self.asked < MAX_ASKED
     }
 
@@ -263,6 +269,10 @@ impl Wishes {
         let never = (0, Timestamp::new(0), Name::default());
         let (asked, last_asked, asked_in) = never;
         self.unread.push(UnreadMessage { name, envelope, at: now, asked, last_asked, asked_in });
+        #[cfg(test)]
+        if planted::is(Defect::FewWishes) && self.unread.len() > 16 {
+            self.unread.remove(0);
+        }
         if self.unread.len() > MAX_UNREAD {
             self.unread.remove(0);
             self.dropped = self.dropped.saturating_add(1);
@@ -310,6 +320,10 @@ impl Wishes {
     pub(super) fn heard(&mut self) -> bool {
         let mut counted = !self.started.is_empty();
         self.started.clear();
+        #[cfg(test)]
+        if planted::is(Defect::DeafToReturns) {
+            return counted;
+        }
         for message in self.unread.iter_mut().filter(|message| !message.may_be_asked_for()) {
             message.asked = MAX_ASKED - 1;
             counted = true;

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::client::{PrekeyCounts, PrekeyUpload};
+use crate::client::{PrekeyCounts, PrekeyUpload, UploadId};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::platform::Shelf;
@@ -54,6 +54,8 @@ pub(super) struct Server {
     pub(super) failing: BTreeMap<Address, u64>,
     /// Of whom it says that no one-time prekeys are left.
     pub(super) counts_nothing: BTreeSet<Address>,
+    /// Uploads that arrived, and of which the device was not told.
+    unheard: BTreeMap<Address, UploadId>,
     /// How many bundles of a device were handed out, day by day.
     pub(super) claimed: BTreeMap<(Address, u64), u64>,
 }
@@ -70,6 +72,7 @@ impl Server {
             handed: BTreeMap::new(),
             failing: BTreeMap::new(),
             counts_nothing: BTreeSet::new(),
+            unheard: BTreeMap::new(),
             claimed: BTreeMap::new(),
         }
     }
@@ -89,6 +92,11 @@ impl Server {
     /// The identity key that a device has now.
     pub(super) fn identity(&self, address: &Address) -> Option<PublicKey> {
         self.relay.identity(address)
+    }
+
+    /// Late news of an upload that has arrived.
+    pub(super) fn late_news(&mut self, address: &Address) -> Option<UploadId> {
+        self.unheard.remove(address)
     }
 
     /// Takes an envelope, or not. `loss` and `doubt` are in a hundred.
@@ -178,6 +186,7 @@ impl Directory for Server {
         }
         if self.rng.happens(self.malice.uploads) {
             if self.rng.happens(50) {
+                self.unheard.insert(upload.address.clone(), upload.id);
                 self.relay.upload(upload);
             }
             return false;

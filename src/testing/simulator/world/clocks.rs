@@ -94,6 +94,14 @@ impl World {
 
     pub(super) fn attend(&mut self, user: usize) -> Step {
         let now = self.time(user);
+        // Another process has uploaded, some time ago, and hears only now that it arrived.
+        if self.rng.happens(30)
+            && let Some(upload) = self.server.late_news(&self.parties[user].address)
+        {
+            let told = self.parties[user].host.run(now, |client| client.published(upload), |_, _| {});
+            self.note(format!("{user} hears of an upload: {told:?}"));
+            self.opened(user, told.map(|_| ()))?;
+        }
         let done = self.parties[user].host.attend(&mut self.server, now);
         self.note(format!("{user} attends"));
         self.look(user);

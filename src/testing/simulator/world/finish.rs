@@ -27,7 +27,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 6;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 18] = [
+const BOUNDS: [(u8, usize); 19] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -44,6 +44,7 @@ const BOUNDS: [(u8, usize); 18] = [
     (24, 8 << 10),
     (25, 70 << 10),
     (27, 2_560),
+    (29, 256),
     (30, 256 << 10),
     (31, 256),
 ];
@@ -225,7 +226,7 @@ impl World {
             return Err(Broken::Leak(leak.clone()));
         }
         if audit.rounds() > MAX_ROUNDS || audit.rounds_of_bulk() > MAX_ROUNDS_OF_BULK {
-            return Err(Broken::Rounds(audit.rounds(), audit.deepest().into()));
+            return Err(Broken::Rounds(audit.rounds().max(audit.rounds_of_bulk()), audit.deepest().into()));
         }
         for (kind, len) in audit.largest() {
             let largest = report.largest.entry(*kind).or_default();
