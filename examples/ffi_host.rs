@@ -11,8 +11,10 @@ mod facade {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rand_core::UnwrapErr;
-    use subrosa::client::{Anchor, Change, Client, Operation, PrekeyCounts, Received, Row, Staged, Step, UploadId};
-    use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+    use subrosa::client::{
+        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, UploadId, Want,
+    };
+    use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
     use subrosa::prekey::UnverifiedBundle;
     use subrosa::suite::Suites;
@@ -54,10 +56,24 @@ mod facade {
         pub(crate) anchor: Option<u64>,
         /// For the server, and what it is called by whoever confirms it.
         pub(crate) upload: Option<(Vec<u8>, Vec<u8>)>,
-        /// For the outbox.
-        pub(crate) envelope: Option<Vec<u8>>,
+        /// For the outbox, in order.
+        pub(crate) envelopes: Vec<Vec<u8>>,
         /// For the table of messages.
         pub(crate) text: Option<Vec<u8>>,
+        /// What a received message is known by, and what it answers: for the table of names, see `App::write`.
+        pub(crate) names: Vec<Vec<u8>>,
+        /// The name of a message that cannot be read: if the table has it, the operation is dropped.
+        pub(crate) unreadable: Option<Vec<u8>>,
+        /// What the app is to bring.
+        pub(crate) wants: Vec<PlainWant>,
+    }
+
+    /// Something that the app is to bring, for this user.
+    #[derive(Clone)]
+    pub(crate) struct PlainWant {
+        pub(crate) user: String,
+        /// The message of one's own that is to be sent again, by its id; `None`: a bundle of prekeys is wanted.
+        pub(crate) message_id: Option<Vec<u8>>,
     }
 
     /// One device.
@@ -195,30 +211,72 @@ mod facade {
 
         pub(crate) fn add_session(&self, bundle: &[u8]) -> Result<Running, Failure> {
             Ok(Running::new(self.0.add_session(&UnverifiedBundle::parse(bundle)?.verify()?), |added| Outcome {
-                envelope: added.repair.map(|outgoing| outgoing.bytes()),
+                envelopes: added.repair.iter().map(Outgoing::bytes).collect(),
                 ..Outcome::default()
             }))
         }
 
         pub(crate) fn send(&self, id: &[u8], to: &str, text: &[u8]) -> Result<Running, Failure> {
-            let id = MessageId::new(id.try_into().map_err(|_| "a message id is 16 bytes long")?);
-            Ok(Running::new(self.0.send(id, &address(to)?, text), |sent| Outcome {
-                envelope: Some(sent.outgoing().bytes()),
+            Ok(Running::new(self.0.send(message_id(id)?, &address(to)?, text), Outcome::of_sent))
+        }
+
+        /// What is to be brought. An app asks after its mail was received, and as long as it runs every few minutes.
+        pub(crate) fn wants(&self) -> Running {
+            Running::new(self.0.wants(), |wants| {
+                let plain = |want| match want {
+                    Want::Bundle(address) => Some(PlainWant { user: address.user().as_str().into(), message_id: None }),
+                    Want::Resend { address, message_id } => Some(PlainWant {
+                        user: address.user().as_str().into(),
+                        message_id: Some(message_id.as_bytes().to_vec()),
+                    }),
+                    _ => None,
+                };
+                Outcome { wants: wants.into_iter().filter_map(plain).collect(), ..Outcome::default() }
+            })
+        }
+
+        /// Sends again what was sent under an id, with the bytes that the app's own table has under it.
+        pub(crate) fn resend(&self, id: &[u8], to: &str, text: &[u8]) -> Result<Running, Failure> {
+            Ok(Running::new(self.0.resend(message_id(id)?, &address(to)?, text), Outcome::of_sent))
+        }
+
+        /// Says that what was sent under an id is not there any more.
+        pub(crate) fn gone(&self, id: &[u8], to: &str) -> Result<Running, Failure> {
+            Ok(Running::new(self.0.gone(message_id(id)?, &address(to)?), |said| Outcome {
+                envelopes: said.iter().map(Outgoing::bytes).collect(),
                 ..Outcome::default()
             }))
         }
 
         pub(crate) fn receive(&self, envelope: &[u8]) -> Result<Running, Failure> {
             Ok(Running::new(self.0.receive(&Envelope::parse(envelope)?), |received| match received {
-                Received::Message(message) => {
-                    Outcome { text: message.plaintext().map(<[u8]>::to_vec), ..Outcome::default() }
+                Received::Message(message) => Outcome {
+                    text: message.plaintext().map(<[u8]>::to_vec),
+                    names: [Some(message.name()), message.answers()].into_iter().flatten().map(name).collect(),
+                    ..Outcome::default()
+                },
+                Received::Unreadable(it) => Outcome { unreadable: Some(name(it.name)), ..Outcome::default() },
+                Received::RepairRequest(request) => {
+                    Outcome { envelopes: request.reply.iter().map(Outgoing::bytes).collect(), ..Outcome::default() }
                 }
                 _ => Outcome::default(),
             }))
         }
     }
 
+    fn message_id(id: &[u8]) -> Result<MessageId, Failure> {
+        Ok(MessageId::new(id.try_into().map_err(|_| "a message id is 16 bytes long")?))
+    }
+
+    fn name(name: MessageName) -> Vec<u8> {
+        name.as_bytes().to_vec()
+    }
+
     impl Outcome {
+        fn of_sent(sent: Sent) -> Self {
+            Self { envelopes: sent.outgoing().map(Outgoing::bytes).into_iter().collect(), ..Self::default() }
+        }
+
         fn of_opened(opened: subrosa::client::Opened) -> Self {
             Self { account: Some(Account(opened.client)), anchor: opened.anchor.get(), ..Self::default() }
         }
@@ -229,9 +287,9 @@ mod facade {
 }
 
 mod app {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use crate::facade::{Failure, KEY_LEN, Op, Outcome, PlainRow, Running};
+    use crate::facade::{Account, Failure, KEY_LEN, Op, Outcome, PlainRow, Running};
 
     /// The app's database and key store.
     #[derive(Default)]
@@ -239,6 +297,10 @@ mod app {
         records: BTreeMap<Vec<u8>, PlainRow>,
         pub(crate) outbox: Vec<Vec<u8>>,
         pub(crate) messages: Vec<Vec<u8>>,
+        /// What was sent, by the id that it was sent under.
+        pub(crate) sent: BTreeMap<Vec<u8>, Vec<u8>>,
+        /// Names of what was read; of one peer here, and of each device in a real table.
+        names: BTreeSet<Vec<u8>>,
         /// In the key store, "this device only".
         pub(crate) anchor: u64,
     }
@@ -252,6 +314,10 @@ mod app {
                     break;
                 }
                 running.supply(keys.iter().map(|key| self.records.get(key).cloned()).collect())?;
+            }
+            if running.rows()?.unreadable.is_some_and(|name| self.names.contains(&name)) {
+                // Read long ago, and delivered again: dropped with what was staged.
+                return Ok(Outcome::default());
             }
             if !self.write(running)? {
                 return Err("a row was changed in the meantime".into());
@@ -280,34 +346,54 @@ mod app {
                     Op::Check => {}
                 }
             }
-            self.outbox.extend(own.envelope);
-            self.messages.extend(own.text);
+            self.outbox.extend(own.envelopes);
+            // Known by one of its names, it was shown before.
+            if !own.names.iter().any(|name| self.names.contains(name)) {
+                self.messages.extend(own.text);
+            }
+            self.names.extend(own.names);
             Ok(true)
         }
 
         pub(crate) fn rows(&self) -> usize {
             self.records.len()
         }
+
+        /// Brings what the library wants: bundles of prekeys from the server, messages from the app's own table.
+        pub(crate) fn attend(&mut self, account: &Account, bundle: &[u8]) -> Result<(), Failure> {
+            for want in self.run(&account.wants())?.wants {
+                let running = match &want.message_id {
+                    None => account.add_session(bundle)?,
+                    Some(id) => match self.sent.get(id) {
+                        Some(text) => account.resend(id, &want.user, text)?,
+                        None => account.gone(id, &want.user)?,
+                    },
+                };
+                self.run(&running)?;
+            }
+            Ok(())
+        }
+
+        /// Takes the rows of one kind out: what an app does with one that is damaged, see docs/storage.md.
+        pub(crate) fn delete(&mut self, kind: u8) {
+            self.records.retain(|key, _| key.first() != Some(&kind));
+        }
     }
 }
 
 use app::App;
 use facade::{Account, Failure};
+use subrosa::platform::Shelf;
+use subrosa::prekey::PrekeyUpload;
 
 fn main() -> Result<(), Failure> {
     let (alice_key, bob_key) = ([1; 32], [2; 32]);
     let (mut hers, mut his) = (App::default(), App::default());
     let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
     let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
-    let (upload, id) = his.run(&bob.publish())?.upload.ok_or("no prekeys")?;
-    // The server's part: bytes come, bytes go.
-    let upload = subrosa::prekey::PrekeyUpload::parse(&upload)?;
-    let mut shelf = subrosa::platform::Shelf::new(upload.address.clone(), upload.suite);
-    shelf.apply(&upload)?;
-    let bundle = shelf.claim().ok_or("no bundle")?.to_bytes();
-    // It has the prekeys, and says so.
-    his.run(&bob.published(&id)?)?;
-    hers.run(&alice.add_session(&bundle)?)?;
+    let (mut his_shelf, mut her_shelf) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
+    let (his_bundle, her_bundle) = (claim(&mut his_shelf)?, claim(&mut her_shelf)?);
+    hers.run(&alice.add_session(&his_bundle)?)?;
     println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
 
     // An operation that is stepped and dropped has not happened.
@@ -318,18 +404,48 @@ fn main() -> Result<(), Failure> {
     }
     // The app comes to its end and opens its account again.
     let alice = hers.run(&Account::open(&alice_key, hers.anchor)?)?.account.ok_or("no account")?;
-    for envelope in std::mem::take(&mut hers.outbox) {
-        his.run(&bob.receive(&envelope)?)?;
-    }
+    deliver(&mut hers, &mut his, &bob)?;
     his.run(&bob.send(&[9; 16], "alice", b"Hello, Alice")?)?;
-    for envelope in std::mem::take(&mut his.outbox) {
-        hers.run(&alice.receive(&envelope)?)?;
-    }
+    deliver(&mut his, &mut hers, &alice)?;
+
+    // What Bob's app knows of Alice is damaged and deleted, and it cannot read what comes. It fetches her prekeys, asks her
+    // in a new session, and her app sends its text again.
+    his.delete(17);
+    let text = b"sent twice, shown once";
+    hers.sent.insert([4; 16].to_vec(), text.to_vec());
+    hers.run(&alice.send(&[4; 16], "bob", text)?)?;
+    deliver(&mut hers, &mut his, &bob)?;
+    his.attend(&bob, &her_bundle)?;
+    deliver(&mut his, &mut hers, &alice)?;
+    hers.attend(&alice, &his_bundle)?;
+    deliver(&mut hers, &mut his, &bob)?;
     for (name, app) in [("alice", &hers), ("bob", &his)] {
         for text in &app.messages {
             println!("{name} received: {}", String::from_utf8_lossy(text));
         }
     }
-    let complete = hers.messages.len() == 1 && his.messages.len() == 2;
+    let complete = hers.messages.len() == 1 && his.messages.len() == 3;
     if complete { Ok(()) } else { Err("a message is missing".into()) }
+}
+
+/// The network: everything that one has to send, to the other one.
+fn deliver(from: &mut App, to: &mut App, account: &Account) -> Result<(), Failure> {
+    for envelope in std::mem::take(&mut from.outbox) {
+        to.run(&account.receive(&envelope)?)?;
+    }
+    Ok(())
+}
+
+/// The server's part: bytes come, bytes go. It has the prekeys, and says so.
+fn publish(app: &mut App, account: &Account) -> Result<Shelf, Failure> {
+    let (upload, id) = app.run(&account.publish())?.upload.ok_or("no prekeys")?;
+    let upload = PrekeyUpload::parse(&upload)?;
+    let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
+    shelf.apply(&upload)?;
+    app.run(&account.published(&id)?)?;
+    Ok(shelf)
+}
+
+fn claim(shelf: &mut Shelf) -> Result<Vec<u8>, Failure> {
+    Ok(shelf.claim().ok_or("no bundle")?.to_bytes())
 }

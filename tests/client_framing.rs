@@ -9,12 +9,19 @@ include!("support/clientdoc.rs");
 mod chains;
 #[path = "client_framing/deletion.rs"]
 mod deletion;
+#[path = "client_framing/old_rows.rs"]
+mod old_rows;
+#[path = "client_framing/settings.rs"]
+mod settings;
+#[path = "client_framing/sizes.rs"]
+mod sizes;
 
 use std::cell::Cell;
 
 use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
     AcceptError, AccountTag, ChainStatus, Commitment, Dest, FramingPolicy, Part, ReportBuilder, Reveal, StampContext,
+    UnframedContent,
 };
 
 /// Its keys, and its clock.
@@ -96,11 +103,13 @@ fn copies_without_their_stamp_change_nothing() {
     }
 }
 
-/// T15: with framing on, the application's plain bytes are not shown; without it, framed ones are not.
+/// T15: in a framed conversation the application's plain bytes are not shown; without framing, framed ones are not.
 #[test]
 fn nothing_slips_past_the_frame() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, with) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
+    let framed_from_now = bob.set_framing(alice.address().user(), true).stage(&bob_db, NOW, &mut rng()).unwrap();
+    framed_from_now.commit(|batch, ()| bob_db.write(batch)).unwrap();
     let plain = alice.send(MessageId::new([7; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
     let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap();
     let plain = plain.outgoing().unwrap().envelope();

@@ -15,6 +15,7 @@ use std::path::Path;
 use bodies::{pair, stages};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use subrosa::ident::MessageName;
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
@@ -149,7 +150,10 @@ fn payloads() -> Vec<Vec<u8>> {
         Content::Receipt(vec![]),
         Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
     ];
-    contents.map(|content| Payload { own, peer: RosterView::default(), answers: None, content }.to_bytes()).into()
+    let payload = |answers, content| Payload { own, peer: RosterView::default(), answers, content }.to_bytes();
+    let mut payloads = Vec::from(contents.map(|content| payload(None, content)));
+    payloads.push(payload(Some(MessageName::new([3; 32])), Content::App(vec![4; 5])));
+    payloads
 }
 
 /// Whole, of one message, edited, cut.

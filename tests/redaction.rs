@@ -4,9 +4,49 @@
 
 mod support;
 
+mod client {
+    use super::SENTINEL;
+    use subrosa::report::{Part, PartKind};
+
+    include!("support/clientdoc.rs");
+
+    /// Ciphertexts are printed, and they hold two sentinels in a row now and then: here four are looked for.
+    #[track_caller]
+    fn quiet(what: &impl std::fmt::Debug) {
+        for (printed, leak) in [(format!("{what:?}"), "197, 197, 197, 197"), (format!("{what:x?}"), "c5, c5, c5, c5")] {
+            assert!(!printed.contains(leak), "{printed}");
+        }
+    }
+
+    /// What a client gives out is what people write, and what goes out of it is sealed.
+    #[test]
+    fn what_a_client_gives_prints_nothing() {
+        let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
+        let (id, other) = (MessageId::new([1; 16]), MessageId::new([2; 16]));
+        let text = vec![SENTINEL; 60];
+        let sending = alice.send(id, bob.address(), &text);
+        quiet(&sending);
+        let sent = sending.stage(&alice_db, now, &mut rng).unwrap();
+        quiet(&sent);
+        let sent = sent.commit(|batch, _| alice_db.write(batch)).unwrap();
+        quiet(&sent);
+        let parts = [Part::new(PartKind::new(4_000), text.clone())];
+        let framed = alice.send_framed(other, bob.address(), &parts).stage(&alice_db, now, &mut rng).unwrap();
+        let framed = framed.commit(|batch, _| alice_db.write(batch)).unwrap();
+        assert!(framed.inner.windows(60).any(|window| window == text), "it is in there");
+        quiet(&framed);
+        let received = bob.receive(sent.outgoing().unwrap().envelope()).stage(&bob_db, now, &mut rng).unwrap();
+        quiet(&received);
+        let received = received.commit(|batch, _| bob_db.write(batch)).unwrap();
+        assert!(matches!(&received, Received::Message(message) if message.plaintext() == Some(&text[..])));
+        quiet(&received);
+    }
+}
+
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use subrosa::client::{AskError, ResendError};
 use subrosa::crypto::{KemAlgorithm, KemKeyPair, KeyPair, PrivateKey, Secret};
 use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
 use subrosa::prekey::{
@@ -158,6 +198,8 @@ fn errors_print_nothing() {
     }
     silent_error(&AcceptError::UnknownPrekey(PrekeyKind::Kem, PrekeyId::new(3)));
     silent_error(&EncryptError::Exhausted);
+    silent_error(&ResendError::OtherContent);
+    silent_error(&AskError::TooMany);
     silent_error(&RecordError::Newer(9));
     silent_error(&WireError::UnsupportedVersion(5));
     silent(&DeviceId::new(1));

@@ -11,13 +11,13 @@ mod support;
 
 use proptest::prelude::*;
 use subrosa::crypto::{KeyError, PublicKey};
-use subrosa::ident::{PrekeyId, Timestamp};
+use subrosa::ident::{MessageName, PrekeyId, Timestamp};
 use subrosa::prekey::{BundleError, Device, OneTimePrekey, PrekeySecrets, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{
     AcceptError, Ciphertext, DecryptError, EncryptError, FirstMessage, InitiateError, Message, PrekeyKind, Session,
 };
 use subrosa::suite::Suite;
-use subrosa::wire::{MAX_MESSAGE_LEN, MAX_PLAINTEXT_LEN, RecordError, WireError};
+use subrosa::wire::{MAX_MESSAGE_LEN, MAX_PLAINTEXT_LEN, Payload, RecordError, WireError};
 use support::{DAY, NOW, Party, Refusal, address, round_trip, talking};
 
 fn first_contact(with_one_time: bool) -> (Party, Party, Ciphertext) {
@@ -341,6 +341,30 @@ fn truncated_messages() {
         assert!(bob.receive(&address("alice"), &Ciphertext::First(first.bytes()[..cut].to_vec())).is_err());
     }
     assert!(bob.session.is_none());
+}
+
+/// What a message answers is a name of 32 bytes, once, before what it says.
+#[test]
+fn what_a_message_answers() {
+    let view = [0x0a, 0x0c, 0x08, 0, 0x12, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut peer = view;
+    peer[0] = 0x12;
+    let with = |parts: &[&[u8]]| Payload::parse(&[&view[..], &peer, &parts.concat()].concat());
+    let name = |len: u8| [&[0x4a, len][..], &vec![7; len.into()]].concat();
+    let content = [0x82, 1, 1, 7];
+    let payload = with(&[&name(32), &content]).unwrap();
+    assert_eq!(payload.answers, Some(MessageName::new([7; 32])));
+    assert_eq!(with(&[&content]).unwrap().answers, None);
+    for (what, parts, expected) in [
+        ("too short", [&name(31)[..], &content, &[]], WireError::Field),
+        ("too long", [&name(33)[..], &content, &[]], WireError::Field),
+        ("empty", [&name(0)[..], &content, &[]], WireError::Field),
+        ("twice", [&name(32)[..], &name(32), &content], WireError::NotCanonical),
+        ("behind the content", [&content[..], &name(32), &[]], WireError::NotCanonical),
+        ("nothing that answers", [&name(32)[..], &[], &[]], WireError::Field),
+    ] {
+        assert_eq!(with(&parts), Err(expected), "{what}");
+    }
 }
 
 #[test]

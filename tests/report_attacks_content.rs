@@ -11,8 +11,9 @@ use framing::{Device, START, account, deliver, pair};
 use subrosa::ident::Timestamp;
 use subrosa::platform::{Finding, Reject, ReportError, Verdict};
 use subrosa::report::{
-    AcceptError, Action, AfterDeletion, ChainStatus, Commitment, Deletion, Dest, FramingPolicy, MessagePolicy,
-    MissingStamp, Part, PartKind, Reveal, RuleError, Ruling, StampStatus, Target, Unframed, refuse_unframed, rule,
+    AcceptError, Action, AfterDeletion, ChainStatus, Commitment, Deletion, Dest, Evidence, FramingPolicy, MAX_STAMPS,
+    MessagePolicy, MissingStamp, Part, PartKind, Reveal, RuleError, Ruling, Stamp, StampStatus, Target, Unframed,
+    refuse_unframed, rule,
 };
 use subrosa::wire::{Content, UnknownPayload};
 
@@ -40,7 +41,7 @@ fn t14_edit_and_delete() {
     let (policy, now) = (FramingPolicy::default(), Timestamp::new(START));
     assert_eq!(policy.after(Deletion::Remote, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::ViewOnce, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
-    assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::Reduce);
+    assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
     assert_eq!(FramingPolicy { erase: true, ..policy }.after(Deletion::Local, now), AfterDeletion::Erase);
     // After it, what remains still holds the chain together.
@@ -132,6 +133,63 @@ fn t16_stamp_stripped_or_garbled() {
     let mut builder = subrosa::report::ReportBuilder::new(bob.account());
     builder.add(&again.evidence, &again.parts, Reveal::All).unwrap();
     assert!(platform.verify(bob.account(), &builder.build()).is_ok());
+}
+
+/// T16: a stamp that somebody between made up comes first, and the platform's with another copy. Both are kept, both are in
+/// the report, and the platform knows its own; the made-up one alone proves nothing.
+#[test]
+fn t16_a_made_up_stamp_displaces_no_genuine_one() {
+    let (mut platform, mut alice, mut bob) = pair(118);
+    let post = alice.send(&mut platform, "hello");
+    let mut made_up = post.stamp.clone();
+    made_up[118] ^= 1;
+    let first = bob.receive(&framing::Post { stamp: made_up.clone(), ..post.clone() }, platform.now).unwrap();
+    assert_eq!(first.stamp, StampStatus::Stamped, "it claims to be");
+    let report = |evidence: &Evidence| {
+        let mut builder = subrosa::report::ReportBuilder::new(account("bob"));
+        builder.add(evidence, &first.parts, Reveal::All).unwrap();
+        builder.build()
+    };
+    assert_eq!(platform.refusal(bob.account(), &report(&first.evidence)), Reject::BadStamp);
+    let mut evidence = first.evidence.clone();
+    for stamp in [&post.stamp, &made_up, &post.stamp] {
+        evidence.attach(&Stamp::parse(stamp).unwrap()).unwrap();
+    }
+    assert_eq!(evidence.stamps().len(), 2);
+    let evidence = Evidence::from_bytes(&evidence.to_bytes()).unwrap();
+    let verdict = platform.verify(bob.account(), &report(&evidence)).unwrap();
+    assert_eq!(verdict.messages[0].platform_time, Stamp::parse(&post.stamp).unwrap().context.time);
+    // Of two that the platform made, the earlier says more.
+    platform.now += 5_000;
+    let again = platform.stamp(alice.account(), Dest::Direct(bob.account()), &post.commitment);
+    let mut late = first.evidence;
+    late.attach(&Stamp::parse(&again).unwrap()).unwrap();
+    late.attach(&Stamp::parse(&post.stamp).unwrap()).unwrap();
+    assert_eq!(platform.verify(bob.account(), &report(&late)).unwrap().messages, verdict.messages);
+    // There is an end to it, and what was there first stays.
+    for time in 0..9 {
+        let mut stamp = Stamp::parse(&post.stamp).unwrap();
+        stamp.context.time = Timestamp::new(time);
+        late.attach(&stamp).unwrap();
+    }
+    assert_eq!(late.stamps().len(), MAX_STAMPS);
+    assert_eq!(platform.verify(bob.account(), &report(&late)).unwrap().messages, verdict.messages);
+}
+
+/// T7: a report that shows more of the same messages is another report.
+#[test]
+fn t07_a_report_is_named_by_what_it_shows() {
+    let (mut platform, mut alice, mut bob) = pair(119);
+    let post = alice.send_parts(&mut platform, &[Part::text("harmless"), Part::text("abuse")]);
+    let accepted = deliver(&platform, &mut bob, &post);
+    let id = |reveal| {
+        let mut builder = subrosa::report::ReportBuilder::new(account("bob"));
+        builder.add(&accepted.evidence, &accepted.parts, reveal).unwrap();
+        platform.verify(account("bob"), &builder.build()).unwrap().report_id
+    };
+    let ids = [Reveal::HeaderOnly, Reveal::Parts(&[0]), Reveal::Parts(&[1]), Reveal::All].map(id);
+    assert!((0..4).all(|at| !ids[..at].contains(&ids[at])));
+    assert_eq!(id(Reveal::Parts(&[1, 0])), ids[3]);
 }
 
 #[test]

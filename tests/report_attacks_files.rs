@@ -254,6 +254,39 @@ fn t19_committed_to_what_is_no_file() {
     }
 }
 
+/// A sender commits to a file of which one chunk opens for nobody: the program that showed the others to the victim leaves
+/// nothing to report, if it is all or nothing. What opens is shown, and the sender is blamed; a store that exchanged a chunk
+/// of the same file blames nobody.
+#[test]
+fn t19_a_forged_chunk_hides_nothing() {
+    let sender = Att1 { key: [1; 32], salt: [2; 16], log2: 12 };
+    for forged in 0..3usize {
+        let mut chunks = sender.chunks(&[[7; 4096], [8; 4096], [9; 4096]].concat());
+        chunks[forged][5] ^= 1;
+        let message = reported(&AttachmentRef::parse(&sender.reference(3 * 4096, &chunks)).unwrap());
+        let object = sender.object(&chunks);
+        let error = verify_attachment(&message, 1, &object).unwrap_err();
+        assert_eq!(error.blames(&message), Some(account("alice")));
+        let AttachmentMismatch::Forged(file) = error else { panic!("{error:?}") };
+        assert_eq!(file.forged, [u64::try_from(forged).unwrap()]);
+        let expected = (0..3u64).filter(|chunk| *chunk != file.forged[0]);
+        let pieces = file.pieces.iter().map(|(at, piece)| (*at, piece[..].to_vec()));
+        assert!(pieces.eq(expected.map(|chunk| (chunk * 4096, vec![7 + u8::try_from(chunk).unwrap(); 4096]))));
+        let mut exchanged = object.clone();
+        exchanged[56 + ((forged + 1) % 3) * 4112] ^= 1;
+        let error = verify_attachment(&message, 1, &exchanged).unwrap_err();
+        assert!(matches!(error, AttachmentMismatch::Object(_)), "{error:?}");
+        assert_eq!(error.blames(&message), None);
+    }
+    // Not one of them opens: nobody was shown anything, and it is the sender's doing as well.
+    let other = Att1 { key: [9; 32], ..sender };
+    let chunks = other.chunks(&[7; 2 * 4096]);
+    let message = reported(&AttachmentRef::parse(&sender.reference(2 * 4096, &chunks)).unwrap());
+    let error = verify_attachment(&message, 1, &sender.object(&chunks)).unwrap_err();
+    assert_eq!(error, AttachmentMismatch::Object(chunk_fault(0, ChunkError::Forged)));
+    assert_eq!(error.blames(&message), Some(account("alice")));
+}
+
 /// The two-key ciphertext of CRYPTO 2018 as a stored object: the abusive picture is what the victim saw, the innocent
 /// one is what the abuser would have the platform see. One of them is the file, and it is the one committed to.
 #[test]

@@ -19,6 +19,7 @@ mod sqlite {
     pub(crate) mod erased;
     pub(crate) mod folder;
     pub(crate) mod kill;
+    pub(crate) mod repair;
     pub(crate) mod together;
     pub(crate) mod yesterday;
 }

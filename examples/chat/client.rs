@@ -27,6 +27,9 @@ use crate::wire::Frame;
 /// The relay is asked again for the bundle of somebody who has none yet.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// The library is asked again for what it wants.
+const ATTEND_AGAIN: Duration = Duration::from_secs(60);
+
 /// So long a script takes for a line.
 const TYPING: Duration = Duration::from_millis(3);
 
@@ -60,6 +63,8 @@ struct Chat {
     draft: Option<Draft>,
     /// When the relay was last asked for the peer's prekeys.
     asked: Option<Instant>,
+    /// When the library was last asked for what it wants.
+    attended: Instant,
     /// The highest row of the outbox that was posted in this run.
     posted: i64,
     listening: bool,
@@ -102,9 +107,9 @@ pub(crate) fn join(
     std::thread::spawn(move || read_terminal(&typed));
     let source = if scripted { Source::Script(script::script()) } else { Source::Terminal(VecDeque::new()) };
     let (name, peer) = (name.to_owned(), peer.to_owned());
-    let (draft, asked, posted) = (None, None, 0);
-    Chat { peer, name, client, store, relay, source, draft, asked, posted, listening: false, closing: false }
-        .run(&inbox)
+    let (draft, asked, attended, posted) = (None, None, Instant::now(), 0);
+    let (listening, closing) = (false, false);
+    Chat { peer, name, client, store, relay, source, draft, asked, attended, posted, listening, closing }.run(&inbox)
 }
 
 fn read_relay(mut relay: TcpStream, events: &Sender<Event>) {
@@ -146,6 +151,10 @@ impl Chat {
                 }
                 Ok(Event::EndOfInput) => self.closing = true,
                 Ok(Event::RelayGone) | Err(RecvTimeoutError::Disconnected) => return Err("the relay has gone".into()),
+                // What waits for its time may be due.
+                Err(RecvTimeoutError::Timeout) if self.attended.elapsed() > ATTEND_AGAIN => {
+                    self.attend(PrekeyCounts::FULL)?
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -186,14 +195,43 @@ impl Chat {
 
     /// Brings what the library wants from the network.
     fn attend(&mut self, prekeys_left: PrekeyCounts) -> Result<(), Failure> {
+        self.attended = Instant::now();
+        let peer = address(&self.peer)?;
         for want in self.store.run(|| self.client.wants(), |_, _| Ok(()))? {
             match want {
-                Want::Bundle(device) => self.tell(&Frame::Fetch { name: device.user().as_str().to_owned() })?,
+                // Anybody may write here, and be read; what cannot be read of others than the peer is not asked for.
+                Want::Bundle(device) if device == peer => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
+                Want::Resend { address, message_id } => self.answer(&address, message_id)?,
                 Want::UploadPrekeys => self.publish(prekeys_left)?,
                 _ => {}
             }
         }
-        Ok(())
+        self.post()
+    }
+
+    /// Sends a line again that its recipient could not read. The library knows whether that one may have it.
+    fn answer(&mut self, device: &Address, id: MessageId) -> Result<(), Failure> {
+        let answered = match self.store.sent_line(id, device.user().as_str())? {
+            Some(text) => self
+                .store
+                .run(
+                    || self.client.resend(id, device, text.as_bytes()),
+                    |tx, sent| sent.outgoing().map_or(Ok(()), |again| put_outgoing(tx, again)),
+                )
+                .map(drop),
+            None => self
+                .store
+                .run(
+                    || self.client.gone(id, device),
+                    |tx, said| said.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said)),
+                )
+                .map(drop),
+        };
+        match answered {
+            // It was answered, or it waits.
+            Err(ApplyError::Store(StageError::Operation(_))) => Ok(()),
+            answered => Ok(answered?),
+        }
     }
 
     /// Makes prekeys, and publishes them once their private halves are on the disk. Until the relay has them the same
@@ -214,7 +252,7 @@ impl Chat {
         }
         self.store.run(
             || self.client.add_session(&bundle),
-            |tx, added| added.repair.as_ref().map_or(Ok(()), |repair| put_outgoing(tx, repair)),
+            |tx, added| added.repair.iter().try_for_each(|question| put_outgoing(tx, question)),
         )?;
         self.asked = None;
         self.post()
@@ -271,13 +309,12 @@ impl Chat {
             },
             |tx, sent| {
                 let micros = began.get().elapsed().as_secs_f64() * 1e6;
-                if sent.repeated {
-                    return Ok(());
-                }
-                let (outgoing, peer, text) = (sent.outgoing(), self.peer.clone(), draft.text.clone());
+                // What was sent before is there.
+                let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+                let (peer, text) = (self.peer.clone(), draft.text.clone());
                 let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
                 let first = outgoing.envelope().kind == EnvelopeKind::First;
-                put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros })?;
+                put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
                 put_outgoing(tx, outgoing)
             },
         );

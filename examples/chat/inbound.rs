@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use subrosa::client::{ApplyError, Client, Disposition, ReceiveError, Received, StageError};
 use subrosa::report::PartKind;
+use subrosa::session::AcceptError;
 use subrosa::wire::{Envelope, EnvelopeKind};
 
 use crate::Failure;
 use crate::client::now;
-use crate::store::{Line, Store, put_line, tally};
+use crate::names::Names;
+use crate::store::{Line, Store, put_line, put_outgoing, tally};
 
 /// What became of it.
 pub(crate) enum Outcome {
@@ -33,7 +35,7 @@ pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<O
     };
     let (at, wire_len) = (i64::try_from(now().get())?, u32::try_from(bytes.len())?);
     let (first, began) = (envelope.kind == EnvelopeKind::First, Cell::new(Instant::now()));
-    let received = store.run(
+    let received = store.receive(
         || {
             began.set(Instant::now());
             client.receive(&envelope)
@@ -41,15 +43,33 @@ pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<O
         |tx, received| {
             // Staged, not yet durable: whatever is told of it is told after the commit.
             let micros = began.get().elapsed().as_secs_f64() * 1e6;
-            match text(received) {
-                Some((peer, text)) => put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }),
-                None => tally(tx, if matches!(received, Received::Unreadable(_)) { "refused" } else { "requests" }, 1),
+            match received {
+                Received::RepairRequest(request) => {
+                    request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
+                }
+                Received::Unreadable(_) => tally(tx, "refused", 1),
+                Received::Gone(gone) => tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX)),
+                received => {
+                    // It has two names if it was asked for; under either it may have been shown.
+                    let is_new = Names::of(received).map_or(Ok(true), |names| names.note(tx))?;
+                    let Some((peer, text)) = text(received).filter(|_| is_new) else { return Ok(()) };
+                    put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }, None)
+                }
             }
         },
     );
     match received {
-        Ok(Received::Unreadable(unreadable)) => Ok(Outcome::Refused(unreadable.reason.to_string())),
-        Ok(received) => Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text })),
+        Ok(None) => refuse(store, ReceiveError::Duplicate),
+        Ok(Some(Received::Unreadable(unreadable))) => {
+            if unreadable.reason == AcceptError::LongPast {
+                // The library takes it for one that was read; the table of names knows better.
+                store.run(|| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| Ok(()))?;
+            }
+            Ok(Outcome::Refused(unreadable.reason.to_string()))
+        }
+        Ok(Some(received)) => {
+            Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text }))
+        }
         Err(ApplyError::Store(StageError::Operation(error))) => refuse(store, error),
         Err(error) => Err(error.into()),
     }

@@ -8,12 +8,13 @@
 //!
 //! `--suite signal`, before or behind, makes the clients speak Signal's own format instead of suite V1.
 //!
-//! The library does no I/O, so everything around it is here: [`store`] is what must be durable and when, over the table
-//! of [`records`] and the [`anchor`] that the example `sqlite_host` has as well, [`client`] is the order of things,
-//! [`inbound`] is what becomes of a received message, [`wire`] and [`relay`] are some transport. [`script`], [`run`] and [`report`] are the demonstration only.
+//! The library does no I/O, so everything around it is here: [`store`] is what must be durable and when, over the tables
+//! of [`records`] and [`names`] and the [`anchor`] that the example `sqlite_host` has as well, [`client`] is the order of
+//! things, [`inbound`] is what becomes of a received message, [`wire`] and [`relay`] are some transport. [`script`], [`run`]
+//! and [`report`] are the demonstration only.
 //!
-//! **What is missing for a real application:** comparing of identity keys by the users, upkeep once a day and sending
-//! again what a peer could not read (the example `sqlite_host` has both), a relay that knows its users.
+//! **What is missing for a real application:** comparing of identity keys by the users, upkeep once a day and showing where
+//! messages are missing (the example `sqlite_host` has both), a relay that knows its users.
 
 #![allow(
     clippy::print_stdout,
@@ -26,6 +27,8 @@
 mod anchor;
 mod client;
 mod inbound;
+#[path = "../sqlite_host/host/names.rs"]
+mod names;
 #[path = "../sqlite_host/host/records.rs"]
 mod records;
 mod relay;

@@ -13,20 +13,20 @@ use std::path::Path;
 
 use rand_core::Rng;
 use rusqlite::{Connection, OptionalExtension, params};
-use subrosa::client::{Client, Operation, Outgoing};
-use subrosa::ident::Address;
+use subrosa::client::{ApplyError, Client, Operation, Outgoing, ReceiveError, Received, retry};
+use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
 use crate::anchor::AnchorFile;
-use crate::records::{ATTEMPTS, Database, Stopped};
-use crate::{Failure, client};
+use crate::records::{ATTEMPTS, Database, Stopped, stopped};
+use crate::{Failure, client, names};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, peer TEXT, bytes);
-    CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, peer TEXT, mine INTEGER, text TEXT,
-        at INTEGER, first INTEGER, wire_len INTEGER, micros REAL);
+    CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, sent_as BLOB UNIQUE, peer TEXT,
+        mine INTEGER, text TEXT, at INTEGER, first INTEGER, wire_len INTEGER, micros REAL);
     CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER);
 ";
 
@@ -64,7 +64,7 @@ pub(crate) struct Rows {
 
 impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        Ok(Self(Database::open(path, TABLES)?))
+        Ok(Self(Database::open(path, &[TABLES, names::TABLE].concat())?))
     }
 
     /// The account in the file, or a new one.
@@ -91,6 +91,29 @@ impl Store {
         own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
     ) -> Result<T, Stopped<E>> {
         self.0.run(ATTEMPTS, client::now(), operation, own)
+    }
+
+    /// Receives a message, unless it turns out to be one that was read long ago: that is dropped with all that was staged.
+    pub(crate) fn receive(
+        &mut self,
+        operation: impl Fn() -> Operation<Received, ReceiveError>,
+        own: impl Fn(&Connection, &Received) -> rusqlite::Result<()>,
+    ) -> Result<Option<Received>, Stopped<ReceiveError>> {
+        retry(ATTEMPTS, || {
+            let staged = operation().stage(&self.0, client::now(), &mut client::rng()).map_err(ApplyError::Store)?;
+            if names::is_late(self.0.sql(), Some(staged.output())).map_err(|error| stopped(error.into()))? {
+                return Ok(None);
+            }
+            let commit = staged.commit(|batch, received| self.0.write(batch, |tx| own(tx, received)));
+            commit.map(Some).map_err(stopped)
+        })
+    }
+
+    /// The line that was sent to a peer under this id.
+    pub(crate) fn sent_line(&self, id: MessageId, peer: &str) -> Result<Option<String>, Failure> {
+        let mut query =
+            self.0.sql().prepare_cached("SELECT text FROM message WHERE sent_as = ?1 AND peer = ?2 AND mine")?;
+        Ok(query.query_row(params![id.as_bytes(), peer], |row| row.get(0)).optional()?)
     }
 
     /// What is to be posted, oldest first.
@@ -152,11 +175,13 @@ pub(crate) fn put_outgoing(tx: &Connection, outgoing: &Outgoing) -> rusqlite::Re
     Ok(())
 }
 
-pub(crate) fn put_line(tx: &Connection, line: &Line) -> rusqlite::Result<()> {
+/// Puts a line into the conversation; with the id that it was sent under, if it is one's own.
+pub(crate) fn put_line(tx: &Connection, line: &Line, sent_as: Option<MessageId>) -> rusqlite::Result<()> {
     let Line { peer, mine, text, at, first, wire_len, micros } = line;
-    let insert =
-        "INSERT INTO message (peer, mine, text, at, first, wire_len, micros) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    tx.prepare_cached(insert)?.execute(params![peer, mine, text, at, first, wire_len, micros])?;
+    let insert = "INSERT INTO message (peer, mine, text, at, first, wire_len, micros, sent_as)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sent_as = sent_as.as_ref().map(MessageId::as_bytes);
+    tx.prepare_cached(insert)?.execute(params![peer, mine, text, at, first, wire_len, micros, sent_as])?;
     Ok(())
 }
 

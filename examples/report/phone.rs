@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use rand_core::{Rng as _, UnwrapErr};
 use subrosa::attachment;
-use subrosa::client::{ApplyError, Batch, Change, Client, FramedMessage, PrekeyCounts, Received, Row, Store};
+use subrosa::client::{ApplyError, Batch, Change, Client, FramedMessage, PrekeyCounts, Received, Row, Store, Want};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::report::{
@@ -23,6 +23,8 @@ use crate::{Result, Rng};
 struct Message {
     evidence: Vec<u8>,
     parts: Vec<Part>,
+    /// Of one's own, to whom and under which id it was sent, and what was sealed: for a recipient that cannot read it.
+    sent: Option<(Address, MessageId, Vec<u8>)>,
     /// Out of sight; its content goes for good then.
     hidden_until: Option<Timestamp>,
 }
@@ -114,10 +116,11 @@ impl Phone {
         self.rng.fill_bytes(&mut id);
         let framed = self.client.send_framed(MessageId::new(id), to, parts).stage(db, now, &mut self.rng)?;
         let framed = framed.commit(|batch, framed| {
-            db.write(batch, |messages| messages.extend(framed.evidence.as_ref().map(|it| row(it, parts))))
+            let sent = Some((to.clone(), framed.sent.message_id, framed.inner.clone()));
+            db.write(batch, |messages| messages.extend(framed.evidence.as_ref().map(|it| row(it, parts, sent))))
         })?;
         let evidence = framed.evidence.ok_or("sent before")?;
-        let envelope = framed.sent.outgoing().envelope().clone();
+        let envelope = framed.sent.outgoing().ok_or("sent before")?.envelope().clone();
         let stamp = platform.submit(self.client.address().user(), envelope)?;
         let stamped = self.client.own_stamp(to.user(), &evidence, &stamp).stage(db, now, &mut self.rng)?;
         stamped.commit(|batch, stamped| {
@@ -144,7 +147,15 @@ impl Phone {
                     }
                 })
             })?;
-            let Received::Framed(message) = received else { return Err("not framed".into()) };
+            let message = match received {
+                Received::Framed(message) => message,
+                // What it asks for is wanted now.
+                Received::RepairRequest(_) => {
+                    self.send_again(platform)?;
+                    continue;
+                }
+                _ => return Err("not framed".into()),
+            };
             let len = message.accepted.evidence.to_bytes().len();
             let mut pictures = String::new();
             for reference in message.accepted.parts.iter().filter_map(Part::attachment_ref) {
@@ -157,6 +168,24 @@ impl Phone {
         Ok(())
     }
 
+    /// Sends again what its recipient could not read: what was sealed, so that it is the message that can be reported.
+    pub(crate) fn send_again(&mut self, platform: &mut Platform) -> Result<()> {
+        let (db, now) = (&self.db, platform.now());
+        for want in self.client.wants().stage(db, now, &mut self.rng)?.committed() {
+            let Want::Resend { address, message_id } = want else { continue };
+            let sealed = db.messages.borrow().iter().find_map(|(_, message)| match &message.sent {
+                Some((to, id, inner)) if *to == address && *id == message_id => Some(inner.clone()),
+                _ => None,
+            });
+            let sealed = sealed.ok_or("deleted: `Client::gone`")?;
+            let again = self.client.resend(message_id, &address, &sealed).stage(db, now, &mut self.rng)?;
+            let again = again.commit(|batch, _| db.write(batch, |_| {}))?;
+            let envelope = again.outgoing().ok_or("sent before")?.envelope().clone();
+            platform.submit(self.client.address().user(), envelope)?;
+        }
+        Ok(())
+    }
+
     /// What it has, as it was stored.
     pub(crate) fn messages(&self) -> Result<Vec<(Evidence, Vec<Part>)>> {
         let messages = self.db.messages.borrow();
@@ -164,8 +193,9 @@ impl Phone {
     }
 }
 
-fn row(evidence: &Evidence, parts: &[Part]) -> (Commitment, Message) {
-    let message = Message { evidence: evidence.to_bytes().to_vec(), parts: parts.to_vec(), hidden_until: None };
+fn row(evidence: &Evidence, parts: &[Part], sent: Option<(Address, MessageId, Vec<u8>)>) -> (Commitment, Message) {
+    let evidence_bytes = evidence.to_bytes().to_vec();
+    let message = Message { evidence: evidence_bytes, parts: parts.to_vec(), sent, hidden_until: None };
     (*evidence.commitment(), message)
 }
 
@@ -177,7 +207,7 @@ fn take(
     now: Timestamp,
 ) -> String {
     let (evidence, parts) = (&message.accepted.evidence, &message.accepted.parts);
-    messages.push(row(evidence, parts));
+    messages.push(row(evidence, parts, None));
     let find = |wanted: &Commitment| {
         let (_, found) = messages.iter().find(|(commitment, _)| commitment == wanted)?;
         let author = *Evidence::from_bytes(&found.evidence).ok()?.header().sender();

@@ -104,6 +104,10 @@ fn show(hosts: &[(&str, &Host)]) -> Result<(), Failure> {
         println!("  {name}: {rows} sealed records of {} kB, {} conflicts", bytes / 1000, host.conflicts());
         println!("    sent     {:?}", messages::texts(host.sql(), true)?);
         println!("    received {:?}", messages::texts(host.sql(), false)?);
+        let missing = messages::missing(host.sql())?;
+        if missing > 0 {
+            println!("    missing  {missing}, not to be had any more");
+        }
     }
     Ok(())
 }

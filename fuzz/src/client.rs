@@ -4,10 +4,11 @@
 
 use std::sync::LazyLock;
 
-use subrosa::client::{Client, Store as _};
-use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+use subrosa::client::{Client, Staged, Store as _, Want};
+use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
 use subrosa::persist::StorageKey;
 use subrosa::prekey::Bundle;
+use subrosa::session::Ciphertext;
 use subrosa::suite::Suites;
 use subrosa::testing::{Forge, Host, MemoryStore, Relay, SeededRng, Snapshot};
 use subrosa::wire::Envelope;
@@ -43,6 +44,24 @@ fn write(host: &mut Host, to: &str, relay: &mut Relay) -> Envelope {
     outgoing.envelope().clone()
 }
 
+/// Carol cannot read what alice has answered, and asks for it; alice asks for something as well.
+fn ask(alice: &mut Host, suites: Suites, relay: &mut Relay) {
+    let mut carol = host("carol", suites, 6, relay);
+    let (hers, names) = (address("alice"), [MessageName::new([7; 32])]);
+    let first = write(&mut carol, "alice", relay);
+    alice.receive(&first, NOW).unwrap();
+    let answer = write(alice, "carol", relay);
+    let name = Ciphertext::Message(answer.body).name().unwrap();
+    carol.run(NOW, |client| client.ask_again(&hers, &[name]), |_, ()| {}).unwrap().unwrap();
+    carol.bring(relay, NOW).unwrap();
+    for question in carol.outbox() {
+        alice.receive(question.envelope(), NOW).unwrap();
+    }
+    for peer in ["bob", "nobody"] {
+        alice.run(NOW, |client| client.ask_again(&address(peer), &names), |_, ()| {}).unwrap().unwrap();
+    }
+}
+
 fn world(suites: Suites) -> World {
     let mut relay = Relay::new();
     let mut alice = host("alice", suites, 1, &mut relay);
@@ -57,6 +76,7 @@ fn world(suites: Suites) -> World {
     let new: Vec<_> = (0..4).map(|_| write(&mut bob, "alice", &mut relay)).collect();
     alice.receive(&new[0], NOW).unwrap();
     alice.receive(&new[2], NOW).unwrap();
+    ask(&mut alice, suites, &mut relay);
     let stranger = write(&mut host("dave", suites, 5, &mut relay), "alice", &mut relay);
     World {
         client: alice.client().clone(),
@@ -105,7 +125,14 @@ pub fn client(data: &[u8]) -> bool {
     drop(client.send(MessageId::new([9; 16]), &bob, b"hi").stage(&store, NOW, &mut rng));
     drop(client.add_session(&world.bundle).stage(&store, NOW, &mut rng));
     drop(client.reset(&bob).stage(&store, NOW, &mut rng));
-    drop(client.wants().stage(&store, NOW, &mut rng));
+    for want in client.wants().stage(&store, NOW, &mut rng).map(Staged::committed).unwrap_or_default() {
+        if let Want::Resend { address, message_id } = want {
+            drop(client.resend(message_id, &address, b"other text").stage(&store, NOW, &mut rng));
+            drop(client.gone(message_id, &address).stage(&store, NOW, &mut rng));
+        }
+    }
+    drop(client.ask_again(&bob, &[MessageName::new([8; 32])]).stage(&store, NOW, &mut rng));
+    drop(client.unwant(&bob).stage(&store, NOW, &mut rng));
     drop(client.maintain().stage(&store, NOW, &mut rng));
     drop(client.accept_identity(&bob, world.bundle.identity_key()).stage(&store, NOW, &mut rng));
     drop(client.forget_device(&bob).stage(&store, NOW, &mut rng));

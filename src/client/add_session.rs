@@ -93,8 +93,9 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let address = bundle.address();
     let page = core.page_key(core.page_of(address));
     work.announce([core.device_key(), page, core.peer_key(RecordKind::Archive, address)]);
+    work.announce([core.peer_key(RecordKind::Pin, address)]);
     work.announce(core.wish_keys(address));
-    let peer = core.load_peer(work, address).map_err(from_stored)?;
+    let peer = core.load_pinned(work, address).map_err(from_stored)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { Identity::Known } else { Identity::First };
     let mut peer = match peer {

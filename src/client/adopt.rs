@@ -41,6 +41,7 @@ impl Core {
             self.prekey_key(RecordKind::KemPrekey, needs.suite, needs.kem),
             self.seen_key(needs.suite, needs.signed, shard_of(first.base_key())),
             self.peer_key(RecordKind::Archive, from),
+            self.peer_key(RecordKind::Pin, from),
             self.page_key(self.page_of(from)),
         ]);
         work.announce(self.wish_keys(from));

@@ -9,8 +9,10 @@ use crate::session::Name;
 use crate::wire::RecordKind;
 
 impl Client {
-    /// Forgets a peer device: its sessions, its identity key, what was sent to it. When it is gone for good, or when its
-    /// records are damaged: nothing of them has to open.
+    /// Forgets a peer device: its sessions, what was sent to it, and, if no other device of its user is known, the chains of
+    /// framed messages. When it is gone for good, or when its records are damaged: nothing of them has to open.
+    ///
+    /// The identity key that it was known by stays, in a row of its own, until [`Client::forget_identity`] deletes it.
     ///
     /// # Errors
     ///
@@ -18,7 +20,8 @@ impl Client {
     ///
     /// # Security
     ///
-    /// Whoever comes under its name next is seen for the first time: its identity key is taken as it comes.
+    /// Whoever comes under its name next is held against the key that it was known by: another one is
+    /// [`Identity::Changed`](super::Identity::Changed).
     ///
     /// # Examples
     ///
@@ -43,8 +46,17 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
     let slots = all_numbers().map(|slot| Slot::key(core, address, slot));
     keys.extend(slots);
     let page = core.page_of(address);
-    work.announce(keys.iter().copied().chain([core.page_key(page)]).chain(core.wish_keys(address)));
+    let pin = core.peer_key(RecordKind::Pin, address);
+    work.announce(keys.iter().copied().chain([core.page_key(page), pin]).chain(core.wish_keys(address)));
+    work.announce([core.chains_key(address.user())]);
     work.ready()?;
+    // It was written when the device was first seen; if it was lost, the device's own row has the key, if that opens.
+    if work.row::<StoredError>(pin)?.is_none()
+        && let Some(peer) = unless_damaged(core.load_peer(work, address))?.flatten()
+    {
+        core.pin(work, address, peer.session.remote_identity())?;
+    }
+    core.forget_chains(work, address)?;
     let names = names(core, work, address)?;
     for name in &names {
         keys.push(core.session_key(RecordKind::Archived, address, *name));

@@ -1,17 +1,15 @@
 use alloc::vec::Vec;
 
+use super::peer::Peer;
 use super::received::{Message, Received};
 use super::send::{MAX_LEN, Sent};
 use super::sent::{Digest, Place, first};
-use super::workspace::{Stop, Workspace, stored};
-use super::{Client, Core, Identity, Operation, ReceiveError, SendError, StoredError};
+use super::workspace::{Stop, Workspace};
+use super::{Client, Core, Identity, OldRow, Operation, ReceiveError, SendError, StoredError};
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, MessageName, UserId};
-use crate::persist::RecordKey;
-use crate::report::{
-    self, Accepted, AccountTag, ChainState, Commitment, Dest, Evidence, Forked, FramingPolicy, OwnStampError, Part,
-};
-use crate::wire::{FRAMED, Outward, RecordKind, decode_record, encode_row, record};
+use crate::report::{self, Accepted, Commitment, Evidence, Forked, FramingPolicy, OwnStampError, Part};
+use crate::wire::{FRAMED, Outward};
 
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +21,8 @@ pub struct FramedMessage {
     pub identity: Identity,
     /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
     pub accepted: Accepted,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
     /// What both sides know it by, see [`Message::name`].
     pub name: MessageName,
     /// What it answers, see [`Message::answers`].
@@ -39,10 +39,12 @@ pub struct ForkedMessage {
     pub identity: Identity,
     /// What it says, what proves it, and what it contradicts.
     pub forked: Forked,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
 }
 
 /// A framed message that was encrypted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FramedSent {
     /// What goes out.
@@ -50,69 +52,45 @@ pub struct FramedSent {
     /// One's own evidence, without a stamp: stored beside the message, in the same transaction. `None` if the message was
     /// sent before: then it was stored then.
     pub evidence: Option<Evidence>,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
     /// What was sealed, for [`Client::resend`]: stored beside the message, and deleted with it. Empty if it was sent before.
     pub inner: Vec<u8>,
 }
 
 /// What stands around framed content.
 pub(super) struct Framed<'a> {
-    pub(super) from: &'a Address,
     pub(super) commitment: &'a Commitment,
     pub(super) stamp: Option<&'a [u8]>,
+    pub(super) policy: &'a FramingPolicy,
 }
 
-type Halt = Stop<StoredError>;
-
 impl Core {
-    pub(super) fn chains_key(&self, user: &UserId) -> RecordKey {
-        self.keys.record_key(RecordKind::Framing, &[user.as_str().as_bytes()])
-    }
-
-    /// What is known of the chains of the conversation with a user.
-    fn load_chains(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<ChainState, Halt> {
-        let Some(bytes) = work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? else {
-            let (me, peer) = (AccountTag::of(self.address.user()), AccountTag::of(user));
-            return Ok(ChainState::new(me, Dest::Direct(peer), &mut work.rng));
-        };
-        let kind = stored(RecordKind::Framing);
-        let framing: record::Framing = decode_record(RecordKind::Framing, bytes).map_err(&kind)?;
-        let mut chains = ChainState::from_bytes(&framing.state).map_err(&kind)?;
-        if framing.generation != self.generation {
-            // What was sent since is not known: going on would tell two stories.
-            chains.renew(&mut work.rng);
-        }
-        Ok(chains)
-    }
-
-    fn save_chains(&self, work: &mut Workspace<'_>, user: &UserId, chains: &ChainState) {
-        let framing = record::Framing { generation: self.generation, state: chains.to_bytes().to_vec() };
-        work.put(&self.keys, self.chains_key(user), encode_row(RecordKind::Framing, &framing));
-    }
-
     /// Accepts framed content that a session has opened.
     pub(super) fn accept_framed(
         &self,
         work: &mut Workspace<'_>,
+        peer: &mut Peer,
         framed: &Framed<'_>,
         inner: &[u8],
         message: &Message,
-        policy: &FramingPolicy,
     ) -> Result<Received, Stop<ReceiveError>> {
-        let Framed { from, commitment, stamp } = *framed;
+        let Framed { commitment, stamp, policy } = *framed;
         let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
-        let mut chains = self.load_chains(work, from.user()).map_err(|stop| stop.map(ReceiveError::from))?;
-        let accepted = chains.accept(&report::Peer::of(from), inner, commitment, stamp, work.now, policy);
-        let from = from.clone();
-        match accepted {
+        let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
+        let from = peer.address.clone();
+        let old_row = chains.old;
+        match chains.state.accept(&report::Peer::of(&from), inner, commitment, stamp, work.now, policy) {
             Ok(accepted) => {
                 // Whoever is not accepted does not get at the chains of whom is known.
                 if !matches!(identity, Identity::Changed(_)) {
-                    self.save_chains(work, from.user(), &chains);
+                    chains.received();
+                    self.save_chains(work, peer, chains);
                 }
-                Ok(Received::Framed(FramedMessage { from, identity, accepted, name, answers }))
+                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
             }
             Err(report::AcceptError::Fork(forked)) => {
-                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked }))
+                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, old_row }))
             }
             Err(error) => Err(ReceiveError::Frame(error).into()),
         }
@@ -205,14 +183,44 @@ impl Client {
         stamp: &[u8],
     ) -> Operation<Result<Evidence, OwnStampError>, StoredError> {
         let (core, user, evidence, stamp) = (self.core.clone(), user.clone(), evidence.clone(), stamp.to_vec());
-        Operation::new(move |work| {
-            let mut chains = core.load_chains(work, &user)?;
-            let stamped = chains.own_stamp(&evidence, &stamp);
-            if stamped.is_ok() {
-                core.save_chains(work, &user, &chains);
-            }
-            Ok(stamped)
-        })
+        Operation::new(move |work| core.stamp_own(work, &user, &evidence, &stamp))
+    }
+
+    /// Says whether what is shown in the conversation with a user is framed. It is, without being said, from the first framed
+    /// message on that is sent or received; then [`FramingPolicy::unframed`] says what becomes of content without a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// Without it, whoever writes first chooses: say it when a conversation begins in which all that is shown is to be
+    /// reportable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::report::FramingPolicy;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db, bob, bob_db: db, now, mut rng, .. } = talking();
+    /// let bob = bob.with_framing(FramingPolicy::default());
+    /// bob.set_framing(alice.address().user(), true).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// # let sent = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng)?;
+    /// # let sent = sent.commit(|batch, _| alice_db.write(batch))?;
+    /// let plain = Envelope::parse(&sent.outgoing().bytes())?;
+    /// match bob.receive(&plain).stage(&db, now, &mut rng) {
+    ///     Err(StageError::Operation(error)) => assert_eq!(error.disposition(), Disposition::Later),
+    ///     Ok(_) => panic!("shown, and not reportable"),
+    /// #   Err(_) => panic!(),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_framing(&self, user: &UserId, framed: bool) -> Operation<(), StoredError> {
+        let (core, user) = (self.core.clone(), user.clone());
+        Operation::new(move |work| core.set_framed(work, &user, framed))
     }
 }
 
@@ -229,17 +237,20 @@ impl Core {
         let parts_digest = first(&digest);
         let is_same = |entered: &Digest| entered.number == FRAMED && entered.parts == parts_digest;
         let (sent, framed) = self.send_once(work, place, &is_same, |work, peer| {
-            let mut chains = self.load_chains(work, user).map_err(|stop| stop.map(SendError::from))?;
-            let sealed = chains.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
+            let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(SendError::from))?;
+            let sealed = chains.state.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
             let message = Outward::framed(&sealed.inner);
             let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(place.slot.0))?;
-            self.save_chains(work, user, &chains);
+            let old_row = chains.old;
+            chains.sent();
+            self.save_chains(work, peer, chains);
             let digest = Digest { content: first(&message.digest()), parts: parts_digest, number: FRAMED };
-            Ok((envelope, name, digest, Some(sealed)))
+            Ok((envelope, name, digest, Some((sealed, old_row))))
         })?;
-        let (evidence, inner) = framed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();
-        Ok(FramedSent { sent, evidence, inner: inner.unwrap_or_default() })
+        let (sealed, old_row) = framed.unzip();
+        let (evidence, inner) = sealed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();
+        Ok(FramedSent { sent, evidence, old_row: old_row.flatten(), inner: inner.unwrap_or_default() })
     }
 }
 
@@ -255,4 +266,11 @@ fn digest(parts: &[Part]) -> Option<[u8; 32]> {
     let pieces = heads.iter().zip(parts).flat_map(|(head, part)| [&head[..], part.body()]);
     let pieces: Vec<&[u8]> = core::iter::once(&b"framed"[..]).chain(pieces).collect();
     (len <= MAX_LEN).then(|| sha256(&pieces))
+}
+
+impl core::fmt::Debug for FramedSent {
+    // What people write does not belong in logs, nor does what opens a commitment.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FramedSent").field("sent", &self.sent).finish_non_exhaustive()
+    }
 }

@@ -76,6 +76,7 @@ impl Client {
         Operation::new(move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
+            work.announce([core.peer_key(RecordKind::Pin, &address)]);
             work.announce(core.wish_keys(&address));
             let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
@@ -177,6 +178,7 @@ impl Peer {
             erase(core, work, RecordKind::Archived, &self.address, name)?;
         }
         Archive::default().save(core, work, &self.address)?;
+        core.pin(work, &self.address, session.remote_identity())?;
         self.with_session(core, session).save(core, work)
     }
 }

@@ -36,6 +36,7 @@ mod batch;
 #[cfg(test)]
 mod cached;
 mod clock;
+mod chains;
 mod forget;
 mod framed;
 mod held;
@@ -52,6 +53,7 @@ mod outgoing;
 mod parked;
 mod peer;
 mod prekey_rows;
+mod pin;
 mod prekeys;
 mod receive;
 mod receive_many;
@@ -83,6 +85,7 @@ use crate::wire::{RecordError, RecordKind};
 
 pub use add_session::{AddError, Added};
 pub use batch::{ApplyError, Batch, Change};
+pub use chains::OldRow;
 pub use framed::{ForkedMessage, FramedMessage, FramedSent};
 pub use identity::{Identity, IdentityError};
 pub use maintain::{MaintainError, Maintained};
@@ -162,9 +165,13 @@ impl Client {
         Self { core: Arc::new(core), framing: None }
     }
 
-    /// The same client for conversations in which whatever is shown can be reported: it receives framed messages, and
-    /// refuses what a user would see and is not framed. A host with both kinds of conversations holds both handles, and
-    /// receives an envelope with the one that its sender's conversation calls for.
+    /// The same client with framing: it receives framed messages, and in conversations that are framed does as the policy
+    /// says with what a user would see and is not. Other conversations go on as without: one handle, and one
+    /// [`Self::receive_many`], for an inbox of both kinds. A conversation is framed from its first framed message on, or when
+    /// [`Self::set_framing`] says so.
+    ///
+    /// A handle without it leaves framed messages with the transport ([`Disposition::Later`]), and looks at no conversation's
+    /// setting.
     ///
     /// # Examples
     ///

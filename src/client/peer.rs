@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
+use super::chains::Mark;
 use super::kept::erase_kept;
 use super::sent::SentIndex;
 use super::workspace::{Stop, Workspace, stored};
@@ -25,6 +26,8 @@ pub(super) struct Peer {
     key: RecordKey,
     pub(super) session: Session,
     pub(super) parked: bool,
+    /// What the Framing row that was written with the record has for this device.
+    pub(super) framing: Option<Mark>,
     /// Which records of the sent log there may be.
     pub(super) sent: SentIndex,
     archived: u32,
@@ -61,6 +64,17 @@ impl Core {
         self.load_peer_at(work, address, self.peer_key(RecordKind::Peer, address))
     }
 
+    /// The same; of a device that was forgotten, what it was known by: a device without a session. It is written with what
+    /// comes of it.
+    pub(super) fn load_pinned(&self, work: &mut Workspace<'_>, address: &Address) -> Result<Option<Box<Peer>>, Halt> {
+        if let Some(peer) = self.load_peer(work, address)? {
+            return Ok(Some(peer));
+        }
+        let Some(identity) = self.load_pin(work, address)? else { return Ok(None) };
+        let Some(device) = self.load_device(work)? else { return Ok(None) };
+        Ok(Some(Peer::new(self, Session::without_state(&device, address, &identity, false))))
+    }
+
     /// The same, where its place is known.
     pub(super) fn load_peer_at(
         &self,
@@ -89,6 +103,7 @@ impl Peer {
             address: session.remote_address().clone(),
             session,
             parked: false,
+            framing: None,
             sent: SentIndex::default(),
             archived: 0,
             is_new: true,
@@ -104,6 +119,7 @@ impl Peer {
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
         let sent = SentIndex::read(fields.bytes(4)?)?;
         let session = Session::read_hot(fields.some_message(5)?)?;
+        let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         fields.end()?;
         if stored_generation > generation {
             return Err(RecordError::OtherGeneration);
@@ -114,6 +130,7 @@ impl Peer {
             current: session.current_name(),
             session,
             parked,
+            framing,
             sent,
             archived,
             is_new: false,
@@ -134,7 +151,7 @@ impl Peer {
     /// The same device with another session, and nothing else of the former one but what was sent.
     pub(super) fn with_session(mut self: Box<Self>, core: &Core, session: Session) -> Box<Self> {
         let mut other = Self::new(core, session);
-        (other.sent, other.is_new) = (core::mem::take(&mut self.sent), false);
+        (other.sent, other.framing, other.is_new) = (core::mem::take(&mut self.sent), self.framing, false);
         other
     }
 
@@ -228,6 +245,9 @@ impl Peer {
         record.number(3, self.parked);
         record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
+        if let Some(mark) = self.framing {
+            record.bytes(6, &mark.to_bytes());
+        }
         let key = self.key;
         work.put(&core.keys, key, record.into_record());
         if let Some(cache) = core.cache.as_ref().filter(|_| self.is_alone()) {
@@ -259,6 +279,7 @@ impl Peer {
         if self.is_new {
             work.row(self.key)?;
             self.enter_index(core, work)?;
+            core.pin(work, &self.address, self.session.remote_identity())?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{Client, Core, Identity, Operation, StoredError};
 use crate::ident::{Address, MessageName};
 use crate::persist::RecordKey;
 use crate::prekey::Device;
-use crate::report::{Commitment, FramingPolicy, Unframed, refuse_unframed};
+use crate::report::{Commitment, FramingPolicy, Unframed, UnframedContent, refuse_unframed};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
 use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, RosterView, WireError};
@@ -130,7 +130,7 @@ impl Core {
         let Arrived { from, peer, name, message } = arrival.as_ref().map_err(Clone::clone)?;
         // Whoever acknowledges what changed nothing relies on what was read.
         work.insist();
-        if envelope.commitment.is_some() {
+        if framing.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
         let (suite, opened) = match message {
@@ -182,8 +182,9 @@ impl Core {
                 Received::Gone(super::answer::gone(from, wishes, &receipt)?)
             }
             (content, _) => {
-                let message = Message { from: from.clone(), identity, content, suite, name: *name, answers };
-                self.content(work, envelope, message, framing)?
+                let (from, name, lacks_frame) = (from.clone(), *name, false);
+                let message = Message { from, identity, content, suite, name, answers, lacks_frame };
+                self.content(work, &mut saving.peer, envelope, message, framing)?
             }
         };
         if let Some(mut wishes) = wishes {
@@ -289,7 +290,7 @@ impl Core {
         first: &FirstMessage,
     ) -> Result<(Saving, Opened), Refusal> {
         self.announce_first(work, from, first);
-        let Some(mut peer) = self.load_peer(work, from)? else {
+        let Some(mut peer) = self.load_pinned(work, from)? else {
             let device = self.device(work)?;
             let (session, plaintext) = self.adopt(work, first, |work, prekeys| {
                 let accepted = Session::accept(&device, from, first, prekeys, work.now, &mut work.rng)?;
@@ -396,20 +397,26 @@ impl Core {
     fn content(
         &self,
         work: &mut Workspace<'_>,
+        peer: &mut Peer,
         envelope: &Envelope,
-        message: Message,
+        mut message: Message,
         framing: Option<&FramingPolicy>,
     ) -> Result<Received, Halt> {
         match (&message.content, &envelope.commitment, framing) {
             (Content::Framed(inner), Some(commitment), Some(policy)) => {
                 let commitment = &Commitment::new(*commitment);
-                let framed = Framed { from: &message.from, commitment, stamp: envelope.stamp.as_deref() };
-                return self.accept_framed(work, &framed, inner, &message, policy);
+                let framed = Framed { commitment, stamp: envelope.stamp.as_deref(), policy };
+                return self.accept_framed(work, peer, &framed, inner, &message);
             }
             // A frame without its commitment, or the other way round.
             (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
-            (_, None, Some(_)) => refuse_unframed(&message.content).map_err(|Unframed| ReceiveError::Unframed)?,
-            (_, None, None) => {}
+            (_, None, Some(policy)) if refuse_unframed(&message.content) == Err(Unframed) => {
+                message.lacks_frame = self.is_framed(work, peer).map_err(from_stored)?;
+                if message.lacks_frame && policy.unframed == UnframedContent::Withhold {
+                    return Err(ReceiveError::Unframed.into());
+                }
+            }
+            (_, None, _) => {}
         }
         Ok(Received::Message(message))
     }

@@ -40,6 +40,7 @@ pub struct Message {
     pub(super) identity: Identity,
     pub(super) content: Content,
     pub(super) suite: Suite,
+    pub(super) lacks_frame: bool,
     pub(super) name: MessageName,
     pub(super) answers: Option<MessageName>,
 }
@@ -77,6 +78,13 @@ impl Message {
     #[must_use]
     pub const fn suite(&self) -> Suite {
         self.suite
+    }
+
+    /// Whether it came without a frame in a conversation where what is shown is framed, and was handed over because
+    /// [`FramingPolicy::unframed`](report::FramingPolicy::unframed) says so: show that it cannot be reported.
+    #[must_use]
+    pub const fn lacks_frame(&self) -> bool {
+        self.lacks_frame
     }
 
     /// What both sides know it by: a column of the host's table, for [late duplicates](Received::Unreadable).
@@ -165,7 +173,7 @@ pub enum ReceiveError {
     #[error("suite is not enabled")]
     SuiteNotEnabled,
     /// What a user would see came without a frame, in a conversation where all that is seen is framed: somebody takes
-    /// away the means to report it.
+    /// away the means to report it. The transport keeps it; limit how long.
     #[error("content is not framed")]
     Unframed,
     /// Framed content that could not be reported as it is shown, or that has no stamp.
@@ -202,8 +210,7 @@ impl ReceiveError {
             | Self::Duplicate
             | Self::NotAuthentic
             | Self::SuiteDowngrade
-            | Self::SuiteNotEnabled
-            | Self::Unframed => Disposition::Ack,
+            | Self::SuiteNotEnabled => Disposition::Ack,
             // A copy with its genuine stamp may be had, or a newer version reads this one.
             Self::Frame(
                 report::AcceptError::SealedMode
@@ -211,7 +218,8 @@ impl ReceiveError {
                 | report::AcceptError::GarbledStamp
                 | report::AcceptError::StampContext,
             )
-            | Self::Unsupported => Disposition::Later,
+            | Self::Unsupported
+            | Self::Unframed => Disposition::Later,
             Self::Frame(_) => Disposition::Ack,
             Self::NoAccount | Self::Stored(StoredError { error: RecordError::OtherGeneration, .. }) => {
                 Disposition::Retry

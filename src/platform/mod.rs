@@ -22,7 +22,7 @@ mod verdict;
 mod verify;
 mod window;
 
-pub use attachment::{AttachmentMismatch, VerifiedFile, verify_attachment};
+pub use attachment::{AttachmentMismatch, ForgedFile, VerifiedFile, verify_attachment};
 pub use keys::{KeyExists, StampKeys};
 pub use moderation::{ModerationKey, Unopenable};
 pub use shelf::{Applied, Shelf, ShelfError};

@@ -11,7 +11,8 @@ use crate::report::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, 
 /// anything that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Names the report: the same messages from the same reporter give the same, so that it is handled once.
+    /// Names the report: the same messages, with the same parts shown, from the same reporter give the same, so that it is
+    /// handled once. One that shows more is another.
     pub report_id: [u8; 32],
     /// Names the conversation, alike in everyone's reports.
     pub conversation: ConversationTag,

@@ -8,7 +8,8 @@ use crate::crypto::{Secret, sha256};
 use crate::ident::Timestamp;
 use crate::report::{
     AccountTag, Commitment, ConversationTag, Dest, GroupTag, Header, HeaderError, MAX_ITEMS, MAX_PARTS_LEN,
-    MAX_REPORT_LEN, Part, PartKind, Stamp, StampContext, StampFormatError, header_digest, part_digest, root,
+    MAX_REPORT_LEN, MAX_STAMPS, Part, PartKind, STAMP_LEN, Stamp, StampContext, StampFormatError, header_digest,
+    part_digest, root,
 };
 use crate::wire::{ReportItem, ReportMessage, ReportPart, WireError};
 
@@ -174,14 +175,32 @@ pub fn verify_report(
         }
     }
     let Some(conversation) = conversation else { return Err(ReportError::NothingVerified(rejected)) };
-    let commitments: Vec<[u8; 32]> = known.iter().map(|commitment| *commitment.as_bytes()).collect();
-    let report_id = sha256(&[b"\x10frank1/report-id", commitments.as_flattened(), reporter.account.as_bytes()]);
+    let report_id = report_id(&items, reporter);
     let (order, findings): (Order, Vec<Finding>) = (order(&items), findings(&items, limits));
     let places = display_order(&items);
     let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
     let messages = places.into_iter().filter_map(|at| items.get_mut(at)?.take()).map(verified).collect();
     let claimed_boundaries = (message.boundary & 1 != 0, message.boundary & 2 != 0);
     Ok(Verdict { report_id, conversation, messages, rejected, order, findings, note: message.note, claimed_boundaries })
+}
+
+/// Of the verified messages, of what is shown of each, and of who reports.
+fn report_id(items: &[Item], reporter: &Reporter) -> [u8; 32] {
+    let mut shown: Vec<(&Commitment, Vec<u8>)> = items
+        .iter()
+        .map(|item| {
+            let open = item.parts.iter().map(|part| u8::from(matches!(part, RevealedPart::Open(_))));
+            (&item.commitment, open.collect())
+        })
+        .collect();
+    shown.sort_unstable();
+    let mut digest = Vec::with_capacity(shown.len() * 40);
+    for (commitment, open) in shown {
+        digest.extend_from_slice(commitment.as_bytes());
+        digest.extend_from_slice(&u16::try_from(open.len()).unwrap_or(u16::MAX).to_be_bytes());
+        digest.extend_from_slice(&open);
+    }
+    sha256(&[b"\x10frank1/report-id", &digest, reporter.account.as_bytes()])
 }
 
 /// Whether the platform stamped exactly this, for a conversation of the reporter's.
@@ -200,10 +219,7 @@ fn judge(
         HeaderError::SealedMode => Reject::SealedMode,
         _ => Reject::Malformed,
     })?;
-    let stamp = Stamp::parse(&item.stamp).map_err(|error| match error {
-        StampFormatError::SealedMode => Reject::SealedMode,
-        _ => Reject::Malformed,
-    })?;
+    let stamps = stamps(&item.stamp)?;
     if item.parts.len() != usize::from(header.parts()) {
         return Err(Reject::PartCount);
     }
@@ -222,11 +238,8 @@ fn judge(
         }
     }
     let commitment = root(&header_digest(&item.header_key, &item.header), &digests);
+    let stamp = genuine(keys, &commitment, stamps)?;
     let StampContext { sender, dest, time, .. } = &stamp.context;
-    let tag = keys.tag(stamp.kid, &commitment, &stamp.context).ok_or(Reject::UnknownStampKey)?;
-    if tag != Secret::new(stamp.tag) {
-        return Err(Reject::BadStamp);
-    }
     // No receiver takes a part that is not what its kind asks for, so no honest report has one.
     if parts.iter().any(|part| matches!(part, RevealedPart::Open(part) if part.view().is_err())) {
         return Err(Reject::Malformed);
@@ -245,6 +258,33 @@ fn judge(
         return Err(Reject::OtherConversation);
     }
     Ok(Item { header, commitment, stamp, parts })
+}
+
+/// One stamp, or several one after the other: a receiver cannot tell which of them is the platform's.
+fn stamps(bytes: &[u8]) -> Result<Vec<Stamp>, Reject> {
+    let (stamps, rest) = bytes.as_chunks::<STAMP_LEN>();
+    if !rest.is_empty() || !(1..=MAX_STAMPS).contains(&stamps.len()) {
+        return Err(Reject::Malformed);
+    }
+    let parse = |stamp: &[u8; STAMP_LEN]| {
+        Stamp::parse(stamp).map_err(|error| match error {
+            StampFormatError::SealedMode => Reject::SealedMode,
+            _ => Reject::Malformed,
+        })
+    };
+    stamps.iter().map(parse).collect()
+}
+
+/// The earliest of those that the platform made: the message was there by then. Else why the first is not believed.
+fn genuine(keys: &StampKeys, commitment: &Commitment, stamps: Vec<Stamp>) -> Result<Stamp, Reject> {
+    let judge = |stamp: &Stamp| match keys.tag(stamp.kid, commitment, &stamp.context) {
+        None => Err(Reject::UnknownStampKey),
+        Some(tag) if tag == Secret::new(stamp.tag) => Ok(()),
+        Some(_) => Err(Reject::BadStamp),
+    };
+    let reject = stamps.first().map_or(Err(Reject::Malformed), judge).err();
+    let genuine = stamps.into_iter().filter(|stamp| judge(stamp).is_ok()).min_by_key(|stamp| stamp.context.time);
+    genuine.ok_or_else(|| reject.unwrap_or(Reject::BadStamp))
 }
 
 fn verified(item: Item) -> VerifiedMessage {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use super::commit::FramingKey;
 use super::policy::MissingStamp;
 use super::recent::{Missing, Recent};
-use super::state::{ChainKey, PeerChain, sealed_or_malformed};
+use super::state::{ChainKey, DAY_MS, PeerChain, sealed_or_malformed};
 use super::{
     ChainState, ChainTag, Commitment, Evidence, FramingPolicy, Header, HeaderError, Part, PartKind, PartsError, Peer,
     Seen, Stamp, StampFormatError, StampMismatch, part,
@@ -15,8 +15,6 @@ use crate::wire::Framed;
 
 /// New chains of one device in one day after which the order of further ones proves nothing.
 const CHAINS_PER_DAY: usize = 4;
-
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A framed message that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Accepted {
     pub status: ChainStatus,
     /// Whether the order of its chain proves anything: its device did not start more than four chains that day.
     pub order_verifiable: bool,
-    /// Whether it can be reported.
+    /// Whether it claims to be one that can be reported.
     pub stamp: StampStatus,
     /// Chains that it follows, or says to follow, whose message has a later stamp: the platform's clock went backwards,
     /// or that message was stamped late. For the application to know, or to log.
@@ -53,11 +51,12 @@ pub enum ChainStatus {
     Duplicate,
 }
 
-/// Whether an accepted message has the platform's stamp.
+/// Whether an accepted message claims to have the platform's stamp. Only the platform can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StampStatus {
-    /// It can be reported.
+    /// It claims to: what came with it is a stamp's form, and names its sender and destination. Whether the platform made it,
+    /// a report shows. Another one that comes later is kept as well ([`Evidence::attach`]).
     Stamped,
     /// It came without a stamp, and cannot be.
     Missing,
@@ -176,7 +175,7 @@ impl ChainState {
             return Err(AcceptError::Malformed);
         }
         part::check(&parts)?;
-        let mut evidence = Evidence::new(header, FramingKey(framed.framing_key), &parts, None);
+        let mut evidence = Evidence::new(header, FramingKey(framed.framing_key), &parts);
         if !constant_time_eq(evidence.commitment().as_bytes(), commitment.as_bytes()) {
             return Err(AcceptError::Commitment);
         }
@@ -294,7 +293,7 @@ impl ChainState {
         chain.recent.insert(seq, kept);
         chain.used = clock;
         let verifiable = !chain.unverifiable;
-        self.keep_bounds(&key, is_head);
+        self.keep_bounds(&key, is_head, now);
         verifiable
     }
 

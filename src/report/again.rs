@@ -10,5 +10,5 @@ pub(crate) fn commitment_of(inner: &[u8], me: &AccountTag, dest: &Dest) -> Optio
     let header = Header::from_wire(&framed.header, me, dest).ok()?;
     let parts = framed.parts.into_iter().map(|(kind, body)| Part::new(PartKind::new(kind), body));
     let parts: Vec<Part> = parts.collect();
-    Some(*Evidence::new(header, FramingKey(framed.framing_key), &parts, None).commitment())
+    Some(*Evidence::new(header, FramingKey(framed.framing_key), &parts).commitment())
 }

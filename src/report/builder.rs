@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::commit::part_digest;
 use super::evidence::Opening;
-use super::{AccountTag, Commitment, Dest, Evidence, Part};
+use super::{AccountTag, Commitment, Dest, Evidence, Part, Stamp};
 use crate::wire::{ReportItem, ReportMessage, ReportPart};
 
 /// Most messages of one report.
@@ -114,7 +114,9 @@ impl ReportBuilder {
     ///
     /// [`BuildError`].
     pub fn add(&mut self, evidence: &Evidence, parts: &[Part], reveal: Reveal<'_>) -> Result<&mut Self, BuildError> {
-        let stamp = evidence.stamp().ok_or(BuildError::NotStamped)?;
+        if evidence.stamps().is_empty() {
+            return Err(BuildError::NotStamped);
+        }
         let header = evidence.header();
         self.belongs(evidence)?;
         let count = header.parts();
@@ -146,8 +148,8 @@ impl ReportBuilder {
                 _ => ReportPart::Redacted(*digest),
             });
         }
-        // Keys, lengths and tags around each part; header, its key and the stamp around all.
-        len += 64 * items.len() + 56 * header.seen().len() + 400;
+        // Keys, lengths and tags around each part; header, its key and the stamps around all.
+        len += 64 * items.len() + 56 * header.seen().len() + 281 + 119 * evidence.stamps().len();
         if self.items.len() >= MAX_ITEMS || self.len + len > MAX_REPORT_LEN - 2 * MAX_NOTE_LEN {
             return Err(BuildError::Full);
         }
@@ -156,7 +158,7 @@ impl ReportBuilder {
         self.items.push(ReportItem {
             header: header.to_bytes(),
             header_key: evidence.header_key(),
-            stamp: stamp.to_bytes().to_vec(),
+            stamp: evidence.stamps().iter().flat_map(Stamp::to_bytes).collect(),
             parts: items,
             sealed: false,
         });

@@ -24,9 +24,14 @@ pub struct Evidence {
     /// What stands for the parts.
     digests: Vec<[u8; 32]>,
     commitment: Commitment,
-    stamp: Option<Stamp>,
+    /// At most [`MAX_STAMPS`], of the message's sender and dest.
+    stamps: Vec<Stamp>,
     opening: Opening,
 }
+
+/// Most stamps of one message that are kept, the first ones. Only the platform can tell a genuine one: those that differ are
+/// all kept, so that one made up on the way, which came first, does not take the place of the platform's.
+pub const MAX_STAMPS: usize = 4;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Opening {
@@ -42,10 +47,10 @@ pub(super) enum Opening {
 pub struct StampMismatch;
 
 impl Evidence {
-    pub(super) fn new(header: Header, key: FramingKey, parts: &[Part], stamp: Option<Stamp>) -> Self {
+    pub(super) fn new(header: Header, key: FramingKey, parts: &[Part]) -> Self {
         let digests = key.digests(parts);
         let commitment = root(&header_digest(&key.header_key(), &header.to_bytes()), &digests);
-        Self { header, digests, commitment, stamp, opening: Opening::Full(key) }
+        Self { header, digests, commitment, stamps: Vec::new(), opening: Opening::Full(key) }
     }
 
     /// The message's commitment.
@@ -60,10 +65,16 @@ impl Evidence {
         &self.header
     }
 
-    /// The platform's stamp. Without it the message cannot be reported.
+    /// What says to be the platform's stamp, the one that came first. Without it the message cannot be reported.
     #[must_use]
-    pub const fn stamp(&self) -> Option<&Stamp> {
-        self.stamp.as_ref()
+    pub fn stamp(&self) -> Option<&Stamp> {
+        self.stamps.first()
+    }
+
+    /// All of them, at most [`MAX_STAMPS`]. A report has them all.
+    #[must_use]
+    pub fn stamps(&self) -> &[Stamp] {
+        &self.stamps
     }
 
     /// Whether the content can no longer be opened.
@@ -72,7 +83,11 @@ impl Evidence {
         matches!(self.opening, Opening::Reduced(_))
     }
 
-    /// Takes the stamp of a message that had none. One that has a stamp keeps it.
+    /// Takes a stamp of the message. Another one than it has is kept beside it, since only the platform can say which is
+    /// genuine; more than [`MAX_STAMPS`] are not.
+    ///
+    /// A message that comes once more is [`Duplicate`](super::ChainStatus::Duplicate), to the session or here: its stamp, if
+    /// it is another, is given to the evidence that is stored.
     ///
     /// # Errors
     ///
@@ -81,7 +96,9 @@ impl Evidence {
         if stamp.context.sender != *self.header.sender() || stamp.context.dest != *self.header.dest() {
             return Err(StampMismatch);
         }
-        self.stamp.get_or_insert(*stamp);
+        if self.stamps.len() < MAX_STAMPS && !self.stamps.contains(stamp) {
+            self.stamps.push(*stamp);
+        }
         Ok(())
     }
 
@@ -113,22 +130,22 @@ impl Evidence {
     /// The stored form, unsealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { header, digests, commitment: _, stamp, opening } = self;
+        let Self { header, digests, commitment: _, stamps, opening } = self;
         let (framing_key, header_key) = match opening {
             Opening::Full(FramingKey(key)) => (key.expose().to_vec(), Vec::new()),
             Opening::Reduced(key) => (Vec::new(), key.expose().to_vec()),
         };
         // Sender and dest of a stamp are those of the header.
-        let stamp = stamp.map(|Stamp { kid, context: StampContext { time, conv_seq, .. }, tag }| {
+        let stamps = stamps.iter().map(|Stamp { kid, context: StampContext { time, conv_seq, .. }, tag }| {
             let (kid, time, conv_seq) = (kid.to_be_bytes(), time.get().to_be_bytes(), conv_seq.to_be_bytes());
-            [&kid[..], &time, &conv_seq, &tag].concat()
+            [&kid[..], &time, &conv_seq, tag].concat()
         });
         encode_record(
             RecordKind::Evidence,
             &record::Evidence {
                 header: header.to_bytes(),
                 digests: digests.as_flattened().to_vec(),
-                stamp: stamp.unwrap_or_default(),
+                stamp: stamps.collect::<Vec<_>>().concat(),
                 framing_key,
                 header_key,
             },
@@ -157,35 +174,45 @@ impl Evidence {
             Opening::Full(key) => key.header_key(),
             Opening::Reduced(key) => key.clone(),
         };
-        let stamp = match stored.stamp.as_slice() {
-            [] => None,
-            bytes => {
-                let (kid, rest) = bytes.split_first_chunk().ok_or(corrupt)?;
-                let (time, rest) = rest.split_first_chunk().ok_or(corrupt)?;
-                let (conv_seq, tag) = rest.split_first_chunk().ok_or(corrupt)?;
-                Some(Stamp {
-                    kid: u32::from_be_bytes(*kid),
-                    context: StampContext {
-                        sender: *header.sender(),
-                        dest: *header.dest(),
-                        time: Timestamp::new(u64::from_be_bytes(*time)),
-                        conv_seq: u64::from_be_bytes(*conv_seq),
-                    },
-                    tag: tag.try_into().map_err(|_| corrupt)?,
-                })
-            }
-        };
+        let (stored_stamps, rest) = stored.stamp.as_chunks::<STORED_STAMP_LEN>();
+        if !rest.is_empty() || stored_stamps.len() > MAX_STAMPS {
+            return Err(corrupt);
+        }
+        let stamps = stored_stamps.iter().map(|bytes| read_stamp(&header, bytes).ok_or(corrupt));
+        let stamps: Vec<Stamp> = stamps.collect::<Result<_, _>>()?;
+        if stamps.iter().enumerate().any(|(at, stamp)| stamps.iter().take(at).any(|before| before == stamp)) {
+            return Err(corrupt);
+        }
         let commitment = root(&header_digest(&header_key, &stored.header), digests);
-        Ok(Self { header, digests: digests.to_vec(), commitment, stamp, opening })
+        Ok(Self { header, digests: digests.to_vec(), commitment, stamps, opening })
     }
+}
+
+/// Length of a stamp without what the header says: u32 kid ‖ u64 time ‖ u64 `conv_seq` ‖ tag 32.
+const STORED_STAMP_LEN: usize = 52;
+
+fn read_stamp(header: &Header, bytes: &[u8; STORED_STAMP_LEN]) -> Option<Stamp> {
+    let (kid, rest) = bytes.split_first_chunk()?;
+    let (time, rest) = rest.split_first_chunk()?;
+    let (conv_seq, tag) = rest.split_first_chunk()?;
+    Some(Stamp {
+        kid: u32::from_be_bytes(*kid),
+        context: StampContext {
+            sender: *header.sender(),
+            dest: *header.dest(),
+            time: Timestamp::new(u64::from_be_bytes(*time)),
+            conv_seq: u64::from_be_bytes(*conv_seq),
+        },
+        tag: tag.try_into().ok()?,
+    })
 }
 
 impl fmt::Debug for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { header: _, digests: _, commitment, stamp, opening: _ } = self;
+        let Self { header: _, digests: _, commitment, stamps, opening: _ } = self;
         f.debug_struct("Evidence")
             .field("commitment", commitment)
-            .field("stamped", &stamp.is_some())
+            .field("stamps", &stamps.len())
             .field("reduced", &self.is_reduced())
             .finish_non_exhaustive()
     }

@@ -39,14 +39,15 @@ pub(crate) use again::commitment_of;
 pub use builder::{BuildError, MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuilder, Reveal, Side};
 pub(crate) use commit::{header_digest, mac, part_digest, root};
 pub use displayable::{Unframed, refuse_unframed};
-pub use evidence::{Evidence, StampMismatch};
+pub use evidence::{Evidence, MAX_STAMPS, StampMismatch};
 pub use header::{Header, HeaderError, MAX_SEEN, Seen};
 pub use part::{GroupMeta, MAX_PARTS_LEN, MalformedPart, MessagePolicy, Part, PartKind, PartView, PartsError};
-pub use policy::{AfterDeletion, Deletion, FramingPolicy, MissingStamp};
+pub use policy::{AfterDeletion, Deletion, FramingPolicy, MissingStamp, UnframedContent};
 pub use rules::{Action, RuleError, Ruling, Target, rule};
 pub(crate) use sealing::open_report;
 pub use sealing::{BadModerationKey, MalformedModerationKey, ModerationPublicKey, seal_report};
 pub use stamp::{STAMP_LEN, Stamp, StampContext, StampFormatError};
+pub(crate) use state::OwnChain;
 pub use state::{ChainState, OwnStampError, SealError, SealedMessage};
 pub use tags::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Dest, GroupTag, Peer};
 

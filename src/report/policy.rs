@@ -11,6 +11,17 @@ pub enum MissingStamp {
     AllowUnreportable,
 }
 
+/// What is done with content that a user would see and that comes without a frame, in a conversation where what is shown is
+/// framed. What the library itself consumes passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnframedContent {
+    /// It is refused and stays with the transport: it may be shown once the host has said that the conversation is not framed
+    /// any more, and it is not lost.
+    Withhold,
+    /// It is handed over, and the client's message says that it has no frame: it cannot be reported.
+    HandOver,
+}
+
 /// Why a message's content goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
@@ -45,12 +56,16 @@ pub enum AfterDeletion {
 /// let (policy, now) = (FramingPolicy::default(), Timestamp::new(1_000));
 /// // Who takes a threat back has not made it unreportable: its receiver has a day.
 /// assert_eq!(policy.after(Deletion::Remote, now), AfterDeletion::HoldUntil(Timestamp::new(86_401_000)));
-/// assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::Reduce);
+/// // Nor has who writes threats that are gone after ten seconds.
+/// assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::HoldUntil(Timestamp::new(86_401_000)));
+/// assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramingPolicy {
     /// What is done with a message without a stamp.
     pub missing_stamp: MissingStamp,
+    /// What the client does with content without a frame.
+    pub unframed: UnframedContent,
     /// How long a message that its author took back can still be reported, in milliseconds.
     pub hold_remote_ms: u64,
     /// How long one that was shown once can.
@@ -65,14 +80,15 @@ pub struct FramingPolicy {
 }
 
 impl Default for FramingPolicy {
-    /// Stamps are required; 24 hours for what was taken back or shown once, none for what expired; reduced evidence is
-    /// kept; a minute's tolerance.
+    /// Stamps are required, and frames; 24 hours for what was taken back, shown once or expired; reduced evidence is kept; a
+    /// minute's tolerance.
     fn default() -> Self {
         Self {
             missing_stamp: MissingStamp::Require,
+            unframed: UnframedContent::Withhold,
             hold_remote_ms: DAY_MS,
             hold_view_once_ms: DAY_MS,
-            hold_expired_ms: 0,
+            hold_expired_ms: DAY_MS,
             erase: false,
             stamp_tolerance_ms: 60_000,
         }

@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 
 use super::Commitment;
 
-/// Newest messages of a chain whose commitments are kept.
-pub(super) const MAX_RECENT: usize = 256;
+/// Newest messages of a chain whose commitments are kept. Few, since they are written with every message: what comes twice,
+/// or contradicts what came, does so within the next messages; an older place is refused as well, as too old, and a report
+/// shows a contradiction however old it is.
+pub(super) const MAX_RECENT: usize = 6;
 
 /// Missing messages of a chain that can still come late.
 pub(super) const MAX_MISSING: u64 = 2000;
@@ -14,15 +16,32 @@ pub(super) const MAX_MISSING: u64 = 2000;
 /// Commitment, and the stamp's time in milliseconds, 0 for none.
 pub(super) type Kept = (Commitment, u64);
 
+/// Times are kept in 6 bytes: a later one, in the year 10,889, is kept as that.
+const MAX_TIME: u64 = (1 << 48) - 1;
+
+/// Length of a commitment with its time.
+const ENTRY: usize = 38;
+
 /// The newest accepted messages of a chain, by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Recent(pub(super) BTreeMap<u64, Kept>);
 
 impl Recent {
-    pub(super) fn insert(&mut self, seq: u64, kept: Kept) {
-        self.0.insert(seq, kept);
+    pub(super) fn insert(&mut self, seq: u64, (commitment, time): Kept) {
+        self.0.insert(seq, (commitment, time.min(MAX_TIME)));
         if self.0.len() > MAX_RECENT {
             self.0.pop_first();
+        }
+    }
+
+    /// A message of one's own was stamped.
+    pub(super) fn stamp(&mut self, seq: u64, commitment: &Commitment, at: u64) -> bool {
+        match self.0.get_mut(&seq) {
+            Some((known, time)) if known == commitment && *time == 0 => {
+                *time = at.min(MAX_TIME);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -34,9 +53,9 @@ impl Recent {
         self.0.last_key_value().map(|(seq, kept)| (*seq, kept))
     }
 
-    /// Runs of `u64 first ‖ u32 count ‖ count × (commitment ‖ u64 time)`.
+    /// Runs of `u64 first ‖ u8 count ‖ count × (commitment ‖ u48 time)`.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(12 + 40 * self.0.len());
+        let mut out = Vec::with_capacity(9 + ENTRY * self.0.len());
         let mut rest = self.0.iter().peekable();
         while let Some((first, kept)) = rest.next() {
             let (mut run, mut last) = (alloc::vec![kept], *first);
@@ -44,10 +63,11 @@ impl Recent {
                 (last, _) = (*seq, run.push(kept));
             }
             out.extend_from_slice(&first.to_be_bytes());
-            out.extend_from_slice(&u32::try_from(run.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.push(u8::try_from(run.len()).unwrap_or(u8::MAX));
             for (commitment, time) in run {
                 out.extend_from_slice(commitment.as_bytes());
-                out.extend_from_slice(&time.to_be_bytes());
+                let [_, _, time @ ..] = time.to_be_bytes();
+                out.extend_from_slice(&time);
             }
         }
         out
@@ -58,17 +78,19 @@ impl Recent {
         let mut kept = BTreeMap::new();
         let mut next = Some(0);
         while let Some((first, rest)) = bytes.split_first_chunk::<8>() {
-            let (count, rest) = rest.split_first_chunk::<4>()?;
-            let (first, count) = (u64::from_be_bytes(*first), usize::try_from(u32::from_be_bytes(*count)).ok()?);
+            let (count, rest) = rest.split_first()?;
+            let (first, count) = (u64::from_be_bytes(*first), usize::from(*count));
             // Ascending, and no two runs that were one.
             if first < next? || (first == next? && !kept.is_empty()) || !(1..=MAX_RECENT).contains(&count) {
                 return None;
             }
-            let (entries, rest) = rest.split_at_checked(count.checked_mul(40)?)?;
+            let (entries, rest) = rest.split_at_checked(count.checked_mul(ENTRY)?)?;
             let mut seq = Some(first);
-            for entry in entries.as_chunks::<40>().0 {
+            for entry in entries.as_chunks::<ENTRY>().0 {
                 let (commitment, time) = entry.split_first_chunk::<32>()?;
-                kept.insert(seq?, (Commitment::new(*commitment), u64::from_be_bytes(time.try_into().ok()?)));
+                let [a, b, c, d, e, f] = *time.first_chunk()?;
+                let time = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+                kept.insert(seq?, (Commitment::new(*commitment), time));
                 seq = seq?.checked_add(1);
             }
             (bytes, next) = (rest, seq);
@@ -209,10 +231,12 @@ mod tests {
     #[test]
     fn runs_are_stored_as_they_are() {
         let mut recent = Recent::default();
-        for seq in (0..400).filter(|seq| seq % 7 != 0) {
+        for seq in (0..400).filter(|seq| seq % 3 != 0) {
             recent.insert(seq, (commitment(u8::try_from(seq % 256).unwrap()), seq));
         }
-        assert_eq!((recent.0.len(), recent.newest().unwrap().0), (MAX_RECENT, 398));
+        recent.insert(400, (commitment(1), u64::MAX));
+        assert_eq!((recent.0.len(), recent.newest().unwrap().0), (MAX_RECENT, 400));
+        assert_eq!(recent.newest().unwrap().1.1, MAX_TIME);
         let bytes = recent.to_bytes();
         assert_eq!(Recent::from_bytes(&bytes), Some(recent));
         assert_eq!(Recent::from_bytes(&bytes[..bytes.len() - 1]), None);

@@ -1,56 +1,34 @@
 use alloc::collections::BTreeMap;
-
 use alloc::vec::Vec;
+
 use zeroize::Zeroizing;
 
 use super::recent::{Missing, Recent};
-use super::state::{ChainKey, MAX_CHAINS, MAX_RANGES_IN_ALL, MAX_RECENT_IN_ALL, OwnChain, PeerChain};
+use super::state::{Bounds, ChainKey, OwnChain, PeerChain};
 use super::{AccountTag, ChainId, ChainState, Dest};
 use crate::ident::Timestamp;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
+/// In the place of an owner: the account whose state it is.
+const MINE: [u8; 1] = [1];
+
 impl ChainState {
-    /// Longest stored form, whatever others send: 512 KiB. Between two phones it is some 20 KiB.
+    /// Longest stored form, whatever others send: 512 KiB, of a group. Between two phones it is less than 1 KiB, and between
+    /// two accounts, whatever they do, less than 32.
     pub const MAX_RECORD_LEN: usize = 512 << 10;
 
     /// The stored form, unsealed. The same state gives the same bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { me, dest, own, unnamed, chains, clock } = self;
-        let chains = chains.iter().map(|((owner, id), chain)| {
-            let PeerChain { device, first, used, unverifiable, recent, missing } = chain;
-            record::PeerChain {
-                owner: owner.as_bytes().to_vec(),
-                chain: id.as_bytes().to_vec(),
-                device: *device,
-                first_ms: first.get(),
-                used: *used,
-                unverifiable: *unverifiable,
-                recent: recent.to_bytes(),
-                missing: missing.to_bytes(),
-            }
-        });
-        let OwnChain { chain, next, recent } = own;
-        encode_record(
-            RecordKind::ChainState,
-            &record::ChainState {
-                me: me.as_bytes().to_vec(),
-                kind: dest.kind().into(),
-                dest: dest.tag().to_vec(),
-                chain: chain.as_bytes().to_vec(),
-                next: *next,
-                recent: recent.to_bytes(),
-                unnamed: unnamed
-                    .iter()
-                    .flat_map(|(owner, id)| owner.as_bytes().iter().chain(id.as_bytes()))
-                    .copied()
-                    .collect(),
-                chains: chains.collect(),
-                clock: Some(*clock),
-            },
-        )
+        let mut out = FieldWriter::record(RecordKind::ChainState, 1024);
+        out.bytes(1, self.me.as_bytes());
+        out.number(2, self.dest.kind());
+        out.bytes(3, self.dest.tag());
+        out.message(4, |out| self.own.write(out));
+        out.message(5, |out| self.write_others(out));
+        out.finish().into()
     }
 
     /// Takes the stored form, checked.
@@ -62,79 +40,126 @@ impl ChainState {
         if bytes.len() > Self::MAX_RECORD_LEN {
             return Err(CORRUPT);
         }
-        let stored: record::ChainState = decode_record(RecordKind::ChainState, bytes)?;
-        let kind = u8::try_from(stored.kind).map_err(|_| CORRUPT)?;
-        let own = OwnChain {
-            chain: ChainId::new(array(&stored.chain)?),
-            next: stored.next,
-            recent: Recent::from_bytes(&stored.recent).ok_or(CORRUPT)?,
-        };
-        // The newest that was sent is always among what is kept.
-        if own.recent.newest().map_or(Some(0), |(newest, _)| newest.checked_add(1)) != Some(own.next) {
-            return Err(CORRUPT);
+        let mut fields = FieldReader::record(RecordKind::ChainState, bytes)?;
+        let me = AccountTag::new(*fields.array(1)?);
+        let kind = fields.small(2)?;
+        let dest = Dest::from_parts(kind, *fields.array(3)?).ok_or(CORRUPT)?;
+        let own = OwnChain::read(fields.some_message(4)?)?;
+        let state = Self::start(me, dest, own).with_others(fields.some_message(5)?)?;
+        fields.end()?;
+        Ok(state)
+    }
+
+    /// What is known of others' chains.
+    pub(crate) fn write_others(&self, out: &mut FieldWriter) {
+        let Self { me, dest, own: _, unnamed, chains, clock } = self;
+        // By their places among the chains.
+        let places: BTreeMap<&ChainKey, u16> = chains.keys().zip(0..=u16::MAX).collect();
+        out.joined(1, |out| {
+            for place in unnamed.iter().filter_map(|key| places.get(key)) {
+                out.put(&place.to_be_bytes());
+            }
+        });
+        out.optional(2, Some(*clock));
+        for ((owner, id), chain) in chains {
+            let PeerChain { device, first, used, unverifiable, recent, missing } = chain;
+            out.message(3, |out| {
+                match dest {
+                    Dest::Direct(peer) if owner == peer => {}
+                    _ if owner == me => out.bytes(1, &MINE),
+                    _ => out.bytes(1, owner.as_bytes()),
+                }
+                out.bytes(2, id.as_bytes());
+                out.number(3, *device);
+                out.number(4, first.get());
+                out.number(5, clock.saturating_sub(*used));
+                out.number(6, *unverifiable);
+                out.bytes(7, &recent.to_bytes());
+                out.bytes(8, &missing.to_bytes());
+            });
         }
-        let clock = stored.clock.ok_or(CORRUPT)?;
+    }
+
+    /// The same conversation and chain of one's own, with what was [written](Self::write_others) of others', checked.
+    pub(crate) fn with_others(self, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let Self { me, dest, own, .. } = self;
+        let (places, clock) = (fields.bytes(1)?, fields.some_number(2)?);
         let mut chains = BTreeMap::new();
         let mut last: Option<ChainKey> = None;
-        for chain in &stored.chains {
-            let key = (AccountTag::new(array(&chain.owner)?), ChainId::new(array(&chain.chain)?));
-            let loaded = peer_chain(chain, clock)?;
-            if last >= Some(key) {
+        while let Some((field, bytes)) = fields.next_bytes()? {
+            let (key, chain) = read_chain(&me, &dest, clock, FieldReader::new(bytes))?;
+            if field != 3 || last >= Some(key) {
                 return Err(CORRUPT);
             }
             last = Some(key);
-            chains.insert(key, loaded);
+            chains.insert(key, chain);
         }
         let recent: usize = chains.values().map(|chain| chain.recent.0.len()).sum();
         let ranges: usize = chains.values().map(|chain| chain.missing.0.len()).sum();
-        if chains.len() > MAX_CHAINS || recent > MAX_RECENT_IN_ALL || ranges > MAX_RANGES_IN_ALL {
+        let bounds = Bounds::of(&dest);
+        if chains.len() > bounds.chains || recent > bounds.recent || ranges > bounds.ranges {
             return Err(CORRUPT);
         }
-        let (entries, rest) = stored.unnamed.as_chunks::<48>();
-        let unnamed: Vec<ChainKey> = entries
-            .iter()
-            .map(|entry| {
-                let (owner, id) = entry.split_first_chunk::<32>().ok_or(CORRUPT)?;
-                Ok((AccountTag::new(*owner), ChainId::new(array(id)?)))
-            })
-            .collect::<Result<_, RecordError>>()?;
-        let mut sorted = unnamed.clone();
+        let keys: Vec<ChainKey> = chains.keys().copied().collect();
+        let (places, rest) = places.as_chunks::<2>();
+        let places: Vec<usize> = places.iter().map(|place| usize::from(u16::from_be_bytes(*place))).collect();
+        let unnamed = places.iter().map(|place| keys.get(*place).copied().ok_or(CORRUPT));
+        let unnamed = unnamed.collect::<Result<_, RecordError>>()?;
+        let mut sorted = places;
+        let count = sorted.len();
         sorted.sort_unstable();
         sorted.dedup();
-        if !rest.is_empty() || sorted.len() != unnamed.len() || !sorted.iter().all(|key| chains.contains_key(key)) {
+        if !rest.is_empty() || sorted.len() != count {
             return Err(CORRUPT);
         }
-        Ok(Self {
-            me: AccountTag::new(array(&stored.me)?),
-            dest: Dest::from_parts(kind, array(&stored.dest)?).ok_or(CORRUPT)?,
-            own,
-            unnamed: unnamed.into(),
-            chains,
-            clock,
-        })
+        Ok(Self { me, dest, own, unnamed, chains, clock })
     }
 }
 
-fn peer_chain(stored: &record::PeerChain, clock: u64) -> Result<PeerChain, RecordError> {
-    let recent = Recent::from_bytes(&stored.recent).ok_or(CORRUPT)?;
-    let missing = Missing::from_bytes(&stored.missing).ok_or(CORRUPT)?;
+impl OwnChain {
+    pub(crate) fn write(&self, out: &mut FieldWriter) {
+        let Self { chain, next, recent } = self;
+        out.bytes(1, chain.as_bytes());
+        out.number(2, *next);
+        out.bytes(3, &recent.to_bytes());
+    }
+
+    pub(crate) fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let (chain, next) = (ChainId::new(*fields.array(1)?), fields.number(2)?);
+        let recent = Recent::from_bytes(fields.bytes(3)?).ok_or(CORRUPT)?;
+        fields.end()?;
+        // The newest that was sent is always among what is kept.
+        if recent.newest().map_or(Some(0), |(newest, _)| newest.checked_add(1)) != Some(next) {
+            return Err(CORRUPT);
+        }
+        Ok(Self { chain, next, recent })
+    }
+}
+
+fn read_chain(
+    me: &AccountTag,
+    dest: &Dest,
+    clock: u64,
+    mut fields: FieldReader<'_>,
+) -> Result<(ChainKey, PeerChain), RecordError> {
+    let owner = match (fields.bytes(1)?, dest) {
+        ([], Dest::Direct(peer)) => *peer,
+        (bytes, _) if bytes == MINE => *me,
+        (bytes, _) => AccountTag::new(bytes.try_into().map_err(|_| CORRUPT)?),
+    };
+    let id = ChainId::new(*fields.array(2)?);
+    let (device, first) = (fields.small(3)?, Timestamp::new(fields.number(4)?));
+    let used = clock.checked_sub(fields.number(5)?).ok_or(CORRUPT)?;
+    let unverifiable = fields.flag(6)?;
+    let recent = Recent::from_bytes(fields.bytes(7)?).ok_or(CORRUPT)?;
+    let missing = Missing::from_bytes(fields.bytes(8)?).ok_or(CORRUPT)?;
+    fields.end()?;
     let (newest, _) = recent.newest().ok_or(CORRUPT)?;
     // What is missing is behind the newest, and nothing is both there and missing.
     let behind = missing.0.last_key_value().is_none_or(|(to, _)| *to < newest);
     let apart = missing.0.iter().all(|(to, range)| recent.0.range(range.from..=*to).next().is_none());
-    if !behind || !apart || stored.used > clock {
+    if !behind || !apart {
         return Err(CORRUPT);
     }
-    Ok(PeerChain {
-        device: stored.device,
-        first: Timestamp::new(stored.first_ms),
-        used: stored.used,
-        unverifiable: stored.unverifiable,
-        recent,
-        missing,
-    })
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], RecordError> {
-    bytes.try_into().map_err(|_| CORRUPT)
+    Ok(((owner, id), PeerChain { device, first, used, unverifiable, recent, missing }))
 }

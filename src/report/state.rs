@@ -12,14 +12,27 @@ use super::{
 use crate::ident::Timestamp;
 use crate::wire::{Framed, WireError};
 
-/// Most chains of other devices that are remembered in one conversation.
-pub(super) const MAX_CHAINS: usize = 1024;
+/// What is remembered of one conversation at most.
+pub(super) struct Bounds {
+    /// Chains of other devices.
+    pub(super) chains: usize,
+    /// Commitments of all of them.
+    pub(super) recent: usize,
+    /// Ranges of missing messages of all of them.
+    pub(super) ranges: usize,
+}
 
-/// Most commitments that are remembered of all of them.
-pub(super) const MAX_RECENT_IN_ALL: usize = 4096;
+/// Of two: all of it is written with every message.
+const DIRECT: Bounds = Bounds { chains: 32, recent: 64, ranges: 512 };
 
-/// Most ranges of missing messages that are remembered of all of them.
-pub(super) const MAX_RANGES_IN_ALL: usize = 2048;
+const GROUP: Bounds = Bounds { chains: 1024, recent: 4096, ranges: 2048 };
+
+/// A chain of a conversation of two in which nothing came while so many messages came in others is let go of, unless it is
+/// of today: then it counts among those that its device started. What comes of it later begins it anew, with a gap, which
+/// blames nobody. By a count and not by a clock, which may be wrong for an hour.
+const IDLE: u64 = 256;
+
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A chain: whose, and which. A chain id alone is anyone's to use.
 pub(super) type ChainKey = (AccountTag, ChainId);
@@ -68,8 +81,9 @@ pub struct ChainState {
     pub(super) clock: u64,
 }
 
+/// A chain of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OwnChain {
+pub(crate) struct OwnChain {
     pub(super) chain: ChainId,
     pub(super) next: u64,
     pub(super) recent: Recent,
@@ -118,7 +132,10 @@ impl ChainState {
     /// `dest` is to whom one's own messages go: the peer's account, or the group.
     #[must_use]
     pub fn new(me: AccountTag, dest: Dest, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        let own = OwnChain::random(rng);
+        Self::start(me, dest, OwnChain::random(rng))
+    }
+
+    pub(super) const fn start(me: AccountTag, dest: Dest, own: OwnChain) -> Self {
         Self { me, dest, own, unnamed: VecDeque::new(), chains: BTreeMap::new(), clock: 0 }
     }
 
@@ -184,7 +201,7 @@ impl ChainState {
         let key = FramingKey::random(rng);
         let wire = parts.iter().map(|part| (part.kind().get(), part.body()));
         let inner = Framed::to_bytes(header.to_wire(), &key.0, wire);
-        let evidence = Evidence::new(header, key, parts, None);
+        let evidence = Evidence::new(header, key, parts);
         self.own.recent.insert(self.own.next, (*evidence.commitment(), 0));
         self.own.next = next;
         self.unnamed.drain(..named.len());
@@ -201,14 +218,26 @@ impl ChainState {
         let mut stamped = evidence.clone();
         stamped.attach(&stamp)?;
         let header = evidence.header();
-        if (header.sender(), header.chain()) == (&self.me, &self.own.chain)
-            && let Some((commitment, time)) = self.own.recent.0.get_mut(&header.seq())
-            && commitment == evidence.commitment()
-            && *time == 0
-        {
-            *time = stamp.context.time.get();
+        if *header.sender() == self.me {
+            self.own.stamped(&stamped, &stamp);
         }
         Ok(stamped)
+    }
+
+    /// Puts another chain of one's own in the place of this one.
+    pub(crate) const fn exchange(&mut self, own: OwnChain) -> OwnChain {
+        core::mem::replace(&mut self.own, own)
+    }
+
+    /// Lets go of what is known of a device's chains.
+    pub(crate) fn forget_device(&mut self, peer: &Peer) {
+        self.chains.retain(|(owner, _), chain| *owner != peer.account || chain.device != peer.device);
+        let chains = &self.chains;
+        self.unnamed.retain(|key| chains.contains_key(key));
+    }
+
+    pub(super) const fn bounds(&self) -> &'static Bounds {
+        Bounds::of(&self.dest)
     }
 
     /// Whether a message to this conversation from this account goes where.
@@ -222,24 +251,32 @@ impl ChainState {
     }
 
     /// Takes notice of a chain that has changed, and forgets what is over the bounds.
-    pub(super) fn keep_bounds(&mut self, key: &ChainKey, new_head: bool) {
+    pub(super) fn keep_bounds(&mut self, key: &ChainKey, new_head: bool, now: Timestamp) {
         if new_head && !self.unnamed.contains(key) {
             self.unnamed.push_back(*key);
         }
-        while self.chains.len() > MAX_CHAINS {
+        let bounds = self.bounds();
+        if matches!(self.dest, Dest::Direct(_)) {
+            let (unnamed, clock) = (&self.unnamed, self.clock);
+            self.chains.retain(|key, chain| {
+                let idle = clock.saturating_sub(chain.used) >= IDLE && now.since(chain.first) >= DAY_MS;
+                !idle || unnamed.contains(key)
+            });
+        }
+        while self.chains.len() > bounds.chains {
             let Some(idle) = self.idlest(key) else { break };
             self.chains.remove(&idle);
             self.unnamed.retain(|unnamed| *unnamed != idle);
         }
         let recent: usize = self.chains.values().map(|chain| chain.recent.0.len()).sum();
-        for _ in 0..recent.saturating_sub(MAX_RECENT_IN_ALL) {
+        for _ in 0..recent.saturating_sub(bounds.recent) {
             let Some(longest) = self.heaviest(|chain| chain.recent.0.len().saturating_sub(1)) else { break };
             if let Some(chain) = self.chains.get_mut(&longest) {
                 chain.recent.0.pop_first();
             }
         }
         let ranges: usize = self.chains.values().map(|chain| chain.missing.0.len()).sum();
-        for _ in 0..ranges.saturating_sub(MAX_RANGES_IN_ALL) {
+        for _ in 0..ranges.saturating_sub(bounds.ranges) {
             let Some(longest) = self.heaviest(|chain| chain.missing.0.len()) else { break };
             if let Some(chain) = self.chains.get_mut(&longest) {
                 chain.missing.0.pop_first();
@@ -273,10 +310,31 @@ impl ChainState {
 }
 
 impl OwnChain {
-    fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+    pub(crate) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut id = [0; 16];
         rng.fill_bytes(&mut id);
         Self { chain: ChainId::new(id), next: 0, recent: Recent::default() }
+    }
+
+    /// Whether nothing was sent in it.
+    pub(crate) const fn is_unused(&self) -> bool {
+        self.next == 0
+    }
+
+    /// Remembers when a message of it was stamped, if it is one that is remembered, of which that is not known.
+    pub(crate) fn stamped(&mut self, evidence: &Evidence, stamp: &Stamp) -> bool {
+        let header = evidence.header();
+        *header.chain() == self.chain
+            && self.recent.stamp(header.seq(), evidence.commitment(), stamp.context.time.get())
+    }
+}
+
+impl Bounds {
+    pub(super) const fn of(dest: &Dest) -> &'static Self {
+        match dest {
+            Dest::Direct(_) => &DIRECT,
+            Dest::Group(_) => &GROUP,
+        }
     }
 }
 

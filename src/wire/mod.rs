@@ -55,7 +55,7 @@ pub(crate) mod record {
 /// Structs of the state that changes with every message, generated from `state.proto`: for tests, which compare what
 /// [`FieldWriter`] and [`FieldReader`] make of it.
 #[cfg(test)]
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 pub(crate) mod state {
     include!("generated/subrosa.state.rs");
 }

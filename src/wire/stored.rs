@@ -59,6 +59,8 @@ pub enum RecordKind {
     KeptPage = 27,
     /// By which time what is old is deleted.
     Clock = 29,
+    /// The identity key that one peer device is known by, also when all else of it is forgotten.
+    Pin = 28,
     /// A part of the index of devices that something waits with.
     WishPage = 30,
     /// Which parts of that index there are.

@@ -231,12 +231,12 @@ fn a_deletion_waits_for_its_message() {
     assert_eq!(scene.verdict(report).messages.len(), 1);
 }
 
-/// What is shown once is held for a day, and no edit brings it back; what expired, or the user deleted, is reduced now.
+/// What is shown once or expires is held for a day, and no edit brings it back; what the user deleted is reduced now.
 #[test]
 fn other_reasons_for_content_to_go() {
     for (policy, why, held) in [
         (MessagePolicy { view_once: true, ..MessagePolicy::default() }, Deletion::ViewOnce, true),
-        (MessagePolicy { expire_s: 60, ..MessagePolicy::default() }, Deletion::Expired, false),
+        (MessagePolicy { expire_s: 60, ..MessagePolicy::default() }, Deletion::Expired, true),
         (MessagePolicy::default(), Deletion::Local, false),
     ] {
         let mut scene = Scene::new();

@@ -16,7 +16,7 @@ const FRAME: usize = 24 + 4096;
 
 /// Every row of every table.
 fn dump(db: &Connection) -> Vec<Vec<Value>> {
-    let tables = ["record", "message", "outbox", "inbox", "due"];
+    let tables = ["record", "message", "read", "gap", "outbox", "inbox", "due"];
     let rows = tables.into_iter().flat_map(|table| {
         let mut query = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let columns = query.column_count();

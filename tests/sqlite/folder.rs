@@ -77,7 +77,7 @@ impl Folder {
     pub(crate) fn spawn(&self, role: &str, name: &str) -> Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "sqlite::folder::another_process", "--nocapture"]);
-        command.env("SUBROSA_CHILD", format!("{role} {name} {}", self.0.display()));
+        command.current_dir(&self.0).env("SUBROSA_CHILD", format!("{role} {name} {}", self.0.display()));
         Process(command.stdout(Stdio::null()).spawn().unwrap())
     }
 }
@@ -135,6 +135,7 @@ fn another_process() {
         "converse" => kill::converse(&folder, name),
         "single" => together::work(&folder, name, role, 1),
         "bulk" => together::work(&folder, name, role, 500),
+        "relative" => drop(Folder::at("").open(name)),
         "correspond" => together::correspond(&folder, name),
         _ => panic!("{role}"),
     }

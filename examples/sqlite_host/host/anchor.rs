@@ -48,6 +48,8 @@ impl AnchorFile {
         writeln!(file, "{counter}")?;
         file.sync_all()?;
         fs::rename(&new, &self.0)?;
-        self.0.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        // The name is durable when its folder is. Of a bare file name the parent is the empty path: that is here.
+        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
     }
 }

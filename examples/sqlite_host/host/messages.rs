@@ -1,19 +1,21 @@
 //! The host's own tables: what people see, what goes out, what is kept for a newer version.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
-use subrosa::client::{Disposition, Identity, Outgoing, ReceiveError, Received, Sent};
-use subrosa::ident::{MessageId, Timestamp};
-use subrosa::report::PartKind;
+use subrosa::client::{Disposition, Outgoing, ReceiveError, Received, Sent};
+use subrosa::ident::{Address, MessageId, Timestamp};
+use subrosa::report::{Part, PartKind};
 use subrosa::wire::Envelope;
 
+use super::names::Names;
+
 pub(crate) const TABLES: &str = "
-    -- What people see. `hash` names the ciphertext: of a sent one, should its recipient not be able to read it; of a
-    -- received one, should it come again when its key is long gone.
+    -- What people see. `id` is what a message of one's own was sent under: its text is found by it, should its recipient not
+    -- be able to read it.
     CREATE TABLE IF NOT EXISTS message (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, peer TEXT NOT NULL,
-        mine INTEGER NOT NULL, text BLOB NOT NULL, hash BLOB, again INTEGER NOT NULL DEFAULT 0,
-        new_key INTEGER NOT NULL DEFAULT 0);
-    CREATE INDEX IF NOT EXISTS message_hash ON message (hash);
+        mine INTEGER NOT NULL, text BLOB NOT NULL, new_key INTEGER NOT NULL DEFAULT 0);
+    -- How many messages are missing for good: their sender has them no more, or they were too many to be asked for.
+    CREATE TABLE IF NOT EXISTS gap (user TEXT NOT NULL, device INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
+        dropped INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, device)) WITHOUT ROWID;
     -- What goes out: in the order of `seq` within a lane.
     CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
         lane BLOB NOT NULL, bytes BLOB NOT NULL);
@@ -31,22 +33,6 @@ pub(crate) struct Queued {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A message that its recipient could not read.
-pub(crate) struct Again {
-    seq: i64,
-    hash: [u8; 32],
-    pub(crate) peer: String,
-    pub(crate) text: Vec<u8>,
-}
-
-impl Again {
-    /// The id that it is sent again under.
-    pub(crate) fn new_id(&self) -> MessageId {
-        let [id, _] = self.hash.as_chunks().0 else { return MessageId::new([0; 16]) };
-        MessageId::new(*id)
-    }
-}
-
 /// A row of the inbox.
 pub(crate) struct Kept {
     seq: i64,
@@ -55,46 +41,54 @@ pub(crate) struct Kept {
 
 /// What a received envelope means for the host's tables.
 pub(crate) enum Incoming<'a> {
-    Text { peer: &'a str, text: &'a [u8], new_key: bool, hash: [u8; 32] },
-    SendAgain(&'a [[u8; 32]]),
+    /// It was read; and what there is to be shown of it.
+    Read(Names<'a>, Option<&'a [u8]>),
+    Reply(&'a Outgoing),
+    Gap {
+        from: &'a Address,
+        gone: usize,
+        dropped: u64,
+    },
     Keep(Vec<u8>),
 }
 
 impl<'a> Incoming<'a> {
     pub(crate) fn of(outcome: &'a Result<Received, ReceiveError>, envelope: &Envelope) -> Option<Self> {
-        let hash = Sha256::digest(&envelope.body).into();
         match outcome {
-            Ok(Received::Message(message)) => Some(Self::Text {
-                peer: message.sender().user().as_str(),
-                text: message.plaintext()?,
-                new_key: matches!(message.identity(), Identity::Changed(_)),
-                hash,
-            }),
+            Ok(received @ Received::Message(message)) => Some(Self::Read(Names::of(received)?, message.plaintext())),
             // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
-            Ok(Received::Framed(framed)) => Some(Self::Text {
-                peer: framed.from.user().as_str(),
-                text: framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT)?.body(),
-                new_key: matches!(framed.identity, Identity::Changed(_)),
-                hash,
-            }),
-            Ok(Received::RepairRequest(request)) => Some(Self::SendAgain(&request.messages)),
+            Ok(received @ Received::Framed(framed)) => {
+                let text = framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT);
+                Some(Self::Read(Names::of(received)?, text.map(Part::body)))
+            }
+            // What it asks for `wants` tells; that something is gone is said at once.
+            Ok(Received::RepairRequest(request)) => request.reply.as_ref().map(Self::Reply),
+            Ok(Received::Gone(gone)) => Some(Self::Gap { from: &gone.from, gone: gone.names.len(), dropped: 0 }),
+            // The library asks for it; of very many it gives up the oldest.
+            Ok(Received::Unreadable(unreadable)) if unreadable.dropped > 0 => {
+                Some(Self::Gap { from: &unreadable.from, gone: 0, dropped: unreadable.dropped })
+            }
             Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(envelope.to_bytes())),
-            // Unreadable: the library asks for what it needs. Errors: nothing has happened.
+            // Other errors: nothing has happened.
             _ => None,
         }
     }
 
     pub(crate) fn write(&self, tx: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::Text { peer, text, new_key, hash } => {
-                let insert = "INSERT INTO message (peer, mine, text, new_key, hash) VALUES (?1, 0, ?2, ?3, ?4)";
-                tx.prepare_cached(insert)?.execute(params![peer, text, new_key, hash])?;
-            }
-            Self::SendAgain(hashes) => {
-                let mut update = tx.prepare_cached("UPDATE message SET again = 1 WHERE hash = ?1 AND mine")?;
-                for hash in *hashes {
-                    update.execute([hash])?;
+            Self::Read(names, text) => {
+                if let (true, Some(text)) = (names.note(tx)?, text) {
+                    let insert = "INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)";
+                    tx.prepare_cached(insert)?.execute(params![names.from.user().as_str(), text, names.new_key])?;
                 }
+            }
+            Self::Reply(reply) => queue(tx, reply)?,
+            Self::Gap { from, gone, dropped } => {
+                let insert = "INSERT INTO gap VALUES (?1, ?2, ?3, ?4)
+                    ON CONFLICT DO UPDATE SET gone = gone + ?3, dropped = max(dropped, ?4)";
+                let [gone, dropped] = [i64::try_from(*gone), i64::try_from(*dropped)].map(|it| it.unwrap_or(i64::MAX));
+                let values = params![from.user().as_str(), from.device().get(), gone, dropped];
+                tx.prepare_cached(insert)?.execute(values)?;
             }
             Self::Keep(bytes) => {
                 tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?.execute([bytes])?;
@@ -104,30 +98,23 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// Whether a message that cannot be read is one that was. It was staged after that one was committed, with its row.
-pub(crate) fn is_late(db: &Connection, outcome: &Result<Received, ReceiveError>) -> bool {
-    let Ok(Received::Unreadable(unreadable)) = outcome else { return false };
-    let query = db.prepare_cached("SELECT 1 FROM message WHERE hash = ?1 AND NOT mine");
-    query.and_then(|mut query| query.exists([unreadable.hash])).unwrap_or(false)
-}
-
-/// A message that is sent: what people see, and what goes out.
+/// A message that is sent: what people see, and what goes out. What was sent before is there.
 pub(crate) fn sent(tx: &Connection, sent: &Sent, peer: &str, text: &str) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO message (id, peer, mine, text, hash) VALUES (?1, ?2, 1, ?3, ?4)";
-    let values = params![sent.message_id.as_bytes(), peer, text.as_bytes(), hash(sent)];
-    tx.prepare_cached(insert)?.execute(values)?;
-    queue(tx, sent.outgoing())
+    let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+    let insert = "INSERT INTO message (id, peer, mine, text) VALUES (?1, ?2, 1, ?3)";
+    tx.prepare_cached(insert)?.execute(params![sent.message_id.as_bytes(), peer, text.as_bytes()])?;
+    queue(tx, outgoing)
 }
 
-/// A message that is sent once more, under another id: the same for people.
-pub(crate) fn sent_again(tx: &Connection, sent: &Sent, again: &Again) -> rusqlite::Result<()> {
-    let update = "UPDATE message SET id = ?2, hash = ?3, again = 0 WHERE seq = ?1";
-    tx.execute(update, params![again.seq, sent.message_id.as_bytes(), hash(sent)])?;
-    queue(tx, sent.outgoing())
+/// What was sent to a peer under an id, if it was not deleted since.
+pub(crate) fn sent_text(db: &Connection, id: MessageId, peer: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut query = db.prepare_cached("SELECT text FROM message WHERE id = ?1 AND peer = ?2 AND mine")?;
+    query.query_row(params![id.as_bytes(), peer], |row| row.get(0)).optional()
 }
 
-fn hash(sent: &Sent) -> [u8; 32] {
-    Sha256::digest(&sent.outgoing().envelope().body).into()
+/// How many messages are missing for good.
+pub(crate) fn missing(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("SELECT ifnull(sum(gone + dropped), 0) FROM gap", [], |row| row.get(0))
 }
 
 /// Puts an envelope into the outbox.
@@ -150,15 +137,6 @@ pub(crate) fn outbox(db: &Connection) -> rusqlite::Result<Vec<Queued>> {
 pub(crate) fn posted(db: &Connection, envelope: &Queued) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([envelope.seq])?;
     Ok(())
-}
-
-/// What peers could not read.
-pub(crate) fn to_be_sent_again(db: &Connection) -> rusqlite::Result<Vec<Again>> {
-    let mut query = db.prepare_cached("SELECT seq, hash, peer, text FROM message WHERE again")?;
-    let row = |row: &rusqlite::Row<'_>| {
-        Ok(Again { seq: row.get(0)?, hash: row.get(1)?, peer: row.get(2)?, text: row.get(3)? })
-    };
-    query.query_map([], row)?.collect()
 }
 
 /// What is kept for a newer version.

@@ -1,7 +1,7 @@
 //! A host on SQLite: an account, its conversations, and the order in which things become durable.
 //!
 //! Owns: [`Host`] and its verbs; [`records`] is the table that the library asks for, [`messages`] the host's own ones,
-//! [`anchor`] the counter apart from them, [`relay`] some transport.
+//! [`names`] among them, [`anchor`] the counter apart from them, [`relay`] some transport.
 //!
 //! **One rule.** What the library wants written, the message that people see and the envelope that goes out are one
 //! transaction. Envelopes are posted from the outbox, and mail is acknowledged, after it. So a process may die anywhere,
@@ -9,6 +9,7 @@
 
 pub(crate) mod anchor;
 pub(crate) mod messages;
+pub(crate) mod names;
 pub(crate) mod records;
 pub(crate) mod relay;
 
@@ -21,11 +22,12 @@ use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
 use rusqlite::Connection;
 use subrosa::client::{
-    ApplyError, Client, Disposition, MAX_BULK, Maintained, Operation, ReceiveError, Received, SendError, Sent,
-    StageError, Want,
+    ApplyError, Client, Disposition, MAX_BULK, Maintained, Operation, ReceiveError, Received, ResendError, SendError,
+    StageError, Want, retry,
 };
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
+use subrosa::session::AcceptError;
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
@@ -77,7 +79,8 @@ pub(crate) fn message_id() -> MessageId {
 impl Host {
     /// Opens `name`'s account in this folder, or makes it, and does what is due.
     pub(crate) fn open(folder: &Path, name: &str, key: &StorageKey, relay: &Relay) -> Result<Self, Failure> {
-        let mut db = Database::open(&folder.join(format!("{name}.sqlite")), messages::TABLES)?;
+        let mut db =
+            Database::open(&folder.join(format!("{name}.sqlite")), &[names::TABLE, messages::TABLES].concat())?;
         let anchor = AnchorFile::at(&folder.join(format!("{name}.anchor")));
         let address = address(name)?;
         let create = || Client::create(key, &address, Suites::V1);
@@ -97,7 +100,7 @@ impl Host {
             host.maintain()?;
         }
         host.receive_kept()?;
-        host.attend()?;
+        // What is wanted is attended to after the mail: much of what is missing may lie in it.
         Ok(host)
     }
 
@@ -123,23 +126,10 @@ impl Host {
     ///
     /// Whoever does not know whether it was sent, because the process died, sends again with the same id.
     pub(crate) fn send(&mut self, id: MessageId, peer: &str, text: &str) -> Result<(), Failure> {
-        self.send_with(id, peer, text.as_bytes(), |tx, sent| messages::sent(tx, sent, peer, text))
-    }
-
-    fn send_with(
-        &mut self,
-        id: MessageId,
-        peer: &str,
-        text: &[u8],
-        own: impl Fn(&Connection, &Sent) -> rusqlite::Result<()>,
-    ) -> Result<(), Failure> {
         let to = address(peer)?;
         loop {
-            let sent = self.run(
-                |client| client.send(id, &to, text),
-                // What was sent before lies in the outbox, or was posted: it was written with its batch.
-                |tx, sent| if sent.repeated { Ok(()) } else { own(tx, sent) },
-            );
+            let sent = self
+                .run(|client| client.send(id, &to, text.as_bytes()), |tx, sent| messages::sent(tx, sent, peer, text));
             match sent {
                 Err(ApplyError::Store(StageError::Operation(SendError::NoSession))) => self.start(&to)?,
                 sent => return sent.map(drop).map_err(Failure::from),
@@ -154,10 +144,11 @@ impl Host {
         if bundle.address() != with {
             return Err("the relay gave somebody else's bundle".into());
         }
-        let queue = |tx: &Connection, added: &subrosa::client::Added| {
-            added.repair.as_ref().map_or(Ok(()), |repair| messages::queue(tx, repair))
-        };
-        self.run(|client| client.add_session(&bundle), queue)?;
+        // Questions for what could not be read of the device go out like messages.
+        self.run(
+            |client| client.add_session(&bundle),
+            |tx, added| added.repair.iter().try_for_each(|question| messages::queue(tx, question)),
+        )?;
         Ok(())
     }
 
@@ -199,9 +190,8 @@ impl Host {
                 Err(error) => return Err(error.into()),
             }
         }
-        if !letters.is_empty() {
-            self.attend()?;
-        }
+        // Also where nothing came: what waits for its time may be due.
+        self.attend()?;
         failure.map_or(Ok(letters.len()), |failure| Err(failure.into()))
     }
 
@@ -213,23 +203,7 @@ impl Host {
         let outcomes = if whole.is_empty() {
             parsed.into_iter().take(1).filter_map(Result::err).map(|error| Err(ReceiveError::from(error))).collect()
         } else {
-            let staged = self.client.receive_many(&whole).stage(&self.db, now(), &mut rng());
-            let staged = staged.map_err(ApplyError::Store)?;
-            match staged.output().iter().position(|outcome| messages::is_late(self.db.sql(), outcome)) {
-                // Read long ago, and its key is gone: the library cannot know, the table of messages does. Dropped with
-                // all that was staged.
-                Some(0) => vec![Err(ReceiveError::Duplicate)],
-                Some(at) => return self.receive_some(letters.get(..at).unwrap_or_default()),
-                None => {
-                    let own = |tx: &Connection, outcomes: &[Outcome]| {
-                        outcomes.iter().zip(&whole).try_for_each(|(outcome, envelope)| {
-                            Incoming::of(outcome, envelope).map_or(Ok(()), |incoming| incoming.write(tx))
-                        })
-                    };
-                    let commit = staged.commit(|batch, outcomes| self.db.write(batch, |tx| own(tx, outcomes)));
-                    commit.map_err(records::stopped)?
-                }
-            }
+            self.take(&whole)?
         };
         // It is durable: now, and not before, the relay may forget them.
         for (outcome, letter) in outcomes.iter().zip(letters) {
@@ -241,48 +215,99 @@ impl Host {
         Ok(outcomes)
     }
 
+    /// Receives these in one transaction with what the host makes of them, or the first ones of them.
+    fn take(&mut self, envelopes: &[Envelope]) -> Result<Vec<Outcome>, Stopped<Infallible>> {
+        let staged = self.client.receive_many(envelopes).stage(&self.db, now(), &mut rng());
+        let staged = staged.map_err(ApplyError::Store)?;
+        let late = staged.output().iter().map(|outcome| names::is_late(self.db.sql(), outcome.as_ref().ok()));
+        let late: Vec<bool> = late.collect::<Result<_, _>>().map_err(|error| records::stopped(error.into()))?;
+        if late.contains(&true) {
+            // Read long ago, and the keys are gone: the library cannot know, the table of names does. All that was staged is
+            // dropped, and what is left of it received without them.
+            drop(staged);
+            let others = envelopes.iter().zip(&late).filter(|(_, late)| !**late);
+            let others: Vec<_> = others.map(|(envelope, _)| envelope.clone()).collect();
+            let mut others = if others.is_empty() { Vec::new() } else { self.take(&others)? }.into_iter();
+            let outcome = |late| if late { Some(Err(ReceiveError::Duplicate)) } else { others.next() };
+            return Ok(late.into_iter().map_while(outcome).collect());
+        }
+        let own = |tx: &Connection, outcomes: &[Outcome]| {
+            outcomes.iter().zip(envelopes).try_for_each(|(outcome, envelope)| {
+                Incoming::of(outcome, envelope).map_or(Ok(()), |incoming| incoming.write(tx))
+            })
+        };
+        let commit = staged.commit(|batch, outcomes| self.db.write(batch, |tx| own(tx, outcomes)));
+        let outcomes = commit.map_err(records::stopped)?;
+        for outcome in &outcomes {
+            // It repeats a start of long ago, so the library takes it for one that was read. The table knows better.
+            if let Ok(Received::Unreadable(unreadable)) = outcome
+                && unreadable.reason == AcceptError::LongPast
+            {
+                let asked = self.run(|client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| Ok(()));
+                if let Err(ApplyError::Store(StageError::Store(error))) = asked {
+                    return Err(ApplyError::Store(StageError::Store(error)));
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
     /// Tries again what a former version of this program had to keep.
     fn receive_kept(&mut self) -> Result<(), Failure> {
         for kept in messages::inbox(self.db.sql())? {
             let envelope = Envelope::parse(&kept.bytes)?;
-            let received = self.run(
-                |client| client.receive(&envelope),
-                |tx, received| {
-                    let outcome = Ok(received.clone());
-                    Incoming::of(&outcome, &envelope).map_or(Ok(()), |incoming| incoming.write(tx))?;
-                    messages::forget_kept(tx, &kept)
-                },
-            );
-            match received {
-                Err(ApplyError::Store(StageError::Operation(error))) => match error.disposition() {
-                    Disposition::Ack => messages::forget_kept(self.db.sql(), &kept)?,
-                    Disposition::Retry => return Err(error.into()),
-                    _ => {}
-                },
-                received => drop(received?),
+            for outcome in retry(ATTEMPTS, || self.take(std::slice::from_ref(&envelope)))? {
+                if let Some(error) = outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
+                    return Err(error.into());
+                }
+                // What is to be kept further has got another row.
+                messages::forget_kept(self.db.sql(), &kept)?;
             }
         }
         Ok(())
     }
 
-    /// Brings from the network what the library wants, and sends again what a peer device could not read.
+    /// Brings what the library wants: from the network, and from the table of messages what a peer device could not read.
     pub(crate) fn attend(&mut self) -> Result<(), Failure> {
         for want in self.run(Client::wants, |_, _| Ok(()))? {
             match want {
                 // No prekeys, no network, another identity key that the user has to accept first: the wish stays, and is
                 // heard again the next time. A real host logs it.
                 Want::Bundle(device) => drop(self.start(&device)),
+                Want::Resend { address, message_id } => self.answer(&address, message_id)?,
                 Want::UploadPrekeys => self.publish()?,
                 _ => {}
             }
         }
-        for again in messages::to_be_sent_again(self.db.sql())? {
-            // The same id whichever process does it: whoever comes second repeats the first one's envelope.
-            self.send_with(again.new_id(), &again.peer, &again.text, |tx, sent| {
-                messages::sent_again(tx, sent, &again)
-            })?;
-        }
         Ok(())
+    }
+
+    /// Sends again what a device asks for, or tells it that this was deleted. The library knows whether it may have it.
+    fn answer(&mut self, device: &Address, id: MessageId) -> Result<(), Failure> {
+        let text = messages::sent_text(self.db.sql(), id, device.user().as_str())?;
+        let answered = match &text {
+            Some(text) => self.run(
+                |client| client.resend(id, device, text),
+                |tx, sent| sent.outgoing().map_or(Ok(()), |again| messages::queue(tx, again)),
+            ),
+            None => Err(ApplyError::Store(StageError::Operation(ResendError::OtherContent))),
+        };
+        let answered = match answered {
+            // Deleted, or changed since.
+            Err(ApplyError::Store(StageError::Operation(ResendError::OtherContent))) => self
+                .run(
+                    |client| client.gone(id, device),
+                    |tx, said| said.as_ref().map_or(Ok(()), |said| messages::queue(tx, said)),
+                )
+                .map(drop),
+            answered => answered.map(drop),
+        };
+        match answered {
+            // Another process was faster, or it waits: for the next hour, for a session, for the user's decision. A real
+            // host logs it.
+            Err(ApplyError::Store(StageError::Operation(_))) => Ok(()),
+            answered => Ok(answered?),
+        }
     }
 
     /// Uploads prekeys. The same ones come again until the last step is done.

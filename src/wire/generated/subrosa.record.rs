@@ -328,18 +328,6 @@ pub struct WishIndex {
     #[prost(uint32, optional, tag = "4")]
     pub came: ::core::option::Option<u32>,
 }
-/// The chains of framed messages of one conversation.
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct Framing {
-    /// the store's generation when it was written
-    #[prost(uint64, tag = "1")]
-    pub generation: u64,
-    /// a record of kind `ChainState`
-    #[prost(bytes = "vec", tag = "2")]
-    pub state: ::prost::alloc::vec::Vec<u8>,
-}
 /// A file on its way out in att1. Numbers 40 to 49 of the record kinds are the room's.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -361,61 +349,6 @@ pub struct Upload {
     #[prost(uint64, optional, tag = "6")]
     pub count: ::core::option::Option<u64>,
 }
-/// What one device knows of the chains of one conversation.
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct ChainState {
-    #[prost(bytes = "vec", tag = "1")]
-    pub me: ::prost::alloc::vec::Vec<u8>,
-    /// 1 direct, 2 group
-    #[prost(uint32, tag = "2")]
-    pub kind: u32,
-    #[prost(bytes = "vec", tag = "3")]
-    pub dest: ::prost::alloc::vec::Vec<u8>,
-    /// this device's own chain: its id, its next number, what was sent last (runs, as below)
-    #[prost(bytes = "vec", tag = "4")]
-    pub chain: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint64, tag = "5")]
-    pub next: u64,
-    #[prost(bytes = "vec", tag = "6")]
-    pub recent: ::prost::alloc::vec::Vec<u8>,
-    /// (owner 32 ‖ chain 16)*: heads that the next message has to name, oldest first
-    #[prost(bytes = "vec", tag = "7")]
-    pub unnamed: ::prost::alloc::vec::Vec<u8>,
-    /// ascending by (owner, chain)
-    #[prost(message, repeated, tag = "8")]
-    #[zeroize(skip)]
-    pub chains: ::prost::alloc::vec::Vec<PeerChain>,
-    /// counts what was accepted; always written, so that a record cut short is seen to be
-    #[prost(uint64, optional, tag = "9")]
-    pub clock: ::core::option::Option<u64>,
-}
-#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-#[prost(skip_debug)]
-pub struct PeerChain {
-    #[prost(bytes = "vec", tag = "1")]
-    pub owner: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub chain: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    pub device: u32,
-    /// when its first message was accepted
-    #[prost(uint64, tag = "4")]
-    pub first_ms: u64,
-    /// the state's clock when it was last used
-    #[prost(uint64, tag = "5")]
-    pub used: u64,
-    #[prost(bool, tag = "6")]
-    pub unverifiable: bool,
-    /// what was accepted last: runs of u64 first ‖ u32 count ‖ count × (commitment 32 ‖ u64 time, 0 for none)
-    #[prost(bytes = "vec", tag = "7")]
-    pub recent: ::prost::alloc::vec::Vec<u8>,
-    /// (u64 from ‖ u64 to ‖ u8 named ‖ commitment 32)*, ascending
-    #[prost(bytes = "vec", tag = "8")]
-    pub missing: ::prost::alloc::vec::Vec<u8>,
-}
 /// What proves one message, next to which it is stored.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -426,7 +359,7 @@ pub struct Evidence {
     /// 32 bytes for each part
     #[prost(bytes = "vec", tag = "2")]
     pub digests: ::prost::alloc::vec::Vec<u8>,
-    /// u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32; empty if there is none
+    /// (u32 kid ‖ u64 time ‖ u64 counter ‖ tag 32)*, at most four, in the order in which they came
     #[prost(bytes = "vec", tag = "3")]
     pub stamp: ::prost::alloc::vec::Vec<u8>,
     /// while the content is there

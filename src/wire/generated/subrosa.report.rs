@@ -49,7 +49,7 @@ pub struct Item {
     pub header: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
     #[prost(bytes = "vec", optional, tag = "2")]
     pub header_key: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
-    /// the whole stamp, as it was delivered
+    /// the whole stamp, as it was delivered; or up to four that differ, one behind the other
     #[prost(bytes = "vec", optional, tag = "3")]
     pub stamp: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
     #[prost(message, repeated, tag = "4")]

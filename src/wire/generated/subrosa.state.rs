@@ -208,6 +208,111 @@ pub struct Peer {
     /// without archived sessions, without keys kept for late messages
     #[prost(message, optional, tag = "5")]
     pub session: ::core::option::Option<Session>,
+    /// if framed messages were exchanged: the mark of this device's lane in the Framing record that was written with this one
+    #[prost(bytes = "vec", tag = "6")]
+    pub framing: ::prost::alloc::vec::Vec<u8>,
+}
+/// The identity key that a device is known by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Pin {
+    #[prost(bytes = "vec", tag = "1")]
+    pub identity: ::prost::alloc::vec::Vec<u8>,
+}
+/// The chains of framed messages of one conversation of two.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Framing {
+    /// the store's generation when it was written
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// whether what is shown in the conversation is framed: 0 nobody said so, 1 it is, 2 it is not
+    #[prost(uint32, tag = "2")]
+    pub setting: u32,
+    #[prost(message, optional, tag = "3")]
+    pub others: ::core::option::Option<OtherChains>,
+    /// ascending by device
+    #[prost(message, repeated, tag = "4")]
+    pub lanes: ::prost::alloc::vec::Vec<FramingLane>,
+}
+/// What belongs to one device of the other account.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct FramingLane {
+    #[prost(uint32, tag = "1")]
+    pub device: u32,
+    /// big-endian u64 count ‖ 8 random bytes, drawn at every writing; the device's Peer record, written with it, has the same
+    #[prost(bytes = "vec", tag = "2")]
+    pub mark: ::prost::alloc::vec::Vec<u8>,
+    /// if something was sent
+    #[prost(message, optional, tag = "3")]
+    pub own: ::core::option::Option<OwnChain>,
+}
+/// What one device knows of the chains of one conversation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ChainState {
+    #[prost(bytes = "vec", tag = "1")]
+    pub me: ::prost::alloc::vec::Vec<u8>,
+    /// 1 direct, 2 group
+    #[prost(uint32, tag = "2")]
+    pub kind: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub dest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    pub own: ::core::option::Option<OwnChain>,
+    #[prost(message, optional, tag = "5")]
+    pub others: ::core::option::Option<OtherChains>,
+}
+/// A chain of this device's own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct OwnChain {
+    #[prost(bytes = "vec", tag = "1")]
+    pub chain: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+    /// what was sent last: runs, as below
+    #[prost(bytes = "vec", tag = "3")]
+    pub recent: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct OtherChains {
+    /// (big-endian u16 place among the chains)*: heads that the next message has to name, oldest first
+    #[prost(bytes = "vec", tag = "1")]
+    pub unnamed: ::prost::alloc::vec::Vec<u8>,
+    /// counts what was accepted; always written
+    #[prost(uint64, optional, tag = "2")]
+    pub clock: ::core::option::Option<u64>,
+    /// ascending by (owner, chain)
+    #[prost(message, repeated, tag = "3")]
+    pub chains: ::prost::alloc::vec::Vec<PeerChain>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PeerChain {
+    /// none: the other account of a conversation of two; u8 1: one's own account; else the account's tag
+    #[prost(bytes = "vec", tag = "1")]
+    pub owner: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub chain: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub device: u32,
+    /// when its first message was accepted
+    #[prost(uint64, tag = "4")]
+    pub first_ms: u64,
+    /// how far the clock has gone since it was last used
+    #[prost(uint64, tag = "5")]
+    pub idle: u64,
+    #[prost(bool, tag = "6")]
+    pub unverifiable: bool,
+    /// what was accepted last: runs of u64 first ‖ u8 count ‖ count × (commitment 32 ‖ u48 time, 0 for none)
+    #[prost(bytes = "vec", tag = "7")]
+    pub recent: ::prost::alloc::vec::Vec<u8>,
+    /// (u64 from ‖ u64 to ‖ u8 named ‖ commitment 32)*, ascending
+    #[prost(bytes = "vec", tag = "8")]
+    pub missing: ::prost::alloc::vec::Vec<u8>,
 }
 /// One of `keys` and `pages`. All keys in place of the list are read as pages that are here, and written as a list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
