@@ -27,7 +27,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 6;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 19] = [
+const BOUNDS: [(u8, usize); 20] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -44,6 +44,7 @@ const BOUNDS: [(u8, usize); 19] = [
     (24, 8 << 10),
     (25, 70 << 10),
     (27, 2_560),
+    (28, 512),
     (29, 256),
     (30, 256 << 10),
     (31, 256),
