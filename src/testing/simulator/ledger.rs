@@ -422,6 +422,11 @@ impl Ledger {
         }
     }
 
+    /// Which message this is, in the order in which they were written.
+    pub(super) fn number(&self, id: &[u8; 16]) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
     /// What a trace calls an envelope: the number of its message, and the step at which it was made.
     pub(super) fn named(&self, envelope: &[u8; 16]) -> String {
         let Some(made) = self.envelopes.get(envelope) else { return "?".into() };
