@@ -15,7 +15,9 @@ use std::path::Path;
 use bodies::{pair, stages};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use subrosa::ident::MessageName;
+use subrosa::ident::{MessageName, PrekeyId};
+use subrosa::platform::Shelf;
+use subrosa::prekey::{KemPrekey, PrekeyUpload, UploadId};
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
@@ -32,10 +34,12 @@ const MORE: &[Target] = &[("client", bodies::client, bodies::client_seeds)];
 #[cfg(not(feature = "testing"))]
 const MORE: &[Target] = &[];
 
-const TARGETS: [Target; 13] = [
+const TARGETS: [Target; 15] = [
     ("attachment", bodies::attachment, bodies::attachment_seeds),
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
+    ("prekey_upload", bodies::prekey_upload, uploads),
+    ("shelf", bodies::shelf, shelves),
     ("first_message", bodies::first_message, first_messages),
     ("message", bodies::message, messages),
     ("spqr_message", bodies::spqr_message, spqr_messages),
@@ -109,6 +113,36 @@ fn bundles() -> Vec<Vec<u8>> {
         ]
     };
     SUITES.into_iter().flat_map(of_suite).collect()
+}
+
+/// With one-time prekeys of both kinds and without, of another party's signature, replacing.
+fn some_uploads() -> Vec<PrekeyUpload> {
+    let of_suite = |suite| {
+        let ([a, b], mut rng) = (pair(suite), ChaCha20Rng::seed_from_u64(9));
+        let now = bodies::NOW;
+        let last_resort = KemPrekey::last_resort(&a.device, suite, PrekeyId::new(9), now, &mut rng);
+        let plain = a.device.upload(UploadId::new([1; 16]), &a.signed, &last_resort);
+        let mut full = a.device.upload(UploadId::new([2; 16]), &a.signed, &last_resort);
+        full.replaces_one_time = true;
+        full.one_time = a.one_time.iter().take(2).map(|prekey| (prekey.id(), *prekey.public_key())).collect();
+        full.one_time_kem = vec![KemPrekey::one_time(&a.device, suite, PrekeyId::new(10), now, &mut rng).published()];
+        let forged = b.device.upload(UploadId::new([3; 16]), &a.signed, &last_resort);
+        [plain, full, forged]
+    };
+    SUITES.into_iter().flat_map(of_suite).collect()
+}
+
+fn uploads() -> Vec<Vec<u8>> {
+    some_uploads().iter().map(PrekeyUpload::to_bytes).collect()
+}
+
+fn shelves() -> Vec<Vec<u8>> {
+    let shelf = |upload: PrekeyUpload| {
+        let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
+        let _ = shelf.apply(&upload);
+        shelf.to_bytes()
+    };
+    some_uploads().into_iter().map(shelf).collect()
 }
 
 /// Of the kind asked for, as they are under way to a party in the middle of a conversation.

@@ -1,6 +1,6 @@
 //! Whole databases, as apps left them behind that were built with what the library was then: they open for ever, read what
-//! was under way, and go on. Those of today's form are made anew by `SUBROSA_REGENERATE=1 cargo test --test golden_client`,
-//! and only before a release; `schema-1-client.json` is of rows of form 1, which nothing writes any more.
+//! was under way, and go on. They are made anew by `SUBROSA_REGENERATE=1 cargo test --test golden_client`, and only before a
+//! release.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test reads files and its environment")]
@@ -106,14 +106,9 @@ fn bytes<const N: usize>(value: &Value) -> [u8; N] {
 const KINDS: [u8; 15] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
 
 #[test]
-fn a_database_of_form_1_goes_on() {
-    goes_on("schema-1-client.json", &[26]);
-}
-
-#[test]
-fn a_database_of_form_2_goes_on() {
+fn a_database_goes_on() {
     for (file, suites, others) in
-        [("form-2-client-v1.json", Suites::V1, &[26, 27][..]), ("form-2-client-signal.json", Suites::SIGNAL, &[27][..])]
+        [("client-v1.json", Suites::V1, &[26, 27][..]), ("client-signal.json", Suites::SIGNAL, &[27][..])]
     {
         if std::env::var_os("SUBROSA_REGENERATE").is_some() {
             let made = serde_json::to_string_pretty(&make(suites)).unwrap();

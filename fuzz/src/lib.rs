@@ -14,8 +14,10 @@ mod reports;
 pub use attachment::{attachment, attachment_seeds};
 #[cfg(feature = "testing")]
 pub use client::{client, client_seeds};
-pub use decoders::{bundle, envelope, first_message, message, payload, prekey_bytes, session_bytes, spqr_message};
+pub use decoders::{
+    bundle, envelope, first_message, message, payload, prekey_bytes, prekey_upload, session_bytes, shelf, spqr_message,
+};
 pub use interaction::interaction;
 pub use liar::liar;
-pub use party::{pair, stages};
+pub use party::{NOW, pair, stages};
 pub use reports::{report, report_fixture, report_header};

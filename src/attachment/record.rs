@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{AttachmentKey, ChunkHash, ChunkSize, Layout, Upload};
 use crate::crypto::Secret;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
@@ -25,14 +25,15 @@ impl Upload {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Upload = decode_record(RecordKind::Upload, bytes)?;
-        let key = AttachmentKey::new(Secret::from_slice(&stored.key).ok_or(CORRUPT)?);
-        let salt = stored.salt.as_slice().try_into().map_err(|_| CORRUPT)?;
-        let chunk_size = u8::try_from(stored.chunk_size).ok().and_then(ChunkSize::new).ok_or(CORRUPT)?;
-        let layout = Layout::new(stored.plain_len, chunk_size).map_err(|_| CORRUPT)?;
-        let (hashes, []) = stored.hashes.as_chunks() else { return Err(CORRUPT) };
+        let mut fields = FieldReader::record(RecordKind::Upload, bytes)?;
+        let (key, salt) = (AttachmentKey::new(Secret::new(*fields.array(1)?)), *fields.array(2)?);
+        let chunk_size = ChunkSize::new(fields.small(3)?).ok_or(CORRUPT)?;
+        let layout = Layout::new(fields.number(4)?, chunk_size).map_err(|_| CORRUPT)?;
+        let (hashes, []) = fields.bytes(5)?.as_chunks() else { return Err(CORRUPT) };
+        let count = fields.optional(6)?;
+        fields.end()?;
         // A hash that got lost would let a chunk that has left be sealed a second time with other content.
-        let count = stored.count.filter(|count| *count <= layout.chunks()).ok_or(CORRUPT)?;
+        let count = count.filter(|count| *count <= layout.chunks()).ok_or(CORRUPT)?;
         if u64::try_from(hashes.len()) != Ok(count) {
             return Err(CORRUPT);
         }
@@ -42,17 +43,16 @@ impl Upload {
     /// The stored form with more chunks committed.
     pub(super) fn record_with(&self, more: &[ChunkHash]) -> Zeroizing<Vec<u8>> {
         let count = self.committed() + u64::try_from(more.len()).unwrap_or(u64::MAX);
-        encode_record(
-            RecordKind::Upload,
-            &record::Upload {
-                key: self.key.secret().expose().to_vec(),
-                salt: self.salt.to_vec(),
-                chunk_size: u32::from(self.layout.chunk_size().log2()),
-                plain_len: self.layout.plain_len(),
-                hashes: [self.hashes.as_flattened(), more.as_flattened()].concat(),
-                count: Some(count),
-            },
-        )
+        let hashes = [self.hashes.as_flattened(), more.as_flattened()];
+        let mut out =
+            FieldWriter::record(RecordKind::Upload, 100 + hashes.iter().map(|part| part.len()).sum::<usize>());
+        out.bytes(1, self.key.secret().expose());
+        out.bytes(2, &self.salt);
+        out.number(3, self.layout.chunk_size().log2());
+        out.number(4, self.layout.plain_len());
+        out.joined(5, |out| hashes.iter().for_each(|part| out.put(part)));
+        out.optional(6, Some(count));
+        out.finish().into()
     }
 }
 
@@ -60,6 +60,7 @@ impl Upload {
 mod tests {
     use super::*;
     use crate::support::rng;
+    use crate::wire::{decode_record, encode_record, record};
     use std::vec;
 
     fn upload() -> Upload {

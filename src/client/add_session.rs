@@ -81,7 +81,8 @@ impl Client {
     /// ```
     pub fn add_session(&self, bundle: &Bundle) -> Operation<Added, AddError> {
         let (core, bundle) = (self.core.clone(), bundle.clone());
-        Operation::new(move |work| add(&core, work, &bundle))
+        let asked = bundle.parts().to_bytes();
+        Operation::new("add_session", move |work| add(&core, work, &bundle)).asked(&[&asked])
     }
 }
 

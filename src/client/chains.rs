@@ -106,7 +106,7 @@ impl Core {
 
     fn load_row(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<Row, Halt> {
         let (me, dest) = (AccountTag::of(self.address.user()), Dest::Direct(AccountTag::of(user)));
-        let state = ChainState::new(me, dest, &mut work.rng);
+        let state = ChainState::new(me, dest, &mut work.public);
         match work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? {
             None => Ok(Row { setting: Setting::Unset, state, lanes: BTreeMap::new() }),
             Some(bytes) => Ok(Row::from_bytes(state, bytes, self.generation).map_err(stored(RecordKind::Framing))?),
@@ -139,8 +139,8 @@ impl Core {
     /// Writes the chains; the device's row, which is to be written as well, gets their mark.
     pub(super) fn save_chains(&self, work: &mut Workspace<'_>, peer: &mut Peer, chains: Chains) {
         let Chains { mut state, old: _, setting, device, mut lanes, count } = chains;
-        let mark = Mark::after(count, &mut work.rng);
-        let own = state.exchange(OwnChain::random(&mut work.rng));
+        let mark = Mark::after(count, &mut work.public);
+        let own = state.exchange(OwnChain::random(&mut work.public));
         lanes.insert(device, Lane { mark, own: Some(own).filter(|own| !own.is_unused()) });
         while lanes.len() > MAX_LANES {
             let idle = lanes.iter().min_by_key(|(_, lane)| lane.mark.count).map(|(device, _)| *device);

@@ -36,7 +36,7 @@ impl Client {
     /// ```
     pub fn forget_device(&self, address: &Address) -> Operation<(), StoredError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| forget(&core, work, &address))
+        Operation::new("forget_device", move |work| forget(&core, work, &address))
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Client, Core, Identity, OldRow, Operation, ReceiveError, SendError, 
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, MessageName, UserId};
 use crate::report::{self, Accepted, Commitment, Evidence, Forked, FramingPolicy, OwnStampError, Part};
+use crate::suite::v1::encode_address;
 use crate::wire::{FRAMED, Outward};
 
 /// A framed message that was received.
@@ -143,7 +144,10 @@ impl Client {
     pub fn send_framed(&self, message_id: MessageId, to: &Address, parts: &[Part]) -> Operation<FramedSent, SendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         let (parts, digest) = (parts.to_vec(), digest(parts));
-        Operation::new(move |work| core.send_framed(work, &place, digest.ok_or(SendError::TooLong)?, &parts))
+        let operation = Operation::new("send_framed", move |work| {
+            core.send_framed(work, &place, digest.ok_or(SendError::TooLong)?, &parts)
+        });
+        operation.asked(&[message_id.as_bytes(), &encode_address(to)])
     }
 
     /// Takes the stamp that the platform gave to a message of one's own, and gives the evidence with it, to replace the
@@ -183,7 +187,7 @@ impl Client {
         stamp: &[u8],
     ) -> Operation<Result<Evidence, OwnStampError>, StoredError> {
         let (core, user, evidence, stamp) = (self.core.clone(), user.clone(), evidence.clone(), stamp.to_vec());
-        Operation::new(move |work| core.stamp_own(work, &user, &evidence, &stamp))
+        Operation::new("own_stamp", move |work| core.stamp_own(work, &user, &evidence, &stamp))
     }
 
     /// Says whether what is shown in the conversation with a user is framed. It is, without being said, from the first framed
@@ -209,7 +213,7 @@ impl Client {
     /// bob.set_framing(alice.address().user(), true).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
     /// # let sent = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng)?;
     /// # let sent = sent.commit(|batch, _| alice_db.write(batch))?;
-    /// let plain = Envelope::parse(&sent.outgoing().bytes())?;
+    /// let plain = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
     /// match bob.receive(&plain).stage(&db, now, &mut rng) {
     ///     Err(StageError::Operation(error)) => assert_eq!(error.disposition(), Disposition::Later),
     ///     Ok(_) => panic!("shown, and not reportable"),
@@ -220,7 +224,7 @@ impl Client {
     /// ```
     pub fn set_framing(&self, user: &UserId, framed: bool) -> Operation<(), StoredError> {
         let (core, user) = (self.core.clone(), user.clone());
-        Operation::new(move |work| core.set_framed(work, &user, framed))
+        Operation::new("set_framing", move |work| core.set_framed(work, &user, framed))
     }
 }
 

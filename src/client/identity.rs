@@ -73,7 +73,7 @@ impl Client {
     /// ```
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
         let (core, address, key) = (self.core.clone(), address.clone(), *key);
-        Operation::new(move |work| {
+        Operation::new("accept_identity", move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
             work.announce([core.peer_key(RecordKind::Pin, &address)]);
@@ -118,7 +118,7 @@ impl Client {
     /// ```
     pub fn refuse_identity(&self, address: &Address) -> Operation<(), IdentityError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| {
+        Operation::new("refuse_identity", move |work| {
             work.announce(core.wish_keys(&address));
             let peer = load(&core, work, &address)?;
             refuse(&core, work, peer)

@@ -145,7 +145,9 @@ impl Peer {
         for page in gone {
             work.remove(page)?;
         }
-        let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.rng) else { return Ok(()) };
+        let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.public) else {
+            return Ok(());
+        };
         for PageRecord { name: page, is_new, bytes } in pages {
             let key = core.kept_page_key(&self.address, name, page);
             if is_new { work.put_new(&core.keys, key, bytes) } else { work.put(&core.keys, key, bytes) }

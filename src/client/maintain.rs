@@ -53,7 +53,7 @@ impl Client {
     /// ```
     pub fn maintain(&self) -> Operation<Maintained, MaintainError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("maintain", move |work| {
             work.announce([core.prekeys_key(), core.clock_key()]);
             let anchor = core.advance_anchor(work).map_err(|stop| {
                 stop.map(|error| match error {

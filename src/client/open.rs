@@ -11,9 +11,7 @@ use crate::ident::Address;
 use crate::persist::{Keys, RecordKey, StorageKey, VaultError, open_vault};
 use crate::prekey::Device;
 use crate::suite::Suites;
-use crate::wire::{
-    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record, record,
-};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_address, write_address};
 
 /// A counter that the host keeps where no backup reaches: in a phone's key store as "this device only", on a server's
 /// local disk apart from the database. By it an older copy of the database is found.
@@ -101,27 +99,23 @@ struct Vault {
 impl Vault {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { data_key, instance, address, generation, anchor, confirmed } = self;
-        let record = record::Vault {
-            data_key: data_key.expose().to_vec(),
-            address: Some(address_to_record(address)),
-            generation: *generation,
-            anchor: *anchor,
-            confirmed: *confirmed,
-            instance: instance.to_vec(),
-        };
-        encode_record(RecordKind::Vault, &record)
+        let mut out = FieldWriter::record(RecordKind::Vault, 400);
+        out.bytes(1, data_key.expose());
+        write_address(&mut out, 2, address);
+        out.number(3, *generation);
+        out.number(4, *anchor);
+        out.number(5, *confirmed);
+        out.bytes(6, instance);
+        out.finish().into()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Vault = decode_record(RecordKind::Vault, bytes)?;
-        Ok(Self {
-            data_key: Secret::from_slice(&stored.data_key).ok_or(RecordError::Corrupt)?,
-            instance: stored.instance.as_slice().try_into().map_err(|_| RecordError::Corrupt)?,
-            address: address_from_record(stored.address.as_ref())?,
-            generation: stored.generation,
-            anchor: stored.anchor,
-            confirmed: stored.confirmed,
-        })
+        let mut fields = FieldReader::record(RecordKind::Vault, bytes)?;
+        let (data_key, address) = (Secret::new(*fields.array(1)?), read_address(&mut fields, 2)?);
+        let (generation, anchor, confirmed) = (fields.number(3)?, fields.number(4)?, fields.number(5)?);
+        let instance = *fields.array(6)?;
+        fields.end()?;
+        Ok(Self { data_key, instance, address, generation, anchor, confirmed })
     }
 
     fn into_core(self, storage_key: &StorageKey) -> Core {
@@ -168,7 +162,7 @@ impl Client {
     /// ```
     pub fn create(storage_key: &StorageKey, address: &Address, suites: Suites) -> Operation<Opened, CreateError> {
         let (storage_key, address) = (storage_key.clone(), address.clone());
-        Operation::new(move |work| {
+        Operation::new("create", move |work| {
             let make = |work: &mut Workspace<'_>| Device::generate(address.clone(), &mut work.rng).with_suites(suites);
             create(work, &storage_key, make)
         })
@@ -197,7 +191,7 @@ impl Client {
     /// ```
     pub fn adopt(storage_key: &StorageKey, device: &Device) -> Operation<Opened, CreateError> {
         let (storage_key, device) = (storage_key.clone(), device.clone());
-        Operation::new(move |work| create(work, &storage_key, |_| device.clone()))
+        Operation::new("adopt", move |work| create(work, &storage_key, |_| device.clone()))
     }
 
     /// Opens the account of this database, and finds out whether the database is an older copy.
@@ -227,7 +221,7 @@ impl Client {
     /// ```
     pub fn open(storage_key: &StorageKey, anchor: Anchor) -> Operation<Opened, OpenError> {
         let storage_key = storage_key.clone();
-        Operation::new(move |work| {
+        Operation::new("open", move |work| {
             let mut vault = read_vault(work, &storage_key)?;
             // A host that has no anchor neither finds a rollback nor makes another process find one.
             let Some(counter) = anchor.0 else {
@@ -277,7 +271,7 @@ impl Client {
     /// ```
     pub fn change_storage_key(old: &StorageKey, new: &StorageKey) -> Operation<(), OpenError> {
         let (old, new) = (old.clone(), new.clone());
-        Operation::new(move |work| {
+        Operation::new("change_storage_key", move |work| {
             let vault = read_vault(work, &old)?;
             work.put_vault(&new, &vault.to_bytes());
             Ok(())

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use super::held::{Held, Rows};
 use super::workspace::{Stop, Workspace};
 use super::{Row, Staged, Store};
-use crate::crypto::{Expander, Secret};
+use crate::crypto::{Expander, Secret, sha256};
 use crate::ident::Timestamp;
 use crate::persist::RecordKey;
 
@@ -65,6 +65,9 @@ pub enum StageError<E, S> {
 /// ```
 #[must_use = "an operation does nothing before it is staged"]
 pub struct Operation<T, E> {
+    /// What it is, and a hash of what it was asked to do.
+    kind: &'static str,
+    asked: [u8; 32],
     #[expect(clippy::type_complexity, reason = "one boxed function")]
     run: Box<dyn Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync>,
     rows: Rows,
@@ -74,6 +77,10 @@ pub struct Operation<T, E> {
     loads: u32,
     reloads: u32,
 }
+
+const LABEL_OPERATION: &[u8] = b"\x13subrosa/1/operation";
+const LABEL_SECRET: &[u8] = b"\x06secret";
+const LABEL_PUBLIC: &[u8] = b"\x06public";
 
 /// So often an operation loads all its rows anew because they may be of different moments.
 const MAX_RELOADS: u32 = 8;
@@ -85,8 +92,32 @@ impl<T, E> core::fmt::Debug for Operation<T, E> {
 }
 
 impl<T, E> Operation<T, E> {
-    pub(super) fn new(run: impl Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync + 'static) -> Self {
-        Self { run: Box::new(run), rows: BTreeMap::new(), needed: Vec::new(), seed: None, loads: 0, reloads: 0 }
+    /// An operation of a kind that has no other's name.
+    pub(super) fn new(
+        kind: &'static str,
+        run: impl Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync + 'static,
+    ) -> Self {
+        let (rows, needed) = (BTreeMap::new(), Vec::new());
+        Self { kind, asked: [0; 32], run: Box::new(run), rows, needed, seed: None, loads: 0, reloads: 0 }
+    }
+
+    /// Binds what it draws to what it was asked to do besides, where that is not a secret.
+    pub(super) fn asked(mut self, parts: &[&[u8]]) -> Self {
+        self.asked = sha256(parts);
+        self
+    }
+
+    /// What it draws from, for secrets and for what is public, once the host has given 32 bytes.
+    ///
+    /// A machine that is cloned gives the same bytes to two operations. What one of them shows must not be a secret of the
+    /// other, nor a secret that one of them gives away (whoever decapsulates learns what was drawn for it) one that the
+    /// other keeps. So the bytes are bound to the operation and to what it was asked, and there are two streams. They are not
+    /// bound to the rows: ids that are drawn name rows, which are asked for and must be the same in the next pass.
+    fn streams(&self, drawn: &Secret<32>) -> [Expander; 2] {
+        let len = u8::try_from(self.kind.len()).unwrap_or(u8::MAX);
+        let parts: &[&[u8]] = &[LABEL_OPERATION, drawn.expose(), &[len], self.kind.as_bytes(), &self.asked];
+        let seed = Secret::new(sha256(parts));
+        [Expander::new(LABEL_SECRET, seed.clone()), Expander::new(LABEL_PUBLIC, seed)]
     }
 
     /// Goes as far as the rows allow.
@@ -97,13 +128,15 @@ impl<T, E> Operation<T, E> {
     ///
     /// # Security
     ///
-    /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them. What an earlier
-    /// step made for want of a row is gone, so no two outcomes are made of the same bytes.
+    /// Takes 32 bytes from `rng`, once, however often it is stepped: whatever it draws comes from them, and from what the
+    /// operation is and was asked. What an earlier step made for want of a row is gone, so no two outcomes are made of
+    /// the same bytes. Nor have two operations secrets in common, even if a cloned generator gives both the same.
     ///
     /// An operation that waits for more rows holds those that it has, opened: drop it if they do not come.
     pub fn step(&mut self, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Step<T>, E> {
         let seed = self.seed.get_or_insert_with(|| Secret::random(rng)).clone();
-        let mut workspace = Workspace::new(&mut self.rows, now, Expander::new(seed));
+        let streams = self.streams(&seed);
+        let mut workspace = Workspace::new(&mut self.rows, now, streams);
         match (self.run)(&mut workspace) {
             Ok(output) => {
                 let batch = workspace.into_batch();

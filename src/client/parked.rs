@@ -9,7 +9,7 @@ use super::{Core, Identity, StoredError};
 use crate::ident::Address;
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::suite::Suite;
-use crate::wire::{RecordKind, decode_record, encode_row, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 impl Core {
     /// A message in the session under an identity key that is not accepted.
@@ -68,12 +68,12 @@ impl Core {
         let kind = RecordKind::Parked;
         let key = self.peer_key(kind, address);
         let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
-        let parked: record::Parked = decode_record(kind, bytes).map_err(stored(kind))?;
-        if parked.generation != self.generation {
+        let (generation, session) = read(bytes).map_err(stored(kind))?;
+        if generation != self.generation {
             // What was sent in it before the store went back in time is not known. Nobody relies on it yet: it is gone.
             return Ok(None);
         }
-        Ok(Some(Session::from_bytes(&parked.session).map_err(stored(kind))?))
+        Ok(Some(Session::from_bytes(session).map_err(stored(kind))?))
     }
 
     pub(super) fn save_parked(
@@ -84,8 +84,19 @@ impl Core {
     ) -> Result<(), Stop<StoredError>> {
         let key = self.peer_key(RecordKind::Parked, address);
         work.row(key)?;
-        let parked = record::Parked { generation: self.generation, session: parked.to_bytes().to_vec() };
-        work.put(&self.keys, key, encode_row(RecordKind::Parked, &parked));
+        let session = parked.to_bytes();
+        let mut out = FieldWriter::row(RecordKind::Parked, session.len() + 20);
+        out.number(1, self.generation);
+        out.bytes(2, &session);
+        work.put(&self.keys, key, out.into_record());
         Ok(())
     }
+}
+
+/// The store's generation, and a record of kind Session.
+fn read(bytes: &[u8]) -> Result<(u64, &[u8]), RecordError> {
+    let mut fields = FieldReader::record(RecordKind::Parked, bytes)?;
+    let parked = (fields.number(1)?, fields.bytes(2)?);
+    fields.end()?;
+    Ok(parked)
 }

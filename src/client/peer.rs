@@ -215,10 +215,8 @@ impl Peer {
             self.bring(core, work, *name)?;
         }
         self.announce_places(core, work, names.iter().copied());
-        let now = work.now;
-        let wanting: Vec<Name> =
-            names.into_iter().filter(|name| self.session.wants_kept(*name, message, now)).collect();
-        self.bring_kept(core, work, &wanting, |session, name| session.touched(name, message, now))?;
+        let wanting: Vec<Name> = names.into_iter().filter(|name| self.session.wants_kept(*name, message)).collect();
+        self.bring_kept(core, work, &wanting, |session, name| session.touched(name, message))?;
         Ok(!self.session.names().is_empty())
     }
 

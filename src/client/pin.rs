@@ -36,7 +36,7 @@ impl Client {
     /// ```
     pub fn forget_identity(&self, address: &Address) -> Operation<bool, StoredError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| {
+        Operation::new("forget_identity", move |work| {
             let key = core.peer_key(RecordKind::Pin, &address);
             work.announce([key]);
             let is_known = work.row::<StoredError>(core.peer_key(RecordKind::Peer, &address))?.is_some();

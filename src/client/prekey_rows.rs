@@ -45,7 +45,7 @@ impl Core {
         self.turn_last_resort(work, device, set, plan.last_resort)?;
         self.add_one_time(work, set, plan.one_time)?;
         self.add_one_time_kem(work, device, set, plan.one_time_kem)?;
-        set.pending = Some(UploadId::random(&mut work.rng));
+        set.pending = Some(UploadId::random(&mut work.public));
         Ok(())
     }
 
@@ -85,8 +85,10 @@ impl Core {
             }
             (Due::Refresh, Some(id)) => {
                 let prekey = self.read(work, kind, key(id), SignedPrekey::from_bytes).map_err(from_stored)?;
-                let prekey = prekey.map(|prekey| prekey.refreshed(device, now, &mut work.rng));
-                prekey.iter().for_each(|prekey| work.put(&self.keys, key(id), prekey.to_bytes()));
+                if let Some(prekey) = prekey {
+                    let fresh = prekey.refreshed(device, now, &mut work.rng);
+                    work.put(&self.keys, key(id), fresh.to_bytes());
+                }
                 set.signed.refresh(now);
                 Ok(())
             }
@@ -107,8 +109,10 @@ impl Core {
             }
             (Due::Refresh, Some(id)) => {
                 let prekey = self.read(work, kind, key(id), KemPrekey::from_bytes).map_err(from_stored)?;
-                let prekey = prekey.map(|prekey| prekey.refreshed(device, now, &mut work.rng));
-                prekey.iter().for_each(|prekey| work.put(&self.keys, key(id), prekey.to_bytes()));
+                if let Some(prekey) = prekey {
+                    let fresh = prekey.refreshed(device, now, &mut work.rng);
+                    work.put(&self.keys, key(id), fresh.to_bytes());
+                }
                 set.last_resort.refresh(now);
                 Ok(())
             }

@@ -69,7 +69,7 @@ impl Client {
     /// ```
     pub fn publish_prekeys(&self, server: PrekeyCounts) -> Operation<Vec<PrekeyUpload>, PublishError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("publish_prekeys", move |work| {
             publish(&core, work, |suite, device| {
                 let first = if device.suites().contains(Suite::V1) { Suite::V1 } else { Suite::Signal };
                 (suite == first).then_some(server)
@@ -100,7 +100,7 @@ impl Client {
     /// ```
     pub fn publish_prekeys_of(&self, server: &[(Suite, PrekeyCounts)]) -> Operation<Vec<PrekeyUpload>, PublishError> {
         let (core, server) = (self.core.clone(), server.to_vec());
-        Operation::new(move |work| {
+        Operation::new("publish_prekeys_of", move |work| {
             publish(&core, work, |suite, _| {
                 server.iter().find(|(listed, _)| *listed == suite).map(|(_, counts)| *counts)
             })
@@ -119,7 +119,7 @@ impl Client {
     /// See [`Client::publish_prekeys`].
     pub fn published(&self, upload: UploadId) -> Operation<Publication, StoredError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("published", move |work| {
             let mut prekeys = core.load_prekeys(work)?;
             #[cfg(test)]
             let upload = match prekeys.sets.iter().find_map(|set| set.pending) {
@@ -160,7 +160,7 @@ fn publish(
     prekeys.generation = core.generation;
     let mut uploads = Vec::new();
     for suite in [Suite::V1, Suite::Signal].into_iter().filter(|suite| device.suites().contains(*suite)) {
-        let mut set = prekeys.take(suite).unwrap_or_else(|| Set::new(suite, &mut work.rng));
+        let mut set = prekeys.take(suite).unwrap_or_else(|| Set::new(suite, &mut work.public));
         core.make_due(work, &device, &mut set, went_back, server(suite, &device))?;
         if let Some(id) = set.pending {
             uploads.push(core.upload(work, &device, &set, id).map_err(from_stored)?);

@@ -34,9 +34,11 @@ impl Client {
     ///
     /// See [`Client`].
     pub fn receive(&self, envelope: &Envelope) -> Operation<Received, ReceiveError> {
-        let (core, envelope, framing) = (self.core.clone(), envelope.clone(), self.framing);
-        let arrival = arrival(&core, &envelope);
-        Operation::new(move |work| core.receive(work, &envelope, &arrival, framing.as_ref()))
+        let (core, delivered, framing) = (self.core.clone(), envelope.clone(), self.framing);
+        let arrival = arrival(&core, envelope);
+        let operation =
+            Operation::new("receive", move |work| core.receive(work, &delivered, &arrival, framing.as_ref()));
+        operation.asked(&[&envelope.id, &envelope.body])
     }
 }
 
@@ -261,12 +263,11 @@ impl Core {
         }
         let sender = message.session_name().or_else(|| peer.session.sender_of(message));
         let mut names = sender.map_or_else(|| peer.session.names(), |name| [name].into());
-        let now = work.now;
-        names.retain(|name| peer.session.wants_kept(*name, message, now));
+        names.retain(|name| peer.session.wants_kept(*name, message));
         if sender.is_none() && !names.is_empty() {
             peer.announce_unnamed(self, work)?;
         }
-        peer.bring_kept(self, work, &names, |session, name| session.touched(name, message, now))?;
+        peer.bring_kept(self, work, &names, |session, name| session.touched(name, message))?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,
             // A ratchet key that no session is known to know: most likely the current one's next, else any other's.
@@ -308,9 +309,8 @@ impl Core {
         // It may be an archived one, or a new one before which the current one is archived.
         work.announce([name].map(|name| self.session_key(RecordKind::Archived, from, name)));
         peer.announce_places(self, work, peer.session.current_name());
-        let now = work.now;
-        if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first, now) {
-            peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first, now))?;
+        if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first) {
+            peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first))?;
         }
         let unanswered = peer.session.is_unanswered();
         let mut look = false;

@@ -56,7 +56,7 @@ impl Client {
             bytes <= MAX_BULK_BYTES.max(envelope.body.len())
         };
         let envelopes: Vec<_> = envelopes.iter().take(MAX_BULK).take_while(fits).cloned().collect();
-        Operation::new(move |work| {
+        Operation::new("receive_many", move |work| {
             if !work.has_rows() {
                 // No more than is used: a staging stops at so many that are unusual.
                 let mut firsts = 0;

@@ -86,7 +86,7 @@ impl Client {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
         // Nothing longer was ever sent: it is neither kept nor hashed.
         let content = (content.len() <= MAX_LEN).then(|| content.to_vec());
-        Operation::new(move |work| {
+        Operation::new("resend", move |work| {
             let (mut peer, mut wishes) = core.load_asked(work, &place)?;
             let asked = is_open(&wishes, &place, work)?;
             work.announce([place.slot.1]);
@@ -143,7 +143,7 @@ impl Client {
     /// ```
     pub fn gone(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
-        Operation::new(move |work| {
+        Operation::new("gone", move |work| {
             let (mut peer, mut wishes) = core.load_asked(work, &place)?;
             let asked = is_open(&wishes, &place, work)?;
             let said = core.say_gone(work, &mut peer, &[asked.name]).map_err(from_stored)?;

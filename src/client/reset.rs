@@ -37,7 +37,7 @@ impl Client {
     /// ```
     pub fn reset(&self, address: &Address) -> Operation<(), ResetError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| {
+        Operation::new("reset", move |work| {
             let from_stored = |stop: Stop<StoredError>| stop.map(ResetError::from);
             work.announce(core.wish_keys(&address));
             let peer = core.load_peer(work, &address).map_err(from_stored)?;

@@ -9,6 +9,7 @@ use crate::report::{Commitment, SealError};
 use crate::session::EncryptError;
 use crate::suite::Suite;
 use crate::suite::v1::Text;
+use crate::suite::v1::encode_address;
 use crate::wire::{Envelope, Outward};
 
 /// A message that was encrypted, or that was before.
@@ -109,7 +110,7 @@ impl Client {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         // A longer one is not sent: it is neither kept nor hashed.
         let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
-        Operation::new(move |work| {
+        let operation = Operation::new("send", move |work| {
             let message = message.as_ref().ok_or(SendError::TooLong)?;
             let digest = Digest { content: first(&message.digest()), parts: [0; 16], number: message.number() };
             let (sent, ()) = core.send_once(work, &place, &|entered| *entered == digest, |work, peer| {
@@ -117,7 +118,8 @@ impl Client {
                 Ok((envelope, name, digest, ()))
             })?;
             Ok(sent)
-        })
+        });
+        operation.asked(&[message_id.as_bytes(), &encode_address(to)])
     }
 
     /// Forgets that a message was sent, when it is deleted: an entry of the sent log dies with its message. Otherwise it
@@ -141,7 +143,7 @@ impl Client {
     /// ```
     pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
-        Operation::new(move |work| {
+        Operation::new("forget", move |work| {
             work.announce([place.slot.1]);
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
             let mut slot = Slot::load(&core, work, place.slot, peer.session.remote_identity())?;
@@ -222,7 +224,7 @@ impl Peer {
             EncryptError::NoExternalAd => SendError::NoFraming,
             EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
-        work.rng.fill_bytes(&mut id);
+        work.public.fill_bytes(&mut id);
         if let Some(slot) = slot {
             id = core.envelope_id(&self.address, slot, id);
         }

@@ -52,9 +52,8 @@ impl Client {
     /// over. Times go by what [`Client::maintain`] has settled on, a day or two behind: a clock that is wrong for an hour deletes
     /// nothing.
     ///
-    /// To be called for every page once a day; what is due is done when a message comes as well, so this is for those that
-    /// have fallen silent. Work is bounded: of many devices or messages a staging takes some, and says where to
-    /// [go on](Self::tidy_on).
+    /// To be called for every page once a day. Receiving deletes no key for its age, whatever clock comes with it: only this
+    /// does. Work is bounded: of many devices or messages a staging takes some, and says where to [go on](Self::tidy_on).
     ///
     /// # Errors
     ///
@@ -93,7 +92,7 @@ impl Client {
     /// See [`Client::tidy`].
     pub fn tidy_on(&self, from: TidyFrom) -> Operation<Tidied, StoredError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("tidy_on", move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
             work.announce([core.clock_key()]);

@@ -249,7 +249,7 @@ fn a_session_that_stays_archived_has_its_marks_changed_only_by_a_turn() {
     let (_, mut bob, under) = talking(3);
     let (key, bytes) = bob.row(PEER);
     let mut peer = state::Peer::decode(&bytes[3..]).unwrap();
-    peer.session.as_mut().unwrap().seen_v1 = true;
+    peer.session.as_mut().unwrap().marks |= 1;
     bob.put(key, &[&bytes[..3], &peer.encode_to_vec()].concat());
     let late = bob.read(&under[1].late);
     assert_eq!((late.asked.as_slice(), late.agreements), (&[PEER, ARCHIVE, ARCHIVED][..], 0));

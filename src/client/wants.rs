@@ -67,7 +67,7 @@ impl Client {
     /// ```
     pub fn wants(&self) -> Operation<Vec<Want>, StoredError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("wants", move |work| {
             work.announce([core.prekeys_key()]);
             let pages = core.wish_pages(work)?;
             work.announce(pages.iter().map(|page| core.wish_page_key(*page)));
@@ -118,7 +118,7 @@ impl Client {
         let (core, address) = (self.core.clone(), address.clone());
         // A longer list is refused: it is not kept.
         let names = (names.len() <= MAX_UNREAD).then(|| names.to_vec());
-        Operation::new(move |work| {
+        Operation::new("ask_again", move |work| {
             let from_stored = |stop: Stop<StoredError>| stop.map(AskError::from);
             let names = names.as_ref().ok_or(AskError::TooMany)?;
             if address == core.address {
@@ -162,7 +162,7 @@ impl Client {
     /// ```
     pub fn unwant(&self, address: &Address) -> Operation<(), StoredError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new(move |work| {
+        Operation::new("unwant", move |work| {
             work.announce(core.wish_keys(&address));
             let peer = core.load_peer(work, &address)?;
             let mut wishes = Wishes::load(&core, work, &address)?;

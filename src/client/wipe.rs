@@ -29,7 +29,7 @@ impl Client {
     /// ```
     pub fn wipe(&self) -> Operation<(), StoredError> {
         let core = self.core.clone();
-        Operation::new(move |work| {
+        Operation::new("wipe", move |work| {
             core.cache.iter().for_each(|cache| cache.close());
             let keys = [RecordKey::VAULT, core.device_key()];
             work.announce(keys);

@@ -64,11 +64,15 @@ pub(super) struct Workspace<'a> {
     /// What was written over in the attempt that is going on.
     undo: Option<Vec<(RecordKey, Option<Write>)>>,
     pub(super) now: Timestamp,
+    /// For what is secret.
     pub(super) rng: Expander,
+    /// For what is not, and stands in the clear before a server or a thief of the database: versions of rows, ids and salts
+    /// that travel. Nothing secret is ever drawn from it.
+    pub(super) public: Expander,
 }
 
 impl<'a> Workspace<'a> {
-    pub(super) const fn new(rows: &'a mut Rows, now: Timestamp, rng: Expander) -> Self {
+    pub(super) fn new(rows: &'a mut Rows, now: Timestamp, [rng, public]: [Expander; 2]) -> Self {
         Self {
             rows,
             relied_on: BTreeSet::new(),
@@ -80,6 +84,7 @@ impl<'a> Workspace<'a> {
             undo: None,
             now,
             rng,
+            public,
         }
     }
 
@@ -170,8 +175,8 @@ impl<'a> Workspace<'a> {
 
     /// Writes the vault.
     pub(super) fn put_vault(&mut self, storage_key: &StorageKey, record: &[u8]) {
-        let version = Version::random(&mut self.rng);
-        let sealed = seal_vault(storage_key, &version, record, &mut self.rng);
+        let version = Version::random(&mut self.public);
+        let sealed = seal_vault(storage_key, &version, record, &mut self.public);
         self.write(RecordKey::VAULT, Write::Sealed(version, sealed));
     }
 
@@ -257,7 +262,7 @@ impl<'a> Workspace<'a> {
             changes.push(match (write, expect(&key)) {
                 (Write::Sealed(version, bytes), expect) => Change::Put { key, bytes, expect, version },
                 (Write::Record(keys, record) | Write::New(keys, record), expect) => {
-                    let version = Version::random(&mut self.rng);
+                    let version = Version::random(&mut self.public);
                     let bytes = keys.seal(&key, &version, record);
                     if let Some((cache, peer)) = self.cached.remove(&key) {
                         cache.keep(key, version, &bytes, peer);

@@ -43,7 +43,8 @@ pub(crate) enum DecapsulationKey {
     Made(Box<[u8; SEED_LEN + DECAPSULATION_KEY_LEN]>),
     /// As it is stored: `seed ‖ vector ‖ header`.
     Stored(Box<[u8; SEED_LEN + PUBLIC_LEN]>),
-    /// As earlier records have it: `dk`.
+    /// Of a recorded transcript, which does not have the seed: `dk`.
+    #[cfg(test)]
     Whole(Box<[u8; DECAPSULATION_KEY_LEN]>),
 }
 
@@ -53,6 +54,7 @@ impl Drop for DecapsulationKey {
         match self {
             Self::Made(bytes) => bytes.as_mut_slice().zeroize(),
             Self::Stored(bytes) => bytes.as_mut_slice().zeroize(),
+            #[cfg(test)]
             Self::Whole(bytes) => bytes.as_mut_slice().zeroize(),
         }
     }
@@ -85,11 +87,12 @@ impl DecapsulationKey {
     /// Takes stored bytes; `None` if the length is wrong.
     #[must_use]
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        // Looked at before it is copied: what it is not would be copied without being wiped.
-        if let Ok(stored) = <&[u8; SEED_LEN + PUBLIC_LEN]>::try_from(bytes) {
-            return Some(Self::Stored(Box::new(*stored)));
+        #[cfg(test)]
+        if let Ok(key) = bytes.try_into() {
+            return Some(Self::Whole(Box::new(key)));
         }
-        <&[u8; DECAPSULATION_KEY_LEN]>::try_from(bytes).ok().map(|key| Self::Whole(Box::new(*key)))
+        // Looked at before it is copied: what it is not would be copied without being wiped.
+        <&[u8; SEED_LEN + PUBLIC_LEN]>::try_from(bytes).ok().map(|stored| Self::Stored(Box::new(*stored)))
     }
 
     /// What is stored of it, in two parts.
@@ -98,6 +101,7 @@ impl DecapsulationKey {
         match self {
             Self::Made(made) => [made.get(..SEED_LEN).unwrap_or_default(), self.public()],
             Self::Stored(stored) => [&stored[..], &[]],
+            #[cfg(test)]
             Self::Whole(key) => [&key[..], &[]],
         }
     }
@@ -109,6 +113,7 @@ impl DecapsulationKey {
         part(match self {
             Self::Made(made) => made.get(SEED_LEN + SECRET_VECTOR_LEN..),
             Self::Stored(stored) => stored.get(SEED_LEN..),
+            #[cfg(test)]
             Self::Whole(key) => key.get(SECRET_VECTOR_LEN..),
         })
     }
@@ -137,6 +142,7 @@ impl DecapsulationKey {
             Self::Stored(stored) => {
                 return Self::of_seed(&Secret::new(*part(Some(&stored[..])))).decapsulate(ct1, ct2);
             }
+            #[cfg(test)]
             Self::Whole(key) => key,
         };
         Secret::new(mlkem768::decapsulate(&key.into(), &ciphertext.into()))
@@ -238,7 +244,7 @@ mod tests {
     use super::*;
     use crate::support::rng;
 
-    /// What is stored is half as long, says the same, and ends the epoch with the same secret; so does what was stored once.
+    /// What is stored is half as long, says the same, and ends the epoch with the same secret.
     #[test]
     fn a_stored_key_is_the_key() {
         let rng = &mut rng(1);

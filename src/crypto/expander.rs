@@ -7,8 +7,10 @@ use super::{Secret, sha256};
 /// Many random bytes from 32 of the host's: the same seed gives the same bytes, however often an operation that waits
 /// for its records begins anew.
 ///
-/// `SHA-256(L("expand") ‖ seed ‖ u64 counter)`, one block after the other.
+/// `SHA-256(label ‖ seed ‖ u64 counter)`, one block after the other.
 pub(crate) struct Expander {
+    /// `L(s)`: no label is the beginning of another.
+    label: &'static [u8],
     seed: Secret<32>,
     counter: u64,
     block: Secret<32>,
@@ -16,12 +18,12 @@ pub(crate) struct Expander {
 }
 
 impl Expander {
-    pub(crate) const fn new(seed: Secret<32>) -> Self {
-        Self { seed, counter: 0, block: Secret::new([0; 32]), used: 32 }
+    pub(crate) const fn new(label: &'static [u8], seed: Secret<32>) -> Self {
+        Self { label, seed, counter: 0, block: Secret::new([0; 32]), used: 32 }
     }
 
     fn refill(&mut self) {
-        *self.block.expose_mut() = sha256(&[b"\x06expand", self.seed.expose(), &self.counter.to_be_bytes()]);
+        *self.block.expose_mut() = sha256(&[self.label, self.seed.expose(), &self.counter.to_be_bytes()]);
         self.counter += 1;
         self.used = 0;
     }
@@ -71,10 +73,10 @@ mod tests {
 
     #[test]
     fn a_seed_gives_one_stream_without_repetitions() {
-        let mut a = Expander::new(Secret::new([1; 32]));
+        let mut a = Expander::new(b"\x06expand", Secret::new([1; 32]));
         let mut whole = [0; 100];
         a.fill_bytes(&mut whole);
-        let mut b = Expander::new(Secret::new([1; 32]));
+        let mut b = Expander::new(b"\x06expand", Secret::new([1; 32]));
         let mut parts = [0; 100];
         for part in parts.chunks_mut(7) {
             b.fill_bytes(part);

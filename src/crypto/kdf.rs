@@ -78,6 +78,22 @@ impl ExpandKey {
     }
 }
 
+/// HKDF-SHA-256 without a salt, whose pads are hashed already: for more than one key. As [`hkdf`] with an empty salt.
+pub(crate) struct Unsalted(MacKey);
+
+impl Unsalted {
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        Self(MacKey::new(&Secret::new([0; 32])))
+    }
+
+    /// `N` bytes from `ikm`, the parts of `info` joined. `N` is at most 8,160.
+    #[must_use]
+    pub(crate) fn hkdf<const N: usize>(&self, ikm: &Secret<32>, info: &[&[u8]]) -> Secret<N> {
+        ExpandKey::new(&self.0.mac(&[ikm.expose()])).expand(info)
+    }
+}
+
 /// SHA-256 of the joined parts.
 #[must_use]
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {

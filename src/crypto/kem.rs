@@ -50,6 +50,10 @@ pub struct MalformedKemKey;
 fn parse<const N: usize>(bytes: &[u8]) -> Result<(KemAlgorithm, Box<[u8; N]>), MalformedKemKey> {
     let (type_byte, rest) = bytes.split_first().ok_or(MalformedKemKey)?;
     let algorithm = KemAlgorithm::from_type_byte(*type_byte).ok_or(MalformedKemKey)?;
+    // Looked at before it is copied: what it is not would be copied without being wiped.
+    if rest.len() != N {
+        return Err(MalformedKemKey);
+    }
     let bytes: Box<[u8]> = rest.into();
     Ok((algorithm, bytes.try_into().map_err(|_| MalformedKemKey)?))
 }

@@ -44,7 +44,7 @@ pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
 pub(crate) use expander::Expander;
-pub(crate) use kdf::{ExpandKey, MacKey, hkdf, hmac, sha256, sha512};
+pub(crate) use kdf::{ExpandKey, MacKey, Unsalted, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
 pub(crate) use placed::PlacedKey;

@@ -102,14 +102,12 @@ impl Version {
 pub(crate) struct Keys {
     rows: PlacedKey,
     prf: MacKey,
-    /// What rows of form 1 were sealed with.
-    form_1: (Secret<32>, [u8; 16]),
 }
 
 impl Keys {
     pub(crate) fn new(data_key: &Secret<32>, instance: [u8; 16]) -> Self {
-        let [form_1, prf, rows] = hkdf::<96>(&instance, data_key.expose(), &[LABEL_DATA]).split3();
-        Self { rows: PlacedKey::new(&rows), prf: MacKey::new(&prf), form_1: (form_1, instance) }
+        let [prf, rows] = hkdf::<64>(&instance, data_key.expose(), &[LABEL_DATA]).split2();
+        Self { rows: PlacedKey::new(&rows), prf: MacKey::new(&prf) }
     }
 
     /// Where a record lies. The parts of its input are joined with their lengths.
@@ -143,8 +141,7 @@ impl Keys {
 
     /// Opens a row in its own buffer, which is taken unless there is an error.
     pub(crate) fn open(&self, key: &RecordKey, version: &Version, row: &mut Vec<u8>) -> Result<Record, RecordError> {
-        let (seal, instance) = &self.form_1;
-        row::open(&self.rows, (seal, instance), key, version, row).map_err(|unopened| match unopened {
+        row::open(&self.rows, key, version, row).map_err(|unopened| match unopened {
             Unopened::Newer(form) => RecordError::Newer(form),
             Unopened::Foreign | Unopened::Damaged => RecordError::Corrupt,
         })

@@ -2,15 +2,15 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::row::{Unopened, open_form_1, seal_form_1};
 use super::{RecordKey, StorageKey, Version};
-use crate::crypto::{Secret, SecretBytes, constant_time_eq, hkdf};
+use crate::crypto::{CommittingError, Secret, SecretBytes, committing_open, committing_seal, constant_time_eq, hkdf};
 use crate::wire::RecordKind;
 
 const LABEL_VAULT: &[u8] = b"\x0fsubrosa/1/vault";
 
-/// The vault is of no account: it holds the account's instance.
-const NO_INSTANCE: [u8; 16] = [0; 16];
+/// The newest form that this build writes and reads: `cgcm1`, whose salt is in the row, so that the key need not be derived
+/// from anything else that is stored.
+const FORM: u16 = 1;
 
 /// Why the vault does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum VaultError {
     Newer(u16),
 }
 
-/// The vault's row, sealed: `16-byte check of the storage key ‖ row of form 1`.
+/// The vault's row, sealed: `16-byte check of the storage key ‖ u16 form ‖ cgcm1`.
 pub(crate) fn seal_vault(
     storage_key: &StorageKey,
     version: &Version,
@@ -31,21 +31,31 @@ pub(crate) fn seal_vault(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Vec<u8> {
     let (seal, check) = derive(storage_key);
-    let mut row = check.expose().to_vec();
-    row.extend_from_slice(&seal_form_1((&seal, &NO_INSTANCE), &RecordKey::VAULT, version, record, rng));
+    let mut row = Vec::with_capacity(16 + 2 + 80 + record.len());
+    row.extend_from_slice(check.expose());
+    row.extend_from_slice(&FORM.to_be_bytes());
+    committing_seal(&mut row, &seal, &bound(FORM, version), record, rng);
     row
 }
 
 /// Opens the vault's row. The check tells a wrong key from damage: where neither it nor the seal holds, it was the key.
 pub(crate) fn open_vault(storage_key: &StorageKey, version: &Version, row: &[u8]) -> Result<SecretBytes, VaultError> {
-    let (claimed, sealed) = row.split_first_chunk::<16>().ok_or(VaultError::Corrupt)?;
+    let (claimed, row) = row.split_first_chunk::<16>().ok_or(VaultError::Corrupt)?;
+    let (form, sealed) = row.split_first_chunk::<2>().ok_or(VaultError::Corrupt)?;
+    let form = u16::from_be_bytes(*form);
     let (seal, check) = derive(storage_key);
     let ours = constant_time_eq(claimed, check.expose());
-    open_form_1((&seal, &NO_INSTANCE), &RecordKey::VAULT, version, sealed).map_err(|unopened| match unopened {
-        Unopened::Foreign if !ours => VaultError::WrongStorageKey,
-        Unopened::Foreign | Unopened::Damaged => VaultError::Corrupt,
-        Unopened::Newer(form) => VaultError::Newer(form),
-    })
+    let opened = committing_open(&seal, &bound(form, version), sealed).map_err(|error| match error {
+        CommittingError::Commitment if !ours => VaultError::WrongStorageKey,
+        CommittingError::Commitment | CommittingError::Damaged => VaultError::Corrupt,
+    })?;
+    // Authentic, so that a newer version of the library wrote it.
+    if form > FORM { Err(VaultError::Newer(form)) } else { Ok(opened) }
+}
+
+/// What it is bound to: it opens as nothing older or newer than it is.
+fn bound(form: u16, version: &Version) -> Vec<u8> {
+    [LABEL_VAULT, &form.to_be_bytes(), version.as_bytes()].concat()
 }
 
 impl RecordKey {

@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -6,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::{Secret, hmac};
 use crate::report::{Commitment, StampContext, mac};
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 /// The platform's stamp keys, by their numbers. Rotate by the week; destroy what is older than reports may be.
 ///
@@ -28,7 +29,10 @@ use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record}
 /// # Ok::<(), subrosa::platform::KeyExists>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StampKeys(BTreeMap<u32, Masters>);
+pub struct StampKeys(
+    /// Boxed: a map that moves its entries leaves them behind.
+    BTreeMap<u32, Box<Masters>>,
+);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Masters {
@@ -67,7 +71,7 @@ impl StampKeys {
         }
         // HKDF-Expand for 32 bytes is one HMAC of the info and a counter of 1.
         let key = hmac(master.expose(), &[b"\x10frank1/stamp-key", &kid.to_be_bytes(), &[1]]);
-        self.0.insert(kid, Masters { master, key });
+        self.0.insert(kid, Box::new(Masters { master, key }));
         Ok(())
     }
 
@@ -94,12 +98,14 @@ impl StampKeys {
     /// Every key in clear: it belongs into what the platform keeps its best secrets in.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut keys = Vec::with_capacity(36 * self.0.len());
-        for (kid, Masters { master, .. }) in &self.0 {
-            keys.extend_from_slice(&kid.to_be_bytes());
-            keys.extend_from_slice(master.expose());
-        }
-        encode_record(RecordKind::StampKeys, &record::StampKeys { keys })
+        let mut out = FieldWriter::record(RecordKind::StampKeys, 36 * self.0.len() + 8);
+        out.joined(1, |out| {
+            for (kid, masters) in &self.0 {
+                out.put(&kid.to_be_bytes());
+                out.put(masters.master.expose());
+            }
+        });
+        out.finish().into()
     }
 
     /// Takes the stored form, checked.
@@ -108,8 +114,9 @@ impl StampKeys {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::StampKeys = decode_record(RecordKind::StampKeys, bytes)?;
-        let (entries, rest) = stored.keys.as_chunks::<36>();
+        let mut fields = FieldReader::record(RecordKind::StampKeys, bytes)?;
+        let (entries, rest) = fields.bytes(1)?.as_chunks::<36>();
+        fields.end()?;
         let (mut keys, mut last) = (Self::default(), None);
         for [a, b, c, d, master @ ..] in entries {
             let kid = u32::from_be_bytes([*a, *b, *c, *d]);

@@ -1,15 +1,15 @@
-//! The platform's side of message framing: stamps, and verdicts on reports.
+//! The platform's side: the shelf of prekeys between devices, and of message framing stamps, and verdicts on reports.
 //!
-//! Owns: the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
+//! Owns: what a server keeps of a device's prekeys ([`Shelf`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
 //! reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object is the file
 //! that a reported message refers to ([`verify_attachment`]).
 //!
-//! **Not its concern:** anything of a client. No session, prekey or ratchet can be named here, and nothing here opens a
-//! message: what a platform sees of one is a commitment, and of a file what a reporter revealed. Who is authenticated, who is in a group, what time it is:
-//! arguments.
+//! **Not its concern:** anything of a client. No session, private prekey or ratchet can be named here, and nothing here opens
+//! a message: what a platform sees of one is a commitment, and of a file what a reporter revealed. Who is authenticated, who
+//! is in a group, what time it is: arguments.
 //!
-//! Stamping and verifying are pure functions; nothing is stored for a message. `docs/platform.md` in the repository
-//! says how to run it.
+//! Stamping and verifying are pure functions; nothing is stored for a message. In the repository, `docs/server.md` says how to
+//! run the shelf, `docs/platform.md` the rest.
 
 mod attachment;
 mod keys;

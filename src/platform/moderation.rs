@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::crypto::{KemAlgorithm, KemKeyPair, KemSecretKey, KeyPair};
 use crate::report::{AccountTag, ModerationPublicKey, open_report};
 use crate::wire::{
-    RecordError, RecordKind, decode_record, encode_record, key_pair_from_record, key_pair_to_record, record,
+    FieldReader, FieldWriter, KEY_PAIR_CAPACITY, RecordError, RecordKind, read_key_pair, write_key_pair,
 };
 
 /// The key that opens sealed reports. It belongs to the moderators, not to the servers that pass reports on.
@@ -59,8 +59,11 @@ impl ModerationKey {
     /// The stored form, unsealed.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let (agreement, kem) = (key_pair_to_record(&self.agreement), self.kem.secret().to_bytes().to_vec());
-        encode_record(RecordKind::ModerationKey, &record::ModerationKey { agreement: Some(agreement), kem })
+        let kem = self.kem.secret().to_bytes();
+        let mut out = FieldWriter::record(RecordKind::ModerationKey, KEY_PAIR_CAPACITY + kem.len() + 8);
+        write_key_pair(&mut out, 1, &self.agreement);
+        out.bytes(2, &kem);
+        out.finish().into()
     }
 
     /// Takes the stored form, checked.
@@ -70,11 +73,14 @@ impl ModerationKey {
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let corrupt = RecordError::Corrupt;
-        let stored: record::ModerationKey = decode_record(RecordKind::ModerationKey, bytes)?;
-        let kem = KemSecretKey::parse(&stored.kem).and_then(KemKeyPair::from_secret).map_err(|_| corrupt)?;
+        let mut fields = FieldReader::record(RecordKind::ModerationKey, bytes)?;
+        let agreement = read_key_pair(&mut fields, 1)?;
+        let kem = fields.bytes(2)?;
+        fields.end()?;
+        let kem = KemSecretKey::parse(kem).and_then(KemKeyPair::from_secret).map_err(|_| corrupt)?;
         if kem.public().algorithm() != KemAlgorithm::MlKem1024 {
             return Err(corrupt);
         }
-        Ok(Self { agreement: key_pair_from_record(stored.agreement.as_ref())?, kem })
+        Ok(Self { agreement, kem })
     }
 }

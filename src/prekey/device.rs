@@ -8,8 +8,8 @@ use crate::crypto::{KeyPair, PublicKey, Signature, xeddsa_sign};
 use crate::ident::{Address, RegistrationId};
 use crate::suite::Suites;
 use crate::wire::{
-    RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_record,
-    key_pair_from_record, key_pair_to_record, record,
+    FieldReader, FieldWriter, KEY_PAIR_CAPACITY, RecordError, RecordKind, read_address, read_key_pair, write_address,
+    write_key_pair,
 };
 
 /// One's own device: its address, its identity key pair, its registration id.
@@ -121,15 +121,12 @@ impl Device {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { address, identity, registration_id, suites } = self;
-        encode_record(
-            RecordKind::Device,
-            &record::Device {
-                address: Some(address_to_record(address)),
-                identity: Some(key_pair_to_record(identity)),
-                registration_id: registration_id.get(),
-                suites: suites.bits().into(),
-            },
-        )
+        let mut out = FieldWriter::record(RecordKind::Device, KEY_PAIR_CAPACITY + 300);
+        write_address(&mut out, 1, address);
+        out.number(2, registration_id.get());
+        out.number(3, suites.bits());
+        write_key_pair(&mut out, 4, identity);
+        out.finish().into()
     }
 
     /// Takes the stored form.
@@ -138,13 +135,13 @@ impl Device {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::Device = decode_record(RecordKind::Device, bytes)?;
-        Ok(Self {
-            address: address_from_record(stored.address.as_ref())?,
-            identity: key_pair_from_record(stored.identity.as_ref())?,
-            registration_id: RegistrationId::new(stored.registration_id),
-            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
-        })
+        let mut fields = FieldReader::record(RecordKind::Device, bytes)?;
+        let address = read_address(&mut fields, 1)?;
+        let registration_id = RegistrationId::new(fields.small(2)?);
+        let suites = Suites::from_bits(fields.small(3)?).ok_or(RecordError::Corrupt)?;
+        let identity = read_key_pair(&mut fields, 4)?;
+        fields.end()?;
+        Ok(Self { address, identity, registration_id, suites })
     }
 
     pub(crate) const fn identity(&self) -> &KeyPair {

@@ -9,15 +9,11 @@ use crate::crypto::{KemKeyPair, KemPublicKey, KemSecretKey, KeyPair, PublicKey, 
 use crate::ident::{PrekeyId, Timestamp};
 use crate::suite::{Suite, Suites};
 use crate::wire::{
-    RecordError, RecordKind, decode_record, encode_record, key_pair_from_record, key_pair_to_record, record,
+    FieldReader, FieldWriter, KEY_PAIR_CAPACITY, RecordError, RecordKind, read_key_pair, write_key_pair,
 };
 
 fn suite(number: u32) -> Result<Suite, RecordError> {
     Suite::from_number(number).ok_or(RecordError::Corrupt)
-}
-
-fn signature(bytes: &[u8]) -> Result<Signature, RecordError> {
-    bytes.try_into().map_err(|_| RecordError::Corrupt)
 }
 
 /// A signed X25519 prekey: the responder's half of every handshake, and its first ratchet key.
@@ -118,17 +114,14 @@ impl SignedPrekey {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { suite, id, created, suites, pair, signature } = self;
-        encode_record(
-            RecordKind::SignedPrekey,
-            &record::SignedPrekey {
-                suite: suite.number(),
-                id: id.get(),
-                created: created.get(),
-                pair: Some(key_pair_to_record(pair)),
-                suites: suites.bits().into(),
-                signature: signature.to_vec(),
-            },
-        )
+        let mut out = FieldWriter::record(RecordKind::SignedPrekey, KEY_PAIR_CAPACITY + 100);
+        out.number(1, suite.number());
+        out.number(2, id.get());
+        out.number(3, created.get());
+        write_key_pair(&mut out, 4, pair);
+        out.number(5, suites.bits());
+        out.bytes(6, signature);
+        out.finish().into()
     }
 
     /// Takes the stored form.
@@ -137,15 +130,14 @@ impl SignedPrekey {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::SignedPrekey = decode_record(RecordKind::SignedPrekey, bytes)?;
-        Ok(Self {
-            suite: suite(stored.suite)?,
-            id: PrekeyId::new(stored.id),
-            created: Timestamp::new(stored.created),
-            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
-            pair: key_pair_from_record(stored.pair.as_ref())?,
-            signature: signature(&stored.signature)?,
-        })
+        let mut fields = FieldReader::record(RecordKind::SignedPrekey, bytes)?;
+        let (suite, id) = (suite(fields.small(1)?)?, PrekeyId::new(fields.small(2)?));
+        let created = Timestamp::new(fields.number(3)?);
+        let pair = read_key_pair(&mut fields, 4)?;
+        let suites = Suites::from_bits(fields.small(5)?).ok_or(RecordError::Corrupt)?;
+        let signature = *fields.array(6)?;
+        fields.end()?;
+        Ok(Self { suite, id, created, suites, pair, signature })
     }
 
     /// The public half, as it is published.
@@ -213,8 +205,11 @@ impl OneTimePrekey {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { suite, id, pair } = self;
-        let pair = Some(key_pair_to_record(pair));
-        encode_record(RecordKind::OneTimePrekey, &record::OneTimePrekey { suite: suite.number(), id: id.get(), pair })
+        let mut out = FieldWriter::record(RecordKind::OneTimePrekey, KEY_PAIR_CAPACITY + 8);
+        out.number(1, suite.number());
+        out.number(2, id.get());
+        write_key_pair(&mut out, 3, pair);
+        out.finish().into()
     }
 
     /// Takes the stored form.
@@ -223,12 +218,11 @@ impl OneTimePrekey {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::OneTimePrekey = decode_record(RecordKind::OneTimePrekey, bytes)?;
-        Ok(Self {
-            suite: suite(stored.suite)?,
-            id: PrekeyId::new(stored.id),
-            pair: key_pair_from_record(stored.pair.as_ref())?,
-        })
+        let mut fields = FieldReader::record(RecordKind::OneTimePrekey, bytes)?;
+        let (suite, id) = (suite(fields.small(1)?)?, PrekeyId::new(fields.small(2)?));
+        let pair = read_key_pair(&mut fields, 3)?;
+        fields.end()?;
+        Ok(Self { suite, id, pair })
     }
 
     pub(crate) const fn pair(&self) -> &KeyPair {
@@ -357,18 +351,16 @@ impl KemPrekey {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { suite, id, created, suites, last_resort, pair, signature } = self;
-        encode_record(
-            RecordKind::KemPrekey,
-            &record::KemPrekey {
-                suite: suite.number(),
-                id: id.get(),
-                created: created.get(),
-                last_resort: *last_resort,
-                secret: pair.secret().to_bytes().to_vec(),
-                suites: suites.bits().into(),
-                signature: signature.to_vec(),
-            },
-        )
+        let secret = pair.secret().to_bytes();
+        let mut out = FieldWriter::record(RecordKind::KemPrekey, secret.len() + 128);
+        out.number(1, suite.number());
+        out.number(2, id.get());
+        out.number(3, created.get());
+        out.number(4, *last_resort);
+        out.bytes(5, &secret);
+        out.number(6, suites.bits());
+        out.bytes(7, signature);
+        out.finish().into()
     }
 
     /// Takes the stored form.
@@ -377,17 +369,15 @@ impl KemPrekey {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: record::KemPrekey = decode_record(RecordKind::KemPrekey, bytes)?;
-        let secret = KemSecretKey::parse(&stored.secret).map_err(|_| RecordError::Corrupt)?;
-        Ok(Self {
-            suite: suite(stored.suite)?,
-            id: PrekeyId::new(stored.id),
-            created: Timestamp::new(stored.created),
-            suites: Suites::from_bits(stored.suites).ok_or(RecordError::Corrupt)?,
-            last_resort: stored.last_resort,
-            pair: KemKeyPair::from_secret(secret).map_err(|_| RecordError::Corrupt)?,
-            signature: signature(&stored.signature)?,
-        })
+        let mut fields = FieldReader::record(RecordKind::KemPrekey, bytes)?;
+        let (suite, id) = (suite(fields.small(1)?)?, PrekeyId::new(fields.small(2)?));
+        let (created, last_resort) = (Timestamp::new(fields.number(3)?), fields.flag(4)?);
+        let secret = KemSecretKey::parse(fields.bytes(5)?).map_err(|_| RecordError::Corrupt)?;
+        let suites = Suites::from_bits(fields.small(6)?).ok_or(RecordError::Corrupt)?;
+        let signature = *fields.array(7)?;
+        fields.end()?;
+        let pair = KemKeyPair::from_secret(secret).map_err(|_| RecordError::Corrupt)?;
+        Ok(Self { suite, id, created, suites, last_resort, pair, signature })
     }
 
     /// The public half, as it is published.

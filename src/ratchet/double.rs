@@ -15,6 +15,9 @@ use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 
+/// All the room that receiving chains take, and one more for a moment: a buffer that grows leaves keys behind.
+const CHAINS_ROOM: usize = MAX_RECEIVING_CHAINS + 1;
+
 #[derive(Clone)]
 pub(super) struct SendingChain {
     pub(super) ratchet: KeyPair,
@@ -60,6 +63,8 @@ pub(super) struct SendStep {
 pub(super) struct DoubleStep {
     place: Place,
     change: Change,
+    /// Whether the message goes on in the newest receiving chain, or begins one.
+    pub(super) is_newest: bool,
 }
 
 enum Change {
@@ -100,20 +105,16 @@ impl DoubleRatchet {
         theirs: &PublicKey,
     ) -> Self {
         let chain = Chain { key: chain, index: 0 };
-        let receiving = ReceivingChain::new(*theirs, chain);
-        Self {
-            root,
-            sending: SendingChain { ratchet, chain: sending },
-            previous_counter: 0,
-            receiving: [receiving].into(),
-        }
+        let mut receiving = VecDeque::with_capacity(CHAINS_ROOM);
+        receiving.push_back(ReceivingChain::new(*theirs, chain));
+        Self { root, sending: SendingChain { ratchet, chain: sending }, previous_counter: 0, receiving }
     }
 
     /// The responder's start: its signed prekey is its first ratchet key. It never sends in this chain, since the
     /// first message it reads brings a new ratchet key.
     pub(super) fn responder(root: Secret<32>, chain: Secret<32>, signed_prekey: KeyPair) -> Self {
         let sending = SendingChain { ratchet: signed_prekey, chain: Chain { key: chain, index: 0 } };
-        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::new() }
+        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::with_capacity(CHAINS_ROOM) }
     }
 
     pub(super) const fn check_send(&self) -> Result<(), Exhausted> {
@@ -138,10 +139,9 @@ impl DoubleRatchet {
         suite: Suite,
         place: Place,
         max_jump: u32,
-        now: Timestamp,
     ) -> Result<(Secret<32>, DoubleStep), Refused> {
         let (seed, change) = match self.find(&place.ratchet) {
-            Some(held) if place.counter < held.chain.index => (held.find_skipped(place, now)?, Change::Take),
+            Some(held) if place.counter < held.chain.index => (held.find_skipped(place)?, Change::Take),
             Some(held) => {
                 let (seed, advance) = advance(&held.chain, place.counter, max_jump)?;
                 (seed, Change::Advance(advance))
@@ -158,7 +158,12 @@ impl DoubleRatchet {
                 (seed, Change::Turn(root, advance, Box::new(theirs)))
             }
         };
-        Ok((seed, DoubleStep { place, change }))
+        let is_newest = match &change {
+            Change::Take => false,
+            Change::Advance(_) => self.receiving.back().is_some_and(|newest| newest.ratchet == place.ratchet),
+            Change::Turn(..) => true,
+        };
+        Ok((seed, DoubleStep { place, change, is_newest }))
     }
 
     /// Makes the change. With a new ratchet key, draws a new one of our own; fails, changing nothing, only if the
@@ -170,7 +175,7 @@ impl DoubleRatchet {
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), NotContributory> {
-        let DoubleStep { place, change } = step;
+        let DoubleStep { place, change, is_newest: _ } = step;
         if let Change::Turn(root, advance, theirs) = change {
             let ours = KeyPair::generate(rng);
             let (root, chain) = root.step(suite, ours.private(), &theirs)?;
@@ -194,12 +199,11 @@ impl DoubleRatchet {
             }
             held.remember(place);
         }
-        self.expire(now);
         Ok(())
     }
 
     /// Whether lists that are away have to be here before a message at this place is received.
-    pub(super) fn wants_kept(&self, place: &Place, now: Timestamp) -> bool {
+    pub(super) fn wants_kept(&self, place: &Place) -> bool {
         let away = |held: &ReceivingChain| held.skipped.seeds.away().is_some();
         let full = self.receiving.len() >= MAX_RECEIVING_CHAINS;
         let untouched = match self.find(&place.ratchet) {
@@ -207,7 +211,7 @@ impl DoubleRatchet {
             // A new chain pushes the oldest one out, with its keys.
             None => place.counter == 0 && !(full && self.receiving.front().is_some_and(away)),
         };
-        !untouched || self.kept_is_due(now)
+        !untouched
     }
 
     /// Whether keys that are away are to be deleted.
@@ -216,7 +220,7 @@ impl DoubleRatchet {
     }
 
     /// Which pages of kept seeds a message at this place touches, where their lists are here.
-    pub(super) fn touch_receiving(&self, place: &Place, now: Timestamp, touched: &mut Touched) {
+    pub(super) fn touch_receiving(&self, place: &Place, touched: &mut Touched) {
         match self.find(&place.ratchet) {
             Some(held) if place.counter < held.chain.index => held.skipped.seeds.touch_taking(place.counter, touched),
             Some(held) => held.skipped.touch_keeping(passes(held.chain.index, place.counter), touched),
@@ -225,7 +229,6 @@ impl DoubleRatchet {
             }
             None => {}
         }
-        self.touch_expiring(now, touched);
     }
 
     /// Which pages of kept seeds are to be deleted, at least in part.
@@ -255,8 +258,8 @@ impl ReceivingChain {
     }
 
     /// The seed of a message that the chain has passed.
-    fn find_skipped(&self, place: Place, now: Timestamp) -> Result<Secret<32>, Refused> {
-        self.skipped.find(place.counter, now).map_err(|refused| {
+    fn find_skipped(&self, place: Place) -> Result<Secret<32>, Refused> {
+        self.skipped.find(place.counter).map_err(|refused| {
             let Some(salt) = place.salt else { return refused };
             match self.salts.find(place.counter) {
                 Some(remembered) if remembered == salt => Refused::Duplicate,

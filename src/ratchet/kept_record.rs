@@ -169,12 +169,11 @@ pub(super) fn split_entries(bytes: &[u8]) -> Result<Vec<Page>, RecordError> {
     if rest.is_empty() && ascending { Ok(pages) } else { Err(CORRUPT) }
 }
 
-/// Pages of a chain or of an epoch: in the list, or, as they were first stored, all keys in place of it.
+/// Pages of a chain or of an epoch: at least one.
 fn read_pages(fields: &mut FieldReader<'_>) -> Result<Vec<Page>, RecordError> {
-    match (fields.bytes(2)?, fields.bytes(3)?) {
-        ([], entries @ [_, ..]) => split_entries(entries),
-        (keys @ [_, ..], []) => split_pages(keys),
-        _ => Err(CORRUPT),
+    match fields.bytes(2)? {
+        [] => Err(CORRUPT),
+        entries => split_entries(entries),
     }
 }
 
@@ -238,13 +237,13 @@ impl TripleRatchet {
         for held in chains() {
             out.message(1, |out| {
                 out.bytes(1, &held.ratchet.to_bytes());
-                held.skipped.seeds.write_list(out, 3);
+                held.skipped.seeds.write_list(out, 2);
             });
         }
         for (epoch, kept) in epochs() {
             out.message(2, |out| {
                 out.number(1, epoch);
-                kept.write_list(out, 3);
+                kept.write_list(out, 2);
             });
         }
         out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
@@ -301,17 +300,16 @@ mod tests {
         indices.iter().flat_map(|index| [&index.to_be_bytes()[..], &[7; 32]].concat()).collect()
     }
 
-    fn list(chains: &[(u32, Vec<u8>, Vec<u8>)], count: u64) -> Vec<u8> {
+    fn list(chains: &[(u32, Vec<u8>)], count: u64) -> Vec<u8> {
         let mut out = FieldWriter::record(RecordKind::Kept, 0);
-        for (field, keys, pages) in chains {
+        for (field, pages) in chains {
             out.message(*field, |out| {
                 if *field == 1 {
                     out.bytes(1, &[5; 33])
                 } else {
                     out.number(1, 3u64)
                 }
-                out.bytes(2, keys);
-                out.bytes(3, pages);
+                out.bytes(2, pages);
             });
         }
         out.number(3, count);
@@ -336,14 +334,11 @@ mod tests {
         ] {
             assert!(split_entries(&bad).is_err(), "{what}");
         }
-        let pages = || vec![(1, vec![], whole.clone()), (2, vec![], entries(&[(4, 1, 1, 1)]))];
+        let pages = || vec![(1, whole.clone()), (2, entries(&[(4, 1, 1, 1)]))];
         assert_eq!(kept_pages(&list(&pages(), 2)).unwrap(), [[1; 8], [2; 8], [3; 8], [4; 8]]);
-        let old = list(&[(1, keys(&[1, 2]), vec![]), (2, keys(&[9]), vec![])], 2);
-        assert_eq!(kept_pages(&old).unwrap(), [[0; 8]; 0], "as it was first stored: no page has a record");
         for (what, bad) in [
-            ("keys and pages", list(&[(1, keys(&[1]), whole.clone())], 1)),
-            ("neither", list(&[(1, vec![], vec![])], 1)),
-            ("keys in another order", list(&[(1, keys(&[2, 1]), vec![])], 1)),
+            ("keys in place of pages", list(&[(1, keys(&[1]))], 1)),
+            ("no pages", list(&[(1, vec![])], 1)),
             ("another number of chains", list(&pages(), 3)),
             ("cut short", list(&pages(), 0)),
             ("epochs before chains", list(&[pages().remove(1), pages().remove(0)], 2)),
@@ -389,7 +384,7 @@ mod tests {
             ("one before the page", page(&keys(&[2, 5, 9]))),
             ("one behind the page", page(&keys(&[3, 5, 10]))),
             ("another page", page(&keys(&[13, 15, 19]))),
-            ("another record", list(&[(1, keys(&[3, 5, 9]), vec![])], 1)),
+            ("another record", list(&[(1, keys(&[3, 5, 9]))], 1)),
             ("a field that nobody knows", [&page(&keys(&[3, 5, 9]))[..], &[0x10, 1]].concat()),
         ] {
             assert_eq!(attach(&bad), Err(CORRUPT), "{what}");

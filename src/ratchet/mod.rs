@@ -34,8 +34,8 @@ pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 /// How far ahead of the newest message of its chain a message may be.
 pub(crate) const MAX_JUMP: u32 = 25_000;
 
-/// The same for a session with one's own other device: no stranger can send there, and a device may sleep for long.
-pub(crate) const MAX_JUMP_SELF: u32 = 1 << 20;
+/// The same for a session of suite `Signal` with one's own other device, which may sleep for long.
+pub(crate) const MAX_JUMP_SELF: u32 = 1 << 16;
 
 /// Keys kept for late messages, in each receiving chain.
 pub(crate) const MAX_SKIPPED: u32 = 2_000;

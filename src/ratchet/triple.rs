@@ -48,6 +48,13 @@ pub(crate) struct Step {
     spqr: SpqrStep,
 }
 
+impl Step {
+    /// Whether its sender had sent nothing in this session, of all that was received, after it.
+    pub(crate) const fn is_newest(&self) -> bool {
+        self.double.is_newest
+    }
+}
+
 impl TripleRatchet {
     /// The initiator's ratchet, with its first ratchet key and the responder's signed prekey.
     pub(crate) fn initiator(
@@ -86,16 +93,11 @@ impl TripleRatchet {
     }
 
     /// The secret of a received message, and what receiving it would change. Changes nothing.
-    pub(crate) fn receive(
-        &self,
-        header: &Header<'_>,
-        max_jump: u32,
-        now: Timestamp,
-    ) -> Result<(MessageSecret, Step), Refused> {
+    pub(crate) fn receive(&self, header: &Header<'_>, max_jump: u32) -> Result<(MessageSecret, Step), Refused> {
         let Header { ratchet, pq, salt, .. } = *header;
         let place = header.place();
-        let (seed, double) = self.double.receive(self.suite, place, max_jump, now)?;
-        let (pq, spqr) = self.spqr.receive(pq, max_jump).map_err(|refused| match refused {
+        let (seed, double) = self.double.receive(self.suite, place, max_jump)?;
+        let (pq, spqr) = self.spqr.receive(pq, max_jump, self.suite == Suite::V1).map_err(|refused| match refused {
             // A place in the chain that was never read, with a post-quantum key that was used: no honest sender comes
             // to that, unless its state was rolled back.
             Refused::Duplicate if salt.is_some() && self.knows(ratchet) => Refused::Rewound,
@@ -148,8 +150,8 @@ impl TripleRatchet {
     }
 
     /// Whether the list has to be here before a message with this header is received.
-    pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>, now: Timestamp) -> bool {
-        let touched = || self.double.wants_kept(&header.place(), now) || self.spqr.receiving_wants_kept(header.pq);
+    pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>) -> bool {
+        let touched = || self.double.wants_kept(&header.place()) || self.spqr.receiving_wants_kept(header.pq);
         self.kept_is_away() && touched()
     }
 
@@ -159,9 +161,9 @@ impl TripleRatchet {
     }
 
     /// Which pages receiving a message with this header touches, once the list is here.
-    pub(crate) fn receiving_touches(&self, header: &Header<'_>, now: Timestamp) -> Touched {
+    pub(crate) fn receiving_touches(&self, header: &Header<'_>) -> Touched {
         let mut touched = Touched::default();
-        self.double.touch_receiving(&header.place(), now, &mut touched);
+        self.double.touch_receiving(&header.place(), &mut touched);
         self.spqr.touch_receiving(header.pq, &mut touched);
         touched
     }

@@ -7,7 +7,7 @@ use super::commit::{FramingKey, header_digest, root};
 use super::{Commitment, Header, Part, Stamp, StampContext};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
-use crate::wire::{RecordError, RecordKind, decode_record, encode_record, record};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 /// What proves one message to the platform, if its holder so decides. Stored next to the message, some 260 bytes.
 ///
@@ -131,25 +131,23 @@ impl Evidence {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let Self { header, digests, commitment: _, stamps, opening } = self;
-        let (framing_key, header_key) = match opening {
-            Opening::Full(FramingKey(key)) => (key.expose().to_vec(), Vec::new()),
-            Opening::Reduced(key) => (Vec::new(), key.expose().to_vec()),
+        let (framing_key, header_key): (&[u8], &[u8]) = match opening {
+            Opening::Full(FramingKey(key)) => (key.expose(), &[]),
+            Opening::Reduced(key) => (&[], key.expose()),
         };
         // Sender and dest of a stamp are those of the header.
         let stamps = stamps.iter().map(|Stamp { kid, context: StampContext { time, conv_seq, .. }, tag }| {
             let (kid, time, conv_seq) = (kid.to_be_bytes(), time.get().to_be_bytes(), conv_seq.to_be_bytes());
             [&kid[..], &time, &conv_seq, tag].concat()
         });
-        encode_record(
-            RecordKind::Evidence,
-            &record::Evidence {
-                header: header.to_bytes(),
-                digests: digests.as_flattened().to_vec(),
-                stamp: stamps.collect::<Vec<_>>().concat(),
-                framing_key,
-                header_key,
-            },
-        )
+        let (header, digests) = (header.to_bytes(), digests.as_flattened());
+        let mut out = FieldWriter::record(RecordKind::Evidence, header.len() + digests.len() + 128);
+        out.bytes(1, &header);
+        out.bytes(2, digests);
+        out.bytes(3, &stamps.collect::<Vec<_>>().concat());
+        out.bytes(4, framing_key);
+        out.bytes(5, header_key);
+        out.finish().into()
     }
 
     /// Takes the stored form, checked.
@@ -159,13 +157,16 @@ impl Evidence {
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let corrupt = RecordError::Corrupt;
-        let stored: record::Evidence = decode_record(RecordKind::Evidence, bytes)?;
-        let header = Header::parse(&stored.header).map_err(|_| corrupt)?;
-        let (digests, rest) = stored.digests.as_chunks::<32>();
+        let mut fields = FieldReader::record(RecordKind::Evidence, bytes)?;
+        let header_bytes = fields.bytes(1)?;
+        let header = Header::parse(header_bytes).map_err(|_| corrupt)?;
+        let (digests, rest) = fields.bytes(2)?.as_chunks::<32>();
+        let (stamp, framing_key, header_key) = (fields.bytes(3)?, fields.bytes(4)?, fields.bytes(5)?);
+        fields.end()?;
         if !rest.is_empty() || digests.len() != usize::from(header.parts()) {
             return Err(corrupt);
         }
-        let opening = match (stored.framing_key.as_slice(), stored.header_key.as_slice()) {
+        let opening = match (framing_key, header_key) {
             (key, []) => Opening::Full(FramingKey(Secret::from_slice(key).ok_or(corrupt)?)),
             ([], key) => Opening::Reduced(Secret::from_slice(key).ok_or(corrupt)?),
             _ => return Err(corrupt),
@@ -174,7 +175,7 @@ impl Evidence {
             Opening::Full(key) => key.header_key(),
             Opening::Reduced(key) => key.clone(),
         };
-        let (stored_stamps, rest) = stored.stamp.as_chunks::<STORED_STAMP_LEN>();
+        let (stored_stamps, rest) = stamp.as_chunks::<STORED_STAMP_LEN>();
         if !rest.is_empty() || stored_stamps.len() > MAX_STAMPS {
             return Err(corrupt);
         }
@@ -183,7 +184,7 @@ impl Evidence {
         if stamps.iter().enumerate().any(|(at, stamp)| stamps.iter().take(at).any(|before| before == stamp)) {
             return Err(corrupt);
         }
-        let commitment = root(&header_digest(&header_key, &stored.header), digests);
+        let commitment = root(&header_digest(&header_key, header_bytes), digests);
         Ok(Self { header, digests: digests.to_vec(), commitment, stamps, opening })
     }
 }

@@ -3,10 +3,10 @@ use core::fmt;
 
 use super::Commitment;
 use crate::attachment::AttachmentRef;
-use crate::wire::{MAX_PARTS, MAX_PLAINTEXT_LEN};
+use crate::wire::MAX_PARTS;
 
 /// Most bytes in all parts of one message: 1 MiB. The message's cipher suite may allow less.
-pub const MAX_PARTS_LEN: usize = MAX_PLAINTEXT_LEN;
+pub const MAX_PARTS_LEN: usize = 1 << 20;
 
 /// What a part is: a number. 1 to 9 are given meanings here, 0x8000 and above are the application's, the rest is for
 /// later versions and is handed over as it came.

@@ -82,7 +82,7 @@ impl Session {
         };
         let (state, accepted) = accept(device, &ends, first, prekeys, now, rng)?;
         let seen_v1 = first.suite() == Suite::V1;
-        Ok((Self { ends, current: Some(state), archived: VecDeque::new(), seen_v1 }, accepted))
+        Ok((Self { ends, current: Some(state), archived: VecDeque::new(), seen_v1, levels: 0 }, accepted))
     }
 
     /// Whether a first message belongs to a session that is here already: then it is accepted without prekeys.
@@ -145,7 +145,7 @@ impl Session {
                 return Err(AcceptError::LongPast);
             }
             let mut plaintext = Vec::new();
-            let step = state.open(&self.ends, first.inner(), first.external_ad(), now, &mut plaintext)?;
+            let step = state.open(&self.ends, first.inner(), first.external_ad(), &mut plaintext)?;
             self.apply(at, step, now, rng)?;
             return Ok(Accepted { plaintext, consumed: Consumed::default() });
         }
@@ -154,7 +154,7 @@ impl Session {
         }
         let prekeys = prekeys.ok_or(AcceptError::NeedsPrekeys)?;
         let (state, accepted) = accept(device, &self.ends, first, prekeys, now, rng)?;
-        self.install(state);
+        self.install_theirs(state);
         self.seen_v1 |= first.suite() == Suite::V1;
         Ok(accepted)
     }
@@ -209,9 +209,11 @@ fn accept(
         initiation: Some(first.initiation_hash()),
         transcript,
         retired: false,
+        level: 0,
+        passed_over: 0,
     };
     let mut plaintext = Vec::new();
-    let step = state.open(ends, first.inner(), first.external_ad(), now, &mut plaintext)?;
+    let step = state.open(ends, first.inner(), first.external_ad(), &mut plaintext)?;
     state.apply(step, now, rng)?;
     prekeys.seen.insert(first.base_key());
     let consumed = Consumed {

@@ -4,7 +4,6 @@ use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
 use super::message::Wire;
-use super::state::State;
 use super::{DecryptError, Message, Session};
 use crate::ident::Timestamp;
 use crate::ratchet::Step;
@@ -12,7 +11,8 @@ use crate::ratchet::Step;
 impl Session {
     /// Decrypts a message: with the session that its ratchet key belongs to, else with any that takes it as a new
     /// one, the current first, then the archived ones, newest first. An archived session that succeeds becomes the
-    /// current one.
+    /// current one; in suite V1 only if it goes before that by an order that both devices share, so that both come to send
+    /// in the same session.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<(), DecryptError> {
         let start = out.len();
-        let opened = self.open(message, now, out);
+        let opened = self.open(message, out);
         let applied = opened.and_then(|(at, step)| self.apply(at, step, now, rng));
         if applied.is_err() {
             out.get_mut(start..).unwrap_or_default().zeroize();
@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// Appends the message's plaintext; gives which of [`Self::states`] it is of, and what it would change there.
-    fn open(&self, message: &Message, now: Timestamp, out: &mut Vec<u8>) -> Result<(usize, Step), DecryptError> {
+    fn open(&self, message: &Message, out: &mut Vec<u8>) -> Result<(usize, Step), DecryptError> {
         let (wire, external_ad) = (message.inner(), message.external_ad());
         // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
         // key. No trials.
@@ -89,11 +89,11 @@ impl Session {
         };
         if let Some(at) = known {
             let state = self.state_at(at).ok_or(DecryptError::NoSession)?;
-            return Ok((at, state.open(&self.ends, wire, external_ad, now, out)?));
+            return Ok((at, state.open(&self.ends, wire, external_ad, out)?));
         }
         let mut failure = None;
         for (at, state) in self.states().enumerate().filter(|(_, state)| state.transcript.is_none()) {
-            match state.open(&self.ends, wire, external_ad, now, out) {
+            match state.open(&self.ends, wire, external_ad, out) {
                 Ok(step) => return Ok((at, step)),
                 // Sessions that fail differently tell nothing in particular.
                 Err(error) if failure.is_none_or(|failure| failure == error) => failure = Some(error),
@@ -103,7 +103,8 @@ impl Session {
         Err(failure.unwrap_or(DecryptError::NoSession))
     }
 
-    /// Makes the change that a message brought to the session at `at` of [`Self::states`], and promotes it.
+    /// Makes the change that a message brought to the session at `at` of [`Self::states`], and has it sent with if it is to
+    /// be: see [`Self::follow`].
     pub(super) fn apply(
         &mut self,
         at: usize,
@@ -116,12 +117,10 @@ impl Session {
             None => self.current.as_mut(),
             Some(at) => self.archived.get_mut(at),
         };
+        let is_newest = step.is_newest();
         state.ok_or(DecryptError::NoSession)?.apply(step, now, rng)?;
-        // A late message of suite `Signal` is read where it is: brought back, its session would be a downgrade.
-        let may_send = |state: &State| !state.retired && (!self.seen_v1 || state.transcript.is_some());
-        let promoted = archived_at.filter(|at| self.archived.get(*at).is_some_and(may_send));
-        if let Some(state) = promoted.and_then(|at| self.archived.remove(at)) {
-            self.install(state);
+        if let Some(at) = archived_at {
+            self.follow(at, is_newest);
         }
         Ok(())
     }

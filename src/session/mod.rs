@@ -22,6 +22,7 @@ mod encrypt;
 mod error;
 mod message;
 mod peer;
+mod preference;
 mod record;
 mod split;
 mod state;
@@ -52,6 +53,10 @@ mod flat;
 mod golden;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod lost_write;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

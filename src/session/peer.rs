@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) archived: VecDeque<State>,
     /// Whether the peer device was ever seen with suite V1: from then on it is given nothing weaker.
     pub(super) seen_v1: bool,
+    /// The highest level that a session was given: see the module `preference`.
+    pub(super) levels: u32,
 }
 
 impl Session {
@@ -73,7 +75,7 @@ impl Session {
             remote_identity: *bundle.identity_key(),
         };
         let current = Some(initiate(device, bundle, now, rng)?);
-        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suite() == Suite::V1 })
+        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suite() == Suite::V1, levels: 0 })
     }
 
     /// Starts another session with the same device and archives the current one: when that was never answered, or
@@ -113,7 +115,7 @@ impl Session {
             return Err(InitiateError::SuiteDowngrade);
         }
         let state = initiate(device, bundle, now, rng)?;
-        self.install(state);
+        self.install_own(state);
         self.seen_v1 |= bundle.suite() == Suite::V1;
         Ok(())
     }
@@ -137,13 +139,14 @@ impl Session {
         if let Some(mut state) = self.current.take() {
             // Whoever sends in it again starts with what it has learned, not with the handshake.
             state.pending = None;
+            state.passed_over = 0;
             self.archived.push_front(state);
             self.archived.truncate(MAX_ARCHIVED);
         }
     }
 
-    /// Deletes the keys of late messages that are older than 30 days, in all sessions. Receiving does it in the session
-    /// that a message belongs to; a host calls this now and then for those that have fallen silent.
+    /// Deletes the keys of late messages that are older than 30 days, in all sessions. Nothing else deletes keys for their
+    /// age, whatever the time that is given with messages: a host calls this daily, with a clock that it trusts.
     pub fn expire(&mut self, now: Timestamp) {
         for state in self.current.iter_mut().chain(&mut self.archived) {
             state.ratchet.expire(now);
@@ -303,5 +306,7 @@ fn initiate(
         initiation: None,
         transcript,
         retired: false,
+        level: 0,
+        passed_over: 0,
     })
 }

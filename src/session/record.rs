@@ -54,14 +54,14 @@ impl Session {
 
     /// Writes the session; in the hot form without its archived ones, which have records of their own.
     pub(super) fn write(&self, form: Form, out: &mut FieldWriter) {
-        let Self { ends, current, archived, seen_v1 } = self;
+        let Self { ends, current, archived, seen_v1, levels } = self;
         write_address(out, 1, &ends.local);
         write_address(out, 2, &ends.remote);
         out.number(3, current.is_some());
         for state in current.iter().chain(archived.iter().filter(|_| form == Form::Whole)) {
             out.message(4, |out| state.write(form, out));
         }
-        out.number(5, *seen_v1);
+        out.number(5, (u64::from(*levels) << 1) | u64::from(*seen_v1));
         out.bytes(6, &ends.local_identity.to_bytes());
         out.bytes(7, &ends.remote_identity.to_bytes());
     }
@@ -79,11 +79,12 @@ impl Session {
             }
             archived.push_back(State::read(form, state)?);
         }
-        let seen_v1 = fields.flag(5)?;
+        let marks = fields.number(5)?;
+        let (seen_v1, levels) = (marks & 1 == 1, u32::try_from(marks >> 1).map_err(|_| CORRUPT)?);
         let local_identity = read_public_key(&mut fields, 6)?;
         let remote_identity = read_public_key(&mut fields, 7)?;
         fields.end()?;
-        Ok(Self { ends: Ends { local, remote, local_identity, remote_identity }, current, archived, seen_v1 })
+        Ok(Self { ends: Ends { local, remote, local_identity, remote_identity }, current, archived, seen_v1, levels })
     }
 }
 
@@ -119,6 +120,8 @@ impl State {
             initiation,
             transcript,
             retired: _,
+            level,
+            passed_over,
         } = self;
         out.number(1, ratchet.suite().number());
         out.bytes(2, &base_key.to_bytes());
@@ -131,6 +134,8 @@ impl State {
         ratchet.write(form, out, 7, 8);
         out.bytes(9, initiation.as_ref().map_or(&[], |hash| &hash[..]));
         out.bytes(10, transcript.as_ref().map_or(&[], |transcript| &transcript.hash[..]));
+        out.number(11, *level);
+        out.number(12, *passed_over);
     }
 
     pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
@@ -142,6 +147,7 @@ impl State {
         let pending = fields.message(6)?.map(Pending::read).transpose()?;
         let ratchet = TripleRatchet::read(form, suite, &mut fields, 7, 8)?;
         let (initiation, transcript_hash) = (read_hash(&mut fields, 9)?, read_hash(&mut fields, 10)?);
+        let (level, passed_over) = (fields.small(11)?, fields.small(12)?);
         fields.end()?;
         if transcript_hash.is_some() != (suite == Suite::V1) {
             return Err(CORRUPT);
@@ -158,6 +164,8 @@ impl State {
             initiation,
             transcript,
             retired: false,
+            level,
+            passed_over,
         })
     }
 }

@@ -145,6 +145,8 @@ impl Party {
             initiation: None,
             transcript: None,
             retired: false,
+            level: 0,
+            passed_over: 0,
         };
         match &mut self.session {
             Some(session) => session.install(state),
@@ -155,7 +157,8 @@ impl Party {
                     local_identity: *self.device.identity_key(),
                     remote_identity: *bundle.identity_key(),
                 };
-                self.session = Some(Session { ends, current: Some(state), archived: [].into(), seen_v1: false });
+                self.session =
+                    Some(Session { ends, current: Some(state), archived: [].into(), seen_v1: false, levels: 0 });
             }
         }
     }

@@ -93,12 +93,12 @@ impl State {
         self.name
     }
 
-    fn wants_kept(&self, message: Wire<'_>, now: Timestamp) -> bool {
-        with_header(message, |header| self.ratchet.receiving_wants_kept(header, now)).unwrap_or_default()
+    fn wants_kept(&self, message: Wire<'_>) -> bool {
+        with_header(message, |header| self.ratchet.receiving_wants_kept(header)).unwrap_or_default()
     }
 
-    fn touched(&self, message: Wire<'_>, now: Timestamp) -> Touched {
-        with_header(message, |header| self.ratchet.receiving_touches(header, now)).unwrap_or_default()
+    fn touched(&self, message: Wire<'_>) -> Touched {
+        with_header(message, |header| self.ratchet.receiving_touches(header)).unwrap_or_default()
     }
 }
 
@@ -139,7 +139,7 @@ impl Session {
             local_identity: *device.identity_key(),
             remote_identity: *remote_identity,
         };
-        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1 }
+        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1, levels: 0 }
     }
 
     /// Writes the part that changes with every message.
@@ -197,13 +197,13 @@ impl Session {
 
     /// Whether the list of the keys that this session keeps for late messages has to be brought before this message is
     /// decrypted.
-    pub(crate) fn wants_kept(&self, name: Name, message: &Message, now: Timestamp) -> bool {
-        self.named(name).is_some_and(|state| state.wants_kept(message.inner(), now))
+    pub(crate) fn wants_kept(&self, name: Name, message: &Message) -> bool {
+        self.named(name).is_some_and(|state| state.wants_kept(message.inner()))
     }
 
     /// The same for a first message that repeats the start of this session.
-    pub(crate) fn first_wants_kept(&self, name: Name, first: &FirstMessage, now: Timestamp) -> bool {
-        self.named(name).is_some_and(|state| state.wants_kept(first.inner(), now))
+    pub(crate) fn first_wants_kept(&self, name: Name, first: &FirstMessage) -> bool {
+        self.named(name).is_some_and(|state| state.wants_kept(first.inner()))
     }
 
     /// The same before the current session encrypts.
@@ -218,13 +218,13 @@ impl Session {
     }
 
     /// Which pages decrypting this message touches, once the list is here.
-    pub(crate) fn touched(&self, name: Name, message: &Message, now: Timestamp) -> Touched {
-        self.named(name).map(|state| state.touched(message.inner(), now)).unwrap_or_default()
+    pub(crate) fn touched(&self, name: Name, message: &Message) -> Touched {
+        self.named(name).map(|state| state.touched(message.inner())).unwrap_or_default()
     }
 
     /// The same of a first message.
-    pub(crate) fn first_touched(&self, name: Name, first: &FirstMessage, now: Timestamp) -> Touched {
-        self.named(name).map(|state| state.touched(first.inner(), now)).unwrap_or_default()
+    pub(crate) fn first_touched(&self, name: Name, first: &FirstMessage) -> Touched {
+        self.named(name).map(|state| state.touched(first.inner())).unwrap_or_default()
     }
 
     /// The same of encrypting.

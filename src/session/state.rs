@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroize;
 
 use super::message::Wire;
 use super::{DecryptError, EncryptError, MAX_UNANSWERED_MS, Name};
@@ -24,10 +25,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Between devices of one user who share an identity key, chains may jump further.
-    fn max_jump(&self) -> u32 {
+    /// Between devices of one user who share an identity key, as Signal's do, chains of suite `Signal` may jump further.
+    /// Whoever may write any name can claim to be such a device, and chains are stepped before anything authenticates: in
+    /// suite V1, where no peer needs it, nobody may.
+    fn max_jump(&self, suite: Suite) -> u32 {
         let same = self.local_identity == self.remote_identity && self.local.user() == self.remote.user();
-        if same { MAX_JUMP_SELF } else { MAX_JUMP }
+        if same && suite == Suite::Signal { MAX_JUMP_SELF } else { MAX_JUMP }
     }
 }
 
@@ -58,6 +61,10 @@ pub(super) struct State {
     pub(super) transcript: Option<Transcript>,
     /// Whether it was in use before its store went back in time: it reads where it is, and never sends again.
     pub(super) retired: bool,
+    /// Where it stands among the sessions with the device: see the module `preference`.
+    pub(super) level: u32,
+    /// How many of its newest messages were read since it was archived, without its becoming the current one.
+    pub(super) passed_over: u8,
 }
 
 /// What is kept of the transcript of a handshake.
@@ -195,37 +202,32 @@ impl State {
         ends: &Ends,
         message: Wire<'_>,
         external_ad: &[u8],
-        now: Timestamp,
         out: &mut Vec<u8>,
     ) -> Result<Step, DecryptError> {
         match (message, &self.transcript) {
-            (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, now, out),
+            (Wire::Signal(message), None) if external_ad.is_empty() => self.open_signal(ends, message, out),
             (Wire::V1(message), Some(Transcript { hash, tag: _ })) => {
                 let from_initiator = !self.ratchet.is_initiator();
                 let bound = Bound { transcript_hash: hash, from_initiator, external_ad };
-                self.open_v1(ends, message, bound, now, out)
+                self.open_v1(ends, message, bound, out)
             }
             // A message of one suite never opens in a session of the other.
             _ => Err(DecryptError::Undecryptable),
         }
     }
 
-    fn open_signal(
-        &self,
-        ends: &Ends,
-        message: &SignalMessage,
-        now: Timestamp,
-        out: &mut Vec<u8>,
-    ) -> Result<Step, DecryptError> {
+    fn open_signal(&self, ends: &Ends, message: &SignalMessage, out: &mut Vec<u8>) -> Result<Step, DecryptError> {
         // Present addresses must be ours; else somebody redirects the message to another device or user.
         if message.addresses.is_some() && message.addresses != signal::addresses(&ends.remote, &ends.local) {
             return Err(DecryptError::Undecryptable);
         }
         let pq = SpqrMessage::parse(&message.pq_ratchet).map_err(|_| DecryptError::Undecryptable)?;
         let header = Header { ratchet: &message.ratchet_key, counter: message.counter, pq: &pq, salt: None };
-        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
+        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(self.ratchet.suite()))?;
         let identities = Identities { sender: &ends.remote_identity, receiver: &ends.local_identity };
+        let start = out.len();
         signal::open(&secret, identities, message, out).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        self.check_len(out, start)?;
         Ok(step)
     }
 
@@ -234,7 +236,6 @@ impl State {
         ends: &Ends,
         message: &V1Message,
         bound: Bound<'_>,
-        now: Timestamp,
         out: &mut Vec<u8>,
     ) -> Result<Step, DecryptError> {
         if self.tag() != Some(message.session) {
@@ -246,9 +247,21 @@ impl State {
             pq: &message.pq,
             salt: Some(&message.salt),
         };
-        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(), now)?;
+        let (secret, step) = self.ratchet.receive(&header, ends.max_jump(self.ratchet.suite()))?;
+        let start = out.len();
         v1::open(&secret, bound, message, out).map_err(|Undecryptable| DecryptError::Undecryptable)?;
+        self.check_len(out, start)?;
         Ok(step)
+    }
+
+    /// What no honest device sends is not accepted: hosts may count on the limit.
+    fn check_len(&self, out: &mut Vec<u8>, start: usize) -> Result<(), DecryptError> {
+        if out.len() - start <= self.ratchet.suite().max_plaintext_len() {
+            return Ok(());
+        }
+        out.get_mut(start..).unwrap_or_default().zeroize();
+        out.truncate(start);
+        Err(DecryptError::Undecryptable)
     }
 
     /// Makes the change of a message that [`Self::open`] opened.

@@ -46,12 +46,12 @@ impl Suite {
         }
     }
 
-    /// Longest plaintext of one message, in bytes. Longer content travels as an attachment.
+    /// Longest plaintext of one message, in bytes: what is longer is neither sent nor accepted, and travels as an
+    /// attachment.
     #[must_use]
     pub const fn max_plaintext_len(self) -> usize {
         match self {
-            Self::Signal => MAX_PLAINTEXT_LEN,
-            Self::V1 => 1 << 16,
+            Self::Signal | Self::V1 => MAX_PLAINTEXT_LEN,
         }
     }
 

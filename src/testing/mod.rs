@@ -14,6 +14,8 @@ pub mod simulator;
 mod store;
 #[cfg(test)]
 mod stored;
+#[cfg(test)]
+mod streams;
 
 pub use forge::Forge;
 pub use host::{Answer, Audit, Crash, Crashed, Directory, Draft, Entry, Host, Tables};

@@ -32,7 +32,7 @@ impl SeededRng {
     /// The generator of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(Expander::new(Secret::new(sha256(&[b"\x0dtests-only/rng", &seed.to_be_bytes()]))))
+        Self(Expander::new(b"\x06expand", Secret::new(sha256(&[b"\x0dtests-only/rng", &seed.to_be_bytes()]))))
     }
 
     /// A number below `bound`; 0 if there is none.

@@ -38,16 +38,18 @@ pub(crate) use roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 pub use signal_message::SignalMessage;
 pub(crate) use signal_message::SignalMessageHeader;
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
-pub use stored::{RecordError, RecordKind};
 pub(crate) use stored::{
-    address_from_record, address_to_record, decode_record, encode_record, encode_row, key_pair_from_record,
-    key_pair_to_record, read_address, read_key_pair, read_public_key, write_address, write_key_pair,
+    KEY_PAIR_CAPACITY, address_from_record, address_to_record, decode_record, encode_record, encode_row, read_address,
+    read_key_pair, read_public_key, write_address, write_key_pair,
 };
+pub use stored::{RecordError, RecordKind};
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};
 
-/// Structs of stored state, generated from `record.proto`. They are wiped on drop and do not print themselves.
+/// Structs of stored state, generated from `record.proto`. They are wiped on drop and do not print themselves. Records that
+/// hold secrets are read and written without them, as decoding leaves copies that nobody wipes.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+#[allow(dead_code, reason = "those of records that hold secrets say what these are")]
 pub(crate) mod record {
     include!("generated/subrosa.record.rs");
 }
@@ -77,11 +79,12 @@ mod signal {
     include!("generated/subrosa.signal.rs");
 }
 
-/// Longest plaintext of one message: 1 MiB. Longer content travels as an attachment.
-pub const MAX_PLAINTEXT_LEN: usize = 1 << 20;
+/// Longest plaintext of one message, in bytes: 64 KiB. Longer content travels as an attachment.
+pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
 
-/// Longest message that a decoder looks at: the longest plaintext and 8 KiB for everything around it.
-pub const MAX_MESSAGE_LEN: usize = MAX_PLAINTEXT_LEN + (8 << 10);
+/// Longest message that a decoder looks at, in bytes: twice the longest plaintext, since a sender may pad more than it has
+/// to, and 8 KiB for everything around it.
+pub const MAX_MESSAGE_LEN: usize = 2 * MAX_PLAINTEXT_LEN + (8 << 10);
 
 /// Why bytes are not a message. Nothing secret was touched to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

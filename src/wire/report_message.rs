@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use super::{MAX_PLAINTEXT_LEN, WireError, report};
+use super::{WireError, report};
 use crate::crypto::Secret;
 
 /// Most parts of one framed message.
 pub(crate) const MAX_PARTS: usize = 64;
 
 /// Longest encoding of a framed message: 1 MiB of parts, the header, and what stands around them.
-const MAX_FRAMED_LEN: usize = MAX_PLAINTEXT_LEN + (4 << 10);
+const MAX_FRAMED_LEN: usize = (1 << 20) + (4 << 10);
 
 /// One part: its kind and its exact bytes.
 pub(crate) type WirePart = (u16, Vec<u8>);

@@ -137,17 +137,8 @@ pub(super) fn body(kind: RecordKind, bytes: &[u8]) -> Result<&[u8], RecordError>
     }
 }
 
-pub(crate) fn key_pair_to_record(pair: &KeyPair) -> record::KeyPair {
-    record::KeyPair { private: pair.private().expose().to_vec(), public: pair.public().to_bytes().to_vec() }
-}
-
-/// Takes a stored pair. The public half is not recomputed: it was when the pair was made.
-pub(crate) fn key_pair_from_record(pair: Option<&record::KeyPair>) -> Result<KeyPair, RecordError> {
-    let pair = pair.ok_or(RecordError::Corrupt)?;
-    let private = Secret::from_slice(&pair.private).ok_or(RecordError::Corrupt)?;
-    let public = PublicKey::parse(&pair.public).map_err(|_| RecordError::Corrupt)?;
-    Ok(KeyPair::from_parts(PrivateKey::new(private), public))
-}
+/// What a key pair takes, and the number of its field.
+pub(crate) const KEY_PAIR_CAPACITY: usize = 72;
 
 pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u32, pair: &KeyPair) {
     out.message(field, |out| {
@@ -156,7 +147,7 @@ pub(crate) fn write_key_pair(out: &mut FieldWriter, field: u32, pair: &KeyPair) 
     });
 }
 
-/// As [`key_pair_from_record`].
+/// Takes a stored pair. The public half is not recomputed: it was when the pair was made.
 pub(crate) fn read_key_pair(fields: &mut FieldReader<'_>, field: u32) -> Result<KeyPair, RecordError> {
     let mut pair = fields.some_message(field)?;
     let private = PrivateKey::new(Secret::new(*pair.array(1)?));

@@ -212,6 +212,7 @@ fn what_expires_goes_and_what_is_younger_stays() {
         assert_eq!(count(&bob, KEPT_PAGE), 2 * 3);
         later(&mut bob, 11);
         let mut tidied = bob.clone();
+        tidied.settle_time();
         for page in 0..=255 {
             tidied.run(tidied.client.tidy(page)).unwrap();
         }

@@ -202,6 +202,11 @@ fn what_is_old_is_tidied() {
     for page in 0..=255 {
         bob.run(bob.client.tidy(page)).unwrap();
     }
+    assert_eq!(kinds(&bob), [1, 1, 1, 2], "a clock may be wrong");
+    bob.settle_time();
+    for page in 0..=255 {
+        bob.run(bob.client.tidy(page)).unwrap();
+    }
     assert_eq!(kinds(&bob), [0, 0, 0, 0]);
     assert!(matches!(bob.receive(&kept[0]), Ok(Received::Unreadable(_))));
 }
@@ -225,6 +230,7 @@ fn a_long_log_is_tidied() {
     for days in [2, 31] {
         alice.now = subrosa::ident::Timestamp::new(start.get() + days * DAY);
         (0..5).for_each(|_| drop(alice.send("bob", b"young")));
+        alice.settle_time();
         tidy(&mut alice);
     }
     assert!((1..=10).contains(&logged(&alice)), "{}", logged(&alice));

@@ -122,6 +122,13 @@ impl Side {
         Ok(staged.committed())
     }
 
+    /// A day passes, so that the time of now is what deletions go by.
+    pub(crate) fn settle_time(&mut self) {
+        self.run(self.client.maintain()).unwrap();
+        self.now = Timestamp::new(self.now.get() + DAY);
+        self.run(self.client.maintain()).unwrap();
+    }
+
     /// Hands out a bundle with one-time prekeys, other ones every time.
     pub(crate) fn bundle(&mut self) -> Bundle {
         self.bundle_with(true)

@@ -343,7 +343,7 @@ fn what_is_forgotten_is_not_in_memory() {
 fn what_an_operation_has_written_counts() {
     let (mut alice, _) = Side::talking(Suites::V1);
     let (core, bob) = (alice.client.core.clone(), address("bob"));
-    let deleting = Operation::<bool, StoredError>::new(move |work: &mut Workspace<'_>| {
+    let deleting = Operation::<bool, StoredError>::new("deleting", move |work: &mut Workspace<'_>| {
         work.remove(core.peer_key(RecordKind::Peer, &bob))?;
         assert_eq!(core.cache.as_ref().unwrap().len(), 1);
         Ok(core.load_peer(work, &bob)?.is_some())
@@ -358,7 +358,7 @@ fn what_is_taken_back_is_not_kept() {
     let (core, bob) = (alice.client.core.clone(), address("bob"));
     let operation = |fails: bool| {
         let (core, bob) = (core.clone(), bob.clone());
-        Operation::<(), StoredError>::new(move |work: &mut Workspace<'_>| {
+        Operation::<(), StoredError>::new("other", move |work: &mut Workspace<'_>| {
             let save = |work: &mut Workspace<'_>, parked| {
                 let mut peer = core.load_peer(work, &bob)?.unwrap();
                 peer.parked = parked;

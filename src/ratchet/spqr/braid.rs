@@ -72,8 +72,23 @@ pub(super) enum Step {
     Ct1Acknowledged(Option<Chunk>),
     /// From where the encapsulation key was complete: ct2 and its MAC.
     Ct2Sampled(Box<[u8; CT2_LEN]>, [u8; MAC_LEN]),
-    /// From `Ct2Sampled`: the other side has gone on to the next epoch.
+    /// From where the epoch's key is known: the other side has gone on to the next epoch.
     NextEpoch,
+    /// From `NoHeaderReceived`: the chunks do not make a header; the last one is kept.
+    Forget(Chunk),
+    /// From anywhere: the exchange is begun anew, here.
+    Restart,
+    /// From anywhere: the other side has begun it anew, with this chunk of a header.
+    Yield(Chunk),
+}
+
+/// How an exchange that cannot come out is mended: see [`Braid::receive`].
+#[derive(Clone, Copy)]
+pub(super) struct Mend {
+    /// Whether the other side sent the message after all others of this epoch that were received.
+    pub(super) is_newest: bool,
+    /// Which side gives way where both have begun anew.
+    pub(super) yields: bool,
 }
 
 impl Braid {
@@ -95,8 +110,27 @@ impl Braid {
         self.epoch - 1
     }
 
-    /// What the next message carries; the state machine goes on.
-    pub(super) fn send(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> (SpqrPayload, Option<EpochKey>) {
+    /// Whether the key of this epoch is known here. On the other side it is not, or nothing that shows it has arrived.
+    pub(super) const fn knows_key(&self) -> bool {
+        matches!(
+            self.state,
+            State::Ct1Sampled { .. }
+                | State::EkReceivedCt1Sampled { .. }
+                | State::Ct1Acknowledged { .. }
+                | State::Ct2Sampled { .. }
+        )
+    }
+
+    /// Goes back behind an epoch's key.
+    pub(super) fn undo(&mut self, authenticator: Authenticator) {
+        self.authenticator = authenticator;
+    }
+
+    /// What the next message carries; the state machine goes on. With an epoch's key comes what the authenticator was.
+    pub(super) fn send(
+        &mut self,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> (SpqrPayload, Option<(EpochKey, Authenticator)>) {
         let payload = match &mut self.state {
             State::KeysUnsampled => {
                 let key = DecapsulationKey::generate(rng);
@@ -118,10 +152,11 @@ impl Braid {
                 let encaps = Encapsulation { header: *header, m: Secret::random(rng) };
                 let (ct1, shared) = braid_kem::encapsulate1(&encaps.header, &encaps.m);
                 let key = epoch_key(self.epoch, &shared);
-                self.authenticator = self.authenticator.updated(self.epoch, &key);
+                let updated = self.authenticator.updated(self.epoch, &key);
+                let before = core::mem::replace(&mut self.authenticator, updated);
                 let chunk = encode::<CT1_LEN>(&[&ct1], 0);
                 self.state = State::Ct1Sampled { encaps, ct1: Box::new(ct1), next: 1, vector: Decoder::new() };
-                return (SpqrPayload::Ct1(chunk), Some(EpochKey { epoch: self.epoch, key }));
+                return (SpqrPayload::Ct1(chunk), Some((EpochKey { epoch: self.epoch, key }, before)));
             }
             State::Ct1Sampled { ct1, next, .. } | State::EkReceivedCt1Sampled { ct1, next, .. } => {
                 SpqrPayload::Ct1(encode::<CT1_LEN>(&[ct1.as_slice()], take(next)))
@@ -134,17 +169,74 @@ impl Braid {
     }
 
     /// What a message tagged `epoch` would change. Changes nothing.
-    pub(super) fn receive(&self, epoch: u64, payload: &SpqrPayload) -> Result<Step, Refused> {
+    ///
+    /// A party whose state was lost since and restored from an older copy makes a second key or ciphertext for the same
+    /// epoch, or waits for what it has had. Then the exchange cannot come out. Without `mend` every message that would show
+    /// it is refused, and so are all that follow. With it the message is received, if its keys open it, and the exchange of
+    /// the epoch begins anew: from whichever side finds out, with a new key. Nothing of the epoch is in use before both
+    /// sides have come through it, so that nothing is lost by it.
+    pub(super) fn receive(&self, epoch: u64, payload: &SpqrPayload, mend: Option<Mend>) -> Result<Step, Refused> {
         if epoch < self.epoch {
             return Ok(Step::Stay);
         }
         if epoch > self.epoch {
             // The other side completed the epoch; no further skip is possible between honest parties.
-            return match self.state {
-                State::Ct2Sampled { .. } if epoch == self.epoch + 1 => Ok(Step::NextEpoch),
-                _ => Err(Refused::Undecryptable),
+            let completes = matches!(self.state, State::Ct2Sampled { .. }) || (mend.is_some() && self.knows_key());
+            return if completes && epoch == self.epoch + 1 {
+                Ok(Step::NextEpoch)
+            } else {
+                Err(Refused::Undecryptable)
             };
         }
+        if let Some(step) = mend.and_then(|mend| self.fell_back(payload, mend)) {
+            return Ok(step);
+        }
+        match (self.go_on(payload), mend) {
+            (Err(Refused::Undecryptable), Some(_)) => Ok(match (&self.state, payload) {
+                (State::NoHeaderReceived { .. }, SpqrPayload::Hdr(chunk)) => Step::Forget(*chunk),
+                _ => Step::Restart,
+            }),
+            (step, _) => step,
+        }
+    }
+
+    /// What is done about a message that shows that one side is where it has been before. Between parties of which none was
+    /// restored no message that is the newest of its epoch does: each state sends another kind than those before it.
+    fn fell_back(&self, payload: &SpqrPayload, mend: Mend) -> Option<Step> {
+        if !mend.is_newest {
+            return None;
+        }
+        match (&self.state, payload) {
+            // A header from the side that waits for one, or from one that has been further.
+            (State::KeysUnsampled | State::KeysSampled { .. }, SpqrPayload::Hdr(chunk)) if mend.yields => {
+                Some(Step::Yield(*chunk))
+            }
+            (
+                State::HeaderSent { .. }
+                | State::Ct1Received { .. }
+                | State::EkSentCt1Received { .. }
+                | State::EkReceivedCt1Sampled { .. }
+                | State::Ct1Acknowledged { .. }
+                | State::Ct2Sampled { .. },
+                SpqrPayload::Hdr(chunk),
+            ) => Some(Step::Yield(*chunk)),
+            (State::Ct1Sampled { vector, .. }, SpqrPayload::Hdr(chunk)) if !vector.chunks().is_empty() => {
+                Some(Step::Yield(*chunk))
+            }
+            // It has not got ct1 any more, which is not here any more.
+            (State::Ct1Acknowledged { .. } | State::Ct2Sampled { .. }, SpqrPayload::Ek(_))
+            // It has got more than was sent.
+            | (
+                State::NoHeaderReceived { .. } | State::HeaderReceived { .. },
+                SpqrPayload::Ek(_) | SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack,
+            )
+            | (State::Ct1Sampled { .. } | State::Ct1Acknowledged { .. }, SpqrPayload::Ct1Ack) => Some(Step::Restart),
+            _ => None,
+        }
+    }
+
+    /// What a message of this epoch would change.
+    fn go_on(&self, payload: &SpqrPayload) -> Result<Step, Refused> {
         match (&self.state, payload) {
             (State::KeysSampled { .. }, SpqrPayload::Ct1(chunk)) => Ok(Step::HeaderSent(*chunk)),
             (State::HeaderSent { ct1, .. }, SpqrPayload::Ct1(chunk)) => {
@@ -219,10 +311,20 @@ impl Braid {
                 State::Ct1Sampled { .. } | State::Ct1Acknowledged { .. } | State::EkReceivedCt1Sampled { .. },
                 Step::Ct2Sampled(ct2, mac),
             ) => State::Ct2Sampled { ct2, mac, next: 0 },
-            (State::Ct2Sampled { .. }, Step::NextEpoch) => {
+            (
+                State::Ct1Sampled { .. }
+                | State::EkReceivedCt1Sampled { .. }
+                | State::Ct1Acknowledged { .. }
+                | State::Ct2Sampled { .. },
+                Step::NextEpoch,
+            ) => {
                 self.epoch += 1;
                 State::KeysUnsampled
             }
+            (State::NoHeaderReceived { .. }, Step::Forget(chunk)) | (_, Step::Yield(chunk)) => {
+                State::NoHeaderReceived { header: Decoder::new().with(chunk) }
+            }
+            (_, Step::Restart) => State::KeysUnsampled,
             (state, _) => state,
         };
         out
@@ -351,6 +453,7 @@ mod tests {
                 Step::Ct1Acknowledged(Some(chunk)),
                 Step::Ct2Sampled(Box::new([7; CT2_LEN]), [7; MAC_LEN]),
                 Step::NextEpoch,
+                Step::Forget(chunk),
             ]
         };
         // The one state that no step comes from.

@@ -2,10 +2,14 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::EpochKey;
-use crate::crypto::{Secret, hkdf};
+use crate::crypto::{Secret, Unsalted, hkdf};
 use crate::ratchet::kept::{Kept, Touched};
 use crate::ratchet::skipped::max_skipped;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
+
+/// All the room that epochs take, of which there are at most three, and one more for a moment: a buffer that grows leaves
+/// keys behind.
+pub(super) const EPOCHS_ROOM: usize = 4;
 
 /// So many messages longer a key that is away may be kept, after it has become too old for any message.
 const MAX_OVERDUE: u32 = 256;
@@ -24,10 +28,10 @@ impl PqChain {
     }
 
     /// The chain one step on, and its next message key; `None` after 2^32 − 1 of them.
-    fn step(&self) -> Option<(Self, Secret<32>)> {
+    fn step(&self, unsalted: &Unsalted) -> Option<(Self, Secret<32>)> {
         let index = self.index.checked_add(1)?;
         let info: &[&[u8]] = &[&index.to_be_bytes(), b"Signal PQ Ratchet V1 Chain Next"];
-        let [key, message_key] = hkdf::<64>(&[], self.key.expose(), info).split2();
+        let [key, message_key] = unsalted.hkdf::<64>(&self.key, info).split2();
         Some((Self { key, index }, message_key))
     }
 }
@@ -60,6 +64,13 @@ pub(super) struct ChainStep {
     change: Change,
 }
 
+impl ChainStep {
+    /// Whether the key is behind all that were taken.
+    pub(super) const fn is_newest(&self) -> bool {
+        matches!(self.change, Change::Advance(..))
+    }
+}
+
 enum Change {
     /// A stored key is used up.
     Take(u32),
@@ -71,7 +82,9 @@ impl PqChains {
     pub(super) fn new(initiator: bool, initial: &Secret<32>) -> Self {
         let derived = hkdf::<96>(&[], initial.expose(), &[b"Signal PQ Ratchet V1 Chain  Start"]);
         let (next_root, epoch) = Self::epoch(initiator, 0, &derived);
-        Self { initiator, next_root, sending_epoch: 0, epochs: [epoch].into() }
+        let mut epochs = VecDeque::with_capacity(EPOCHS_ROOM);
+        epochs.push_back(epoch);
+        Self { initiator, next_root, sending_epoch: 0, epochs }
     }
 
     fn epoch(initiator: bool, epoch: u64, derived: &Secret<96>) -> (Secret<32>, PqEpoch) {
@@ -81,13 +94,20 @@ impl PqChains {
         (next_root, PqEpoch { epoch, sending, receiving, skipped: Kept::new() })
     }
 
-    /// Opens the next epoch's chains. The braid gives the epochs in order, one at a time.
-    pub(super) fn add_epoch(&mut self, key: &EpochKey) {
+    /// Opens the next epoch's chains, and gives the root that they came from. The braid gives the epochs in order, one at a
+    /// time.
+    pub(super) fn add_epoch(&mut self, key: &EpochKey) -> Secret<32> {
         let info: &[&[u8]] = &[b"Signal PQ Ratchet V1 Chain Add Epoch"];
         let derived = hkdf::<96>(self.next_root.expose(), key.key.expose(), info);
         let (next_root, epoch) = Self::epoch(self.initiator, key.epoch, &derived);
-        self.next_root = next_root;
         self.epochs.push_back(epoch);
+        core::mem::replace(&mut self.next_root, next_root)
+    }
+
+    /// Closes the newest epoch's chains, of which none was used.
+    pub(super) fn undo_epoch(&mut self, next_root: Secret<32>) {
+        self.epochs.pop_back();
+        self.next_root = next_root;
     }
 
     pub(super) fn newest_epoch(&self) -> u64 {
@@ -112,7 +132,7 @@ impl PqChains {
         }
         let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(|held| held.sending.as_mut());
         let chain = chain.ok_or(Exhausted)?;
-        let (next, key) = chain.step().ok_or(Exhausted)?;
+        let (next, key) = chain.step(&Unsalted::new()).ok_or(Exhausted)?;
         *chain = next;
         Ok((chain.index, key))
     }
@@ -131,10 +151,12 @@ impl PqChains {
         if index - newest > max_jump {
             return Err(Refused::TooFarAhead);
         }
-        let (mut chain, mut key) = held.receiving.step().ok_or(Refused::TooFarAhead)?;
-        let mut passed = Vec::new();
+        let unsalted = Unsalted::new();
+        let (mut chain, mut key) = held.receiving.step(&unsalted).ok_or(Refused::TooFarAhead)?;
+        // All the room that it takes: a vector that grows leaves keys behind.
+        let mut passed = Vec::with_capacity(passes(newest, index));
         while chain.index < index {
-            let next = chain.step().ok_or(Refused::TooFarAhead)?;
+            let next = chain.step(&unsalted).ok_or(Refused::TooFarAhead)?;
             if chain.index.saturating_add(MAX_SKIPPED) >= index {
                 passed.push((chain.index, key));
             }
@@ -164,7 +186,7 @@ impl PqChains {
         if index <= newest {
             return held.skipped.touch_taking(index, touched);
         }
-        let passed = usize::try_from(index - newest - 1).unwrap_or(0).min(max_skipped());
+        let passed = passes(newest, index);
         held.skipped.touch_dropping(oldest(index), touched);
         held.skipped.touch_adding(passed, touched);
     }
@@ -197,6 +219,11 @@ impl PqChains {
     fn find(&self, epoch: u64) -> Option<&PqEpoch> {
         self.epochs.iter().find(|held| held.epoch == epoch)
     }
+}
+
+/// How many keys may be kept where a chain jumps over those between the newest and an index.
+fn passes(newest: u32, index: u32) -> usize {
+    usize::try_from(index - newest - 1).unwrap_or(0).min(max_skipped())
 }
 
 /// Below it keys open nothing once a chain has come to `newest`.

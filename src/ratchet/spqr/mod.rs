@@ -23,7 +23,8 @@ mod weights;
 
 use rand_core::CryptoRng;
 
-use self::braid::Braid;
+use self::authenticator::Authenticator;
+use self::braid::{Braid, Mend};
 use self::chain::{ChainStep, PqChains};
 use super::kept::{Kept, Touched};
 use super::{Exhausted, Refused};
@@ -35,6 +36,15 @@ use crate::wire::SpqrMessage;
 pub(crate) struct Spqr {
     braid: Braid,
     chains: PqChains,
+    /// While the epoch's key is known here and may not come to be on the other side.
+    undo: Option<Undo>,
+}
+
+/// What was before an epoch's key: where both go back to if its exchange is begun anew.
+#[derive(Clone)]
+struct Undo {
+    authenticator: Authenticator,
+    next_root: Secret<32>,
 }
 
 /// The secret that a completed exchange gave, and the epoch it opens.
@@ -53,12 +63,12 @@ pub(crate) struct SpqrStep {
 impl Spqr {
     /// The session's initiator, who sends the first encapsulation key.
     pub(crate) fn initiator(initial: &Secret<32>) -> Self {
-        Self { braid: Braid::initiator(initial), chains: PqChains::new(true, initial) }
+        Self { braid: Braid::initiator(initial), chains: PqChains::new(true, initial), undo: None }
     }
 
     /// The session's responder.
     pub(crate) fn responder(initial: &Secret<32>) -> Self {
-        Self { braid: Braid::responder(initial), chains: PqChains::new(false, initial) }
+        Self { braid: Braid::responder(initial), chains: PqChains::new(false, initial), undo: None }
     }
 
     /// Whether [`Self::send`] can succeed.
@@ -70,20 +80,30 @@ impl Spqr {
     pub(crate) fn send(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<(SpqrMessage, Secret<32>), Exhausted> {
         self.check_send()?;
         let (payload, epoch_key) = self.braid.send(rng);
-        if let Some(key) = &epoch_key {
-            self.chains.add_epoch(key);
+        if let Some((key, authenticator)) = epoch_key {
+            let next_root = self.chains.add_epoch(&key);
+            self.undo = Some(Undo { authenticator, next_root });
         }
         let (index, key) = self.chains.send(self.braid.chain_epoch())?;
         Ok((SpqrMessage { epoch: self.braid.epoch(), index, payload }, key))
     }
 
     /// The key of a received message, and what receiving it would change. Changes nothing.
-    pub(crate) fn receive(&self, message: &SpqrMessage, max_jump: u32) -> Result<(Secret<32>, SpqrStep), Refused> {
+    ///
+    /// With `mends`, an exchange that cannot come out is begun anew, where otherwise the message would be refused: a copy
+    /// of older state makes an honest peer's messages such.
+    pub(crate) fn receive(
+        &self,
+        message: &SpqrMessage,
+        max_jump: u32,
+        mends: bool,
+    ) -> Result<(Secret<32>, SpqrStep), Refused> {
         let SpqrMessage { epoch, index, payload } = message;
         // A message tagged e uses the chains of the epoch before; tags start at 1.
         let chain_epoch = epoch.checked_sub(1).ok_or(Refused::Undecryptable)?;
         let (key, chain) = self.chains.receive(chain_epoch, *index, max_jump)?;
-        let braid = self.braid.receive(*epoch, payload)?;
+        let mend = Mend { is_newest: chain.is_newest(), yields: !self.chains.initiator };
+        let braid = self.braid.receive(*epoch, payload, mends.then_some(mend))?;
         Ok((key, SpqrStep { braid, chain }))
     }
 
@@ -93,6 +113,13 @@ impl Spqr {
             self.chains.add_epoch(&key);
         }
         self.chains.apply(step.chain);
+        if !self.braid.knows_key()
+            && let Some(Undo { authenticator, next_root }) = self.undo.take()
+            && self.chains.newest_epoch() == self.braid.epoch()
+        {
+            self.braid.undo(authenticator);
+            self.chains.undo_epoch(next_root);
+        }
     }
 
     /// The keys kept for late messages, by epoch.
@@ -140,7 +167,7 @@ impl Spqr {
 
 impl core::fmt::Debug for Spqr {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { braid, chains } = self;
+        let Self { braid, chains, undo: _ } = self;
         f.debug_struct("Spqr")
             .field("state", &braid.state_name())
             .field("epoch", &braid.epoch())
@@ -203,7 +230,7 @@ mod tests {
                 sent.insert(n, (message, key));
             } else {
                 let (message, key) = &sent[&n];
-                let (ours, step) = party.receive(message, MAX_JUMP).unwrap();
+                let (ours, step) = party.receive(message, MAX_JUMP, false).unwrap();
                 assert!(ours == *key, "{at}");
                 party.apply(step);
             }
@@ -226,7 +253,7 @@ mod tests {
             let mut refused = false;
             for _ in 0..200 {
                 let (message, _) = alice.send(rng).unwrap();
-                let (_, step) = bob.receive(&message, MAX_JUMP).unwrap();
+                let (_, step) = bob.receive(&message, MAX_JUMP, false).unwrap();
                 bob.apply(step);
                 let (message, _) = bob.send(rng).unwrap();
                 if alice.braid.state_name() == "EkSentCt1Received" {
@@ -241,7 +268,7 @@ mod tests {
                     alice = Spqr::read(Form::Whole, FieldReader::new(&stored)).unwrap();
                 }
                 let before = alice.checkpoint();
-                match alice.receive(&message, MAX_JUMP) {
+                match alice.receive(&message, MAX_JUMP, false) {
                     Ok((_, step)) => alice.apply(step),
                     Err(error) => {
                         assert!(matches!(error, Refused::Undecryptable));

@@ -1,11 +1,11 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use super::Spqr;
 use super::authenticator::Authenticator;
 use super::braid::{Braid, Encapsulation, State};
 use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
+use super::{Spqr, Undo};
 use crate::crypto::Secret;
 use crate::crypto::braid_kem::DecapsulationKey;
 use crate::ratchet::kept::Kept;
@@ -230,13 +230,32 @@ impl PqChains {
     }
 }
 
+impl Undo {
+    fn write(&self, out: &mut FieldWriter) {
+        let (root, mac_key) = self.authenticator.keys();
+        out.bytes(1, root.expose());
+        out.bytes(2, mac_key.expose());
+        out.bytes(3, self.next_root.expose());
+    }
+
+    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+        let authenticator = Authenticator::from_keys(read_secret(&mut fields, 1)?, read_secret(&mut fields, 2)?);
+        let next_root = read_secret(&mut fields, 3)?;
+        fields.end()?;
+        Ok(Self { authenticator, next_root })
+    }
+}
+
 impl Spqr {
     /// Writes the stored form.
     pub(crate) fn write(&self, form: Form, out: &mut FieldWriter) {
-        let Self { braid, chains } = self;
+        let Self { braid, chains, undo } = self;
         out.number(1, chains.initiator);
         out.message(2, |out| braid.write(out));
         out.message(3, |out| chains.write(form, out));
+        if let Some(undo) = undo {
+            out.message(4, |out| undo.write(out));
+        }
     }
 
     /// Reads the stored form, checked: braid and chains must be of the same moment.
@@ -244,20 +263,15 @@ impl Spqr {
         let initiator = fields.flag(1)?;
         let braid = Braid::read(fields.some_message(2)?)?;
         let chains = PqChains::read(form, initiator, fields.some_message(3)?)?;
+        let undo = fields.message(4)?.map(Undo::read).transpose()?;
         fields.end()?;
         // An epoch's chains exist once its key is known: on one side when ct1 is made, on the other when the
         // exchange ends.
-        let key_known = matches!(
-            braid.parts().1,
-            State::Ct1Sampled { .. }
-                | State::EkReceivedCt1Sampled { .. }
-                | State::Ct1Acknowledged { .. }
-                | State::Ct2Sampled { .. }
-        );
-        let newest = if key_known { braid.epoch() } else { braid.chain_epoch() };
-        if chains.newest_epoch() != newest || chains.sending_epoch > braid.chain_epoch() {
+        let newest = if braid.knows_key() { braid.epoch() } else { braid.chain_epoch() };
+        let of_one_moment = chains.newest_epoch() == newest && chains.sending_epoch <= braid.chain_epoch();
+        if !of_one_moment || undo.is_some() != braid.knows_key() {
             return Err(CORRUPT);
         }
-        Ok(Self { braid, chains })
+        Ok(Self { braid, chains, undo })
     }
 }

@@ -105,7 +105,7 @@ pub struct Braid {
     /// (big-endian u16 index, 32 bytes)*, in order of arrival
     #[prost(bytes = "vec", tag = "6")]
     pub received: ::prost::alloc::vec::Vec<u8>,
-    /// Its seed (d ‖ z), then what is sent of it: vector, header (ML-KEM Braid). Once the whole key of FIPS 203 stood here
+    /// its seed (d ‖ z), then what is sent of it: vector, header (ML-KEM Braid)
     #[prost(bytes = "vec", tag = "7")]
     pub decapsulation_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "8")]
@@ -130,6 +130,19 @@ pub struct Spqr {
     pub braid: ::core::option::Option<Braid>,
     #[prost(message, optional, tag = "3")]
     pub chains: ::core::option::Option<PqChains>,
+    /// what an epoch goes back to whose key is known here and not yet on the other side
+    #[prost(message, optional, tag = "4")]
+    pub undo: ::core::option::Option<Undo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Undo {
+    #[prost(bytes = "vec", tag = "1")]
+    pub auth_root: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub auth_mac: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub next_root: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
@@ -168,6 +181,12 @@ pub struct SessionState {
     /// hash of the handshake's transcript; empty in suite Signal
     #[prost(bytes = "vec", tag = "10")]
     pub transcript_hash: ::prost::alloc::vec::Vec<u8>,
+    /// its place among the sessions with the device
+    #[prost(uint32, tag = "11")]
+    pub level: u32,
+    /// newest messages read in it since it was archived, while another was sent with
+    #[prost(uint32, tag = "12")]
+    pub passed_over: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
@@ -181,9 +200,9 @@ pub struct Session {
     pub has_current: bool,
     #[prost(message, repeated, tag = "4")]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
-    /// whether the peer device was ever seen with suite V1
-    #[prost(bool, tag = "5")]
-    pub seen_v1: bool,
+    /// bit 0: whether the peer device was ever seen with suite V1; above it the highest level that a session was given
+    #[prost(uint64, tag = "5")]
+    pub marks: u64,
     #[prost(bytes = "vec", tag = "6")]
     pub local_identity: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
@@ -320,11 +339,8 @@ pub struct PeerChain {
 pub struct KeptChain {
     #[prost(bytes = "vec", tag = "1")]
     pub ratchet_key: ::prost::alloc::vec::Vec<u8>,
-    /// (big-endian u32 index, 32-byte seed)*, ascending; read only
-    #[prost(bytes = "vec", tag = "2")]
-    pub keys: ::prost::alloc::vec::Vec<u8>,
     /// (8-byte name, big-endian u32 first index, big-endian u32 last index, u8 count)*, ascending, none over another
-    #[prost(bytes = "vec", tag = "3")]
+    #[prost(bytes = "vec", tag = "2")]
     pub pages: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -332,11 +348,8 @@ pub struct KeptChain {
 pub struct KeptEpoch {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    /// (big-endian u32 index, 32-byte key)*, ascending; read only
-    #[prost(bytes = "vec", tag = "2")]
-    pub keys: ::prost::alloc::vec::Vec<u8>,
     /// as of a chain
-    #[prost(bytes = "vec", tag = "3")]
+    #[prost(bytes = "vec", tag = "2")]
     pub pages: ::prost::alloc::vec::Vec<u8>,
 }
 /// Which keys are kept for late messages of one session.
