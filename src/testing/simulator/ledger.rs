@@ -422,6 +422,10 @@ impl Ledger {
         }
     }
 
+    pub(super) fn user(&self, address: &Address) -> Option<usize> {
+        self.users.get(address).copied()
+    }
+
     /// Which message this is, in the order in which they were written.
     pub(super) fn number(&self, id: &[u8; 16]) -> Option<usize> {
         self.by_id.get(id).copied()

@@ -61,6 +61,8 @@ pub enum Broken {
     OpenedTwice,
     /// A text came twice, and its sender had no reason.
     CameTwice,
+    /// Two devices that have heard each other do not go on in one session.
+    Apart,
     /// A message was sent again to a device with another identity key than the one it was sealed to.
     OtherKey,
     /// A message was sent again more often than it was asked for.

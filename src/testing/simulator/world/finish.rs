@@ -175,6 +175,10 @@ impl World {
                 }
             }
         }
+        let apart = |(user, to): &(usize, usize)| self.tags.get(&(*user, *to)) != self.tags.get(&(*to, *user));
+        if pairs.iter().any(apart) {
+            return Err(Broken::Apart);
+        }
         self.sum()
     }
 

@@ -7,7 +7,7 @@ use super::wrapping::{may_differ, other_bytes, rewrapped};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
 use crate::testing::{Answer, Posted};
-use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
+use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message};
 
 impl World {
     /// A user writes something; a row, and no more.
@@ -88,6 +88,13 @@ impl World {
 
     /// In suite `Signal` no key goes out under two texts.
     fn went_out(&mut self, user: usize, envelope: &Envelope) -> Step {
+        let tag = match envelope.kind {
+            EnvelopeKind::First => V1FirstMessage::parse(&envelope.body).ok().map(|first| first.message.session),
+            _ => V1Message::parse(&envelope.body).ok().map(|message| message.session),
+        };
+        if let (Some(tag), Some(to)) = (tag, self.ledger.user(&envelope.to)) {
+            self.tags.insert((user, to), tag);
+        }
         if envelope.suite != EnvelopeSuite::Signal {
             return Ok(());
         }

@@ -83,6 +83,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     /// What went out in suite `Signal`, under which message key.
     signal_keys: BTreeMap<(usize, Vec<u8>, u32), Vec<u8>>,
+    /// In which session of suite V1 each last sent to each.
+    tags: BTreeMap<(usize, usize), [u8; 8]>,
     report: Report,
     trace: Vec<String>,
 }
@@ -137,6 +139,7 @@ impl World {
             server,
             ledger,
             signal_keys: BTreeMap::new(),
+            tags: BTreeMap::new(),
             report: Report::default(),
             trace: Vec::new(),
         };
