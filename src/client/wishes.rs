@@ -43,6 +43,9 @@ pub(super) struct UnreadMessage {
     pub(super) asked_in: Name,
 }
 
+/// A mark beside the count of questions: all had been put, and the device was heard.
+const ONCE_MORE: u8 = 0x80;
+
 const UNREAD_LEN: usize = 32 + 16 + 8 + 1 + 8 + 8;
 
 impl UnreadMessage {
@@ -51,7 +54,7 @@ impl UnreadMessage {
         if planted::is(Defect::EndlessQuestions) {
             return true;
         }
-        self.asked < MAX_ASKED
+        self.asked & !ONCE_MORE < MAX_ASKED
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -315,8 +318,8 @@ impl Wishes {
     }
 
     /// The device was heard, or the host begins anew: sessions may be started again, and what was asked for in vain may be
-    /// asked for once more, since the device was perhaps not there to be asked, or had not accepted who asked. Whether that
-    /// changes anything.
+    /// asked for once more, and no more than that, since the device was perhaps not there to be asked, or had not accepted who
+    /// asked. Whether that changes anything.
     pub(super) fn heard(&mut self) -> bool {
         let mut counted = !self.started.is_empty();
         self.started.clear();
@@ -324,8 +327,8 @@ impl Wishes {
         if planted::is(Defect::DeafToReturns) {
             return counted;
         }
-        for message in self.unread.iter_mut().filter(|message| !message.may_be_asked_for()) {
-            message.asked = MAX_ASKED - 1;
+        for message in self.unread.iter_mut().filter(|message| message.asked == MAX_ASKED) {
+            message.asked = ONCE_MORE | (MAX_ASKED - 1);
             counted = true;
         }
         counted

@@ -314,12 +314,16 @@ impl Ledger {
         })
     }
 
-    /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again.
+    /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again; or an answer had to be
+    /// sent again.
     pub(super) fn may_come_again(&self, id: &[u8; 16]) -> bool {
         let promise = self.by_id.get(id).and_then(|at| self.promises.get(*at));
         promise.is_some_and(|promise| {
             let made = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
-            made.into_iter().any(|made| self.forgot(promise.by, made.at))
+            // What answers to an answer that could not be read does not say what that had answered to.
+            let answers = promise.envelopes.iter().skip(1).filter_map(|id| self.envelopes.get(id));
+            let unread = |made: &Made| made.fates.iter().any(|(_, _, fate)| *fate == Fate::Unreadable);
+            made.into_iter().any(|made| self.forgot(promise.by, made.at)) || answers.into_iter().any(unread)
         })
     }
 

@@ -7,7 +7,9 @@ use super::wrapping::{may_differ, other_bytes, rewrapped};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
 use crate::testing::{Answer, Posted};
-use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message};
+use crate::wire::{
+    Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message,
+};
 
 impl World {
     /// A user writes something; a row, and no more.
