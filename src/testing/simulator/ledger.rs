@@ -300,18 +300,19 @@ impl Ledger {
         self.other_key
     }
 
-    /// Whether a message was sent again more often than its recipient found it unreadable.
-    pub(super) fn answered_too_often(&self) -> bool {
-        self.answers.iter().any(|(promise, answers)| {
-            let Some(promise) = self.promises.get(*promise) else { return false };
+    /// A message that was sent again more often than its recipient found it unreadable.
+    pub(super) fn answered_too_often(&self) -> Option<usize> {
+        let too_often = |(promise, answers): &(&usize, &usize)| {
+            let Some(promise) = self.promises.get(**promise) else { return false };
             let made = || promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
             let unreadable =
                 |made: &&Made| made.fates.iter().any(|(_, _, fate)| matches!(fate, Fate::Unreadable | Fate::Asked));
             let back = [promise.by, promise.to]
                 .iter()
                 .any(|user| self.backs.contains_key(user) || self.put_back.contains(user));
-            *answers > made().filter(unreadable).count() && !back
-        })
+            **answers > made().filter(unreadable).count() && !back
+        };
+        self.answers.iter().find(too_often).map(|(promise, _)| *promise)
     }
 
     /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again; or an answer had to be

@@ -160,7 +160,11 @@ impl World {
         let received = self.parties[user].host.receive(envelope, now);
         self.look_whether_read(user, envelope);
         match received {
-            Ok(answer) => self.answered(user, envelope, &answer),
+            Ok(answer) => {
+                self.answered(user, envelope, &answer)?;
+                // An app looks at what is wanted when it has received something.
+                if self.rng.happens(30) { self.bring(user) } else { Ok(()) }
+            }
             Err(crashed) => {
                 self.server.put_back(envelope.clone(), false);
                 self.opened(user, Err(crashed))
