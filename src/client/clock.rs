@@ -77,7 +77,7 @@ impl Core {
     /// Looks at the clock.
     pub(super) fn turn_clock(&self, work: &mut Workspace<'_>) -> Result<Round, Stop<StoredError>> {
         let before = self.load_clock(work)?;
-        let mut clock = before.unwrap_or(Clock::starting(work.now));
+        let mut clock = before.unwrap_or_else(|| Clock::starting(work.now));
         let round = clock.turn(work.now);
         if before != Some(clock) {
             let mut row = FieldWriter::row(RecordKind::Clock, 24);
