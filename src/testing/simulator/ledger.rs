@@ -22,7 +22,8 @@ pub enum End {
     Read,
     /// The server kept it for 60 days, and nobody fetched it.
     Expired,
-    /// The server has dropped it or put another one in its place, and its recipient has never seen it.
+    /// The server has dropped it or put another one in its place, and its recipient has never seen it; or it could not be
+    /// read, and the server has dropped the one answer that there is.
     Withheld,
     /// It never left: its sender went back to before it was written, or made a new account.
     NeverLeft,
@@ -33,7 +34,7 @@ pub enum End {
     Gone,
     /// Its recipient was told that it cannot be read, and for 30 days nobody was there who could be asked for it.
     Outlived,
-    /// Somebody has put back a row of its sender's or recipient's, and it was refused as one that had been received.
+    /// Somebody has put back a row of its sender's or recipient's, with what they knew of it.
     PutBack,
     /// It waits until a user has decided about another identity key.
     Undecided,
@@ -378,15 +379,26 @@ impl Ledger {
         let lost_by_sender = self.forgot(promise.by, promise.written);
         let (mut unreadable, mut refused, mut told, mut kept, mut outlived) = (false, false, true, false, false);
         let mut end = lost_by_sender.then_some(End::NeverLeft);
-        for made in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)) {
+        let put_back = |user| self.put_back.contains(user);
+        let mut answer_withheld = None;
+        for (number, made) in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)).enumerate() {
             let identity = identities.get(promise.to).copied().flatten();
             let forgotten = self.forgets.get(&(made.by, made.to)).is_some_and(|at| *at > made.at);
-            kept |= !lost_by_sender && made.identity == identity && !forgotten && self.is_in_log(made);
+            let in_log = !forgotten && !put_back(&made.by) && self.is_in_log(made);
+            kept |= !lost_by_sender && made.identity == identity && in_log;
             if self.forgot(made.by, made.at) {
                 end.get_or_insert(End::NeverLeft);
             }
             for (at, time, fate) in &made.fates {
                 let known = !self.forgot(made.to, *at);
+                // A message is answered for once.
+                if number > 0 {
+                    answer_withheld = match fate {
+                        Fate::Dropped => Some(End::Withheld),
+                        Fate::Expired => Some(End::Expired),
+                        _ => answer_withheld,
+                    };
+                }
                 match fate {
                     Fate::Dropped => end = Some(End::Withheld),
                     Fate::Expired => end = Some(End::Expired),
@@ -401,29 +413,23 @@ impl Ledger {
                 }
             }
         }
-        match (unreadable, kept) {
-            (true, _) if signal => Ok(End::NoRepair),
+        let put_back = put_back(&promise.by) || put_back(&promise.to);
+        match (unreadable, refused) {
+            (true, _) | (_, true) if signal => Ok(End::NoRepair),
             (true, _) if undecided => Ok(End::Undecided),
-            (true, _) if outlived && !told => Ok(End::Outlived),
-            (true, false) => {
-                if told {
+            (true, _) if told => {
+                if kept {
+                    Err(Loss::GivenUp)
+                } else {
                     Ok(End::Gone)
-                } else {
-                    Err(Loss::Untold)
                 }
             }
-            (true, true) => Err(if told { Loss::GivenUp } else { Loss::Unanswered }),
-            (false, _) if refused && [promise.by, promise.to].iter().any(|user| self.put_back.contains(user)) => {
-                Ok(End::PutBack)
-            }
-            (false, _) if refused => {
-                if signal {
-                    Ok(End::NoRepair)
-                } else {
-                    Err(Loss::Refused)
-                }
-            }
-            (false, _) => end.ok_or(Loss::Vanished),
+            (true, _) if outlived => Ok(End::Outlived),
+            (true, _) if answer_withheld.is_some() => Ok(answer_withheld.unwrap_or(End::Withheld)),
+            (true, _) | (_, true) if put_back => Ok(End::PutBack),
+            (true, _) => Err(if kept { Loss::Unanswered } else { Loss::Untold }),
+            (_, true) => Err(Loss::Refused),
+            (false, false) => end.ok_or(Loss::Vanished),
         }
     }
 

@@ -1,35 +1,42 @@
-//! Two devices, a bad network, crashes and restored backups, all from one number: what the library promises is asserted
-//! after every run.
+//! Devices, a bad server, crashes, sleep, wrong clocks, new accounts and restored backups, all from one number: what the
+//! library promises is asserted after every run.
 //!
-//! Owns: [`run`], what it asserts ([`Broken`]), and the defects that it has to find ([`Mutation`]).
+//! Owns: [`run`] and [`recover`], what they assert ([`Broken`]), what may become of a message ([`End`]) and what must not
+//! ([`Loss`]), and the defects of hosts that they have to find ([`Mutation`]).
 //!
 //! **Not its concern:** cryptography that is wrong alike on both sides; recorded conversations and known answers are for
 //! that.
 //!
 //! # What happens in a run
 //!
-//! Users write; the relay refuses, loses, doubles and reorders, and passes on changed bytes; the hosts crash before their
-//! transaction is durable, after it, and between it and the network; a transaction's outcome is not known; two workers
-//! race, one between the other's loading and its commit, or amid its loading; days pass; clocks are wrong; a session is
-//! reset; the storage key is changed; a backup is restored; a user makes a new account. In three of four runs a side or
-//! both keep sessions in memory.
+//! Two devices, or a few, or three hundred contacts of one, all strangers at first. Users write, one message or hundreds.
+//! They install the app anew and say nothing; restore backups; refuse new identity keys and accept them; reset sessions;
+//! change the storage key. Devices sleep for up to 90 days, and the server keeps mail for 60; clocks are some hours wrong,
+//! or a year for an hour; uploads of prekeys fail for weeks, arrive unheard, are heard of late. Hosts crash before their
+//! transaction is durable, after it, and between it and the network; a commit that was answered is lost; two workers race;
+//! a single row is put back as it was. The server loses, doubles and reorders mail, changes a bit of it, replays it many
+//! times, and puts it into other wrappings; it gives one-time prekeys twice, bundles of long ago, bundles with a bit
+//! changed, and says that none are left. In three of four runs devices keep sessions in memory.
+//!
+//! Then the server is honest, clocks are right and all devices run: round by round, an hour apart.
 //!
 //! # What is asserted
 //!
-//! - A message is in its recipient's table exactly once, unless something [excuses](Report::excused) it: the relay lost
-//!   it, or its recipient's request for it; it was written after the backup that its sender has restored; it was sent to a
-//!   device that has restored a backup or made a new account, before that device was heard again; its sender's new identity
-//!   key was refused. That its sender has forgotten that it was asked for it again is no excuse: it is asked once more.
-//!   In suite `Signal`, where nobody asks, what is sent in a session that a restored backup has lost stays lost: until both
-//!   have been heard in the new one, and again after a late message has taken its reader back into the old one.
-//! - No envelope is opened twice by a database that was not rolled back. A text comes twice only where its sender went
-//!   back in time or was asked for it.
-//! - When faults end, both sides come to rest, and a message goes each way.
+//! - For each message that is not with its recipient the ledger asks where it is, and who was told: see [`End`]. There is
+//!   nothing else that excuses it.
+//! - Nothing is read twice, whatever is replayed in whatever wrapping; a text comes twice only where its sender went back in
+//!   time and wrote it again, or where an answer had to be sent again. Nothing is in the wrong place, or altered.
+//! - Nothing is sent again to another identity key, or more often than it was asked for.
+//! - Envelopes that nobody asked for: at most 20 of a device in a day, and 10 for each message that was lost and each mishap
+//!   that ends sessions. [`recover`]: from a bad state of two or three devices all is well within 12 rounds, after 40
+//!   questions at most.
+//! - At the end a message goes each way between any two, in one session.
 //! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
 //! - A restored backup is found when it is opened, and nothing else is taken for one.
 //! - Nothing that is printed shows a text, a storage key, an identity's private key, or the key that rows are sealed with.
-//!   Every operation needs at most 4 rounds of loading, one on many envelopes 6, and as many once more where others write
-//!   meanwhile. Every record is bounded.
+//!   Operations need few rounds of loading, and every record is bounded.
+//!
+//! In suite `Signal`, where nobody asks, what cannot be read stays lost, and users begin anew.
 
 mod accounts;
 mod ledger;

@@ -75,6 +75,7 @@ impl World {
     pub(super) fn good_times(&mut self) -> Result<Recovery, Broken> {
         self.note("good times begin".into());
         self.server.mend();
+        self.good = true;
         for user in 0..self.parties.len() {
             self.parties[user].host.crash_next(None::<Crash>);
             (self.parties[user].clock, self.parties[user].wakes) = (0, 0);

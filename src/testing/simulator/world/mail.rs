@@ -66,6 +66,7 @@ impl World {
     /// Posts what is in the outbox, unless the host comes to its end between the commit and the network.
     pub(super) fn post(&mut self, user: usize, faults: usize) -> Step {
         self.look(user);
+        let faults = if self.good { 0 } else { faults };
         let withheld = if faults == 0 { 0 } else { self.nature.withheld };
         for outgoing in self.parties[user].host.outbox() {
             if self.rng.happens(faults) {

@@ -73,6 +73,8 @@ struct Nature {
 pub(super) struct World {
     nature: Nature,
     small: bool,
+    /// The server is honest, from now on.
+    good: bool,
     mutation: Option<Mutation>,
     rng: SeededRng,
     now: u64,
@@ -130,6 +132,7 @@ impl World {
         let mut world = Self {
             nature,
             small,
+            good: false,
             mutation,
             rng,
             now: START.get(),
