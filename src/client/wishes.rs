@@ -317,7 +317,7 @@ impl Wishes {
         self.questions.drain(..self.questions.len().saturating_sub(MAX_QUESTIONS));
     }
 
-    /// The device was heard, or the host begins anew: sessions may be started again, and what was asked for in vain may be
+    /// The device was heard: sessions may be started again, and what was asked for in vain may be
     /// asked for once more, and no more than that, since the device was perhaps not there to be asked, or had not accepted who
     /// asked. Whether that changes anything.
     pub(super) fn heard(&mut self) -> bool {
@@ -381,13 +381,18 @@ impl Wishes {
         self.answered.1 = self.answered.1.saturating_add(count);
     }
 
-    /// The device has another identity key, accepted: whatever was asked under the former one was not heard.
-    pub(super) fn begin_anew(&mut self) {
-        self.heard();
-        self.resend.clear();
+    /// The host begins anew: sessions may be started again, and everything may be asked for as if it never had been.
+    pub(super) fn begin_again(&mut self) {
+        self.started.clear();
         for message in &mut self.unread {
             message.asked = 0;
         }
+    }
+
+    /// The device has another identity key, accepted: whatever was asked under the former one was not heard.
+    pub(super) fn begin_anew(&mut self) {
+        self.begin_again();
+        self.resend.clear();
     }
 
     /// Drops what is over, by a clock that is surely not ahead. Whether there was anything.
