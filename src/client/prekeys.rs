@@ -4,8 +4,6 @@ use super::adopt::SEEN_SHARDS;
 use super::inventory::{Expired, Prekeys, Set};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, PrekeyCounts, PrekeyUpload, StoredError};
-#[cfg(test)]
-use crate::crypto::planted::{self, Defect};
 use crate::ident::PrekeyId;
 use crate::persist::RecordKey;
 use crate::prekey::rotation::Lot;
@@ -121,11 +119,6 @@ impl Client {
         let core = self.core.clone();
         Operation::new("published", move |work| {
             let mut prekeys = core.load_prekeys(work)?;
-            #[cfg(test)]
-            let upload = match prekeys.sets.iter().find_map(|set| set.pending) {
-                Some(pending) if planted::is(Defect::ConfirmsAnything) => pending,
-                _ => upload,
-            };
             let Some(set) = prekeys.sets.iter_mut().find(|set| set.pending == Some(upload)) else {
                 return Ok(Publication::NotPending);
             };

@@ -6,10 +6,8 @@ use core::cell::Cell;
 /// A rule that does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Defect {
-    /// Prekeys are deleted by age, whatever the server still hands out.
+    /// Prekeys are deleted by age, whenever their successor is confirmed.
     PrekeysByAge,
-    /// News of any upload confirms the one that waits.
-    ConfirmsAnything,
     /// Deletions go by the time of day.
     TimeOfDay,
     /// Of one device 16 unread messages are remembered.

@@ -168,8 +168,8 @@ impl Rotation {
             let successor = self.0.iter().skip(at + 1).find_map(|later| later.published);
             #[cfg(test)]
             if planted::is(Defect::PrekeysByAge) {
-                let is_newest = at + 1 == self.0.len();
-                return !is_newest && settled.since(self.0[at].created) >= ROTATE_AFTER_MS + KEEP_MS;
+                let old = |made: &Made| settled.since(made.created) >= ROTATE_AFTER_MS;
+                return at + 1 < self.0.len() && self.0.get(at).is_some_and(old);
             }
             successor.is_some_and(|confirmed| settled.since(confirmed) >= KEEP_MS)
         };
