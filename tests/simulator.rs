@@ -76,8 +76,8 @@ fn the_runs_are_eventful() {
     }
     assert!(sum.written > 2_000, "{sum:?}");
     assert!(sum.crashes > 100 && sum.conflicts > 100 && sum.restores > 10 && sum.accounts > 3, "{sum:?}");
-    assert!(sum.garbled > 50 && sum.clocks > 50 && sum.sleeps > 50, "{sum:?}");
-    assert!(sum.rows_back > 5 && sum.losses > 5, "{sum:?}");
+    assert!(sum.garbled > 20 && sum.clocks > 50 && sum.sleeps > 50, "{sum:?}");
+    assert!(sum.rows_back > 2 && sum.losses > 5, "{sum:?}");
     assert!(sum.ends.len() >= 6, "{sum:?}");
 }
 
