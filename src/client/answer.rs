@@ -10,6 +10,8 @@ use super::wishes::Wishes;
 use super::workspace::{Stop, Workspace};
 use super::{Core, Identity, Outgoing, ReceiveError, StoredError};
 use crate::crypto::PublicKey;
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::suite::Suite;
 use crate::wire::{Outward, WireError};
@@ -49,6 +51,10 @@ impl Core {
         for (name, entry) in self.find_sent(work, peer, items).map_err(|stop| stop.map(ReceiveError::from))? {
             match entry {
                 // Each is answered once: what is sent then has another name.
+                #[cfg(test)]
+                Some(entry) if entry.answered && planted::is(Defect::AnswersTwice) => {
+                    wishes.note_asked(entry.id(), name, work.now);
+                }
                 Some(entry) if entry.answered => {}
                 Some(entry) if wishes.note_asked(entry.id(), name, work.now) => outcome.messages.push(entry.id()),
                 Some(_) => {}
@@ -126,6 +132,8 @@ impl Core {
         names: &[MessageName],
     ) -> Result<Option<Outgoing>, Stop<StoredError>> {
         let can_say = peer.session.can_send(work.now) && peer.session.suite() == Some(Suite::V1);
+        #[cfg(test)]
+        let can_say = can_say && !planted::is(Defect::TellsNothing);
         if names.is_empty() || !can_say {
             return Ok(None);
         }

@@ -194,6 +194,8 @@ impl Core {
         if let Some(mut wishes) = wishes {
             if !is_changed {
                 changed |= wishes.heard();
+                // A copy without its wrapping came first, and could not be read.
+                changed |= wishes.settle(|unread| unread == name).is_some();
                 changed |= !saving.peer.session.has_current() && !core::mem::replace(&mut wishes.bundle, true);
             }
             if changed {
