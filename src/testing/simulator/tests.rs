@@ -43,62 +43,60 @@ fn planted_defects_are_found() {
 /// Rules of recovery, each wrong in turn, are found within 200 seeds of each kind.
 #[test]
 fn rules_that_do_not_hold_are_found() {
-    const DEFECTS: [Defect; 20] = [
-        Defect::PrekeysByAge,
+    const DEFECTS: [Defect; 13] = [
         Defect::TimeOfDay,
-        Defect::FewWishes,
         Defect::NoStrangers,
         Defect::TidyWishes,
         Defect::NothingStartsNothing,
         Defect::AnyBundle,
-        Defect::Impatient,
         Defect::NeverAsks,
         Defect::NeverGivesUp,
         Defect::WaitsForEver,
-        Defect::AlwaysStarts,
-        Defect::NoLimits,
         Defect::EndlessQuestions,
         Defect::DeafToReturns,
         Defect::AnyKey,
         Defect::AnswersTwice,
         Defect::TellsNothing,
+    ];
+    let missed: Vec<_> = DEFECTS.into_iter().filter(|defect| !is_found(*defect)).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// Those that are too rare, or too cheap, to show in so few runs: the tests beside these rules hold them. A soak says which
+/// of them it has found.
+#[test]
+fn rules_that_seldom_matter() {
+    const DEFECTS: [Defect; 7] = [
+        Defect::PrekeysByAge,
+        Defect::FewWishes,
+        Defect::Impatient,
+        Defect::AlwaysStarts,
+        Defect::NoLimits,
         Defect::NamedByWrapping,
         Defect::PastIsPresent,
     ];
+    for defect in DEFECTS.into_iter().filter(|_| seeds() >= 1_000) {
+        println!("{defect:?}: {}", if is_found(defect) { "found" } else { "missed" });
+    }
+}
+
+/// Whether a run fails because of this, and of nothing else.
+fn is_found(defect: Defect) -> bool {
     // Accounts are made by rules that hold.
     for signal in [false, true] {
         accounts::prepare(accounts::USERS, signal);
     }
-    let mut missed = Vec::new();
-    for defect in DEFECTS {
-        let failures = |seed| [recover(seed), run(seed, None)].into_iter().filter_map(Result::err);
-        let found = (0..200).find_map(|seed| {
-            planted::plant(Some(defect));
-            let failure = failures(seed).next();
-            planted::plant(None);
-            // By the defect, and by nothing else.
-            failure.filter(|_| failures(seed).next().is_none())
-        });
-        match found {
-            Some(Failure { seed, broken, .. }) => println!("{defect:?}: seed {seed}, {broken:?}"),
-            None => missed.push(defect),
-        }
+    let failures = |seed| [recover(seed), run(seed, None)].into_iter().filter_map(Result::err);
+    let found = (0..200).find_map(|seed| {
+        planted::plant(Some(defect));
+        let failure = failures(seed).next();
+        planted::plant(None);
+        failure.filter(|_| failures(seed).next().is_none())
+    });
+    if let Some(Failure { seed, broken, .. }) = &found {
+        println!("{defect:?}: seed {seed}, {broken:?}");
     }
-    // Too rare, or too cheap, to show in so few runs: the tests beside these rules hold them.
-    let rare = |defect: &Defect| {
-        matches!(
-            defect,
-            Defect::PrekeysByAge
-                | Defect::FewWishes
-                | Defect::Impatient
-                | Defect::AlwaysStarts
-                | Defect::NoLimits
-                | Defect::NamedByWrapping
-                | Defect::PastIsPresent
-        )
-    };
-    println!("missed: {missed:?}");
-    assert!(missed.iter().all(rare), "{missed:?}");
+    found.is_some()
 }
 
 /// The same number, the same run.
