@@ -169,6 +169,8 @@ impl Peer {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());
+        let sent = self.segment_keys(core, self.sent.numbers());
+        work.announce(sent.iter().copied());
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
@@ -176,6 +178,9 @@ impl Peer {
         erase_kept(core, work, &self.address, &names)?;
         for name in names {
             erase(core, work, RecordKind::Archived, &self.address, name)?;
+        }
+        for key in sent {
+            work.remove(key)?;
         }
         Archive::default().save(core, work, &self.address)?;
         core.pin(work, &self.address, session.remote_identity())?;

@@ -1,0 +1,168 @@
+//! Segments of the sent log: rows of eight messages each, that the device's own row has no room for any more; and what is
+//! done with the log of a device, in its own row and in these.
+
+use alloc::vec::Vec;
+
+use super::peer::Peer;
+use super::sent::{ENTRY_LEN, Entry, Place};
+use super::sent_log::SEGMENT;
+use super::workspace::{Stop, Workspace, stored};
+use super::{Core, StoredError};
+use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};
+use crate::ident::{Address, MessageId};
+use crate::persist::RecordKey;
+use crate::suite::v1::encode_address;
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_public_key};
+
+type Halt = Stop<StoredError>;
+
+/// The row of a segment.
+pub(super) fn segment_key(core: &Core, address: &Address, number: u8) -> RecordKey {
+    core.keys.record_key(RecordKind::Sent, &[&encode_address(address), &[number]])
+}
+
+/// One segment, the oldest message first.
+pub(super) struct Segment {
+    number: u8,
+    key: RecordKey,
+    entries: Vec<Entry>,
+}
+
+impl Segment {
+    /// What was sealed to this identity key. What was sealed to another one is as good as gone: whoever has put such a row
+    /// back gets nothing of it for the key that the device has now.
+    fn load(
+        core: &Core,
+        work: &mut Workspace<'_>,
+        (number, key): (u8, RecordKey),
+        identity: &PublicKey,
+    ) -> Result<Self, Halt> {
+        let none = Self { number, key, entries: Vec::new() };
+        let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else { return Ok(none) };
+        let (sealed_to, entries) = read(bytes).map_err(stored(RecordKind::Sent))?;
+        Ok(if sealed_to == *identity { Self { entries, ..none } } else { none })
+    }
+
+    /// Its messages, the newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev()
+    }
+
+    /// Writes it, whose row was asked for.
+    fn save(&self, core: &Core, work: &mut Workspace<'_>, identity: &PublicKey) {
+        if self.entries.is_empty() {
+            work.delete(self.key);
+            return;
+        }
+        let mut record = FieldWriter::row(RecordKind::Sent, PUBLIC_KEY_LEN + 16 + self.entries.len() * ENTRY_LEN);
+        record.bytes(1, &identity.to_bytes());
+        record.joined(2, |out| self.entries.iter().for_each(|entry| entry.write(out)));
+        work.put(&core.keys, self.key, record.into_record());
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<(PublicKey, Vec<Entry>), RecordError> {
+    let mut fields = FieldReader::record(RecordKind::Sent, bytes)?;
+    let identity = read_public_key(&mut fields, 1)?;
+    let entries = Entry::read_all(fields.some_bytes(2)?, SEGMENT);
+    fields.end()?;
+    let entries = entries.filter(|entries| !entries.is_empty()).ok_or(RecordError::Corrupt)?;
+    Ok((identity, entries))
+}
+
+impl Peer {
+    /// Segments of the log with the device, in this order.
+    pub(super) fn load_segments(
+        &self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        numbers: impl IntoIterator<Item = u8>,
+    ) -> Result<Vec<Segment>, Halt> {
+        let places = numbers.into_iter().map(|number| (number, segment_key(core, &self.address, number)));
+        let places: Vec<_> = places.collect();
+        work.announce(places.iter().map(|(_, key)| *key));
+        work.ready()?;
+        let identity = self.session.remote_identity();
+        places.into_iter().map(|place| Segment::load(core, work, place, identity)).collect()
+    }
+
+    /// What was sent to the device under an id, the newest. Most of the time no segment is looked into.
+    pub(super) fn sent_as(&self, core: &Core, work: &mut Workspace<'_>, id: MessageId) -> Result<Option<Entry>, Halt> {
+        let is_it = |entry: &&Entry| entry.id() == id;
+        if let Some(entry) = self.sent.newest().find(is_it) {
+            return Ok(Some(entry.clone()));
+        }
+        let segments = self.load_segments(core, work, self.sent.numbers_with(id))?;
+        Ok(segments.iter().flat_map(Segment::newest).find(is_it).cloned())
+    }
+
+    /// Makes room for one message more: where its own row holds eight, they become a segment, and the oldest one goes.
+    pub(super) fn make_room(&mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        if !self.sent.is_full() {
+            return Ok(());
+        }
+        let (number, entries, old) = self.sent.begin_segment();
+        let segment = Segment { number, key: segment_key(core, &self.address, number), entries };
+        let old = old.map(|number| segment_key(core, &self.address, number));
+        work.announce(old.into_iter().chain([segment.key]));
+        work.ready()?;
+        // One may be there, where the device's own row is an older one that was put back: it is written over.
+        work.row(segment.key)?;
+        segment.save(core, work, self.session.remote_identity());
+        old.map_or(Ok(()), |key| work.remove(key))
+    }
+
+    /// Notes that the newest message of an id is sent again, because it was asked for.
+    pub(super) fn answered(&mut self, core: &Core, work: &mut Workspace<'_>, id: MessageId) -> Result<(), Halt> {
+        if let Some(entry) = self.sent.find_mut(id) {
+            entry.answered = true;
+            return Ok(());
+        }
+        for mut segment in self.load_segments(core, work, self.sent.numbers_with(id))? {
+            if let Some(entry) = segment.entries.iter_mut().rev().find(|entry| entry.id() == id) {
+                entry.answered = true;
+                segment.save(core, work, self.session.remote_identity());
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops all messages of an id from the log. Whether there were any.
+    pub(super) fn drop_sent(&mut self, core: &Core, work: &mut Workspace<'_>, place: &Place) -> Result<bool, Halt> {
+        let segments = self.load_segments(core, work, self.sent.numbers_with(place.id))?;
+        let mut changed = self.sent.drop_newest(|entry| entry.id() == place.id);
+        for mut segment in segments {
+            let before = segment.entries.len();
+            segment.entries.retain(|entry| entry.id() != place.id);
+            if segment.entries.len() != before {
+                segment.save(core, work, self.session.remote_identity());
+                self.sent.changed(segment.number, &segment.entries);
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Drops what was sent before this moment, in seconds since 1970: of the segments those of which all was. Whether there
+    /// was any. The rows are to be asked for before.
+    pub(super) fn drop_sent_before(
+        &mut self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        oldest: u32,
+    ) -> Result<bool, Halt> {
+        let mut changed = self.sent.drop_newest(|entry| entry.at() < oldest);
+        for number in self.sent.older_than(oldest) {
+            work.remove(segment_key(core, &self.address, number))?;
+            self.sent.changed(number, &[]);
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// The rows of its segments, or of some of them.
+    pub(super) fn segment_keys(&self, core: &Core, numbers: impl IntoIterator<Item = u8>) -> Vec<RecordKey> {
+        numbers.into_iter().map(|number| segment_key(core, &self.address, number)).collect()
+    }
+}
