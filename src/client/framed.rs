@@ -249,7 +249,7 @@ impl Core {
             let old_row = chains.old;
             chains.sent();
             self.save_chains(work, peer, chains);
-            let digest = Digest { content: first(&message.digest()), parts: parts_digest, number: FRAMED };
+            let digest = Digest { content: first(message.digest()), parts: parts_digest, number: FRAMED };
             Ok((envelope, name, digest, Some((sealed, old_row))))
         })?;
         let (sealed, old_row) = framed.unzip();

@@ -92,7 +92,7 @@ impl Client {
             let Digest { content: digest, parts, number } = entry.digest;
             let content = content.as_deref().ok_or(ResendError::OtherContent)?;
             let message = Outward::again(&asked.name, number, content);
-            if first(&message.digest()) != digest {
+            if first(message.digest()) != digest {
                 return Err(ResendError::OtherContent.into());
             }
             if wishes.answers_left(work.now) == 0 {

@@ -81,9 +81,10 @@ pub(super) const MAX_LEN: usize = 65_000;
 impl Client {
     /// Sends a message to a peer device.
     ///
-    /// It is idempotent: a `message_id` that was sent within the last 24 hours is [`repeated`](Sent::repeated) and sends
-    /// nothing, so a commit whose outcome is unknown is answered by sending again: if it was durable, the outbox holds the
-    /// envelope. What a peer could not read, and asks for, is sent again with [`Client::resend`].
+    /// It is idempotent: a `message_id` that is one of the last 392 to the device, and was sent within 30 days, is
+    /// [`repeated`](Sent::repeated) and sends nothing, so a commit whose outcome is unknown is answered by sending again: if
+    /// it was durable, the outbox holds the envelope. What a peer could not read, and asks for, is sent again with
+    /// [`Client::resend`], as far back.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl Client {
         let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
         let operation = Operation::new("send", move |work| {
             let message = message.as_ref().ok_or(SendError::TooLong)?;
-            let digest = Digest { content: first(&message.digest()), parts: [0; 16], number: message.number() };
+            let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
             let (sent, ()) = core.send_once(work, &place, &|entered| *entered == digest, |work, peer| {
                 let (envelope, name) = peer.encrypt(&core, work, message, None, Some(&place.way))?;
                 Ok((envelope, name, digest, ()))
