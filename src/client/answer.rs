@@ -80,12 +80,16 @@ impl Core {
         let led: Vec<u8> = items.iter().map(|(envelope, _)| way.number(envelope)).collect();
         let (near, far): (Vec<u8>, Vec<u8>) = peer.sent.numbers().partition(|number| led.contains(number));
         let mut segments = peer.load_segments(self, work, near)?;
-        if !items.iter().all(|(_, name)| find(peer, &segments, |entry| entry.is_named(name)).is_some()) {
+        let find = |segments: &[Segment], is_it: &dyn Fn(&Entry) -> bool| {
+            let entries = segments.iter().flat_map(Segment::entries).cloned();
+            peer.sent.newest().chain(entries).find(|entry| is_it(entry))
+        };
+        if !items.iter().all(|(_, name)| find(&segments, &|entry| entry.is_named(name)).is_some()) {
             segments.extend(peer.load_segments(self, work, far)?);
         }
         let found = |(envelope, name): &([u8; 16], MessageName)| {
-            let named = find(peer, &segments, |entry| entry.is_named(name));
-            (*name, named.or_else(|| find(peer, &segments, |entry| entry.went_in(envelope))).cloned())
+            let named = find(&segments, &|entry| entry.is_named(name));
+            (*name, named.or_else(|| find(&segments, &|entry| entry.went_in(envelope))))
         };
         Ok(items.iter().map(found).collect())
     }
@@ -111,10 +115,6 @@ impl Core {
             Err(Stop::Fail(_)) => Ok(None),
         }
     }
-}
-
-fn find<'a>(peer: &'a Peer, segments: &'a [Segment], is_it: impl Fn(&Entry) -> bool) -> Option<&'a Entry> {
-    peer.sent.newest().chain(segments.iter().flat_map(Segment::newest)).find(|entry| is_it(entry))
 }
 
 fn parts(item: &Item) -> Option<([u8; 16], MessageName)> {

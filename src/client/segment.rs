@@ -43,9 +43,8 @@ impl Segment {
         Ok(if sealed_to == *identity { Self { entries, ..none } } else { none })
     }
 
-    /// Its messages, the newest first.
-    pub(super) fn newest(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().rev()
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// Writes it, whose row was asked for.
@@ -54,9 +53,11 @@ impl Segment {
             work.delete(self.key);
             return;
         }
-        let mut record = FieldWriter::row(RecordKind::Sent, PUBLIC_KEY_LEN + 16 + self.entries.len() * ENTRY_LEN);
+        let mut entries = Vec::with_capacity(self.entries.len() * ENTRY_LEN);
+        self.entries.iter().for_each(|entry| entry.write(&mut entries));
+        let mut record = FieldWriter::row(RecordKind::Sent, PUBLIC_KEY_LEN + 16 + entries.len());
         record.bytes(1, &identity.to_bytes());
-        record.joined(2, |out| self.entries.iter().for_each(|entry| entry.write(out)));
+        record.bytes(2, &entries);
         work.put(&core.keys, self.key, record.into_record());
     }
 }
@@ -64,10 +65,10 @@ impl Segment {
 fn read(bytes: &[u8]) -> Result<(PublicKey, Vec<Entry>), RecordError> {
     let mut fields = FieldReader::record(RecordKind::Sent, bytes)?;
     let identity = read_public_key(&mut fields, 1)?;
-    let entries = Entry::read_all(fields.some_bytes(2)?, SEGMENT);
+    let entries = fields.some_bytes(2)?;
     fields.end()?;
-    let entries = entries.filter(|entries| !entries.is_empty()).ok_or(RecordError::Corrupt)?;
-    Ok((identity, entries))
+    let is_whole = Entry::count(entries).is_some_and(|count| (1..=SEGMENT).contains(&count));
+    if is_whole { Ok((identity, Entry::each(entries).collect())) } else { Err(RecordError::Corrupt) }
 }
 
 impl Peer {
@@ -88,12 +89,12 @@ impl Peer {
 
     /// What was sent to the device under an id, the newest. Most of the time no segment is looked into.
     pub(super) fn sent_as(&self, core: &Core, work: &mut Workspace<'_>, id: MessageId) -> Result<Option<Entry>, Halt> {
-        let is_it = |entry: &&Entry| entry.id() == id;
-        if let Some(entry) = self.sent.newest().find(is_it) {
-            return Ok(Some(entry.clone()));
+        if let Some(entry) = self.sent.newest().filter(|entry| entry.id() == id).last() {
+            return Ok(Some(entry));
         }
         let segments = self.load_segments(core, work, self.sent.numbers_with(id))?;
-        Ok(segments.iter().flat_map(Segment::newest).find(is_it).cloned())
+        let newest_first = segments.into_iter().flat_map(|segment| segment.entries.into_iter().rev());
+        Ok(newest_first.into_iter().find(|entry| entry.id() == id))
     }
 
     /// Makes room for one message more: where its own row holds eight, they become a segment, and the oldest one goes.
@@ -112,26 +113,30 @@ impl Peer {
         old.map_or(Ok(()), |key| work.remove(key))
     }
 
-    /// Notes that the newest message of an id is sent again, because it was asked for.
+    /// Notes that what was sent under an id is sent again, because it was asked for.
     pub(super) fn answered(&mut self, core: &Core, work: &mut Workspace<'_>, id: MessageId) -> Result<(), Halt> {
-        if let Some(entry) = self.sent.find_mut(id) {
-            entry.answered = true;
-            return Ok(());
-        }
+        let note = |entry: &mut Entry| {
+            let is_new = entry.id() == id && !entry.answered;
+            entry.answered |= is_new;
+            is_new
+        };
         for mut segment in self.load_segments(core, work, self.sent.numbers_with(id))? {
-            if let Some(entry) = segment.entries.iter_mut().rev().find(|entry| entry.id() == id) {
-                entry.answered = true;
+            if segment.entries.iter_mut().map(note).fold(false, |any, new| any | new) {
                 segment.save(core, work, self.session.remote_identity());
-                break;
             }
         }
+        self.sent.retain(|entry| {
+            note(entry);
+            true
+        });
         Ok(())
     }
 
     /// Drops all messages of an id from the log. Whether there were any.
     pub(super) fn drop_sent(&mut self, core: &Core, work: &mut Workspace<'_>, place: &Place) -> Result<bool, Halt> {
         let segments = self.load_segments(core, work, self.sent.numbers_with(place.id))?;
-        let mut changed = self.sent.drop_newest(|entry| entry.id() == place.id);
+        let mut changed = self.sent.newest().any(|entry| entry.id() == place.id);
+        self.sent.retain(|entry| entry.id() != place.id);
         for mut segment in segments {
             let before = segment.entries.len();
             segment.entries.retain(|entry| entry.id() != place.id);
@@ -152,7 +157,8 @@ impl Peer {
         work: &mut Workspace<'_>,
         oldest: u32,
     ) -> Result<bool, Halt> {
-        let mut changed = self.sent.drop_newest(|entry| entry.at() < oldest);
+        let mut changed = self.sent.newest().any(|entry| entry.at() < oldest);
+        self.sent.retain(|entry| entry.at() >= oldest);
         for number in self.sent.older_than(oldest) {
             work.remove(segment_key(core, &self.address, number))?;
             self.sent.changed(number, &[]);

@@ -1,12 +1,13 @@
 //! What the sent log knows of one message: which it was, and as what it went, so that none is sent twice and the device can
 //! ask for one that it could not read. Neither text nor envelope is in it: these are the host's.
 
+use alloc::vec::Vec;
+
 use super::Core;
 use super::outgoing::Way;
-use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
-use crate::wire::{FRAMED, FieldWriter, RecordKind};
+use crate::wire::{FRAMED, RecordKind};
 
 /// How long a message can be asked for: 30 days.
 pub(super) const SENT_LOG_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -63,29 +64,37 @@ impl Entry {
         self.envelope == last(envelope)
     }
 
-    pub(super) fn write(&self, out: &mut FieldWriter) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let Self { id, name, envelope, digest: Digest { content, parts, number }, at, answered } = self;
-        out.put(&[u8::from(*answered), *number]);
-        out.put(id.as_bytes());
-        out.put(name);
-        out.put(envelope);
-        out.put(content);
-        out.put(&at.to_be_bytes());
+        out.extend_from_slice(&[u8::from(*answered), *number]);
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(name);
+        out.extend_from_slice(envelope);
+        out.extend_from_slice(content);
+        out.extend_from_slice(&at.to_be_bytes());
         if *number == FRAMED {
-            out.put(parts);
+            out.extend_from_slice(parts);
         }
     }
 
-    /// Reads entries to the end; `None` if these are none, or more than so many.
-    pub(super) fn read_all(mut bytes: &[u8], most: usize) -> Option<alloc::vec::Vec<Self>> {
-        // Room for the one that is likely to come.
-        let mut entries = alloc::vec::Vec::with_capacity(most);
-        while !bytes.is_empty() && entries.len() < most {
+    /// Those of the bytes, as far as these are entries.
+    pub(super) fn each(mut bytes: &[u8]) -> impl Iterator<Item = Self> {
+        core::iter::from_fn(move || {
             let (entry, rest) = Self::read(bytes)?;
-            entries.push(entry);
             bytes = rest;
+            Some(entry)
+        })
+    }
+
+    /// How many entries these bytes are, without reading them; `None` if they are anything else.
+    pub(super) fn count(mut bytes: &[u8]) -> Option<usize> {
+        let mut count = 0;
+        while !bytes.is_empty() {
+            let [0 | 1, number, ..] = *bytes else { return None };
+            bytes = bytes.get(if number == FRAMED { ENTRY_LEN } else { ENTRY_LEN - 16 }..)?;
+            count += 1;
         }
-        bytes.is_empty().then_some(entries)
+        Some(count)
     }
 
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
@@ -118,9 +127,11 @@ const fn last(bytes: &[u8; 16]) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// What stands for a message's id where there is room for two bytes.
+/// What stands for a message's id where there is room for two bytes. Ids are the host's own, so that a hash of nothing but
+/// speed will do: it keeps apart what is drawn, and what is counted.
 pub(super) fn mark(id: MessageId) -> [u8; 2] {
-    first(&sha256(&[id.as_bytes()]))
+    let pairs = id.as_bytes().as_chunks().0.iter();
+    pairs.fold(0_u16, |mark, pair| (mark ^ u16::from_be_bytes(*pair)).wrapping_mul(0x9e37)).to_be_bytes()
 }
 
 /// A message to a peer device: what of it is computed once for an operation, however often it is stepped.
@@ -148,10 +159,10 @@ pub(super) mod tests {
         Entry::new(id, &name, &[number; 16], digest, Timestamp::new(u64::from(at) * 1000))
     }
 
-    fn written(entries: &[Entry]) -> crate::crypto::SecretBytes {
-        let mut out = FieldWriter::with_capacity(entries.len() * ENTRY_LEN);
+    fn written(entries: &[Entry]) -> Vec<u8> {
+        let mut out = Vec::new();
         entries.iter().for_each(|entry| entry.write(&mut out));
-        out.finish()
+        out
     }
 
     #[test]
@@ -160,20 +171,31 @@ pub(super) mod tests {
         let entries = vec![entry(1, 5), Entry { digest: framed, answered: true, ..entry(2, 6) }, entry(3, u32::MAX)];
         let bytes = written(&entries);
         assert_eq!(bytes.len(), 3 * ENTRY_LEN - 2 * 16);
-        assert_eq!(Entry::read_all(&bytes, 3), Some(entries));
-        assert_eq!(Entry::read_all(&[], 3), Some(vec![]));
+        assert_eq!(Entry::count(&bytes), Some(3));
+        assert_eq!(Entry::each(&bytes).collect::<Vec<_>>(), entries);
+        assert_eq!(Entry::count(&[]), Some(0));
     }
 
     #[test]
     fn what_is_no_list_of_entries() {
         let bytes = written(&[entry(1, 5), entry(2, 6)]);
-        assert_eq!(Entry::read_all(&bytes, 1), None, "more than there may be");
         for len in (1..bytes.len()).filter(|len| len * 2 != bytes.len()) {
-            assert_eq!(Entry::read_all(&bytes[..len], 2), None, "cut at {len}");
+            assert_eq!(Entry::count(&bytes[..len]), None, "cut at {len}");
         }
-        let mut flag = bytes.to_vec();
-        flag[0] = 2;
-        assert_eq!(Entry::read_all(&flag, 2), None, "an unknown flag");
+        for at in [0, bytes.len() / 2] {
+            let mut flag = bytes.clone();
+            flag[at] = 2;
+            assert_eq!(Entry::count(&flag), None, "an unknown flag");
+        }
+    }
+
+    #[test]
+    fn ids_have_different_marks() {
+        let marks = |ids: &mut dyn Iterator<Item = [u8; 16]>| {
+            ids.map(|id| mark(MessageId::new(id))).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!(marks(&mut (0..60_000_u128).map(u128::to_be_bytes)), 60_000);
+        assert_eq!(marks(&mut (0..60_000_u128).map(u128::to_le_bytes)), 60_000);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::sent::{ENTRY_LEN, Entry, mark};
+use super::sent::{Entry, mark};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
 
@@ -21,86 +21,83 @@ pub(super) const fn all_numbers() -> core::ops::Range<u8> {
     0..NUMBERS
 }
 
-/// What was sent to one device, under the identity key that it has now.
+/// What was sent to one device, under the identity key that it has now. Most operations only carry it along: it stays the
+/// bytes that it is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SentLog {
-    /// The newest, the oldest of them first: the next segment, while it grows.
-    newest: Vec<Entry>,
+    /// The newest messages, the oldest of them first: the next segment, while it grows.
+    newest: Vec<u8>,
+    /// How many they are.
+    count: usize,
     /// The number of the next segment.
     next: u8,
-    /// The oldest first.
-    segments: Vec<Head>,
+    /// What of each segment stands in the device's own row, the oldest first.
+    segments: Vec<[u8; HEAD_LEN]>,
 }
 
-/// What of a segment stands in the device's own row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    number: u8,
-    /// When the newest of its messages was sent, in seconds since 1970.
-    newest: u32,
-    /// Two bytes of a hash for each message: whoever has none of them is surely not in it. Zeros where there are fewer.
-    marks: [[u8; 2]; SEGMENT],
-}
-
+/// Number; when the newest message was sent, u32 seconds since 1970; two bytes for each id, zeros where there are fewer.
 const HEAD_LEN: usize = 1 + 4 + 2 * SEGMENT;
 
-impl Head {
-    fn of(number: u8, entries: &[Entry]) -> Self {
-        let mut marks = [[0; 2]; SEGMENT];
-        marks.iter_mut().zip(entries).for_each(|(to, entry)| *to = mark(entry.id()));
-        Self { number, newest: entries.iter().map(Entry::at).max().unwrap_or_default(), marks }
-    }
+fn head(number: u8, entries: &[Entry]) -> [u8; HEAD_LEN] {
+    let newest = entries.iter().map(Entry::at).max().unwrap_or_default();
+    let marks = entries.iter().flat_map(|entry| mark(entry.id()));
+    let bytes = core::iter::once(number).chain(newest.to_be_bytes()).chain(marks);
+    let mut head = [0; HEAD_LEN];
+    head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    head
+}
 
-    fn read(bytes: &[u8; HEAD_LEN]) -> Option<Self> {
-        let (number, rest) = bytes.split_first()?;
-        let (newest, rest) = rest.split_first_chunk()?;
-        let marks = rest.as_chunks().0.try_into().ok()?;
-        Some(Self { number: *number, newest: u32::from_be_bytes(*newest), marks })
-    }
+const fn number_of(head: &[u8; HEAD_LEN]) -> u8 {
+    let [number, ..] = *head;
+    number
+}
 
-    /// How many segments ago it was made, where `next` is the next one.
-    const fn age(&self, next: u8) -> u8 {
-        next.wrapping_sub(self.number) % NUMBERS
-    }
+/// When the newest message of a segment was sent.
+const fn at(head: &[u8; HEAD_LEN]) -> u32 {
+    let [_, a, b, c, d, ..] = *head;
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Whether a message may be in a segment.
+fn may_hold(head: &[u8; HEAD_LEN], mark: [u8; 2]) -> bool {
+    let [_, _, _, _, _, marks @ ..] = head;
+    marks.as_chunks().0.contains(&mark)
+}
+
+/// How many segments ago one was made, where `next` is the next one.
+const fn age(head: &[u8; HEAD_LEN], next: u8) -> u8 {
+    next.wrapping_sub(number_of(head)) % NUMBERS
 }
 
 impl SentLog {
     pub(super) fn read(fields: Option<FieldReader<'_>>) -> Result<Self, RecordError> {
         let Some(mut fields) = fields else { return Ok(Self::default()) };
-        let newest = Entry::read_all(fields.bytes(1)?, SEGMENT).ok_or(RecordError::Corrupt)?;
-        let next = fields.small(2)?;
-        let (heads, rest) = fields.bytes(3)?.as_chunks();
+        let (newest, next, segments) = (fields.bytes(1)?, fields.small(2)?, fields.bytes(3)?);
         fields.end()?;
-        let segments = heads.iter().map(Head::read).collect::<Option<Vec<_>>>().ok_or(RecordError::Corrupt)?;
-        let ages = || segments.iter().map(|head| head.age(next));
+        let count = Entry::count(newest).filter(|count| *count <= SEGMENT).ok_or(RecordError::Corrupt)?;
+        let (segments, rest) = segments.as_chunks();
+        let ages = || segments.iter().map(|head| age(head, next));
         // The oldest first, and none of a number that is to be given out before it goes.
-        let is_whole = ages().is_sorted_by(|older, newer| older > newer) && ages().all(|age| (1..=MAX_SEGMENTS).contains(&age));
-        let numbers = segments.iter().map(|head| head.number).chain([next]);
-        let log = Self { newest, next, segments: Vec::new() };
-        if !rest.is_empty() || !is_whole || numbers.into_iter().any(|number| number >= NUMBERS) {
+        let is_bounded = ages().all(|age| (1..=MAX_SEGMENTS).contains(&age));
+        let is_sorted = ages().is_sorted_by(|older, newer| older > newer);
+        let are_numbers = segments.iter().map(number_of).chain([next]).all(|number| number < NUMBERS);
+        let is_none = count == 0 && next == 0 && segments.is_empty();
+        if is_none || !(rest.is_empty() && is_bounded && is_sorted && are_numbers) {
             return Err(RecordError::Corrupt);
         }
-        let log = Self { segments, ..log };
-        if log == Self::default() { Err(RecordError::Corrupt) } else { Ok(log) }
+        Ok(Self { newest: newest.to_vec(), count, next, segments: segments.to_vec() })
     }
 
     /// Puts nothing if there is nothing.
     pub(super) fn write(&self, out: &mut FieldWriter) {
-        out.joined(1, |out| self.newest.iter().for_each(|entry| entry.write(out)));
+        out.bytes(1, &self.newest);
         out.number(2, self.next);
-        if !self.segments.is_empty() {
-            out.begin_bytes(3, self.segments.len() * HEAD_LEN);
-        }
-        for Head { number, newest, marks } in &self.segments {
-            out.put(&[*number]);
-            out.put(&newest.to_be_bytes());
-            out.put(marks.as_flattened());
-        }
+        out.bytes(3, self.segments.as_flattened());
     }
 
     /// Bytes that it takes, and no more.
-    pub(super) fn room(&self) -> usize {
-        16 + self.newest.len() * ENTRY_LEN + self.segments.len() * HEAD_LEN
+    pub(super) const fn room(&self) -> usize {
+        16 + self.newest.len() + self.segments.len() * HEAD_LEN
     }
 
     /// The segment that a message of now will lie in.
@@ -110,44 +107,37 @@ impl SentLog {
 
     /// The numbers of the segments that there are, the newest first.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + Clone {
-        self.segments.iter().rev().map(|head| head.number)
+        self.segments.iter().rev().map(number_of)
     }
 
     /// Those that a message of this id may be in, the newest first: one of 65,536 others passes for it.
-    pub(super) fn numbers_with(&self, id: MessageId) -> Vec<u8> {
-        if self.segments.is_empty() {
-            return Vec::new();
-        }
+    pub(super) fn numbers_with(&self, id: MessageId) -> impl Iterator<Item = u8> + Clone {
         let mark = mark(id);
-        self.segments.iter().rev().filter(|head| head.marks.contains(&mark)).map(|head| head.number).collect()
+        self.segments.iter().rev().filter(move |head| may_hold(head, mark)).map(number_of)
     }
 
-    /// The messages that the row holds, the newest first.
-    pub(super) fn newest(&self) -> impl Iterator<Item = &Entry> {
-        self.newest.iter().rev()
-    }
-
-    /// The newest message of an id that the row holds.
-    pub(super) fn find_mut(&mut self, id: MessageId) -> Option<&mut Entry> {
-        self.newest.iter_mut().rev().find(|entry| entry.id() == id)
+    /// The messages that the row holds, the oldest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = Entry> {
+        Entry::each(&self.newest)
     }
 
     pub(super) const fn is_full(&self) -> bool {
-        self.newest.len() >= SEGMENT
+        self.count >= SEGMENT
     }
 
     /// Enters a message, for which there is room.
-    pub(super) fn enter(&mut self, entry: Entry) {
-        self.newest.push(entry);
+    pub(super) fn enter(&mut self, entry: &Entry) {
+        entry.write(&mut self.newest);
+        self.count += 1;
     }
 
     /// Makes room: number and messages of the next segment, and the number of the one that goes, if one does.
     pub(super) fn begin_segment(&mut self) -> (u8, Vec<Entry>, Option<u8>) {
-        let entries = core::mem::replace(&mut self.newest, Vec::with_capacity(SEGMENT));
-        let number = self.next;
-        self.segments.push(Head::of(number, &entries));
+        let (entries, number): (Vec<_>, _) = (self.newest().collect(), self.next);
+        (self.newest, self.count) = (Vec::new(), 0);
+        self.segments.push(head(number, &entries));
         self.next = (number + 1) % NUMBERS;
-        let old = self.segments.first().filter(|head| head.age(self.next) > MAX_SEGMENTS).map(|head| head.number);
+        let old = self.segments.first().filter(|head| age(head, self.next) > MAX_SEGMENTS).map(number_of);
         if old.is_some() {
             self.segments.remove(0);
         }
@@ -157,22 +147,27 @@ impl SentLog {
     /// Says what a segment holds now.
     pub(super) fn changed(&mut self, number: u8, entries: &[Entry]) {
         if entries.is_empty() {
-            self.segments.retain(|head| head.number != number);
-        } else if let Some(head) = self.segments.iter_mut().find(|head| head.number == number) {
-            *head = Head::of(number, entries);
+            self.segments.retain(|head| number_of(head) != number);
+        } else if let Some(place) = self.segments.iter_mut().find(|head| number_of(head) == number) {
+            *place = head(number, entries);
         }
     }
 
-    /// Drops messages of the row. Whether there were any.
-    pub(super) fn drop_newest(&mut self, goes: impl Fn(&Entry) -> bool) -> bool {
-        let before = self.newest.len();
-        self.newest.retain(|entry| !goes(entry));
-        self.newest.len() != before
+    /// Changes messages of the row, or drops them where `keep` says no.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Entry) -> bool) {
+        let (before, mut count) = (core::mem::take(&mut self.newest), 0);
+        for mut entry in Entry::each(&before) {
+            if keep(&mut entry) {
+                entry.write(&mut self.newest);
+                count += 1;
+            }
+        }
+        self.count = count;
     }
 
     /// The segments whose newest message was sent before this moment, in seconds since 1970.
     pub(super) fn older_than(&self, oldest: u32) -> Vec<u8> {
-        self.segments.iter().filter(|head| head.newest < oldest).map(|head| head.number).collect()
+        self.segments.iter().filter(|head| at(head) < oldest).map(number_of).collect()
     }
 }
 
@@ -184,7 +179,7 @@ mod tests {
 
     fn fill(log: &mut SentLog, at: u32) -> Option<u8> {
         let gone = log.is_full().then(|| log.begin_segment().2).flatten();
-        (0..u8::try_from(SEGMENT - log.newest.len()).unwrap()).for_each(|number| log.enter(entry(number, at)));
+        (0..u8::try_from(SEGMENT - log.count).unwrap()).for_each(|number| log.enter(&entry(number, at)));
         gone
     }
 
@@ -241,12 +236,13 @@ mod tests {
             fill(&mut log, round);
         }
         let id = |number| MessageId::new([number; 16]);
-        assert_eq!(log.numbers_with(id(5)), [1, 0]);
-        assert!(log.numbers_with(id(8)).is_empty());
+        let numbers = |log: &SentLog, id| log.numbers_with(id).collect::<Vec<u8>>();
+        assert_eq!(numbers(&log, id(5)), [1, 0]);
+        assert!(numbers(&log, id(8)).is_empty());
         log.changed(0, &[entry(8, 9)]);
-        assert_eq!((log.numbers_with(id(5)), log.numbers_with(id(8))), (vec![1], vec![0]));
-        assert!(log.find_mut(id(5)).is_some() && log.find_mut(id(8)).is_none());
-        assert!(log.drop_newest(|entry| entry.id() == id(5)) && !log.drop_newest(|entry| entry.id() == id(5)));
+        assert_eq!((numbers(&log, id(5)), numbers(&log, id(8))), (vec![1], vec![0]));
+        log.retain(|entry| entry.id() != id(5));
+        assert_eq!((log.count, log.newest().count()), (7, 7));
     }
 
     #[test]
@@ -263,11 +259,11 @@ mod tests {
         assert!(read(&with(|_| {})).is_ok());
         for (what, bytes) in [
             ("nothing", vec![]),
-            ("nine messages", with(|log| log.enter(entry(9, 9)))),
+            ("nine messages", with(|log| log.enter(&entry(9, 9)))),
             ("a number that there is not", with(|log| log.next = 64)),
             ("a segment of the next number", with(|log| log.next = 2)),
-            ("a segment of a number that there is not", with(|log| log.segments[0].number = 64)),
-            ("a segment twice", with(|log| log.segments[1].number = 0)),
+            ("a segment of a number that there is not", with(|log| log.segments[0][0] = 64)),
+            ("a segment twice", with(|log| log.segments[1][0] = 0)),
             ("segments in another order", with(|log| log.segments.reverse())),
             ("a segment that is too old", with(|log| log.next = 49)),
             ("half a segment", [&with(|log| log.segments.clear())[..], &[0x1a, 1, 0]].concat()),

@@ -396,8 +396,8 @@ pub struct SentLog {
     /// the number of the segment that they will be, 0 to 63
     #[prost(uint32, tag = "2")]
     pub next: u32,
-    /// (u8 number ‖ big-endian u32 seconds since 1970 when its newest message was sent ‖ first 2 bytes of the hash of each
-    /// message id, 16 in all)*, the oldest segment first, at most 48
+    /// (u8 number ‖ big-endian u32 seconds since 1970 when its newest message was sent ‖ for each message two bytes
+    /// that its id comes to, 16 in all)*, the oldest segment first, at most 48
     #[prost(bytes = "vec", tag = "3")]
     pub segments: ::prost::alloc::vec::Vec<u8>,
 }
