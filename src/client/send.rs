@@ -81,7 +81,7 @@ pub(super) const MAX_LEN: usize = 65_000;
 impl Client {
     /// Sends a message to a peer device.
     ///
-    /// It is idempotent: a `message_id` that is one of the last 392 to the device, and was sent within 30 days, is
+    /// It is idempotent: a `message_id` that is one of the last 385 to the device, and was sent within 30 days, is
     /// [`repeated`](Sent::repeated) and sends nothing, so a commit whose outcome is unknown is answered by sending again: if
     /// it was durable, the outbox holds the envelope. What a peer could not read, and asks for, is sent again with
     /// [`Client::resend`], as far back.
