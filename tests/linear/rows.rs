@@ -173,17 +173,18 @@ fn neither_peers_nor_archived_sessions(suite: Suite) {
 fn a_thousand_sent_messages_cost_the_next_nothing() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, _) = Side::talking(suite, 1);
-        let mut most = (0, 0);
+        let (mut most, mut alarms) = ((0, 0), 0);
         for number in 2..1_000 {
             let (_, cost) = send(&mut alice, "bob");
-            let segments = if number > 0 && number % 8 == 0 { 1 + usize::from(number > 48 * 8 + 8) } else { 0 };
-            assert_eq!(cost.written, [vec![PEER], vec![SENT; segments]].concat(), "{number}");
-            // A false alarm costs a look into a segment, and nothing is written for it.
-            assert!(cost.asked.len() <= 1 + 2 + 1, "{number}: {cost:?}");
+            let made = if number % 8 == 0 { 1 + usize::from(number > 48 * 8) } else { 0 };
+            // Another id that passes for this one costs a look into a segment.
+            let looked = cost.asked.len() - 1 - made;
+            assert_eq!(cost.written, [vec![PEER], vec![SENT; made + looked]].concat(), "{number}: {cost:?}");
+            alarms += looked;
             let len = alice.rows.values().map(|row| row.bytes.len() + 33 + 16).sum::<usize>();
             most = (most.0.max(cost.bytes_written), most.1.max(len));
         }
-        assert!(most.0 < 5 << 10 && most.1 < 40_000, "{most:?}");
+        assert!(most.0 < 5 << 10 && most.1 < 40_000 && alarms < 20, "{most:?} {alarms}");
         assert_eq!(alice.rows_of(SENT).0, 48);
     }
 }
