@@ -85,7 +85,7 @@ mod facade {
 
     enum State {
         Going(Box<dyn Going>),
-        Ready(Staged<Outcome>),
+        Ready(Box<Staged<Outcome>>),
         Over,
     }
 
@@ -130,7 +130,7 @@ mod facade {
             match going.step(Timestamp::new(now))? {
                 Step::Need(keys) => Ok(keys.iter().map(|key| key.as_bytes().to_vec()).collect()),
                 Step::Ready(staged) => {
-                    *state = State::Ready(staged);
+                    *state = State::Ready(Box::new(staged));
                     Ok(Vec::new())
                 }
             }

@@ -1,6 +1,7 @@
 //! Two devices that start sessions with each other at the same time, or that lose what the other has: in suite V1 both come
 //! to send in the same session, and nothing that can be read is refused on the way.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads its environment")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
 
 mod support;

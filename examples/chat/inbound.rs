@@ -43,6 +43,8 @@ pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<O
         |tx, received| {
             // Staged, not yet durable: whatever is told of it is told after the commit.
             let micros = began.get().elapsed().as_secs_f64() * 1e6;
+            // Questions and the like too are known when they come again.
+            let is_new = Names::of(received).map_or(Ok(true), |names| names.note(tx))?;
             match received {
                 Received::RepairRequest(request) => {
                     request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
@@ -51,7 +53,6 @@ pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<O
                 Received::Gone(gone) => tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX)),
                 received => {
                     // It has two names if it was asked for; under either it may have been shown.
-                    let is_new = Names::of(received).map_or(Ok(true), |names| names.note(tx))?;
                     let Some((peer, text)) = text(received).filter(|_| is_new) else { return Ok(()) };
                     put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }, None)
                 }

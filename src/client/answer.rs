@@ -11,6 +11,8 @@ use super::sent::{Entry, first};
 use super::wishes::Wishes;
 use super::workspace::{Stop, Workspace};
 use super::{Core, Identity, Outgoing, ReceiveError, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::suite::Suite;
 use crate::wire::{Outward, WireError};
@@ -33,14 +35,15 @@ impl Core {
         work: &mut Workspace<'_>,
         peer: &mut Peer,
         wishes: &mut Wishes,
-        request: &[u8],
+        (request, name): (&[u8], MessageName),
         identity: Identity,
     ) -> Result<Received, Halt> {
         let (items, rest) = request.as_chunks::<48>();
         if !rest.is_empty() || items.is_empty() || items.len() > QUESTION {
             return Err(ReceiveError::from(WireError::Field).into());
         }
-        let mut outcome = RepairRequest { from: peer.address.clone(), identity, messages: Vec::new(), reply: None };
+        let (from, messages) = (peer.address.clone(), Vec::new());
+        let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
         // Under a key that nobody accepted nothing can have been sent.
         if matches!(outcome.identity, Identity::Changed(_)) || wishes.answers_left(work.now) == 0 {
             return Ok(Received::RepairRequest(outcome));
@@ -49,6 +52,10 @@ impl Core {
         for (name, entry) in self.find_sent(work, peer, items).map_err(|stop| stop.map(ReceiveError::from))? {
             match entry {
                 // Each is answered once: what is sent then has another name.
+                #[cfg(test)]
+                Some(entry) if entry.answered && planted::is(Defect::AnswersTwice) => {
+                    wishes.note_asked(entry.id(), name, work.now);
+                }
                 Some(entry) if entry.answered => {}
                 Some(entry) if wishes.note_asked(entry.id(), name, work.now) => outcome.messages.push(entry.id()),
                 Some(_) => {}
@@ -102,6 +109,8 @@ impl Core {
         names: &[MessageName],
     ) -> Result<Option<Outgoing>, Stop<StoredError>> {
         let can_say = peer.session.can_send(work.now) && peer.session.suite() == Some(Suite::V1);
+        #[cfg(test)]
+        let can_say = can_say && !planted::is(Defect::TellsNothing);
         if names.is_empty() || !can_say {
             return Ok(None);
         }
@@ -128,11 +137,15 @@ pub(super) fn is_gone(receipt: &[u8]) -> bool {
 }
 
 /// What a device says is gone, of what it was asked for.
-pub(super) fn gone(from: &Address, wishes: &mut Wishes, receipt: &[u8]) -> Result<Gone, ReceiveError> {
+pub(super) fn gone(
+    (from, name): (&Address, MessageName),
+    wishes: &mut Wishes,
+    receipt: &[u8],
+) -> Result<Gone, ReceiveError> {
     let (items, rest) = receipt.get(1..).unwrap_or_default().as_chunks::<16>();
     if !rest.is_empty() || items.is_empty() || items.len() > 256 {
         return Err(WireError::Field.into());
     }
     let names = items.iter().filter_map(|item| wishes.settle(|name| first(name.as_bytes()) == *item));
-    Ok(Gone { from: from.clone(), names: names.collect() })
+    Ok(Gone { from: from.clone(), name, names: names.collect() })
 }

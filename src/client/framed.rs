@@ -40,6 +40,8 @@ pub struct ForkedMessage {
     pub identity: Identity,
     /// What it says, what proves it, and what it contradicts.
     pub forked: Forked,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
 }
@@ -91,7 +93,7 @@ impl Core {
                 Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
             }
             Err(report::AcceptError::Fork(forked)) => {
-                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, old_row }))
+                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, name, old_row }))
             }
             Err(error) => Err(ReceiveError::Frame(error).into()),
         }

@@ -148,11 +148,10 @@ impl Peer {
         self.archived > 0
     }
 
-    /// The same device with a session under another identity key, and nothing else of the former one. What was sent was
-    /// sealed to the former key: nobody gets it who asks under this one.
-    pub(super) fn with_session(self: Box<Self>, core: &Core, session: Session) -> Box<Self> {
+    /// The same device with another session, and nothing else of the former one but what there is of the log.
+    pub(super) fn with_session(mut self: Box<Self>, core: &Core, session: Session) -> Box<Self> {
         let mut other = Self::new(core, session);
-        (other.framing, other.is_new) = (self.framing, false);
+        (other.sent, other.framing, other.is_new) = (core::mem::take(&mut self.sent), self.framing, false);
         other
     }
 

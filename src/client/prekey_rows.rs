@@ -56,7 +56,11 @@ impl Core {
         let signed = newest_id(&set.signed).map(|id| key(RecordKind::SignedPrekey, id));
         let last_resort = newest_id(&set.last_resort).map(|id| key(RecordKind::KemPrekey, id));
         let there: Vec<_> = signed.into_iter().chain(last_resort).filter(|_| !plan.is_anew).collect();
-        let free: Vec<_> = plan.ids(set.ids.next_id()).map(|(kind, id)| key(kind, id)).collect();
+        // The next id stands for nothing of another kind either.
+        let next = set.ids.next_id();
+        let any =
+            [RecordKind::SignedPrekey, RecordKind::OneTimePrekey, RecordKind::KemPrekey].map(|kind| key(kind, next));
+        let free: Vec<_> = plan.ids(next).map(|(kind, id)| key(kind, id)).chain(any).collect();
         work.announce(there.iter().chain(&free).copied());
         // What an upload is read from comes in the same round.
         work.announce(pending_ids(&set.one_time).map(|id| key(RecordKind::OneTimePrekey, id)));

@@ -161,7 +161,9 @@ impl Core {
             Suite::V1 => {
                 let Payload { own: RosterView { .. }, peer: RosterView { .. }, answers, content } =
                     Payload::parse(&plaintext).map_err(ReceiveError::from)?;
-                (content, answers)
+                // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the
+                // genuine answer out.
+                (content, answers.filter(|_| !matches!(identity, Identity::Changed(_))))
             }
         };
         let is_changed = matches!(identity, Identity::Changed(_));
@@ -177,11 +179,11 @@ impl Core {
         let received = match (content, &mut wishes) {
             (Content::RepairRequest(request), Some(wishes)) => {
                 changed = true;
-                self.answer(work, &mut saving.peer, wishes, &request, identity)?
+                self.answer(work, &mut saving.peer, wishes, (&request, *name), identity)?
             }
             (Content::Receipt(receipt), Some(wishes)) if super::answer::is_gone(&receipt) && !is_changed => {
                 changed = true;
-                Received::Gone(super::answer::gone(from, wishes, &receipt)?)
+                Received::Gone(super::answer::gone((from, *name), wishes, &receipt)?)
             }
             (content, _) => {
                 let (from, name, lacks_frame) = (from.clone(), *name, false);
@@ -192,6 +194,8 @@ impl Core {
         if let Some(mut wishes) = wishes {
             if !is_changed {
                 changed |= wishes.heard();
+                // A copy without its wrapping came first, and could not be read.
+                changed |= wishes.settle(|unread| unread == name).is_some();
                 changed |= !saving.peer.session.has_current() && !core::mem::replace(&mut wishes.bundle, true);
             }
             if changed {

@@ -33,6 +33,36 @@ pub enum Received {
     Forked(ForkedMessage),
 }
 
+impl Received {
+    /// What both sides know it by, if it was read: for the host's table of names. What comes again when its key is long gone
+    /// is [unreadable](Self::Unreadable) under this name; a table that has the names of all that was read, of questions too,
+    /// drops it.
+    #[must_use]
+    pub const fn name(&self) -> Option<MessageName> {
+        match self {
+            Self::Message(message) => Some(message.name),
+            Self::Framed(framed) => Some(framed.name),
+            Self::Forked(forked) => Some(forked.name),
+            Self::RepairRequest(request) => Some(request.name),
+            Self::Gone(gone) => Some(gone.name),
+            Self::Unreadable(_) => None,
+        }
+    }
+
+    /// From which device it is.
+    #[must_use]
+    pub const fn sender(&self) -> &Address {
+        match self {
+            Self::Message(message) => &message.from,
+            Self::Framed(framed) => &framed.from,
+            Self::Forked(forked) => &forked.from,
+            Self::RepairRequest(request) => &request.from,
+            Self::Gone(gone) => &gone.from,
+            Self::Unreadable(unreadable) => &unreadable.from,
+        }
+    }
+}
+
 /// A message that was decrypted, its sender authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -130,6 +160,8 @@ pub struct RepairRequest {
     pub from: Address,
     /// What is to be thought of its identity key. Nothing is answered under one that nobody has accepted.
     pub identity: Identity,
+    /// What both sides know the question by, see [`Message::name`]: into the table of names, like all that was read.
+    pub name: MessageName,
     /// What of it the host is to [send again](super::Want::Resend).
     pub messages: Vec<MessageId>,
     /// For the host's outbox: word that others are not to be had any more.
@@ -142,6 +174,8 @@ pub struct RepairRequest {
 pub struct Gone {
     /// The device.
     pub from: Address,
+    /// What both sides know this word by, see [`Message::name`]: into the table of names, like all that was read.
+    pub name: MessageName,
     /// Which.
     pub names: Vec<MessageName>,
 }

@@ -21,6 +21,8 @@
 //!
 //! Source: docs/protocol.md, "Repair".
 
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::Timestamp;
 
 const MINUTE_MS: u64 = 60 * 1000;
@@ -93,6 +95,10 @@ pub(super) struct Spent<'a> {
 impl Spent<'_> {
     /// How long the next session has to wait; `None`: not at all.
     fn start_waits(&self, now: Timestamp) -> Option<u64> {
+        #[cfg(test)]
+        if planted::is(Defect::NoLimits) {
+            return None;
+        }
         let today = self.started.iter().filter(|at| elapsed(now, **at) < DAY_MS);
         let (count, newest) = (today.clone().count(), elapsed(now, *self.started.last()?));
         let oldest = today.map(|at| elapsed(now, *at)).max()?;
@@ -105,6 +111,10 @@ impl Spent<'_> {
 
     /// The same of the next question.
     fn question_waits(&self, now: Timestamp) -> Option<u64> {
+        #[cfg(test)]
+        if planted::is(Defect::NoLimits) {
+            return None;
+        }
         let today = self.questions.iter().map(|at| elapsed(now, *at)).filter(|elapsed| *elapsed < DAY_MS);
         if today.clone().count() < MAX_QUESTIONS { None } else { today.max().map(|oldest| DAY_MS - oldest) }
     }
@@ -120,6 +130,10 @@ impl Spent<'_> {
 pub(super) fn action(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Action {
     let (may_start, may_ask) = (spent.start_waits(now).is_none(), spent.question_waits(now).is_none());
     let is_old = |at| elapsed(now, at) >= HOUR_MS;
+    #[cfg(test)]
+    if let Some(action) = planted_action(sending, unread) {
+        return action;
+    }
     match (sending, unread) {
         (Sending::Nothing, _) | (Sending::Pending { same_bundle: false, .. }, Unread::Nothing) => Action::Start,
         (Sending::Pending { same_bundle: false, .. }, _) if may_start => Action::Start,
@@ -127,6 +141,24 @@ pub(super) fn action(sending: Sending, unread: Unread, spent: Spent<'_>, now: Ti
         (Sending::Answered, Unread::Something { asked: Some(at), .. }) if may_start && is_old(at) => Action::Start,
         (Sending::Answered, Unread::Something { unasked: true, .. }) if may_ask => Action::Ask,
         _ => Action::Nothing,
+    }
+}
+
+/// What a table with a defect says instead.
+#[cfg(test)]
+fn planted_action(sending: Sending, unread: Unread) -> Option<Action> {
+    let something = unread != Unread::Nothing;
+    match sending {
+        Sending::Nothing if planted::is(Defect::NothingStartsNothing) => Some(Action::Nothing),
+        Sending::Pending { same_bundle: false, .. } if planted::is(Defect::AnyBundle) => Some(Action::Nothing),
+        Sending::Pending { same_bundle: true, .. } if planted::is(Defect::Impatient) && something => {
+            Some(Action::Start)
+        }
+        Sending::Pending { same_bundle: true, .. } if planted::is(Defect::WaitsForEver) => Some(Action::Nothing),
+        Sending::Answered if planted::is(Defect::NeverAsks) => Some(Action::Nothing),
+        Sending::Answered if planted::is(Defect::NeverGivesUp) && something => Some(Action::Ask),
+        _ if planted::is(Defect::AlwaysStarts) => Some(Action::Start),
+        _ => None,
     }
 }
 

@@ -44,7 +44,7 @@ impl Client {
             let mut peer = peer.ok_or(ResetError::UnknownDevice)?;
             peer.session.archive();
             let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
-            wishes.heard();
+            wishes.begin_again();
             wishes.bundle = true;
             let stand = Stand::of(Some(&peer), work.now);
             peer.save(&core, work).map_err(from_stored)?;

@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 
 use super::peer::Peer;
 use super::sent::{ENTRY_LEN, Entry, Place};
-use super::sent_log::SEGMENT;
+use super::sent_log::{SEGMENT, SentLog};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};
 use crate::ident::{Address, MessageId};
 use crate::persist::RecordKey;
@@ -40,6 +42,8 @@ impl Segment {
         let none = Self { number, key, entries: Vec::new() };
         let Some(bytes) = work.read(&core.keys, RecordKind::Sent, key)? else { return Ok(none) };
         let (sealed_to, entries) = read(bytes).map_err(stored(RecordKind::Sent))?;
+        #[cfg(test)]
+        let sealed_to = if planted::is(Defect::AnyKey) { *identity } else { sealed_to };
         Ok(if sealed_to == *identity { Self { entries, ..none } } else { none })
     }
 
@@ -170,5 +174,18 @@ impl Peer {
     /// The rows of its segments, or of some of them.
     pub(super) fn segment_keys(&self, core: &Core, numbers: impl IntoIterator<Item = u8>) -> Vec<RecordKey> {
         numbers.into_iter().map(|number| segment_key(core, &self.address, number)).collect()
+    }
+
+    /// The log goes with the identity key that it is of.
+    pub(super) fn drop_log(&mut self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        #[cfg(test)]
+        if planted::is(Defect::AnyKey) {
+            return Ok(());
+        }
+        let keys = self.segment_keys(core, self.sent.numbers());
+        work.announce(keys.iter().copied());
+        work.ready()?;
+        self.sent = SentLog::default();
+        keys.into_iter().try_for_each(|key| work.remove(key))
     }
 }

@@ -7,6 +7,8 @@ use super::sent::{SENT_LOG_MS, seconds};
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
 use crate::wire::RecordKind;
 
@@ -191,6 +193,11 @@ fn tidy(
     }
     let mut wishes = Wishes::load(core, work, address)?;
     let stand = Stand::of(Some(&peer), work.now);
+    #[cfg(test)]
+    if planted::is(Defect::TidyWishes) && !peer.session.can_send(work.now) {
+        wishes.bundle = true;
+        wishes.save(core, work, stand)?;
+    }
     if changed {
         peer.save(core, work)?;
     }

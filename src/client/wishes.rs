@@ -7,6 +7,8 @@ use super::peer::Peer;
 use super::repair::{Action, DAY_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, Sending, Spent, Unread, elapsed, wanted_in};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
 use crate::session::Name;
@@ -41,11 +43,18 @@ pub(super) struct UnreadMessage {
     pub(super) asked_in: Name,
 }
 
+/// A mark beside the count of questions: all had been put, and the device was heard.
+const ONCE_MORE: u8 = 0x80;
+
 const UNREAD_LEN: usize = 32 + 16 + 8 + 1 + 8 + 8;
 
 impl UnreadMessage {
     fn may_be_asked_for(&self) -> bool {
-        self.asked < MAX_ASKED
+        #[cfg(test)]
+        if planted::is(Defect::EndlessQuestions) {
+            return true;
+        }
+        self.asked & !ONCE_MORE < MAX_ASKED
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -263,6 +272,10 @@ impl Wishes {
         let never = (0, Timestamp::new(0), Name::default());
         let (asked, last_asked, asked_in) = never;
         self.unread.push(UnreadMessage { name, envelope, at: now, asked, last_asked, asked_in });
+        #[cfg(test)]
+        if planted::is(Defect::FewWishes) && self.unread.len() > 16 {
+            self.unread.remove(0);
+        }
         if self.unread.len() > MAX_UNREAD {
             self.unread.remove(0);
             self.dropped = self.dropped.saturating_add(1);
@@ -304,10 +317,20 @@ impl Wishes {
         self.questions.drain(..self.questions.len().saturating_sub(MAX_QUESTIONS));
     }
 
-    /// The device was heard, or the host begins anew: sessions may be started again. Whether that changes anything.
+    /// The device was heard: sessions may be started again, and what was asked for in vain may be
+    /// asked for once more, and no more than that, since the device was perhaps not there to be asked, or had not accepted who
+    /// asked. Whether that changes anything.
     pub(super) fn heard(&mut self) -> bool {
-        let counted = !self.started.is_empty();
+        let mut counted = !self.started.is_empty();
         self.started.clear();
+        #[cfg(test)]
+        if planted::is(Defect::DeafToReturns) {
+            return counted;
+        }
+        for message in self.unread.iter_mut().filter(|message| message.asked == MAX_ASKED) {
+            message.asked = ONCE_MORE | (MAX_ASKED - 1);
+            counted = true;
+        }
         counted
     }
 
@@ -358,13 +381,18 @@ impl Wishes {
         self.answered.1 = self.answered.1.saturating_add(count);
     }
 
-    /// The device has another identity key, accepted: whatever was asked under the former one was not heard.
-    pub(super) fn begin_anew(&mut self) {
-        self.heard();
-        self.resend.clear();
+    /// The host begins anew: sessions may be started again, and everything may be asked for as if it never had been.
+    pub(super) fn begin_again(&mut self) {
+        self.started.clear();
         for message in &mut self.unread {
             message.asked = 0;
         }
+    }
+
+    /// The device has another identity key, accepted: whatever was asked under the former one was not heard.
+    pub(super) fn begin_anew(&mut self) {
+        self.begin_again();
+        self.resend.clear();
     }
 
     /// Drops what is over, by a clock that is surely not ahead. Whether there was anything.

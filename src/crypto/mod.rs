@@ -21,6 +21,8 @@ mod fast;
 mod kdf;
 mod kem;
 mod placed;
+#[cfg(test)]
+pub(crate) mod planted;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod seals;
 mod secret;

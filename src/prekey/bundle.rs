@@ -176,6 +176,10 @@ impl UnverifiedBundle {
     ///
     /// Whether the identity key is the right person's is not known by this: compare safety numbers, or pin the key.
     pub fn verify(self) -> Result<Bundle, BundleError> {
+        // Before any signature is verified.
+        if self.kem_prekey.key.algorithm() != self.suite.kem() {
+            return Err(BundleError::WrongKem);
+        }
         let mut verifier = Verifier::new(&self.identity_key);
         verify_signed(&mut verifier, self.suite, &self.signed_prekey)?;
         verify_kem(&mut verifier, self.suite, self.kem_is_last_resort, &self.kem_prekey)?;

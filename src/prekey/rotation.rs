@@ -14,6 +14,8 @@
 
 use alloc::vec::Vec;
 
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{PrekeyId, Timestamp};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -164,6 +166,11 @@ impl Rotation {
     pub fn take_expired(&mut self, settled: Timestamp) -> Vec<PrekeyId> {
         let expired = |at: usize| {
             let successor = self.0.iter().skip(at + 1).find_map(|later| later.published);
+            #[cfg(test)]
+            if planted::is(Defect::PrekeysByAge) {
+                let old = |made: &Made| settled.since(made.created) >= ROTATE_AFTER_MS;
+                return at + 1 < self.0.len() && self.0.get(at).is_some_and(old);
+            }
             successor.is_some_and(|confirmed| settled.since(confirmed) >= KEEP_MS)
         };
         let gone: Vec<_> = self.0.iter().enumerate().filter(|(at, _)| expired(*at)).map(|(_, made)| made.id).collect();

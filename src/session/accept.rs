@@ -5,6 +5,8 @@ use rand_core::CryptoRng;
 
 use super::state::{Ends, State, Transcript};
 use super::{AcceptError, DecryptError, FirstMessage, PrekeyKind, Session};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::handshake::{self, Initiation};
 use crate::ident::{Address, PrekeyId, Timestamp};
 use crate::prekey::{Device, PrekeySecrets};
@@ -136,6 +138,10 @@ impl Session {
             }
             // Whoever has an answer sends no first message any more: all of them are of the first chain.
             if !state.ratchet.knows(first.inner().ratchet_key()) {
+                #[cfg(test)]
+                if planted::is(Defect::PastIsPresent) {
+                    return Err(AcceptError::Replayed);
+                }
                 return Err(AcceptError::LongPast);
             }
             let mut plaintext = Vec::new();

@@ -18,7 +18,7 @@ mod stored;
 mod streams;
 
 pub use forge::Forge;
-pub use host::{Answer, Audit, Crash, Crashed, Draft, Entry, Host, Tables};
+pub use host::{Answer, Audit, Crash, Crashed, Directory, Draft, Entry, Host, Tables};
 pub use relay::{Posted, Relay};
 pub use rng::SeededRng;
 pub use store::{Counters, MemoryStore, Snapshot};

@@ -149,6 +149,17 @@ impl MemoryStore {
     }
 }
 
+impl Snapshot {
+    /// Its rows, ascending by key.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&RecordKey, &Row)> {
+        self.0.iter().map(|(key, row)| (key, row.as_ref()))
+    }
+
+    pub(super) fn row(&self, key: &RecordKey) -> Option<&Row> {
+        self.0.get(key).map(AsRef::as_ref)
+    }
+}
+
 impl From<Snapshot> for MemoryStore {
     fn from(snapshot: Snapshot) -> Self {
         Self(Mutex::new(Inner { rows: snapshot.0, counters: Counters::default() }))

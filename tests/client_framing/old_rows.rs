@@ -263,6 +263,7 @@ fn a_stamp_for_a_chain_that_is_not_known_any_more() {
 /// Any row of any device goes back to any moment, or is deleted, again and again, in a conversation of three devices. What is
 /// read is as many messages as ever, once sessions are mended; nobody is blamed, and nothing is refused but by a session.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its environment")]
 fn any_row_put_back_at_any_time() {
     let rounds =
         std::env::var("SUBROSA_SEED").ok().and_then(|seed| seed.parse().ok()).map_or(0..12, |seed| seed..seed + 1);

@@ -1,6 +1,6 @@
 // What examples of the client share: a database in memory, two accounts that talk.
 
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "not every example uses all of it")]
 use {
     rand_core::UnwrapErr,
     std::{cell::RefCell, collections::BTreeMap, convert::Infallible},
@@ -14,10 +14,10 @@ use {
     },
 };
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
@@ -56,7 +56,7 @@ impl Memory {
     }
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 fn account(name: &str) -> (Client, Memory) {
     let (db, address) = (Memory::default(), Address::new(UserId::new(name).unwrap(), DeviceId::new(1)));
     let created = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng()).unwrap();
@@ -64,14 +64,14 @@ fn account(name: &str) -> (Client, Memory) {
     (client, db)
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 fn published(client: &Client, db: &Memory) -> UnverifiedBundle {
     let uploads = client.publish_prekeys(PrekeyCounts::default()).stage(db, NOW, &mut rng()).unwrap();
     let upload = uploads.commit(|batch, _| db.write(batch)).unwrap().remove(0);
     upload.bundle(upload.one_time.first(), upload.one_time_kem.first())
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 struct Talking {
     alice: Client,
     alice_db: Memory,
@@ -82,7 +82,7 @@ struct Talking {
     rng: UnwrapErr<getrandom::SysRng>,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every example uses all of it")]
 fn talking() -> Talking {
     let ((alice, alice_db), (bob, bob_db)) = (account("alice"), account("bob"));
     let bundle = published(&bob, &bob_db).verify().unwrap();

@@ -49,7 +49,7 @@ impl AnchorFile {
         file.sync_all()?;
         fs::rename(&new, &self.0)?;
         // The name is durable when its folder is. Of a bare file name the parent is the empty path: that is here.
-        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         File::open(folder)?.sync_all()
     }
 }

@@ -43,8 +43,10 @@ pub(crate) struct Kept {
 pub(crate) enum Incoming<'a> {
     /// It was read; and what there is to be shown of it.
     Read(Names<'a>, Option<&'a [u8]>),
-    Reply(&'a Outgoing),
+    /// A question, and what is said to it at once.
+    Question(Names<'a>, Option<&'a Outgoing>),
     Gap {
+        names: Option<Names<'a>>,
         from: &'a Address,
         gone: usize,
         dropped: u64,
@@ -62,11 +64,15 @@ impl<'a> Incoming<'a> {
                 Some(Self::Read(Names::of(received)?, text.map(Part::body)))
             }
             // What it asks for `wants` tells; that something is gone is said at once.
-            Ok(Received::RepairRequest(request)) => request.reply.as_ref().map(Self::Reply),
-            Ok(Received::Gone(gone)) => Some(Self::Gap { from: &gone.from, gone: gone.names.len(), dropped: 0 }),
+            Ok(received @ Received::RepairRequest(request)) => {
+                Some(Self::Question(Names::of(received)?, request.reply.as_ref()))
+            }
+            Ok(received @ Received::Gone(gone)) => {
+                Some(Self::Gap { names: Names::of(received), from: &gone.from, gone: gone.names.len(), dropped: 0 })
+            }
             // The library asks for it; of very many it gives up the oldest.
             Ok(Received::Unreadable(unreadable)) if unreadable.dropped > 0 => {
-                Some(Self::Gap { from: &unreadable.from, gone: 0, dropped: unreadable.dropped })
+                Some(Self::Gap { names: None, from: &unreadable.from, gone: 0, dropped: unreadable.dropped })
             }
             Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(envelope.to_bytes())),
             // Other errors: nothing has happened.
@@ -82,8 +88,13 @@ impl<'a> Incoming<'a> {
                     tx.prepare_cached(insert)?.execute(params![names.from.user().as_str(), text, names.new_key])?;
                 }
             }
-            Self::Reply(reply) => queue(tx, reply)?,
-            Self::Gap { from, gone, dropped } => {
+            // Nothing to be shown; but it may come again, and is known then.
+            Self::Question(names, reply) => {
+                names.note(tx)?;
+                reply.map_or(Ok(()), |reply| queue(tx, reply))?;
+            }
+            Self::Gap { names, from, gone, dropped } => {
+                names.as_ref().map_or(Ok(true), |names| names.note(tx))?;
                 let insert = "INSERT INTO gap VALUES (?1, ?2, ?3, ?4)
                     ON CONFLICT DO UPDATE SET gone = gone + ?3, dropped = max(dropped, ?4)";
                 let [gone, dropped] = [i64::try_from(*gone), i64::try_from(*dropped)].map(|it| it.unwrap_or(i64::MAX));

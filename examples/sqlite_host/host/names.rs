@@ -24,12 +24,14 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(crate) fn of(received: &'a Received) -> Option<Self> {
-        let (from, name, answers, identity) = match received {
-            Received::Message(message) => (message.sender(), message.name(), message.answers(), message.identity()),
-            Received::Framed(framed) => (&framed.from, framed.name, framed.answers, &framed.identity),
-            _ => return None,
+        let (answers, identity) = match received {
+            Received::Message(message) => (message.answers(), message.identity()),
+            Received::Framed(framed) => (framed.answers, &framed.identity),
+            // Questions and the like: nothing to be shown, but they too may come again.
+            _ => (None, &Identity::Known),
         };
-        Some(Self { from, name, answers, new_key: matches!(identity, Identity::Changed(_)) })
+        let new_key = matches!(identity, Identity::Changed(_));
+        Some(Self { from: received.sender(), name: received.name()?, answers, new_key })
     }
 
     /// Notes that it was read. Whether it is to be shown: not if one of its names is known, for then it was, by itself or

@@ -253,7 +253,8 @@ fn what_the_identity_key_has_not_signed_is_refused() {
     let upload = maker.full(1, 2, 5, 10, 2);
     let mut shelf = shelf(Suite::V1);
     let (bad_signed, bad_kem) = (BundleError::BadPrekeySignature.into(), BundleError::BadKemSignature.into());
-    let changes: [(fn(&mut PrekeyUpload), ShelfError); 12] = [
+    type Change = fn(&mut PrekeyUpload);
+    let changes: [(Change, ShelfError); 12] = [
         (|it| it.signed.signature[3] ^= 1, bad_signed),
         (|it| it.signed.id = PrekeyId::new(3), bad_signed),
         (|it| it.signed.created = Timestamp::new(6), bad_signed),

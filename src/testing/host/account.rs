@@ -1,10 +1,11 @@
+use alloc::collections::BTreeMap;
+
 use super::audit::Audit;
-use super::{Crashed, Host, MemoryStore, SeededRng, Snapshot, Tables};
+use super::{Crashed, Directory, Host, MemoryStore, SeededRng, Snapshot, Tables};
 use crate::client::{Anchor, Client, IdentityError, Opened, Store as _};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::suite::Suites;
-use crate::testing::Relay;
 
 impl Host {
     /// Makes an account, its randomness from a seed.
@@ -26,9 +27,9 @@ impl Host {
                 Err(crate::client::CreateError::Exists) => store.restore(&Snapshot::default()),
             }
         };
-        let (tables, audit, address) = (Tables::default(), Audit::default(), address.clone());
+        let (tables, audit, address, damaged) = (Tables::default(), Audit::default(), address.clone(), BTreeMap::new());
         let (keychain, cached, crash, blind) = (Some(1), 0, None, false);
-        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, blind }
+        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, damaged, blind }
     }
 
     /// The same device with another generator.
@@ -44,6 +45,7 @@ impl Host {
             rng: SeededRng::new(seed),
             crash: None,
             audit: Audit::default(),
+            damaged: BTreeMap::new(),
             blind: false,
         }
     }
@@ -108,7 +110,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn attend(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn attend(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let maintained = self.run(now, Client::maintain, |_, _| {})?;
         let Ok(maintained) = maintained else {
             // Another process has changed the storage key.
@@ -129,13 +131,14 @@ impl Host {
     }
 
     /// Makes prekeys that are due, and uploads them.
-    pub(super) fn upload(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub(in crate::testing) fn upload(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let counts = relay.counts(&self.address);
         let uploads = self.run(now, |client| client.publish_prekeys(counts), |_, _| {})?;
         for upload in uploads.unwrap_or_default() {
             let id = upload.id;
-            relay.upload(upload);
-            self.run(now, |client| client.published(id), |_, _| {})?.ok();
+            if relay.upload(upload) {
+                self.run(now, |client| client.published(id), |_, _| {})?.ok();
+            }
         }
         Ok(())
     }
@@ -170,6 +173,9 @@ impl Host {
         };
         self.run(now, decide, |tables, ()| {
             tables.changed.remove(peer);
+            if accept {
+                tables.known.insert(peer.clone(), key);
+            }
         })
     }
 }

@@ -1,13 +1,12 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::{Crash, Crashed, Draft, Host, Tables};
+use super::{Crash, Crashed, Directory, Draft, Host, Tables};
 use crate::client::{
-    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResetError, SendError, Want,
+    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResendError, ResetError, SendError, Want,
 };
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::session::AcceptError;
-use crate::testing::Relay;
 use crate::wire::Envelope;
 
 /// What the transport is told of an envelope.
@@ -38,14 +37,17 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn send_drafts(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn send_drafts(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let mut fetched = BTreeSet::new();
         for draft in self.tables.drafts.clone() {
             while let Err(error) = self.send(&draft, now)? {
+                self.tables.told_of(&draft, &error);
                 if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
                     break;
                 }
-                self.add(relay, &draft.to, now)?.ok();
+                if let Err(error) = self.add(relay, &draft.to, now)? {
+                    self.tables.told_of(&draft, &error);
+                }
             }
         }
         Ok(())
@@ -58,6 +60,9 @@ impl Host {
             |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
             |tables, sent| tables.sent(draft, sent),
         )?;
+        if let Err(SendError::Stored(error)) = &sent {
+            self.damaged.insert(draft.to.clone(), *error);
+        }
         Ok(sent.map(|_| ()))
     }
 
@@ -93,24 +98,13 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Crashed> {
-        let operation = self.client.receive(envelope);
-        if let Ok(staged) = self.stage(operation, now)
-            && let Received::Unreadable(unreadable) = staged.output()
-            && self.tables.read.contains(&unreadable.name)
-        {
-            // Read before, and delivered again: it is dropped with its staging.
-            return Ok(Answer::Refused(ReceiveError::Duplicate));
-        }
-        let received =
-            self.run(now, |client| client.receive(envelope), |tables, received| tables.arrived(envelope, received))?;
-        if let Ok(Received::Unreadable(unreadable)) = &received
-            && !unreadable.asked
-            && unreadable.reason == AcceptError::LongPast
-        {
-            // The library cannot know that it was never read; the table does.
-            self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
-        }
-        Ok(answer(received.as_ref()))
+        let received = self.run_unless(
+            now,
+            |client| client.receive(envelope),
+            Tables::is_late,
+            |tables, received| tables.arrived(envelope, received),
+        )?;
+        self.then(envelope, received, now)
     }
 
     /// Receives many envelopes in one transaction; fewer answers than envelopes are for the first of them.
@@ -119,9 +113,13 @@ impl Host {
     ///
     /// [`Crashed`].
     pub fn receive_many(&mut self, envelopes: &[Envelope], now: Timestamp) -> Result<Vec<Answer>, Crashed> {
-        let received = self.run(
+        let late = |tables: &Tables, outcomes: &Vec<Result<Received, ReceiveError>>| {
+            outcomes.iter().flatten().any(|received| tables.is_late(received))
+        };
+        let received = self.run_unless(
             now,
             |client| client.receive_many(envelopes),
+            late,
             |tables, outcomes| {
                 for (envelope, received) in envelopes.iter().zip(outcomes) {
                     if let Ok(received) = received {
@@ -131,7 +129,37 @@ impl Host {
             },
         )?;
         let Ok(outcomes) = received;
-        Ok(outcomes.iter().map(|outcome| answer(outcome.as_ref())).collect())
+        // What is late is not committed, and so nothing with it: each for itself.
+        if late(&self.tables, &outcomes) {
+            return envelopes.iter().map(|envelope| self.receive(envelope, now)).collect();
+        }
+        envelopes.iter().zip(outcomes).map(|(envelope, outcome)| self.then(envelope, outcome, now)).collect()
+    }
+
+    /// What follows when an envelope was received, beside what was written with it.
+    fn then(
+        &mut self,
+        envelope: &Envelope,
+        received: Result<Received, ReceiveError>,
+        now: Timestamp,
+    ) -> Result<Answer, Crashed> {
+        match &received {
+            // Read before, and delivered again: it was dropped with its staging.
+            Ok(received) if self.tables.is_late(received) => return Ok(Answer::Refused(ReceiveError::Duplicate)),
+            // The library cannot know that it was never read; the table does.
+            Ok(Received::Unreadable(unreadable)) if !unreadable.asked && unreadable.reason == AcceptError::LongPast => {
+                self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
+            }
+            _ => {}
+        }
+        self.note_damage(envelope, received.as_ref().err());
+        Ok(answer(received.as_ref()))
+    }
+
+    fn note_damage(&mut self, envelope: &Envelope, error: Option<&ReceiveError>) {
+        if let (Some(ReceiveError::Stored(error)), Some(from)) = (error, &envelope.from) {
+            self.damaged.insert(from.clone(), *error);
+        }
     }
 
     /// Two workers on one database: one receives, and the other one sends before that is committed, or `amid` its
@@ -153,10 +181,12 @@ impl Host {
             staged
         };
         sent?;
-        if let Ok(staged) = staged {
+        if let Ok(staged) = staged
+            && !self.tables.is_late(staged.output())
+        {
             let committed = self.commit(staged.batch(), |tables| tables.arrived(envelope, staged.output()));
             if committed.is_ok() {
-                return Ok(answer(Ok(staged.output())));
+                return self.then(envelope, Ok(staged.committed()), now);
             }
         }
         self.receive(envelope, now)
@@ -193,7 +223,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn bring(&mut self, relay: &mut Relay, now: Timestamp) -> Result<(), Crashed> {
+    pub fn bring(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
         let wants = self.run(now, Client::wants, |_, _| {})?;
         for want in wants.unwrap_or_default() {
             match want {
@@ -210,23 +240,28 @@ impl Host {
     /// Sends again what a device asks for, or says that it is gone.
     fn resend(&mut self, address: &Address, message_id: MessageId, now: Timestamp) -> Result<(), Crashed> {
         let draft = self.tables.sent.get(&message_id).filter(|draft| draft.to == *address).cloned();
-        match draft {
-            Some(draft) => drop(self.run(
+        if let Some(draft) = draft {
+            let resent = self.run(
                 now,
                 |client| client.resend(message_id, address, &draft.plaintext()),
                 |tables, sent| tables.sent(&draft, sent),
-            )?),
-            None => drop(self.run(
-                now,
-                |client| client.gone(message_id, address),
-                |tables, said| said.iter().for_each(|outgoing| tables.post(outgoing)),
-            )?),
+            )?;
+            if resent != Err(ResendError::OtherContent) {
+                return Ok(());
+            }
         }
+        let gone = |client: &Client| client.gone(message_id, address);
+        self.run(now, gone, |tables, said| said.iter().for_each(|outgoing| tables.post(outgoing)))?.ok();
         Ok(())
     }
 
     /// Brings a device's bundle.
-    fn add(&mut self, relay: &mut Relay, peer: &Address, now: Timestamp) -> Result<Result<Added, AddError>, Crashed> {
+    fn add(
+        &mut self,
+        relay: &mut impl Directory,
+        peer: &Address,
+        now: Timestamp,
+    ) -> Result<Result<Added, AddError>, Crashed> {
         let bundle = relay.bundle(peer).and_then(|bundle| bundle.verify().ok());
         let Some(bundle) = bundle.filter(|bundle| bundle.address() == peer) else {
             return Ok(Err(AddError::NoAccount));
@@ -236,6 +271,7 @@ impl Host {
             now,
             |client| client.add_session(&bundle),
             |tables, added| {
+                tables.known.insert(peer.clone(), key);
                 added.repair.iter().for_each(|question| tables.post(question));
             },
         )?;
@@ -250,11 +286,15 @@ impl Host {
 impl Tables {
     fn arrived(&mut self, envelope: &Envelope, received: &Received) {
         match received {
-            Received::Message(message) => self.received(envelope.id, message),
+            Received::Message(message) => self.received(envelope, message),
+            Received::Unreadable(unreadable) => {
+                self.unreadable.insert(unreadable.name);
+            }
             Received::RepairRequest(request) => {
                 if let Some(key) = request.identity.changed_key() {
                     self.ask_about(&request.from, key);
                 }
+                self.meets(envelope, &request.identity);
                 request.reply.iter().for_each(|reply| self.post(reply));
             }
             Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),

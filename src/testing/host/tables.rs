@@ -1,9 +1,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::client::{Message, Outgoing, Sent};
+use crate::client::{Identity, Message, Outgoing, Received, Sent};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
+use crate::session::FirstMessage;
+use crate::wire::Envelope;
 
 /// What the host keeps beside the library's rows, in the same database and in the same transactions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,24 +16,41 @@ pub struct Tables {
     pub(in crate::testing) drafts: Vec<Draft>,
     /// What was sent, by the id that it was sent under: where it is looked for when a peer asks for it.
     pub(in crate::testing) sent: BTreeMap<MessageId, Draft>,
-    /// What the envelopes that were made are of.
-    pub(in crate::testing) made: BTreeMap<[u8; 16], MessageId>,
-    /// What was read, by what both sides know it by, and what that answers.
-    pub(in crate::testing) read: BTreeSet<MessageName>,
-    /// What was asked for and is not to be had any more.
-    pub(in crate::testing) gone: BTreeSet<MessageName>,
     /// What is to be posted, in order.
     pub(in crate::testing) outbox: Vec<Outgoing>,
     /// What the user reads, by the id that its sender gave it.
     pub(in crate::testing) inbox: BTreeMap<[u8; 16], Entry>,
-    /// The envelopes that were opened.
-    pub(in crate::testing) opened: BTreeSet<[u8; 16]>,
-    /// How often an envelope was opened that is among them already: never.
+    /// The messages that were opened.
+    pub(in crate::testing) opened: BTreeSet<MessageName>,
+    /// How often a message was opened that had been read: never.
     pub(in crate::testing) opened_twice: u64,
     /// How often a text came that is in the inbox already: its sender wrote it again.
-    pub(in crate::testing) came_again: u64,
+    pub(in crate::testing) came_again: Vec<[u8; 16]>,
     /// Other identity keys that the user has to be asked about.
     pub(in crate::testing) changed: BTreeMap<Address, PublicKey>,
+    /// What was read, by what both sides know it by, and what that answers: for late duplicates.
+    pub(in crate::testing) read: BTreeSet<MessageName>,
+    /// What could not be read: the user sees a gap.
+    pub(in crate::testing) unreadable: BTreeSet<MessageName>,
+    /// Of these, what will not come: its sender does not have it any more.
+    pub(in crate::testing) gone: BTreeSet<MessageName>,
+    /// What the envelopes that were made are of.
+    pub(in crate::testing) made: BTreeMap<[u8; 16], Made>,
+    /// The identity keys of others, as they came and were accepted.
+    pub(in crate::testing) known: BTreeMap<Address, PublicKey>,
+    /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
+    pub(in crate::testing) told: BTreeMap<[u8; 16], String>,
+}
+
+/// What an envelope is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::testing) struct Made {
+    /// The draft.
+    pub(in crate::testing) draft: [u8; 16],
+    /// What both sides know the message by.
+    pub(in crate::testing) name: MessageName,
+    /// What it was sealed to.
+    pub(in crate::testing) identity: Option<PublicKey>,
 }
 
 /// A message that the user has written.
@@ -105,16 +126,18 @@ impl Tables {
 
     /// How often a text came that was in the inbox already.
     #[must_use]
-    pub const fn came_again(&self) -> u64 {
-        self.came_again
+    pub const fn came_again(&self) -> usize {
+        self.came_again.len()
     }
 
     /// A draft was sent, or sent again.
     pub(super) fn sent(&mut self, draft: &Draft, sent: &Sent) {
         self.drafts.retain(|held| held.message_id != draft.message_id);
+        self.told.remove(&draft.id);
         self.sent.insert(draft.message_id, draft.clone());
-        if let Some(outgoing) = sent.outgoing() {
-            self.made.insert(*outgoing.id(), draft.message_id);
+        if let (Some(outgoing), Some(name)) = (sent.outgoing(), sent.name()) {
+            let identity = self.known.get(&draft.to).copied();
+            self.made.insert(*outgoing.id(), Made { draft: draft.id, name, identity });
             self.post(outgoing);
         }
     }
@@ -127,20 +150,49 @@ impl Tables {
     }
 
     /// A message was received.
-    pub(super) fn received(&mut self, envelope: [u8; 16], message: &Message) {
+    pub(super) fn received(&mut self, envelope: &Envelope, message: &Message) {
         let changed = message.identity().changed_key();
         if let Some(key) = changed {
             self.ask_about(message.sender(), key);
         }
-        self.opened_twice += u64::from(!self.opened.insert(envelope));
+        self.meets(envelope, message.identity());
+        self.opened_twice += u64::from(!self.opened.insert(message.name()));
+        let names = || message.answers().into_iter().chain([message.name()]);
         // Read before, and sent again because nobody knew.
-        if message.answers().is_some_and(|answered| self.read.contains(&answered)) {
+        let was_read = names().any(|name| self.read.contains(&name));
+        self.read.extend(names());
+        if was_read {
             return;
         }
-        self.read.extend(message.answers().into_iter().chain([message.name()]));
         let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
         let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
-        self.came_again += u64::from(self.inbox.insert(*id, entry).is_some());
+        if self.inbox.insert(*id, entry).is_some() {
+            self.came_again.push(*id);
+        }
+    }
+
+    /// A device is seen for the first time.
+    pub(super) fn meets(&mut self, envelope: &Envelope, identity: &Identity) {
+        if *identity == Identity::First
+            && let (Some(from), Ok(first)) = (&envelope.from, FirstMessage::parse(&envelope.body))
+        {
+            self.known.insert(from.clone(), *first.identity_key());
+        }
+    }
+
+    /// Whether this cannot be read because it was read before: its chain is long gone.
+    pub(super) fn is_late(&self, received: &Received) -> bool {
+        matches!(received, Received::Unreadable(unreadable) if self.read.contains(&unreadable.name))
+    }
+
+    /// Why a draft was not sent.
+    pub(super) fn told_of(&mut self, draft: &Draft, why: &impl core::fmt::Display) {
+        self.told.insert(draft.id, format!("{why}"));
+    }
+
+    /// Whether the user was told that a message which could not be read will not come.
+    pub(in crate::testing) fn is_gone(&self, name: &MessageName) -> bool {
+        self.gone.contains(name)
     }
 
     /// The user has to be asked about another identity key.

@@ -1,204 +1,166 @@
-//! Which messages were promised, and what excuses those that are missing.
+//! What became of every message. There are no excuses: for one that was not read the ledger asks where it is, and who was
+//! told.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::testing::{Host, Tables};
+use super::accounts::START;
+use super::monitor::Monitor;
+use crate::client::ReceiveError;
+use crate::crypto::PublicKey;
+use crate::ident::{Address, MessageName, Timestamp};
+use crate::testing::{Answer, Host, Tables};
+use crate::wire::Envelope;
 
-/// Why a message may be missing.
+/// What may become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Excuse {
-    /// The relay said that it had it, and lost it, or kept it for too long.
-    LostByRelay,
-    /// Its sender has restored a backup that it is not in.
-    WrittenAfterBackup,
-    /// Its recipient has restored a backup, and had not been heard again when it was sent.
-    RolledBack,
-    /// Its sender or recipient has made a new account, or the sender's new identity key was refused.
-    OtherAccount,
-    /// A host without a place for its anchor has restored a backup.
-    Unnoticed,
+pub enum End {
+    /// It was read, once.
+    Read,
+    /// The server kept it for 60 days, and nobody fetched it.
+    Expired,
+    /// The server has dropped it or put another one in its place, and its recipient has never seen it; or it could not be
+    /// read, and the server has dropped the one answer that there is.
+    Withheld,
+    /// It never left: its sender went back to before it was written, or made a new account.
+    NeverLeft,
+    /// Its recipient went back to before it came, or made a new account, after it was acknowledged.
+    Forgotten,
+    /// Its recipient was told that it cannot be read and that it will not come again: its sender does not have it any more,
+    /// or wrote it to a device that is no more.
+    Gone,
+    /// Its recipient was told that it cannot be read, and for 30 days nobody was there who could be asked for it.
+    Outlived,
+    /// Somebody has put back a row of its sender's or recipient's, with what they knew of it.
+    PutBack,
+    /// It waits until a user has decided about another identity key.
+    Undecided,
+    /// The same in suite `Signal`, where nobody is asked.
+    NoRepair,
 }
 
-/// One message that a user wrote.
+/// What must not become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// It is still with its sender, whom nothing hinders.
+    Unsent,
+    /// It came as it was sent, and was refused; nobody was told.
+    Refused,
+    /// Its recipient knows that it could not be read, and has not got it again, though its sender has it.
+    Unanswered,
+    /// The same, and its sender does not have it; the recipient still waits.
+    Untold,
+    /// Its recipient was told that it will not come, though its sender has it.
+    GivenUp,
+    /// It is nowhere.
+    Vanished,
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// So many newer messages push none out of the sent log, wherever it puts them.
+const FEW: usize = 64;
+
+/// Counts what happens: later is more.
+pub(super) type Moment = u64;
+
 struct Promise {
     id: [u8; 16],
     by: usize,
-    /// The step at which it was written.
-    written: u64,
-    sent: bool,
-    /// The step at which its recipient could not read it.
-    unread: Option<u64>,
-    excuse: Option<Excuse>,
+    to: usize,
+    text: Vec<u8>,
+    written: Moment,
+    read: Option<Moment>,
+    envelopes: Vec<[u8; 16]>,
 }
 
 /// An envelope that was made.
-struct Made {
-    /// Of a message; of none if it asks for messages.
+pub(super) struct Made {
+    /// Of a message; of none if it is about messages.
     promise: Option<usize>,
     by: usize,
-    at: u64,
-    /// Whether its recipient has read it, and knows.
-    read: bool,
+    to: usize,
+    at: Moment,
+    step: u64,
+    /// What it was sealed to.
+    identity: Option<PublicKey>,
+    /// By what both sides know it.
+    name: Option<MessageName>,
+    /// When it was made, by the world's clock.
+    time: Timestamp,
+    fates: Vec<(Moment, Timestamp, Fate)>,
 }
 
-/// In suite `Signal`: until the side that has restored a backup is heard, and answered.
-const UNANSWERED: (u64, Excuse) = (u64::MAX, Excuse::RolledBack);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Dropped,
+    Expired,
+    Read,
+    Unreadable,
+    Refused,
+    /// A copy that somebody had changed could not be read, and is asked for under the same name.
+    Asked,
+}
 
-#[derive(Default)]
+/// A device has gone back in time: it does not know what was between the two moments.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    to: Moment,
+    at: Moment,
+}
+
 pub(super) struct Ledger {
+    now: Moment,
     promises: Vec<Promise>,
+    by_id: BTreeMap<[u8; 16], usize>,
     envelopes: BTreeMap<[u8; 16], Made>,
-    /// Since when what is sent to a side is excused, and why: until the other side has heard of it again.
-    deaf: [Option<(u64, Excuse)>; 2],
-    /// When a side has restored a backup the last time.
-    forgot: [Option<u64>; 2],
-    /// For good: nothing is promised any more but that it ends well.
-    unnoticed: bool,
+    backs: BTreeMap<usize, Vec<Back>>,
+    /// When a user's device has forgotten another one the last time, and with it what it had sent there.
+    forgets: BTreeMap<(usize, usize), Moment>,
+    users: BTreeMap<Address, usize>,
+    /// Users in whose database somebody has put back a row.
+    put_back: BTreeSet<usize>,
+    /// Whether a message was sent again to another identity key than before.
+    other_key: bool,
+    /// How often each message was sent again.
+    answers: BTreeMap<usize, usize>,
+    pub(super) monitor: Monitor,
+    /// The world's clock.
+    pub(super) time: Timestamp,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            now: 0,
+            promises: Vec::new(),
+            by_id: BTreeMap::new(),
+            envelopes: BTreeMap::new(),
+            backs: BTreeMap::new(),
+            forgets: BTreeMap::new(),
+            users: BTreeMap::new(),
+            put_back: BTreeSet::new(),
+            other_key: false,
+            answers: BTreeMap::new(),
+            monitor: Monitor::default(),
+            time: START,
+        }
+    }
 }
 
 impl Ledger {
-    pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, now: u64) {
-        self.promises.push(Promise { id, by, written: now, sent: false, unread: None, excuse: None });
+    /// A moment later.
+    pub(super) const fn tick(&mut self) -> Moment {
+        self.now += 1;
+        self.now
     }
 
-    /// Takes down what has come into an outbox.
-    pub(super) fn look_at(&mut self, side: usize, host: &Host, now: u64) {
-        let tables = host.tables();
-        for outgoing in &tables.outbox {
-            if self.envelopes.contains_key(outgoing.id()) {
-                continue;
-            }
-            let draft = tables.made.get(outgoing.id()).and_then(|message| tables.sent.get(message));
-            let promise = draft.and_then(|draft| self.promises.iter().position(|promise| promise.id == draft.id));
-            let to = 1 - side;
-            let excuse = self.deaf.get(to).copied().flatten().map(|(_, excuse)| excuse);
-            if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
-                promise.sent = true;
-                promise.excuse = promise.excuse.or(excuse);
-            }
-            self.envelopes.insert(*outgoing.id(), Made { promise, by: side, at: now, read: false });
-        }
-    }
-
-    /// The relay has lost an envelope.
-    pub(super) fn lost(&mut self, envelope: &[u8; 16]) {
-        let Some(Made { promise, by, at, .. }) = self.envelopes.get(envelope) else { return };
-        match promise {
-            Some(promise) => {
-                if let Some(promise) = self.promises.get_mut(*promise) {
-                    promise.excuse.get_or_insert(Excuse::LostByRelay);
-                }
-            }
-            // It asked for messages that could not be read: only with a new session they are asked for again.
-            None => {
-                let asked_for =
-                    |promise: &Promise| promise.by != *by && promise.unread.is_some_and(|since| since <= *at);
-                for promise in self.promises.iter_mut().filter(|promise| asked_for(promise)) {
-                    promise.excuse.get_or_insert(Excuse::LostByRelay);
-                }
-            }
-        }
-    }
-
-    /// An envelope could not be read: its recipient will ask for it.
-    pub(super) fn unreadable(&mut self, envelope: &[u8; 16], now: u64) {
-        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
-        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
-            promise.unread.get_or_insert(now);
-        }
-    }
-
-    /// A side has read an envelope: its sender is heard. Once; whoever calls need not know whether it was told before.
-    ///
-    /// In suite `Signal` one that was under way since before a restored backup takes its reader back into a session that
-    /// one of the two has no more, and there nobody asks for what is lost.
-    pub(super) fn read(&mut self, envelope: &[u8; 16], under_known_key: bool, signal: bool, now: u64) {
-        let Some(made) = self.envelopes.get_mut(envelope).filter(|made| !made.read) else { return };
-        made.read = true;
-        let (by, at) = (made.by, made.at);
-        let Some(deaf) = self.deaf.get_mut(by).filter(|_| under_known_key) else { return };
-        let forgot = self.forgot.iter().flatten().max().copied();
-        if let Some((_, excuse)) = deaf.take_if(|(since, _)| at > *since) {
-            // The other direction is sound when an answer to this has been read.
-            if let Some(other) = self.deaf.get_mut(1 - by).filter(|other| signal && **other == Some(UNANSWERED)) {
-                *other = Some((now, excuse));
-            }
-        } else if let Some(since) = forgot.filter(|since| signal && at <= *since && deaf.is_none()) {
-            *deaf = Some((since, Excuse::RolledBack));
-        }
-    }
-
-    /// A side has restored a backup that was made at a step.
-    pub(super) fn restored(&mut self, side: usize, backup: u64, now: u64, tables: &Tables, signal: bool) {
-        for promise in &mut self.promises {
-            if promise.by == side && promise.written > backup {
-                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
-            }
-            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::RolledBack);
-            }
-        }
-        self.has_read(side, tables);
-        // What it has sent since it knows nothing of.
-        let made_since = self.envelopes.values().filter(|made| made.by == side && made.at > backup);
-        for promise in made_since.filter_map(|made| made.promise) {
-            if let Some(promise) = self.promises.get_mut(promise) {
-                promise.excuse.get_or_insert(Excuse::WrittenAfterBackup);
-            }
-        }
-        self.deafen(side, now, Excuse::RolledBack);
-        if let Some(other) = self.deaf.get_mut(1 - side).filter(|_| signal) {
-            *other = Some(UNANSWERED);
-        }
-        if let Some(forgot) = self.forgot.get_mut(side) {
-            *forgot = Some(now);
-        }
-    }
-
-    /// A side has restored a backup, and does not know.
-    pub(super) const fn unnoticed(&mut self) {
-        self.unnoticed = true;
-    }
-
-    /// A side has made a new account.
-    pub(super) fn new_account(&mut self, side: usize, now: u64, other: &Tables) {
-        for promise in &mut self.promises {
-            if promise.by != side && promise.sent || promise.by == side && !other.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::OtherAccount);
-            }
-        }
-        self.has_read(side, &Tables::default());
-        self.deafen(side, now, Excuse::OtherAccount);
-        if let Some(other) = self.deaf.get_mut(1 - side) {
-            *other = None;
-        }
-    }
-
-    /// A side has read what is in its tables, and nothing else.
-    fn has_read(&mut self, side: usize, tables: &Tables) {
-        for (id, made) in self.envelopes.iter_mut().filter(|(_, made)| made.by != side) {
-            made.read = tables.opened.contains(id);
-        }
-    }
-
-    /// A side has refused the other's new identity key.
-    pub(super) fn refused(&mut self, side: usize, now: u64, tables: &Tables) {
-        for promise in &mut self.promises {
-            if promise.by != side && promise.sent && !tables.inbox.contains_key(&promise.id) {
-                promise.excuse.get_or_insert(Excuse::OtherAccount);
-            }
-        }
-        self.deafen(side, now, Excuse::OtherAccount);
-    }
-
-    fn deafen(&mut self, side: usize, now: u64, excuse: Excuse) {
-        if let Some(deaf) = self.deaf.get_mut(side) {
-            *deaf = Some((now, excuse));
-        }
+    pub(super) fn is_at(&mut self, user: usize, address: Address) {
+        self.users.insert(address, user);
     }
 
     /// How many were written.
@@ -206,33 +168,283 @@ impl Ledger {
         self.promises.len()
     }
 
-    /// What is missing without an excuse, and how much is missing with one.
-    pub(super) fn settle(&self, tables: [&Tables; 2]) -> (Vec<[u8; 16]>, BTreeMap<Excuse, usize>) {
-        let (mut missing, mut excused) = (Vec::new(), BTreeMap::new());
-        for promise in &self.promises {
-            let [alice, bob] = tables;
-            let inbox = if promise.by == 0 { &bob.inbox } else { &alice.inbox };
-            if !inbox.contains_key(&promise.id) {
-                match promise.excuse.or_else(|| self.unnoticed.then_some(Excuse::Unnoticed)) {
-                    Some(excuse) => *excused.entry(excuse).or_default() += 1,
-                    None => missing.push(promise.id),
+    pub(super) fn wrote(&mut self, id: [u8; 16], by: usize, to: usize, text: &[u8]) {
+        let written = self.tick();
+        self.by_id.insert(id, self.promises.len());
+        let (text, envelopes) = (text.to_vec(), Vec::new());
+        self.promises.push(Promise { id, by, to, text, written, read: None, envelopes });
+    }
+
+    /// Takes down what has come into an outbox.
+    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) {
+        let at = self.tick();
+        let tables = host.tables();
+        for outgoing in &tables.outbox {
+            if self.envelopes.contains_key(outgoing.id()) {
+                continue;
+            }
+            let Some(to) = self.users.get(outgoing.to()).copied() else { continue };
+            let sealed = tables.made.get(outgoing.id());
+            let promise = sealed.and_then(|made| self.by_id.get(&made.draft)).copied();
+            let again = promise.and_then(|at| self.promises.get(at)).is_some_and(|promise| {
+                let earlier = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+                earlier.filter(|made| made.by == by).any(|made| !self.forgot(by, made.at))
+            });
+            self.monitor.made(by, time.get() / DAY_MS, promise.is_some(), again);
+            let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
+            if let Some(promise) = promise.filter(|_| again) {
+                *self.answers.entry(promise).or_default() += 1;
+                let earlier = self.promises.get(promise).into_iter().flat_map(|promise| &promise.envelopes);
+                self.other_key |= earlier.filter_map(|id| self.envelopes.get(id)).all(|made| made.identity != identity);
+            }
+            let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
+            self.envelopes.insert(*outgoing.id(), made);
+            if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
+                promise.envelopes.push(*outgoing.id());
+            }
+        }
+    }
+
+    fn fate(&mut self, envelope: &[u8; 16], fate: Fate) {
+        let at = self.tick();
+        if let Some(made) = self.envelopes.get_mut(envelope) {
+            made.fates.push((at, self.time, fate));
+        }
+    }
+
+    /// The server has dropped an envelope, or passed on another one in its place.
+    pub(super) fn dropped(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Dropped);
+    }
+
+    /// The server has kept it for long enough.
+    pub(super) fn expired(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Expired);
+    }
+
+    /// A copy of an envelope that somebody had changed could not be read.
+    pub(super) fn unreadable_copy(&mut self, envelope: &[u8; 16]) {
+        self.fate(envelope, Fate::Asked);
+    }
+
+    /// What was said of an envelope, which came as it was sent, and is acknowledged.
+    pub(super) fn answered(&mut self, envelope: &Envelope, answer: &Answer) {
+        let fate = match answer {
+            Answer::Read => Fate::Read,
+            Answer::Unreadable(_) => Fate::Unreadable,
+            // It was there before.
+            Answer::Refused(ReceiveError::Duplicate) if self.was_acknowledged(&envelope.id) => return,
+            _ => Fate::Refused,
+        };
+        self.fate(&envelope.id, fate);
+        if fate == Fate::Unreadable {
+            self.monitor.unreadable(&envelope.id);
+        }
+    }
+
+    fn was_acknowledged(&self, envelope: &[u8; 16]) -> bool {
+        self.envelopes.get(envelope).is_some_and(|made| {
+            let known = |(at, _, fate): &(Moment, Timestamp, Fate)| {
+                matches!(fate, Fate::Read | Fate::Unreadable) && !self.forgot(made.to, *at)
+            };
+            made.fates.iter().any(known)
+        })
+    }
+
+    /// Looks whether the message of an envelope is with its recipient by now.
+    pub(super) fn look_for(&mut self, envelope: &[u8; 16], tables: &Tables) {
+        let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
+        if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at))
+            && promise.read.is_none()
+            && tables.inbox.contains_key(&promise.id)
+        {
+            promise.read = Some(self.now);
+        }
+    }
+
+    /// A user's device has gone back to a moment; 0 for a new account.
+    pub(super) fn goes_back(&mut self, user: usize, to: Moment) {
+        let at = self.tick();
+        self.backs.entry(user).or_default().push(Back { to, at });
+        self.monitor.mishap();
+    }
+
+    /// Somebody has put back a row of a user's device.
+    pub(super) fn row_put_back(&mut self, user: usize) {
+        self.monitor.mishap();
+        self.put_back.insert(user);
+    }
+
+    /// A user's device forgets another one.
+    pub(super) fn forgets(&mut self, user: usize, other: &Address) {
+        let at = self.tick();
+        self.monitor.mishap();
+        if let Some(other) = self.users.get(other) {
+            self.forgets.insert((user, *other), at);
+        }
+    }
+
+    /// Whether a user's device does not know any more what it knew at a moment.
+    fn forgot(&self, user: usize, moment: Moment) -> bool {
+        self.backs.get(&user).is_some_and(|backs| backs.iter().any(|back| back.to < moment && moment < back.at))
+    }
+
+    /// Whether the sender's library can still know an envelope: for 30 days, of many only the newest. `now` is the world's.
+    fn is_in_log(&self, made: &Made) -> bool {
+        let later = |other: &&Made| (other.by, other.to) == (made.by, made.to) && other.at > made.at;
+        self.time.since(made.time) < 29 * DAY_MS
+            && (self.time.since(made.time) < DAY_MS || self.envelopes.values().filter(later).count() < FEW)
+    }
+
+    /// Whether a message was sent again to another identity key than it was sealed to.
+    pub(super) const fn went_to_another_key(&self) -> bool {
+        self.other_key
+    }
+
+    /// A message that was sent again more often than its recipient found it unreadable.
+    pub(super) fn answered_too_often(&self) -> Option<usize> {
+        let too_often = |(promise, answers): &(&usize, &usize)| {
+            let Some(promise) = self.promises.get(**promise) else { return false };
+            let made = || promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+            let unreadable =
+                |made: &&Made| made.fates.iter().any(|(_, _, fate)| matches!(fate, Fate::Unreadable | Fate::Asked));
+            let back = [promise.by, promise.to]
+                .iter()
+                .any(|user| self.backs.contains_key(user) || self.put_back.contains(user));
+            **answers > made().filter(unreadable).count() && !back
+        };
+        self.answers.iter().find(too_often).map(|(promise, _)| *promise)
+    }
+
+    /// Whether a text may come twice: its sender went back to before it was sent, and wrote it again; or an answer had to be
+    /// sent again.
+    pub(super) fn may_come_again(&self, id: &[u8; 16]) -> bool {
+        let promise = self.by_id.get(id).and_then(|at| self.promises.get(*at));
+        promise.is_some_and(|promise| {
+            let made = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
+            // What answers to an answer that could not be read does not say what that had answered to.
+            let answers = promise.envelopes.iter().skip(1).filter_map(|id| self.envelopes.get(id));
+            let unread = |made: &Made| made.fates.iter().any(|(_, _, fate)| *fate == Fate::Unreadable);
+            made.into_iter().any(|made| self.forgot(promise.by, made.at)) || answers.into_iter().any(unread)
+        })
+    }
+
+    /// Whether what a user reads is what was written to that user, by whom it says.
+    pub(super) fn is_in_place(&self, user: usize, tables: &Tables) -> bool {
+        tables.inbox.values().all(|entry| {
+            let promise = self.by_id.get(&entry.id).and_then(|at| self.promises.get(*at));
+            promise.is_some_and(|promise| {
+                let by = self.users.get(&entry.from).copied();
+                promise.to == user && by == Some(promise.by) && promise.text == entry.text
+            })
+        })
+    }
+
+    /// What became of each message. `identities` are the identity keys that the devices have now.
+    pub(super) fn settle(
+        &self,
+        hosts: &[&Host],
+        identities: &[Option<PublicKey>],
+        signal: bool,
+    ) -> (BTreeMap<End, usize>, BTreeMap<Loss, Vec<usize>>) {
+        let (mut ends, mut losses) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
+        for (number, promise) in self.promises.iter().enumerate() {
+            match self.end_of(promise, hosts, identities, signal) {
+                Ok(end) => *ends.entry(end).or_default() += 1,
+                Err(loss) => losses.entry(loss).or_default().push(number),
+            }
+        }
+        (ends, losses)
+    }
+
+    fn end_of(
+        &self,
+        promise: &Promise,
+        hosts: &[&Host],
+        identities: &[Option<PublicKey>],
+        signal: bool,
+    ) -> Result<End, Loss> {
+        if promise.read.is_some() {
+            return Ok(End::Read);
+        }
+        let (Some(sender), Some(reader)) = (hosts.get(promise.by), hosts.get(promise.to)) else {
+            return Err(Loss::Vanished);
+        };
+        let undecided = sender.tables().changed.contains_key(reader.address())
+            || reader.tables().changed.contains_key(sender.address());
+        if sender.tables().drafts.iter().any(|draft| draft.id == promise.id) {
+            return if undecided { Ok(End::Undecided) } else { Err(Loss::Unsent) };
+        }
+        // The text is in its sender's table as long as that does not go back to before it was written.
+        let lost_by_sender = self.forgot(promise.by, promise.written);
+        let (mut unreadable, mut refused, mut told, mut kept, mut outlived) = (false, false, true, false, false);
+        let mut end = lost_by_sender.then_some(End::NeverLeft);
+        let put_back = |user| self.put_back.contains(user);
+        let mut answer_withheld = None;
+        for (number, made) in promise.envelopes.iter().filter_map(|id| self.envelopes.get(id)).enumerate() {
+            let identity = identities.get(promise.to).copied().flatten();
+            let forgotten = self.forgets.get(&(made.by, made.to)).is_some_and(|at| *at > made.at);
+            let in_log = !forgotten && !put_back(&made.by) && self.is_in_log(made);
+            kept |= !lost_by_sender && made.identity == identity && in_log;
+            if self.forgot(made.by, made.at) {
+                end.get_or_insert(End::NeverLeft);
+            }
+            for (at, time, fate) in &made.fates {
+                let known = !self.forgot(made.to, *at);
+                // A message is answered for once.
+                if number > 0 {
+                    answer_withheld = match fate {
+                        Fate::Dropped => Some(End::Withheld),
+                        Fate::Expired => Some(End::Expired),
+                        _ => answer_withheld,
+                    };
+                }
+                match fate {
+                    Fate::Dropped => end = Some(End::Withheld),
+                    Fate::Expired => end = Some(End::Expired),
+                    Fate::Asked => {}
+                    _ if !known => end = Some(End::Forgotten),
+                    Fate::Unreadable => {
+                        unreadable = true;
+                        outlived |= self.time.since(*time) > 29 * DAY_MS;
+                        told &= made.name.is_some_and(|name| reader.tables().is_gone(&name));
+                    }
+                    Fate::Refused | Fate::Read => refused = true,
                 }
             }
         }
-        (missing, excused)
+        let put_back = put_back(&promise.by) || put_back(&promise.to);
+        match (unreadable, refused) {
+            (true, _) | (_, true) if signal => Ok(End::NoRepair),
+            (true, _) if undecided => Ok(End::Undecided),
+            (true, _) if told => {
+                if kept {
+                    Err(Loss::GivenUp)
+                } else {
+                    Ok(End::Gone)
+                }
+            }
+            (true, _) if outlived => Ok(End::Outlived),
+            (true, _) if answer_withheld.is_some() => Ok(answer_withheld.unwrap_or(End::Withheld)),
+            (true, _) | (_, true) if put_back => Ok(End::PutBack),
+            (true, _) => Err(if kept { Loss::Unanswered } else { Loss::Untold }),
+            (_, true) => Err(Loss::Refused),
+            (false, false) => end.ok_or(Loss::Vanished),
+        }
     }
-}
 
-impl Ledger {
-    /// Which messages these were, in the order in which they were written.
-    pub(super) fn numbers(&self, ids: &[[u8; 16]]) -> Vec<usize> {
-        let positions = self.promises.iter().enumerate();
-        positions.filter(|(_, promise)| ids.contains(&promise.id)).map(|(at, _)| at).collect()
+    pub(super) fn user(&self, address: &Address) -> Option<usize> {
+        self.users.get(address).copied()
+    }
+
+    /// Which message this is, in the order in which they were written.
+    pub(super) fn number(&self, id: &[u8; 16]) -> Option<usize> {
+        self.by_id.get(id).copied()
     }
 
     /// What a trace calls an envelope: the number of its message, and the step at which it was made.
     pub(super) fn named(&self, envelope: &[u8; 16]) -> String {
         let Some(made) = self.envelopes.get(envelope) else { return "?".into() };
-        made.promise.map_or_else(|| format!("repair@{}", made.at), |promise| format!("{promise}@{}", made.at))
+        made.promise.map_or_else(|| format!("repair@{}", made.step), |promise| format!("{promise}@{}", made.step))
     }
 }

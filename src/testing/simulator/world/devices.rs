@@ -1,101 +1,166 @@
-//! What becomes of a device: backups that are restored, new accounts, other keys.
+//! What becomes of a device: backups that are restored, new accounts, other keys, rows and commits that are lost.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
-use super::{ACCOUNTS, Backup, CACHED, Mutation, Step, World, account, address, storage_key};
+use super::{Backup, Broken, CACHED, LIVES, Mutation, Step, USERS, World, account, storage_key};
+use crate::wire::RecordKind;
 
 impl World {
-    pub(super) fn back_up(&mut self, side: usize) -> Step {
-        self.note(format!("{side} makes a backup"));
-        let (step, account, rows) = (self.step, self.accounts[side], self.host(side).back_up());
-        self.backups[side] = Some(Backup { step, account, rows });
+    pub(super) fn back_up(&mut self, user: usize) -> Step {
+        self.note(format!("{user} makes a backup"));
+        let at = self.ledger.tick();
+        let party = &mut self.parties[user];
+        party.backup = Some(Backup { at, life: party.life, rows: party.host.back_up() });
         Ok(())
     }
 
-    pub(super) fn restore(&mut self, side: usize) -> Step {
-        if self.backups[side].as_ref().is_none_or(|backup| backup.account != self.accounts[side]) {
+    pub(super) fn restore(&mut self, user: usize) -> Step {
+        if self.parties[user].backup.as_ref().is_none_or(|backup| backup.life != self.parties[user].life) {
             return Ok(());
         }
         // What was copied after the anchor grew last is not found: so it grows.
-        self.attend(side)?;
-        let (now, step) = (self.time(side), self.step);
-        let Some(backup) = self.backups[side].take() else { return Ok(()) };
-        self.note(format!("{side} restores the backup of step {}", backup.step));
+        self.attend(user)?;
+        let Some(backup) = self.parties[user].backup.take() else { return Ok(()) };
+        self.note(format!("{user} restores its backup of moment {}", backup.at));
         self.report.restores += 1;
-        self.host(side).crash_next(None);
-        self.host(side).restore(&backup.rows);
+        let host = &mut self.parties[user].host;
+        host.crash_next(None);
+        host.restore(&backup.rows);
         if self.mutation == Some(Mutation::ReuseAfterRestore) {
-            self.host(side).lose_keychain();
-        }
-        self.ledger.restored(side, backup.step, step, &backup.rows.1, self.signal);
-        self.reasons = [true; 2];
-        if !self.anchored {
-            self.ledger.unnoticed();
-        }
-        // The key that opens it is the one of then.
-        self.open(side, true)?;
-        self.attend(side)?;
-        self.tidy(side)?;
-        let done = {
-            let [alice, bob] = &mut self.hosts;
-            let host = if side == 0 { alice } else { bob };
-            host.bring(&mut self.relay, now)
-        };
-        self.opened(side, done)?;
-        // In suite `Signal` nothing but a message tells the peer.
-        if self.signal || self.rng.happens(50) { self.write(side) } else { self.post(side, 5) }
-    }
-
-    pub(super) fn new_account(&mut self, side: usize) -> Step {
-        let number = self.accounts[side] + 1;
-        if number >= ACCOUNTS {
-            return Ok(());
-        }
-        self.note(format!("{side} makes a new account"));
-        self.report.accounts += 1;
-        let seed = rand_core::Rng::next_u64(&mut self.rng);
-        let (mut host, shelves, page) = account(side, self.signal, number, seed);
-        self.relay.stock(host.address(), shelves);
-        host.blind = self.mutation == Some(Mutation::SkippedCheck);
-        host.keep_sessions(if self.cached[side] { CACHED } else { 0 });
-        if !self.anchored {
             host.lose_keychain();
         }
-        self.ledger.new_account(side, self.step, self.hosts[1 - side].tables());
-        *self.host(side) = host;
-        self.accounts[side] = number;
-        self.keys[side] = 0;
-        self.pages[side] = page;
-        self.reasons = [true; 2];
-        self.open(side, false)?;
-        self.write(side)
+        self.ledger.goes_back(user, backup.at);
+        // The key that opens it is the one of then.
+        self.open(user, true)?;
+        self.attend(user)?;
+        self.tidy(user)?;
+        self.bring(user)?;
+        // In suite `Signal` nothing but a message tells the peer.
+        if self.nature.signal || self.rng.happens(50) { self.write(user) } else { self.post(user, 5) }
     }
 
-    pub(super) fn change_key(&mut self, side: usize) -> Step {
-        // A backup opens with the key of then, which this host does not keep.
-        if self.backups[side].is_some() {
+    /// A user installs the app anew and, mostly, writes to nobody.
+    pub(super) fn new_account(&mut self, user: usize) -> Step {
+        let life = self.parties[user].life + 1;
+        if life >= LIVES || user >= USERS {
             return Ok(());
         }
-        self.keys[side] += 1;
-        let (now, key) = (self.time(side), storage_key(self.keys[side]));
-        self.note(format!("{side} changes its storage key"));
-        let done = self.host(side).change_storage_key(key, now);
-        self.opened(side, done)
+        self.note(format!("{user} makes a new account"));
+        self.report.accounts += 1;
+        let seed = rand_core::Rng::next_u64(&mut self.rng);
+        let made = account(user, life, self.nature.signal);
+        self.server.registers(&self.parties[user].address, &made.shelves);
+        let party = &mut self.parties[user];
+        party.host = made.host(seed);
+        party.host.blind = self.mutation == Some(Mutation::SkippedCheck);
+        party.host.keep_sessions(if party.cached { CACHED } else { 0 });
+        if !self.nature.anchored {
+            party.host.lose_keychain();
+        }
+        (party.life, party.key, party.pages) = (life, 0, made.pages.clone());
+        party.old = None;
+        self.ledger.goes_back(user, 0);
+        self.open(user, false)?;
+        if self.rng.happens(30) { self.write(user) } else { Ok(()) }
     }
 
-    /// The user looks at the other's new identity key, which is accepted if it is the other's, and the user is willing.
-    pub(super) fn decide(&mut self, side: usize, willing: bool) -> Step {
-        let (peer, now, step) = (address(1 - side), self.time(side), self.step);
-        let Some((_, key)) = self.hosts[side].tables().changed().next() else { return Ok(()) };
-        let right = self.relay.identity(&peer) == Some(*key);
-        let accept = right && willing;
-        let done = self.host(side).decide(&peer, accept, now);
-        self.note(format!("{side} decides on the new identity: {accept}, {done:?}"));
-        // Also where it was done and is not known.
-        if self.hosts[side].tables().changed().next().is_none() && right && !accept {
-            let tables = self.hosts[side].tables().clone();
-            self.ledger.refused(side, step, &tables);
+    pub(super) fn change_key(&mut self, user: usize) -> Step {
+        // A backup opens with the key of then, which this host does not keep.
+        if self.parties[user].backup.is_some() {
+            return Ok(());
         }
-        self.opened(side, done.map(|_| ()))
+        self.parties[user].key += 1;
+        let (now, key) = (self.time(user), storage_key(self.parties[user].key));
+        self.note(format!("{user} changes its storage key"));
+        // A vault of before would not open.
+        self.parties[user].old = None;
+        let done = self.parties[user].host.change_storage_key(key, now);
+        self.opened(user, done)
+    }
+
+    /// The user looks at others' new identity keys, which are accepted if they are the others', and the user is willing.
+    pub(super) fn decide(&mut self, user: usize, willing: bool) -> Step {
+        let changed: Vec<_> =
+            self.parties[user].host.tables().changed().map(|(peer, key)| (peer.clone(), *key)).collect();
+        for (peer, key) in changed {
+            let accept = self.server.identity(&peer) == Some(key) && willing;
+            let now = self.time(user);
+            let done = self.parties[user].host.decide(&peer, accept, now);
+            self.note(format!("{user} decides on a new identity: {accept}, {done:?}"));
+            self.opened(user, done.map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn reset(&mut self, user: usize) -> Step {
+        let to = self.peer_of(user);
+        self.reset_with(user, to)
+    }
+
+    pub(super) fn reset_with(&mut self, user: usize, to: usize) -> Step {
+        let now = self.time(user);
+        let peer = self.parties[to].address.clone();
+        self.ledger.monitor.mishap();
+        let done = self.parties[user].host.reset(&peer, now).map(|_| ());
+        self.note(format!("{user} resets its session with {to}"));
+        self.opened(user, done)
+    }
+
+    /// Somebody who can write the database puts one row back as it was, whether it is there now or not.
+    pub(super) fn put_row_back(&mut self, user: usize) -> Step {
+        // That of the vault is found as a database that went back; the device's stays the same.
+        const NOT_THESE: [u8; 2] = [RecordKind::Vault.number(), RecordKind::Device.number()];
+        let party = &mut self.parties[user];
+        let Some(old) = party.old.as_ref() else { return Ok(()) };
+        let now = party.host.store().snapshot();
+        let mut changed = BTreeMap::<u8, Vec<_>>::new();
+        for (key, row) in old.rows() {
+            let [kind, ..] = *key.as_bytes();
+            if !NOT_THESE.contains(&kind) && now.row(key).is_none_or(|now| now.version != row.version) {
+                changed.entry(kind).or_default().push((*key, row.clone()));
+            }
+        }
+        let Some((kind, rows)) = changed.into_iter().nth(self.rng.below(8)) else { return Ok(()) };
+        let Some((key, row)) = rows.get(self.rng.below(rows.len())) else { return Ok(()) };
+        party.host.store().tamper(*key, Some(row.clone()));
+        self.report.rows_back += 1;
+        self.ledger.row_put_back(user);
+        self.note(format!("{user}: a row of kind {kind} is put back"));
+        Ok(())
+    }
+
+    /// Rows of another device do not fit each other: what docs/storage.md says is done.
+    pub(super) fn mend(&mut self, user: usize) -> Step {
+        let damaged = core::mem::take(&mut self.parties[user].host.damaged);
+        for (peer, error) in damaged {
+            self.note(format!("{user} mends: {error}"));
+            if self.report.rows_back == 0 {
+                return Err(Broken::Refused(format!("{error}")));
+            }
+            let now = self.time(user);
+            let done = self.parties[user].host.run(now, |client| client.forget_device(&peer), |_, ()| {});
+            self.ledger.forgets(user, &peer);
+            self.opened(user, done.map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// The power goes: what was last committed, and perhaps posted, is not on the disk.
+    pub(super) fn lose_write(&mut self, user: usize) -> Step {
+        self.parties[user].host.crash_next(None);
+        let (before, at) = (self.parties[user].host.back_up(), self.ledger.tick());
+        match self.rng.below(3) {
+            0 => self.write(user)?,
+            1 => self.deliver(user)?,
+            _ => self.bring(user)?,
+        }
+        self.post(user, 5)?;
+        self.note(format!("{user} loses what it did last"));
+        self.report.losses += 1;
+        self.parties[user].host.restore(&before);
+        self.ledger.goes_back(user, at);
+        self.open(user, false)
     }
 }
