@@ -19,6 +19,8 @@ mod kept;
 mod life;
 #[path = "client/rows.rs"]
 mod rows;
+#[path = "client/sent_log.rs"]
+mod sent_log;
 #[path = "client/side.rs"]
 mod side;
 mod support;

@@ -238,7 +238,9 @@ fn an_inbox_that_comes_again_is_duplicates() {
 #[test]
 fn a_damaged_device_is_forgotten() {
     let Talking { alice, alice_db: db, bob, bob_db, .. } = talking();
-    run(alice.send(MessageId::new([1; 16]), bob.address(), b"hi"), &db, NOW);
+    for number in 11..20 {
+        run(alice.send(MessageId::new([number; 16]), bob.address(), b"hi"), &db, NOW);
+    }
     let before = db.0.borrow().len();
     for (key, row) in db.0.borrow_mut().iter_mut() {
         if matches!(key.as_bytes()[0], 17 | 22) {

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::identity::Identity;
+use super::outgoing::Way;
 use super::peer::Peer;
 use super::repair::{Action, Sending, Unread, action};
 use super::wishes::{Stand, Wishes};
@@ -154,6 +155,7 @@ fn ask(
 ) -> Result<Vec<Outgoing>, Stop<AddError>> {
     let most = QUESTION * wishes.spent().questions_left(work.now);
     let names = wishes.ask(peer.session.current_name(), work.now, most);
+    let way = Way::to(core, &peer.address);
     let questions = names.chunks(QUESTION).map(|names| {
         let items: Vec<u8> = names.iter().flat_map(|(name, id)| id.iter().chain(name.as_bytes()).copied()).collect();
         let question = peer.encrypt(core, work, &Outward::repair_request(&items), None, None);
@@ -163,7 +165,7 @@ fn ask(
                 _ => AddError::Bundle(InitiateError::BadKey),
             })
         })?;
-        Ok(core.outgoing(envelope))
+        Ok(way.outgoing(envelope))
     });
     questions.collect()
 }

@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 
 use super::add_session::QUESTION;
+use super::outgoing::Way;
 use super::peer::Peer;
 use super::received::{Gone, Received, RepairRequest};
-use super::sent::{Entry, Slot, first};
+use super::segment::Segment;
+use super::sent::{Entry, first};
 use super::wishes::Wishes;
 use super::workspace::{Stop, Workspace};
 use super::{Core, Identity, Outgoing, ReceiveError, StoredError};
-use crate::crypto::PublicKey;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
@@ -68,60 +69,36 @@ impl Core {
         Ok(Received::RepairRequest(outcome))
     }
 
-    /// Looks for messages in the log. Nothing authenticates an envelope's id: what is not found where it leads is looked for
-    /// in all of the device's records, 128 at most.
+    /// Looks for messages in the log, by name, and by the id of the envelope where no name is found.
+    ///
+    /// Neither is to be relied on: nothing authenticates an envelope's id, and who could not read a message may have its
+    /// name from a header that was garbled on the way. So either will do. Whatever a server makes of them, both lead to
+    /// nothing but what was sent to this very device, under the identity key that it has now. Names come first: an envelope's
+    /// id that leads elsewhere must not take the place of what is asked for. What is not found where an id leads is looked
+    /// for in all segments, 48 at most.
     fn find_sent(
         &self,
         work: &mut Workspace<'_>,
         peer: &Peer,
         items: &[Item],
     ) -> Result<Vec<(MessageName, Option<Entry>)>, Stop<StoredError>> {
-        let (address, identity) = (&peer.address, peer.session.remote_identity());
         let items: Vec<([u8; 16], MessageName)> = items.iter().filter_map(parts).collect();
-        let present: Vec<u16> = peer.sent.present().collect();
-        let led: Vec<u16> = items.iter().map(|(envelope, _)| self.slot_of(address, envelope)).collect();
-        let mut near = Vec::new();
-        self.load_slots(
-            work,
-            address,
-            identity,
-            present.iter().copied().filter(|number| led.contains(number)),
-            &mut near,
-        )?;
-        let find =
-            |slots: &[Slot], name: &MessageName| slots.iter().find_map(|slot| slot.find_name(name.as_bytes()).cloned());
-        let mut found: Vec<_> = items.iter().map(|(_, name)| (*name, find(&near, name))).collect();
-        if found.iter().any(|(_, entry)| entry.is_none()) {
-            let mut far = Vec::new();
-            self.load_slots(
-                work,
-                address,
-                identity,
-                present.into_iter().filter(|number| !led.contains(number)),
-                &mut far,
-            )?;
-            for (name, entry) in found.iter_mut().filter(|(_, entry)| entry.is_none()) {
-                *entry = find(&far, name);
-            }
+        let way = Way::to(self, &peer.address);
+        let led: Vec<u8> = items.iter().map(|(envelope, _)| way.number(envelope)).collect();
+        let (near, far): (Vec<u8>, Vec<u8>) = peer.sent.numbers().partition(|number| led.contains(number));
+        let mut segments = peer.load_segments(self, work, near)?;
+        let find = |segments: &[Segment], is_it: &dyn Fn(&Entry) -> bool| {
+            let entries = segments.iter().flat_map(Segment::entries).cloned();
+            peer.sent.newest().chain(entries).find(|entry| is_it(entry))
+        };
+        if !items.iter().all(|(_, name)| find(&segments, &|entry| entry.is_named(name)).is_some()) {
+            segments.extend(peer.load_segments(self, work, far)?);
         }
-        Ok(found)
-    }
-
-    fn load_slots(
-        &self,
-        work: &mut Workspace<'_>,
-        address: &Address,
-        identity: &PublicKey,
-        numbers: impl Iterator<Item = u16> + Clone,
-        slots: &mut Vec<Slot>,
-    ) -> Result<(), Stop<StoredError>> {
-        let places = numbers.map(|number| (number, Slot::key(self, address, number)));
-        work.announce(places.clone().map(|(_, key)| key));
-        work.ready()?;
-        for place in places {
-            slots.push(Slot::load(self, work, place, identity)?);
-        }
-        Ok(())
+        let found = |(envelope, name): &([u8; 16], MessageName)| {
+            let named = find(&segments, &|entry| entry.is_named(name));
+            (*name, named.or_else(|| find(&segments, &|entry| entry.went_in(envelope))))
+        };
+        Ok(items.iter().map(found).collect())
     }
 
     /// Word that messages are not to be had any more, if there is a session to say it in.
@@ -137,10 +114,10 @@ impl Core {
         if names.is_empty() || !can_say {
             return Ok(None);
         }
-        let names = names.iter().flat_map(|name| first(name.as_bytes()));
+        let names = names.iter().flat_map(|name| first::<16>(name.as_bytes()));
         let receipt: Vec<u8> = core::iter::once(GONE).chain(names).collect();
         match peer.encrypt(self, work, &Outward::receipt(&receipt), None, None) {
-            Ok((envelope, _)) => Ok(Some(self.outgoing(envelope))),
+            Ok((envelope, _)) => Ok(Some(Way::to(self, &peer.address).outgoing(envelope))),
             Err(Stop::Need) => Err(Stop::Need),
             Err(Stop::Fail(super::SendError::Stored(error))) => Err(Stop::Fail(error)),
             // It is exhausted, of all things: nothing can be said.

@@ -1,7 +1,8 @@
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::sent::{Slot, all_numbers};
+use super::segment::segment_key;
+use super::sent_log::all_numbers;
 use super::workspace::{Stop, Workspace, unless_damaged};
 use super::{Client, Core, Operation, StoredError};
 use crate::ident::Address;
@@ -43,8 +44,7 @@ impl Client {
 fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
     let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wishes];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
-    let slots = all_numbers().map(|slot| Slot::key(core, address, slot));
-    keys.extend(slots);
+    keys.extend(all_numbers().map(|number| segment_key(core, address, number)));
     let page = core.page_of(address);
     let pin = core.peer_key(RecordKind::Pin, address);
     work.announce(keys.iter().copied().chain([core.page_key(page), pin]).chain(core.wish_keys(address)));

@@ -247,11 +247,11 @@ impl Core {
             let sealed = chains.state.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
             let message = Outward::framed(&sealed.inner);
-            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(place.slot.0))?;
+            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(&place.way))?;
             let old_row = chains.old;
             chains.sent();
             self.save_chains(work, peer, chains);
-            let digest = Digest { content: first(&message.digest()), parts: parts_digest, number: FRAMED };
+            let digest = Digest { content: first(message.digest()), parts: parts_digest, number: FRAMED };
             Ok((envelope, name, digest, Some((sealed, old_row))))
         })?;
         let (sealed, old_row) = framed.unzip();

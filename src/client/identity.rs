@@ -161,7 +161,7 @@ fn erase_parked(core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) -> Resul
 impl Peer {
     /// Puts another session in the place of all that are here.
     fn replace(
-        self: Box<Self>,
+        mut self: Box<Self>,
         core: &Core,
         work: &mut Workspace<'_>,
         session: Session,
@@ -169,6 +169,7 @@ impl Peer {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());
+        work.announce(self.segment_keys(core, self.sent.numbers()));
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
@@ -177,6 +178,8 @@ impl Peer {
         for name in names {
             erase(core, work, RecordKind::Archived, &self.address, name)?;
         }
+        // What was sent was sealed to the former key: nobody gets it who asks under this one.
+        self.drop_log(core, work)?;
         Archive::default().save(core, work, &self.address)?;
         core.pin(work, &self.address, session.remote_identity())?;
         self.with_session(core, session).save(core, work)

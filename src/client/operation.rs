@@ -72,6 +72,7 @@ pub struct Operation<T, E> {
     run: Box<dyn Fn(&mut Workspace<'_>) -> Result<T, Stop<E>> + Send + Sync>,
     rows: Rows,
     needed: Vec<RecordKey>,
+    /// What it draws from, in every pass.
     seed: Option<Secret<32>>,
     /// How many loads the rows are of, and how often they were loaded anew.
     loads: u32,
@@ -107,17 +108,16 @@ impl<T, E> Operation<T, E> {
         self
     }
 
-    /// What it draws from, for secrets and for what is public, once the host has given 32 bytes.
+    /// What it draws from, once the host has given 32 bytes: for secrets and for what is public.
     ///
     /// A machine that is cloned gives the same bytes to two operations. What one of them shows must not be a secret of the
     /// other, nor a secret that one of them gives away (whoever decapsulates learns what was drawn for it) one that the
     /// other keeps. So the bytes are bound to the operation and to what it was asked, and there are two streams. They are not
     /// bound to the rows: ids that are drawn name rows, which are asked for and must be the same in the next pass.
-    fn streams(&self, drawn: &Secret<32>) -> [Expander; 2] {
+    fn seed(&self, drawn: &Secret<32>) -> Secret<32> {
         let len = u8::try_from(self.kind.len()).unwrap_or(u8::MAX);
         let parts: &[&[u8]] = &[LABEL_OPERATION, drawn.expose(), &[len], self.kind.as_bytes(), &self.asked];
-        let seed = Secret::new(sha256(parts));
-        [Expander::new(LABEL_SECRET, seed.clone()), Expander::new(LABEL_PUBLIC, seed)]
+        Secret::new(sha256(parts))
     }
 
     /// Goes as far as the rows allow.
@@ -134,8 +134,9 @@ impl<T, E> Operation<T, E> {
     ///
     /// An operation that waits for more rows holds those that it has, opened: drop it if they do not come.
     pub fn step(&mut self, now: Timestamp, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Step<T>, E> {
-        let seed = self.seed.get_or_insert_with(|| Secret::random(rng)).clone();
-        let streams = self.streams(&seed);
+        let seed = self.seed.take().unwrap_or_else(|| self.seed(&Secret::random(rng)));
+        let streams = [Expander::new(LABEL_SECRET, seed.clone()), Expander::new(LABEL_PUBLIC, seed.clone())];
+        self.seed = Some(seed);
         let mut workspace = Workspace::new(&mut self.rows, now, streams);
         match (self.run)(&mut workspace) {
             Ok(output) => {

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::Core;
+use crate::crypto::{Secret, sha256};
 use crate::ident::Address;
 use crate::session::Ciphertext;
 use crate::suite::Suite;
@@ -60,16 +61,53 @@ impl Outgoing {
     }
 }
 
-impl Core {
-    pub(super) fn outgoing(&self, envelope: Envelope) -> Outgoing {
-        let pseudonym = self.keys.pseudonym(&[b"lane", &encode_address(&envelope.to)]);
-        let mut lane = [0; 16];
-        for (to, from) in lane.iter_mut().zip(pseudonym.expose()) {
-            *to = *from;
-        }
-        Outgoing { lane: Lane(lane), envelope }
+/// The way to a device: its lane, and a key for the numbers in the ids of envelopes.
+pub(super) struct Way {
+    lane: Lane,
+    numbers: Secret<16>,
+}
+
+const LABEL_NUMBER: &[u8] = b"\x10subrosa/1/number";
+
+/// Bits of an envelope's id that say, to the device's own log, where the message is entered.
+const NUMBER_BITS: u8 = 0b11_1111;
+
+impl Way {
+    pub(super) fn to(core: &Core, address: &Address) -> Self {
+        let pseudonym = core.keys.pseudonym(&[b"lane", &encode_address(address)]);
+        Self { lane: Lane(*pseudonym.part::<0, 16>().expose()), numbers: pseudonym.part::<16, 16>() }
     }
 
+    pub(super) const fn outgoing(&self, envelope: Envelope) -> Outgoing {
+        Outgoing { lane: self.lane, envelope }
+    }
+
+    /// An envelope's id that leads back to a segment of the sent log: its number stands in the lowest bits of the first byte.
+    /// The mask over them hangs on all that follows, and is another one each time: eight messages in turn have one number,
+    /// and must not show that they are of one sender.
+    pub(super) fn envelope_id(&self, number: u8, random: [u8; 16]) -> [u8; 16] {
+        let [first, rest @ ..] = random;
+        let mut id = random;
+        if let Some(place) = id.first_mut() {
+            *place = first & !NUMBER_BITS | (number ^ self.mask(&rest)) & NUMBER_BITS;
+        }
+        id
+    }
+
+    /// The segment that an envelope's id leads to.
+    pub(super) fn number(&self, envelope: &[u8; 16]) -> u8 {
+        let [first, rest @ ..] = envelope;
+        (first ^ self.mask(rest)) & NUMBER_BITS
+    }
+
+    fn mask(&self, rest: &[u8; 15]) -> u8 {
+        // The key stands in front of a text of one length: nothing can be appended.
+        let [mask, ..] = sha256(&[LABEL_NUMBER, self.numbers.expose(), rest]);
+        mask
+    }
+}
+
+impl Core {
     /// The envelope around a message.
     pub(super) fn envelope(&self, to: &Address, suite: Suite, id: [u8; 16], ciphertext: Ciphertext) -> Envelope {
         let (kind, body) = match ciphertext {

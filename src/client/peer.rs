@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::archive::Archive;
 use super::chains::Mark;
 use super::kept::erase_kept;
-use super::sent::SentIndex;
+use super::sent_log::SentLog;
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::ident::Address;
@@ -28,8 +28,8 @@ pub(super) struct Peer {
     pub(super) parked: bool,
     /// What the Framing row that was written with the record has for this device.
     pub(super) framing: Option<Mark>,
-    /// Which records of the sent log there may be.
-    pub(super) sent: SentIndex,
+    /// What was sent to it, under the identity key that it has now.
+    pub(super) sent: SentLog,
     archived: u32,
     /// Whether the record is there.
     is_new: bool,
@@ -104,7 +104,7 @@ impl Peer {
             session,
             parked: false,
             framing: None,
-            sent: SentIndex::default(),
+            sent: SentLog::default(),
             archived: 0,
             is_new: true,
             current: None,
@@ -117,7 +117,7 @@ impl Peer {
         let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
         let stored_generation = fields.number(1)?;
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
-        let sent = SentIndex::read(fields.bytes(4)?)?;
+        let sent = SentLog::read(fields.message(4)?)?;
         let session = Session::read_hot(fields.some_message(5)?)?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         fields.end()?;
@@ -148,7 +148,7 @@ impl Peer {
         self.archived > 0
     }
 
-    /// The same device with another session, and nothing else of the former one but what was sent.
+    /// The same device with another session, and nothing else of the former one but what there is of the log.
     pub(super) fn with_session(mut self: Box<Self>, core: &Core, session: Session) -> Box<Self> {
         let mut other = Self::new(core, session);
         (other.sent, other.framing, other.is_new) = (core::mem::take(&mut self.sent), self.framing, false);
@@ -237,7 +237,7 @@ impl Peer {
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
         }
-        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY);
+        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY + self.sent.room());
         record.number(1, core.generation);
         record.number(2, self.archived);
         record.number(3, self.parked);

@@ -106,7 +106,7 @@ pub(super) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arrived, Recei
         (first.suite(), first.name(), Arrival::First(first))
     } else {
         let message = session::Message::parse(&envelope.body)?.bound_to(bound);
-        (message.suite(), session::name_of(&envelope.body), Arrival::Next(message))
+        (message.suite(), message.name(), Arrival::Next(message))
     };
     let claimed = match envelope.suite {
         EnvelopeSuite::Signal => Suite::Signal,

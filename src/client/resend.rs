@@ -1,6 +1,6 @@
 use super::peer::Peer;
 use super::send::MAX_LEN;
-use super::sent::{Digest, Entry, Place, Slot, first};
+use super::sent::{Digest, Entry, Place, first};
 use super::wishes::{Asked, RESEND_MS, Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, SendError, Sent, StoredError};
@@ -89,15 +89,17 @@ impl Client {
         Operation::new("resend", move |work| {
             let (mut peer, mut wishes) = core.load_asked(work, &place)?;
             let asked = is_open(&wishes, &place, work)?;
-            work.announce([place.slot.1]);
-            let slot = Slot::load(&core, work, place.slot, peer.session.remote_identity()).map_err(from_stored)?;
+            let entry = peer.sent_as(&core, work, place.id).map_err(from_stored)?;
             #[cfg(test)]
-            let slot = if planted::is(Defect::AnswersTwice) { slot.never_answered() } else { slot };
-            let entry = slot.find(place.id).filter(|entry| !entry.answered).ok_or(ResendError::NotAsked)?;
+            let entry = entry.map(|mut entry| {
+                entry.answered &= !planted::is(Defect::AnswersTwice);
+                entry
+            });
+            let entry = entry.filter(|entry| !entry.answered).ok_or(ResendError::NotAsked)?;
             let Digest { content: digest, parts, number } = entry.digest;
             let content = content.as_deref().ok_or(ResendError::OtherContent)?;
             let message = Outward::again(&asked.name, number, content);
-            if first(&message.digest()) != digest {
+            if first(message.digest()) != digest {
                 return Err(ResendError::OtherContent.into());
             }
             if wishes.answers_left(work.now) == 0 {
@@ -109,16 +111,16 @@ impl Client {
             } else {
                 None
             };
-            let encrypted = peer.encrypt(&core, work, &message, commitment.as_ref(), Some(place.slot.0));
+            peer.answered(&core, work, place.id).map_err(from_stored)?;
+            peer.make_room(&core, work).map_err(from_stored)?;
+            let encrypted = peer.encrypt(&core, work, &message, commitment.as_ref(), Some(&place.way));
             let (envelope, name) = encrypted.map_err(|stop| stop.map(ResendError::from))?;
-            let mut slot = slot;
-            slot.answered(place.id);
-            slot.enter(Entry::new(place.id, &name, Digest { content: digest, parts, number }, work.now));
+            let digest = Digest { content: digest, parts, number };
+            peer.sent.enter(&Entry::new(place.id, &name, &envelope.id, digest, work.now));
             wishes.resent(place.id);
             wishes.answer(1, work.now);
-            slot.save(&core, work, &mut peer);
             core.save_asked(work, peer, &wishes)?;
-            Ok(Sent::new(place.id, core.outgoing(envelope), name))
+            Ok(Sent::new(place.id, place.way.outgoing(envelope), name))
         })
     }
 

@@ -1,7 +1,8 @@
 use rand_core::Rng;
 
+use super::outgoing::Way;
 use super::peer::Peer;
-use super::sent::{Digest, Entry, Place, Slot, first};
+use super::sent::{Digest, Entry, Place, first};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, Outgoing, StoredError};
 use crate::ident::{Address, MessageId, MessageName};
@@ -80,9 +81,10 @@ pub(super) const MAX_LEN: usize = 65_000;
 impl Client {
     /// Sends a message to a peer device.
     ///
-    /// It is idempotent: a `message_id` that was sent within the last 24 hours is [`repeated`](Sent::repeated) and sends
-    /// nothing, so a commit whose outcome is unknown is answered by sending again: if it was durable, the outbox holds the
-    /// envelope. What a peer could not read, and asks for, is sent again with [`Client::resend`].
+    /// It is idempotent: a `message_id` that is one of the last 385 to the device, and was sent within 30 days, is
+    /// [`repeated`](Sent::repeated) and sends nothing, so a commit whose outcome is unknown is answered by sending again: if
+    /// it was durable, the outbox holds the envelope. What a peer could not read, and asks for, is sent again with
+    /// [`Client::resend`], as far back.
     ///
     /// # Errors
     ///
@@ -112,9 +114,9 @@ impl Client {
         let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
         let operation = Operation::new("send", move |work| {
             let message = message.as_ref().ok_or(SendError::TooLong)?;
-            let digest = Digest { content: first(&message.digest()), parts: [0; 16], number: message.number() };
+            let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
             let (sent, ()) = core.send_once(work, &place, &|entered| *entered == digest, |work, peer| {
-                let (envelope, name) = peer.encrypt(&core, work, message, None, Some(place.slot.0))?;
+                let (envelope, name) = peer.encrypt(&core, work, message, None, Some(&place.way))?;
                 Ok((envelope, name, digest, ()))
             })?;
             Ok(sent)
@@ -144,15 +146,8 @@ impl Client {
     pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         Operation::new("forget", move |work| {
-            work.announce([place.slot.1]);
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
-            let mut slot = Slot::load(&core, work, place.slot, peer.session.remote_identity())?;
-            if slot.find(message_id).is_some() {
-                slot.remove(message_id);
-                slot.save(&core, work, &mut peer);
-                peer.save(&core, work)?;
-            }
-            Ok(())
+            if peer.drop_sent(&core, work, &place)? { peer.save(&core, work) } else { Ok(()) }
         })
     }
 }
@@ -168,22 +163,20 @@ impl Core {
         encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
         let message_id = place.id;
-        work.announce([place.slot.1]);
         let peer = self.load_peer_at(work, &place.to, place.peer).map_err(from_stored)?;
         work.ready()?;
         let mut peer = peer.ok_or(SendError::NoSession)?;
-        let mut slot = Slot::load(self, work, place.slot, peer.session.remote_identity()).map_err(from_stored)?;
-        if let Some(entry) = slot.find(message_id) {
+        if let Some(entry) = peer.sent_as(self, work, message_id).map_err(from_stored)? {
             if !is_same(&entry.digest) {
                 return Err(SendError::IdReused.into());
             }
             return Ok((Sent { message_id, repeated: true, outgoing: None }, T::default()));
         }
+        peer.make_room(self, work).map_err(from_stored)?;
         let (envelope, name, digest, output) = encrypt(work, &mut peer)?;
-        slot.enter(Entry::new(message_id, &name, digest, work.now));
-        slot.save(self, work, &mut peer);
+        peer.sent.enter(&Entry::new(message_id, &name, &envelope.id, digest, work.now));
         peer.save(self, work).map_err(from_stored)?;
-        Ok((Sent::new(message_id, self.outgoing(envelope), name), output))
+        Ok((Sent::new(message_id, place.way.outgoing(envelope), name), output))
     }
 }
 
@@ -192,15 +185,15 @@ fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
 }
 
 impl Peer {
-    /// Encrypts a message with the current session: what travels, and what it is known by. `slot` says which record of the
-    /// sent log it is entered in, if it is.
+    /// Encrypts a message with the current session: what travels, and what it is known by. With the way to the device where
+    /// it is to be entered in the sent log, which has room.
     pub(super) fn encrypt(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         message: &Outward,
         commitment: Option<&Commitment>,
-        slot: Option<u16>,
+        entered: Option<&Way>,
     ) -> Result<(Envelope, MessageName), Stop<SendError>> {
         if self.parked {
             return Err(SendError::IdentityChanged.into());
@@ -225,8 +218,8 @@ impl Peer {
             EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
         work.public.fill_bytes(&mut id);
-        if let Some(slot) = slot {
-            id = core.envelope_id(&self.address, slot, id);
+        if let Some(way) = entered {
+            id = way.envelope_id(self.sent.number(), id);
         }
         // What was just encrypted is a message.
         let name = ciphertext.name().ok_or(SendError::TooLong)?;

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::erase;
-use super::sent::{Slot, expire};
+use super::sent::{SENT_LOG_MS, seconds};
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
@@ -18,7 +18,7 @@ const ARCHIVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Peer devices of one staging; the next one takes others.
 const MAX_PEERS: usize = 32;
 
-/// Records of the sent log after which a staging takes no further device; one has 128 at most.
+/// Segments of the sent log after which a staging takes no further device; one has 48 at most.
 const MAX_RECORDS: usize = 128;
 
 /// What tidying a page gave.
@@ -149,7 +149,7 @@ fn tidy_strangers(
     Ok(())
 }
 
-/// Does what is due for one device, by the time for deletions, and counts the records of its sent log.
+/// Does what is due for one device, by the time for deletions, and counts the segments of its sent log that go.
 fn tidy(
     core: &Core,
     work: &mut Workspace<'_>,
@@ -158,9 +158,10 @@ fn tidy(
     records: &mut usize,
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
-    let places: Vec<_> = peer.sent.present().map(|number| (number, Slot::key(core, address, number))).collect();
-    *records += places.len();
-    work.announce(places.iter().map(|(_, key)| *key));
+    let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
+    let segments = peer.segment_keys(core, peer.sent.older_than(oldest));
+    *records += segments.len();
+    work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
@@ -169,18 +170,7 @@ fn tidy(
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
-    let identity = *peer.session.remote_identity();
-    let slots = places.iter().map(|place| Slot::load(core, work, *place, &identity));
-    let mut slots = slots.collect::<Result<Vec<_>, Halt>>()?;
-    let before: Vec<usize> = slots.iter().map(Slot::len).collect();
-    expire(&mut slots, settled);
-    let mut changed = false;
-    for (slot, before) in slots.into_iter().zip(before) {
-        if slot.is_empty() || slot.len() != before {
-            slot.save(core, work, &mut peer);
-            changed = true;
-        }
-    }
+    let mut changed = peer.drop_sent_before(core, work, oldest)?;
     for name in &old {
         // Together with those of the current session.
         let pages = core.kept_page_keys(work, address, *name)?;

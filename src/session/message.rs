@@ -10,9 +10,13 @@ use crate::wire::{PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message,
 /// What names are hashed with.
 const LABEL_NAME: &[u8] = b"\x16subrosa/1/message-name";
 
-/// The name of a message of a session, from its bytes.
-pub(crate) fn name_of(message: &[u8]) -> MessageName {
-    MessageName::new(sha256(&[LABEL_NAME, message]))
+/// The name of a message: of suite V1 from its header, of suite `Signal` from its bytes.
+///
+/// A header of suite V1 names one message of a session, as the salt in it is drawn for this one and hangs on what it says. So
+/// a ciphertext that was garbled on the way keeps its name, and can be asked for by it. A header of suite `Signal` has no
+/// salt: a sender that went back in time writes one twice, over other messages.
+fn name_of(named_by: &[u8], rest: &[u8]) -> MessageName {
+    MessageName::new(sha256(&[LABEL_NAME, named_by, rest]))
 }
 
 /// An encrypted message, to be sent with its kind.
@@ -71,7 +75,8 @@ impl Ciphertext {
     pub fn name(&self) -> Option<MessageName> {
         match self {
             Self::First(bytes) => FirstMessage::parse(bytes).ok().map(|first| first.name()),
-            Self::Message(bytes) => Some(name_of(bytes)),
+            Self::Message(bytes) if is_v1(bytes) => V1Message::header_of(bytes).map(|header| name_of(header, &[])),
+            Self::Message(bytes) => Some(name_of(bytes, &[])),
         }
     }
 }
@@ -164,9 +169,7 @@ impl FirstMessage {
     pub fn name(&self) -> MessageName {
         #[cfg(test)]
         if planted::is(Defect::NamedByWrapping) {
-            return name_of(
-                &[&self.inner().name().as_bytes()[..], &self.registration_id().get().to_be_bytes()].concat(),
-            );
+            return name_of(self.inner().name().as_bytes(), &self.registration_id().get().to_be_bytes());
         }
         self.inner().name()
     }
@@ -255,11 +258,8 @@ impl Wire<'_> {
 
     fn name(self) -> MessageName {
         match self {
-            Wire::Signal(message) => MessageName::new(sha256(&[LABEL_NAME, message.authenticated(), message.mac()])),
-            Wire::V1(message) => message.with_bytes(|bytes| {
-                let [a, b, c, d] = *bytes;
-                MessageName::new(sha256(&[LABEL_NAME, a, b, c, d]))
-            }),
+            Wire::Signal(message) => name_of(message.authenticated(), message.mac()),
+            Wire::V1(message) => name_of(message.header(), &[]),
         }
     }
 }
@@ -295,8 +295,8 @@ impl Message {
         }
     }
 
-    /// What both sides know the message by: SHA-256 over the bytes that its session authenticates, and over nothing that
-    /// stands around them.
+    /// What both sides know the message by: SHA-256 over its header in suite V1, over the whole message in suite `Signal`,
+    /// and over nothing that stands around it.
     ///
     /// # Security
     ///

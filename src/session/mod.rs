@@ -29,7 +29,6 @@ mod state;
 
 pub use accept::{Accepted, Consumed};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
-pub(crate) use message::name_of;
 pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;

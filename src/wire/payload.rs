@@ -127,6 +127,9 @@ const RECEIPT: u32 = 23;
 /// What the digest of a content is made with.
 const LABEL_SENT: &[u8] = b"\x0esubrosa/1/sent";
 
+/// What a payload's digest is made with.
+const LABEL_PAYLOAD: &[u8] = b"\x11subrosa/1/payload";
+
 /// First field number of contents that this version does not know.
 const FIRST_UNKNOWN: u32 = 24;
 
@@ -177,7 +180,7 @@ fn write(
 /// The payload of a message that is to be sent, of which the content is the end: copied once, wiped on drop.
 pub(crate) struct Outward {
     payload: SecretBytes,
-    hash: [u8; 32],
+    digest: [u8; 32],
     number: u32,
     content_len: usize,
 }
@@ -186,7 +189,9 @@ impl Outward {
     fn new(answers: Option<&MessageName>, number: u32, content: &[u8]) -> Self {
         let nobody = RosterView::default();
         let payload = write((&nobody, &nobody), answers, number, content);
-        Self { hash: sha256(&[&payload]), payload, number, content_len: content.len() }
+        let len = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        let digest = sha256(&[LABEL_SENT, &number.to_be_bytes(), &len.to_be_bytes(), content]);
+        Self { payload, digest, number, content_len: content.len() }
     }
 
     /// With the application's own bytes.
@@ -220,10 +225,8 @@ impl Outward {
     }
 
     /// What its content is known by: the same, however often it is sent.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        let content = self.content();
-        let len = u32::try_from(content.len()).unwrap_or(u32::MAX);
-        sha256(&[LABEL_SENT, &self.number.to_be_bytes(), &len.to_be_bytes(), content])
+    pub(crate) const fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// Whether it is framed: then a commitment goes with it.
@@ -232,7 +235,12 @@ impl Outward {
     }
 
     fn content(&self) -> &[u8] {
-        self.payload.get(self.payload.len() - self.content_len..).unwrap_or_default()
+        self.parts().1
+    }
+
+    /// What stands before the content, and the content.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.payload.split_at_checked(self.payload.len() - self.content_len).unwrap_or_default()
     }
 
     /// The whole payload.
@@ -240,9 +248,9 @@ impl Outward {
         &self.payload
     }
 
-    /// SHA-256 of it.
-    pub(crate) const fn hash(&self) -> &[u8; 32] {
-        &self.hash
+    /// What commits to the whole payload. Its content is the long part, and is hashed already.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        sha256(&[LABEL_PAYLOAD, &self.digest, self.parts().0])
     }
 
     /// The application's own bytes, if they are its content.
@@ -325,6 +333,24 @@ mod tests {
             assert_eq!(outward.payload(), Payload { own: nobody, peer: nobody, answers: None, content }.to_bytes());
             assert_eq!(outward.plaintext(), plaintext);
         }
+    }
+
+    /// The salt of a message hangs on it.
+    #[test]
+    fn whatever_differs_in_a_payload_its_hash_differs() {
+        let name = MessageName::new([1; 32]);
+        let payloads = [
+            Outward::app(b"hi"),
+            Outward::app(b"ho"),
+            Outward::app(b""),
+            Outward::framed(b"hi"),
+            Outward::again(&name, FRAMED, b"hi"),
+            Outward::again(&MessageName::new([2; 32]), FRAMED, b"hi"),
+        ];
+        let hashes: std::collections::BTreeSet<_> = payloads.iter().map(Outward::hash).collect();
+        assert_eq!(hashes.len(), payloads.len());
+        assert_eq!(payloads[3].digest(), payloads[4].digest(), "an answer has the content of what it answers");
+        assert_eq!(payloads[3].hash(), Outward::framed(b"hi").hash());
     }
 
     #[test]

@@ -94,15 +94,9 @@ impl V1Message {
         &self.header
     }
 
-    /// The message's bytes as they travelled, in pieces: there is one encoding of it.
-    pub(crate) fn with_bytes<T>(&self, act: impl FnOnce(&[&[u8]; 4]) -> T) -> T {
-        let mut heads = FieldWriter::with_capacity(16);
-        heads.put(&[MESSAGE]);
-        heads.begin_bytes(1, self.header.len());
-        let first = heads.finish();
-        let mut second = FieldWriter::with_capacity(8);
-        second.begin_bytes(2, self.ciphertext.len());
-        act(&[&first, &self.header, &second.finish(), &self.ciphertext])
+    /// The header of a message that is not parsed.
+    pub(crate) fn header_of(bytes: &[u8]) -> Option<&[u8]> {
+        fields(MESSAGE, bytes).ok()?.some_bytes(1).ok()
     }
 
     /// Appends a message as far as its ciphertext of so many bytes, which is to be appended as well.

@@ -55,6 +55,8 @@ fn rich() -> Rich {
     let from_carol = carol.send("alice", b"from Carol");
     let sent = alice.message_id();
     alice.run(alice.client.send(sent, &address("bob"), b"sent")).unwrap();
+    // It is in a segment of the log, and another one is there.
+    (0..16).for_each(|_| drop(alice.send("bob", b"sent since")));
     // A wish: for a message that nobody can read.
     let mut unreadable = bob.send("alice", b"damaged");
     *unreadable.body.last_mut().unwrap() ^= 1;

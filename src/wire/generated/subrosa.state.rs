@@ -221,9 +221,9 @@ pub struct Peer {
     /// whether there is a session under another identity key
     #[prost(bool, tag = "3")]
     pub parked: bool,
-    /// 16 bytes, bit i: whether there is the record of the sent log with number i; none if there is none
-    #[prost(bytes = "vec", tag = "4")]
-    pub sent_slots: ::prost::alloc::vec::Vec<u8>,
+    /// none if nothing was sent
+    #[prost(message, optional, tag = "4")]
+    pub sent: ::core::option::Option<SentLog>,
     /// without archived sessions, without keys kept for late messages
     #[prost(message, optional, tag = "5")]
     pub session: ::core::option::Option<Session>,
@@ -383,18 +383,32 @@ pub struct Archived {
     #[prost(message, optional, tag = "3")]
     pub state: ::core::option::Option<SessionState>,
 }
-/// One of the records of the sent log with one peer device.
+/// What was sent to one peer device under the identity key that it has now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SentLog {
+    /// the newest messages, oldest first, at most 8: u8 1 if it was asked for and sent again ‖ u8 content number ‖ 16-byte message
+    /// id ‖ first 8 bytes of its name ‖ last 8 bytes of the id of its envelope ‖ first 16 bytes of the digest of its content ‖
+    /// big-endian u32 seconds since 1970 when it was sent ‖ if it is framed (content number 17), first 16 bytes of the digest of
+    /// its parts
+    #[prost(bytes = "vec", tag = "1")]
+    pub newest: ::prost::alloc::vec::Vec<u8>,
+    /// the number of the segment that they will be, 0 to 63
+    #[prost(uint32, tag = "2")]
+    pub next: u32,
+    /// (u8 number ‖ big-endian u32 seconds since 1970 when its newest message was sent ‖ for each message two bytes
+    /// that its id comes to, 16 in all)*, the oldest segment first, at most 48
+    #[prost(bytes = "vec", tag = "3")]
+    pub segments: ::prost::alloc::vec::Vec<u8>,
+}
+/// One segment of the sent log with one peer device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Sent {
     /// the identity key that all of these were sealed to
     #[prost(bytes = "vec", tag = "1")]
     pub identity: ::prost::alloc::vec::Vec<u8>,
-    /// (16-byte message id ‖ first 16 bytes of the message's name ‖ of the digest of its content ‖ of that of its parts, if it
-    /// is framed ‖ big-endian u32 seconds since 1970 when it was sent ‖ u8 content number ‖ u8 1 if it was asked for and sent
-    /// again)*, oldest first, 1 to 16
+    /// 1 to 8 messages as above
     #[prost(bytes = "vec", tag = "2")]
     pub entries: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    pub count: u32,
 }
