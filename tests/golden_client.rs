@@ -69,19 +69,23 @@ fn make(suites: Suites) -> Value {
     let new: Vec<_> = (0..4).map(|_| bob.send("alice")).collect();
     alice.run(alice.client.receive(&new[0])).unwrap();
     alice.run(alice.client.receive(&new[2])).unwrap();
+    alice.run(alice.client.maintain()).unwrap();
     for seed in [3, 4] {
         let mut dave = Side::new("dave", suites, seed);
         add(&mut dave, &mut alice);
         let hello = dave.send("alice");
         alice.run(alice.client.receive(&hello)).unwrap();
     }
+    // More than the device's own row holds of the log.
+    let to_bob = (0..9).map(|_| alice.send("bob")).last().unwrap();
+    bob.run(bob.client.receive(&to_bob)).unwrap();
     let mut spoilt = bob.send("alice");
     *spoilt.body.last_mut().unwrap() ^= 1;
     assert!(matches!(alice.run(alice.client.receive(&spoilt)), Ok(Received::Unreadable(_))));
     let to = bob.client.address().clone();
     if suites == Suites::V1 {
         let part = [subrosa::report::Part::text("framed")];
-        alice.run(alice.client.send_framed(MessageId::new([9; 16]), &to, &part)).unwrap();
+        alice.run(alice.client.send_framed(MessageId::new([99; 16]), &to, &part)).unwrap();
     }
     // Of a hundred prekeys two of each kind are enough.
     let mut kept = BTreeMap::<u8, usize>::new();
@@ -156,12 +160,18 @@ fn goes_on(file: &str, others: &[u8]) {
     for page in 0..=255 {
         assert!(client.tidy(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
     }
-    // A day later nothing is left of it.
-    let tomorrow = Timestamp::new(NOW.get() + 25 * 60 * 60 * 1000);
+    // A month later nothing is left of the log, once the clock has gone on from there for a day.
+    let mut later = Timestamp::new(NOW.get() + 31 * DAY);
+    for _ in 0..3 {
+        client.maintain().stage(&db, later, &mut rng).unwrap().commit(|batch, _| db.write(batch)).unwrap();
+        later = Timestamp::new(later.get() + DAY);
+    }
     for page in 0..=255 {
-        let tidied = client.tidy(page).stage(&db, tomorrow, &mut rng).unwrap();
+        let tidied = client.tidy(page).stage(&db, later, &mut rng).unwrap();
         let tidied = tidied.commit(|batch, _| db.write(batch)).unwrap();
         assert!(tidied.damaged.is_empty() && tidied.next.is_none());
     }
     assert!(db.0.borrow().keys().all(|key| key.as_bytes()[0] != 22), "{file}");
 }
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
