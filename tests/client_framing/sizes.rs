@@ -15,7 +15,7 @@ fn written(batch: &Batch) -> (usize, usize) {
     })
 }
 
-/// In a long conversation of two devices a message writes less than 4,000 bytes in two rows, every eighth in three, on an average over what the
+/// In a long conversation of two devices a message writes less than 4 KiB in two rows, every eighth in three, on an average over what the
 /// post-quantum ratchet holds, and the chains are the smaller part of it, which does not grow.
 #[test]
 fn a_steady_framed_message_writes_little() {
@@ -46,5 +46,5 @@ fn a_steady_framed_message_writes_little() {
     }
     let mean = all.iter().sum::<usize>() / all.len();
     println!("mean {mean}, greatest {}, chains {greatest}", all.iter().max().unwrap());
-    assert!(mean < 4_000 && greatest < 700 && segments == 2 * 37, "{mean} {greatest} {segments}");
+    assert!(mean < 4 << 10 && greatest < 700 && segments == 2 * 37, "{mean} {greatest} {segments}");
 }
