@@ -25,8 +25,9 @@ static PEAK: PeakAlloc = PeakAlloc;
 /// The most that a session may take, on average.
 const MAX: usize = 6 << 10;
 
-/// The same where each side says 70 things before the other answers: every receiving chain then remembers as much as it can.
-const MAX_IN_BURSTS: usize = 9 << 10;
+/// The same where each side says 70 things before the other answers: every receiving chain then remembers as much as it can,
+/// and the log of what was sent is full.
+const MAX_IN_BURSTS: usize = 11 << 10;
 
 /// Less, and sessions are missing.
 const MIN: usize = 2 << 10;
