@@ -94,11 +94,9 @@ impl Core {
         if !items.iter().all(|(_, name)| find(&segments, &|entry| entry.is_named(name)).is_some()) {
             segments.extend(peer.load_segments(self, work, far)?);
         }
-        let found = |(envelope, name): &([u8; 16], MessageName)| {
-            let named = find(&segments, &|entry| entry.is_named(name));
-            (*name, named.or_else(|| find(&segments, &|entry| entry.went_in(envelope))))
-        };
-        Ok(items.iter().map(found).collect())
+        // Not by the envelope's id as well, where a header was garbled on the way: the message itself may have come too, and
+        // nobody would know that what is sent again is the same.
+        Ok(items.iter().map(|(_, name)| (*name, find(&segments, &|entry| entry.is_named(name)))).collect())
     }
 
     /// Word that messages are not to be had any more, if there is a session to say it in.

@@ -116,7 +116,7 @@ impl Client {
             let encrypted = peer.encrypt(&core, work, &message, commitment.as_ref(), Some(&place.way));
             let (envelope, name) = encrypted.map_err(|stop| stop.map(ResendError::from))?;
             let digest = Digest { content: digest, parts, number };
-            peer.sent.enter(&Entry::new(place.id, &name, &envelope.id, digest, work.now));
+            peer.sent.enter(&Entry::new(place.id, &name, digest, work.now));
             wishes.resent(place.id);
             wishes.answer(1, work.now);
             core.save_asked(work, peer, &wishes)?;

@@ -174,7 +174,7 @@ impl Core {
         }
         peer.make_room(self, work).map_err(from_stored)?;
         let (envelope, name, digest, output) = encrypt(work, &mut peer)?;
-        peer.sent.enter(&Entry::new(message_id, &name, &envelope.id, digest, work.now));
+        peer.sent.enter(&Entry::new(message_id, &name, digest, work.now));
         peer.save(self, work).map_err(from_stored)?;
         Ok((Sent::new(message_id, place.way.outgoing(envelope), name), output))
     }

@@ -27,10 +27,8 @@ pub(super) struct Digest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     id: MessageId,
-    /// First 8 bytes of its name.
-    name: [u8; 8],
-    /// Last 8 bytes of the id of its envelope.
-    envelope: [u8; 8],
+    /// First 16 bytes of its name.
+    name: [u8; 16],
     pub(super) digest: Digest,
     /// Seconds since 1970.
     at: u32,
@@ -42,9 +40,8 @@ pub(super) struct Entry {
 pub(super) const ENTRY_LEN: usize = 1 + 1 + 16 + 8 + 8 + 16 + 4 + 16;
 
 impl Entry {
-    pub(super) fn new(id: MessageId, name: &MessageName, envelope: &[u8; 16], digest: Digest, at: Timestamp) -> Self {
-        let (name, envelope) = (first(name.as_bytes()), last(envelope));
-        Self { id, name, envelope, digest, at: seconds(at), answered: false }
+    pub(super) fn new(id: MessageId, name: &MessageName, digest: Digest, at: Timestamp) -> Self {
+        Self { id, name: first(name.as_bytes()), digest, at: seconds(at), answered: false }
     }
 
     pub(super) const fn id(&self) -> MessageId {
@@ -60,16 +57,11 @@ impl Entry {
         self.name == first(name.as_bytes())
     }
 
-    pub(super) fn went_in(&self, envelope: &[u8; 16]) -> bool {
-        self.envelope == last(envelope)
-    }
-
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { id, name, envelope, digest: Digest { content, parts, number }, at, answered } = self;
+        let Self { id, name, digest: Digest { content, parts, number }, at, answered } = self;
         out.extend_from_slice(&[u8::from(*answered), *number]);
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(name);
-        out.extend_from_slice(envelope);
         out.extend_from_slice(content);
         out.extend_from_slice(&at.to_be_bytes());
         if *number == FRAMED {
@@ -101,13 +93,12 @@ impl Entry {
         let (&[answered @ (0 | 1), number], rest) = bytes.split_first_chunk()? else { return None };
         let (id, rest) = rest.split_first_chunk()?;
         let (name, rest) = rest.split_first_chunk()?;
-        let (envelope, rest) = rest.split_first_chunk()?;
         let (content, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
         let (parts, rest) = if number == FRAMED { rest.split_first_chunk()? } else { (&[0; 16], rest) };
         let digest = Digest { content: *content, parts: *parts, number };
         let (id, at) = (MessageId::new(*id), u32::from_be_bytes(*at));
-        Some((Self { id, name: *name, envelope: *envelope, digest, at, answered: answered == 1 }, rest))
+        Some((Self { id, name: *name, digest, at, answered: answered == 1 }, rest))
     }
 }
 
@@ -119,12 +110,6 @@ pub(super) fn seconds(at: Timestamp) -> u32 {
 /// The first of 32 bytes.
 pub(super) fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
     core::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
-}
-
-/// The last 8 of 16 bytes.
-const fn last(bytes: &[u8; 16]) -> [u8; 8] {
-    let [_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h] = *bytes;
-    [a, b, c, d, e, f, g, h]
 }
 
 /// What stands for a message's id where there is room for two bytes. Ids are the host's own, so that a hash of nothing but
@@ -156,7 +141,7 @@ pub(super) mod tests {
     pub(in super::super) fn entry(number: u8, at: u32) -> Entry {
         let digest = Digest { content: [number; 16], parts: [0; 16], number: 16 };
         let (id, name) = (MessageId::new([number; 16]), MessageName::new([number; 32]));
-        Entry::new(id, &name, &[number; 16], digest, Timestamp::new(u64::from(at) * 1000))
+        Entry::new(id, &name, digest, Timestamp::new(u64::from(at) * 1000))
     }
 
     fn written(entries: &[Entry]) -> Vec<u8> {
@@ -199,16 +184,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_message_is_known_by_its_name_and_by_its_envelope() {
-        let entry = Entry::new(
-            MessageId::new([1; 16]),
-            &MessageName::new([2; 32]),
-            &[3; 16],
-            entry(1, 0).digest,
-            Timestamp::new(1_999),
-        );
+    fn a_message_is_known_by_its_name() {
+        let digest = entry(1, 0).digest;
+        let entry = Entry::new(MessageId::new([1; 16]), &MessageName::new([2; 32]), digest, Timestamp::new(1_999));
         assert!(entry.is_named(&MessageName::new([2; 32])) && !entry.is_named(&MessageName::new([3; 32])));
-        assert!(entry.went_in(&[3; 16]) && !entry.went_in(&[2; 16]));
         assert_eq!(entry.at(), 1);
     }
 }

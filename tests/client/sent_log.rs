@@ -31,11 +31,11 @@ fn ask(alice: &mut Side, bob: &mut Side) -> RepairRequest {
 
 /// What was garbled on the way, and what comes of it.
 #[test]
-fn a_garbled_message_is_found_by_its_name_or_by_its_envelope() {
+fn a_garbled_message_is_found_by_its_name() {
     type Garble = fn(&mut Envelope);
     let garbled: [(&str, bool, Garble); 5] = [
         ("ciphertext", true, |envelope| *envelope.body.last_mut().unwrap() ^= 1),
-        ("header", true, |envelope| {
+        ("header", false, |envelope| {
             let end = end_of_header(&envelope.body);
             envelope.body[end - 1] ^= 1;
         }),

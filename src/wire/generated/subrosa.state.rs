@@ -388,7 +388,7 @@ pub struct Archived {
 #[prost(skip_debug)]
 pub struct SentLog {
     /// the newest messages, oldest first, at most 8: u8 1 if it was asked for and sent again ‖ u8 content number ‖ 16-byte message
-    /// id ‖ first 8 bytes of its name ‖ last 8 bytes of the id of its envelope ‖ first 16 bytes of the digest of its content ‖
+    /// id ‖ first 16 bytes of its name ‖ first 16 bytes of the digest of its content ‖
     /// big-endian u32 seconds since 1970 when it was sent ‖ if it is framed (content number 17), first 16 bytes of the digest of
     /// its parts
     #[prost(bytes = "vec", tag = "1")]
