@@ -94,7 +94,8 @@ impl Client {
     }
 
     /// Asks a device for messages that could not be read, for a host that decides by hand, or once more: as many as three
-    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Want::Bundle).
+    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Want::Bundle): now, or when the device
+    /// has been heard in a session that was just started.
     ///
     /// # Errors
     ///
@@ -106,11 +107,11 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # use subrosa::ident::MessageName;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// # let Talking { alice, bob, bob_db: db, now, mut rng, .. } = talking();
     /// let name = MessageName::new([7; 32]); // of an `Unreadable`
-    /// alice.ask_again(bob.address(), &[name]).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
-    /// assert!(wants.contains(&Want::Bundle(bob.address().clone())));
+    /// bob.ask_again(alice.address(), &[name]).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// let wants = bob.wants().stage(&db, now, &mut rng)?.committed();
+    /// assert!(wants.contains(&Want::Bundle(alice.address().clone())));
     /// # Ok(())
     /// # }
     /// ```

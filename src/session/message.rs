@@ -309,8 +309,8 @@ impl Message {
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (mut to_bob, to_alice, now, mut rng) = talking();
-    /// let sent = to_bob.encrypt(b"Hello, Bob", now, &mut rng)?;
+    /// # let (to_bob, mut to_alice, now, mut rng) = talking();
+    /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
     /// assert_eq!(sent.name(), Some(Message::parse(sent.bytes())?.name()));
     /// # Ok(())
     /// # }

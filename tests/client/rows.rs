@@ -20,7 +20,7 @@ fn a_steady_message_touches_its_own_rows() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = Side::talking(suite, 1);
         // Two were sent by each.
-        let is_eighth = |sent: u8| sent > 0 && (sent + 2) % 8 == 0;
+        let is_eighth = |sent: u8| sent > 0 && (sent + 2).is_multiple_of(8);
         let sends = |sent| if is_eighth(sent) { vec![('p', PEER), ('p', SENT)] } else { vec![('p', PEER)] };
         for turn in 0..60_u8 {
             let envelope = alice.send("bob", &[turn; 100]);
