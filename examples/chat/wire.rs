@@ -4,8 +4,8 @@
 
 use std::io::{self, Read, Write};
 
-/// Longest frame: the library's longest envelope, and room for what is around it.
-const MAX_FRAME: usize = subrosa::wire::MAX_MESSAGE_LEN + 4096;
+/// Longest frame: an upload of prekeys for one suite has about 175 kB, at most twice that; every envelope is shorter.
+const MAX_FRAME: usize = 512 << 10;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
