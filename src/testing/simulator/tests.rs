@@ -62,10 +62,10 @@ fn rules_that_do_not_hold_are_found() {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
-/// Those that are too rare, or too cheap, to show in so few runs: the tests beside these rules hold them. A soak says which
-/// of them it has found.
+/// Those that are too rare, or too cheap, to show in so few runs: the tests beside these rules hold them.
 #[test]
-fn rules_that_seldom_matter() {
+#[ignore = "not all of them are found yet: it says which"]
+fn rules_that_seldom_matter_are_found() {
     const DEFECTS: [Defect; 7] = [
         Defect::PrekeysByAge,
         Defect::FewWishes,
@@ -75,9 +75,8 @@ fn rules_that_seldom_matter() {
         Defect::NamedByWrapping,
         Defect::PastIsPresent,
     ];
-    for defect in DEFECTS.into_iter().filter(|_| seeds() >= 1_000) {
-        println!("{defect:?}: {}", if is_found(defect) { "found" } else { "missed" });
-    }
+    let missed: Vec<_> = DEFECTS.into_iter().filter(|defect| !is_found(*defect)).collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 /// Whether a run fails because of this, and of nothing else.
