@@ -69,13 +69,9 @@ impl Core {
         Ok(Received::RepairRequest(outcome))
     }
 
-    /// Looks for messages in the log, by name, and by the id of the envelope where no name is found.
-    ///
-    /// Neither is to be relied on: nothing authenticates an envelope's id, and who could not read a message may have its
-    /// name from a header that was garbled on the way. So either will do. Whatever a server makes of them, both lead to
-    /// nothing but what was sent to this very device, under the identity key that it has now. Names come first: an envelope's
-    /// id that leads elsewhere must not take the place of what is asked for. What is not found where an id leads is looked
-    /// for in all segments, 48 at most.
+    /// Looks for messages in the log by their names. An envelope's id only says where to look first: nothing authenticates
+    /// it, so what is not found where it leads is looked for in all segments, 48 at most. Whatever a server makes of it, a
+    /// name leads to nothing but what was sent to this very device, under the identity key that it has now.
     fn find_sent(
         &self,
         work: &mut Workspace<'_>,
