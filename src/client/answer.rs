@@ -9,13 +9,13 @@ use super::received::{Gone, Received, RepairRequest};
 use super::segment::Segment;
 use super::sent::{Entry, first};
 use super::wishes::Wishes;
-use super::workspace::{Stop, Workspace};
+use super::workspace::{Stop, Workspace, stored};
 use super::{Core, Identity, Outgoing, ReceiveError, StoredError};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::suite::Suite;
-use crate::wire::{Outward, WireError};
+use crate::wire::{Outward, RecordKind, WireError};
 
 type Halt = Stop<ReceiveError>;
 
@@ -81,7 +81,8 @@ impl Core {
         let items: Vec<([u8; 16], MessageName)> = items.iter().filter_map(parts).collect();
         let way = Way::to(self, &peer.address);
         let led: Vec<u8> = items.iter().map(|(envelope, _)| way.number(envelope)).collect();
-        let (near, far): (Vec<u8>, Vec<u8>) = peer.sent.numbers().partition(|number| led.contains(number));
+        let numbers = peer.sent.numbers().map_err(stored(RecordKind::Peer))?;
+        let (near, far): (Vec<u8>, Vec<u8>) = numbers.into_iter().partition(|number| led.contains(number));
         let mut segments = peer.load_segments(self, work, near)?;
         let find = |segments: &[Segment], is_it: &dyn Fn(&Entry) -> bool| {
             let entries = segments.iter().flat_map(Segment::entries).cloned();

@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::{Peer, erase};
 use super::wishes::{Stand, Wishes};
-use super::workspace::{Stop, Workspace};
+use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Operation, StoredError};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
@@ -169,7 +169,8 @@ impl Peer {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());
-        work.announce(self.segment_keys(core, self.sent.numbers()));
+        let segments = self.sent.numbers().map_err(stored(RecordKind::Peer))?;
+        work.announce(self.segment_keys(core, segments));
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));

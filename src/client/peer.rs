@@ -12,7 +12,7 @@ use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::session::{Message, Name, RECORD_CAPACITY, Session};
+use crate::session::{FirstMessage, Message, Name, RECORD_CAPACITY, Session};
 use crate::suite::Suite;
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
@@ -113,12 +113,12 @@ impl Peer {
         })
     }
 
-    fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
-        let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
+    fn from_bytes(record: &Record, key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Peer, record)?;
         let stored_generation = fields.number(1)?;
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
-        let sent = SentLog::read(fields.message(4)?)?;
-        let session = Session::read_hot(fields.some_message(5)?)?;
+        let (sent, tail) = SentLog::read(fields.message(4)?, record.tail())?;
+        let session = Session::read_hot(fields.some_message(5)?, tail)?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         fields.end()?;
         if stored_generation > generation {
@@ -186,7 +186,7 @@ impl Peer {
             // Left behind by a record of the device that was deleted: of another key, it is not this device's.
             return Ok(());
         }
-        self.session.attach_archived(name, state, generation != core.generation)?;
+        self.session.attach_archived(name, state, bytes.tail(), generation != core.generation)?;
         self.brought.insert(name, bytes.clone());
         Ok(())
     }
@@ -220,6 +220,16 @@ impl Peer {
         Ok(!self.session.names().is_empty())
     }
 
+    /// Brings back what lies apart in the row and this message needs.
+    pub(super) fn bring_whole(&mut self, message: &Message) -> Result<(), Halt> {
+        Ok(self.session.bring_whole(message).map_err(stored(RecordKind::Peer))?)
+    }
+
+    /// The same for a first message.
+    pub(super) fn bring_whole_for_first(&mut self, first: &FirstMessage) -> Result<(), Halt> {
+        Ok(self.session.bring_whole_for_first(first).map_err(stored(RecordKind::Peer))?)
+    }
+
     /// Says that sessions that are here may be written apart for the first time: archived, or with keys kept for late
     /// messages. Such rows are absent and cost nothing, but for a round if they are asked for one after the other.
     pub(super) fn announce_places(&self, core: &Core, work: &mut Workspace<'_>, names: impl IntoIterator<Item = Name>) {
@@ -233,6 +243,8 @@ impl Peer {
 
     /// Writes what has changed.
     pub(super) fn save(mut self: Box<Self>, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        self.session.lay_apart();
+        self.sent.lay_apart(&mut work.rng);
         let current = self.session.current_name();
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
@@ -247,7 +259,7 @@ impl Peer {
             record.bytes(6, &mark.to_bytes());
         }
         let key = self.key;
-        work.put(&core.keys, key, record.into_record());
+        work.put(&core.keys, key, record.with_tail(self.session.tail().chain([self.sent.tail()])));
         if let Some(cache) = core.cache.as_ref().filter(|_| self.is_alone()) {
             // As it would be read.
             (self.is_new, self.current) = (false, current);
@@ -332,7 +344,7 @@ impl Peer {
             record.number(1, if part.is_retired() { 0 } else { core.generation });
             record.bytes(2, &self.session.remote_identity().to_bytes());
             record.message(3, |out| part.write(out));
-            let bytes = record.into_record();
+            let bytes = record.with_tail(part.tail());
             if self.brought.get(&part.name()).is_none_or(|before| **before != *bytes) {
                 let key = core.session_key(RecordKind::Archived, &self.address, part.name());
                 work.row(key)?;

@@ -96,7 +96,7 @@ impl Peer {
         if let Some(entry) = self.sent.newest().filter(|entry| entry.id() == id).last() {
             return Ok(Some(entry));
         }
-        let segments = self.load_segments(core, work, self.sent.numbers_with(id))?;
+        let segments = self.load_segments(core, work, self.sent.numbers_with(id).map_err(stored(RecordKind::Peer))?)?;
         let newest_first = segments.into_iter().flat_map(|segment| segment.entries.into_iter().rev());
         Ok(newest_first.into_iter().find(|entry| entry.id() == id))
     }
@@ -106,7 +106,7 @@ impl Peer {
         if !self.sent.is_full() {
             return Ok(());
         }
-        let (number, entries, old) = self.sent.begin_segment();
+        let (number, entries, old) = self.sent.begin_segment().map_err(stored(RecordKind::Peer))?;
         let segment = Segment { number, key: segment_key(core, &self.address, number), entries };
         let old = old.map(|number| segment_key(core, &self.address, number));
         work.announce(old.into_iter().chain([segment.key]));
@@ -124,7 +124,8 @@ impl Peer {
             entry.answered |= is_new;
             is_new
         };
-        for mut segment in self.load_segments(core, work, self.sent.numbers_with(id))? {
+        let numbers = self.sent.numbers_with(id).map_err(stored(RecordKind::Peer))?;
+        for mut segment in self.load_segments(core, work, numbers)? {
             if segment.entries.iter_mut().map(note).fold(false, |any, new| any | new) {
                 segment.save(core, work, self.session.remote_identity());
             }
@@ -138,7 +139,8 @@ impl Peer {
 
     /// Drops all messages of an id from the log. Whether there were any.
     pub(super) fn drop_sent(&mut self, core: &Core, work: &mut Workspace<'_>, place: &Place) -> Result<bool, Halt> {
-        let segments = self.load_segments(core, work, self.sent.numbers_with(place.id))?;
+        let numbers = self.sent.numbers_with(place.id).map_err(stored(RecordKind::Peer))?;
+        let segments = self.load_segments(core, work, numbers)?;
         let mut changed = self.sent.newest().any(|entry| entry.id() == place.id);
         self.sent.retain(|entry| entry.id() != place.id);
         for mut segment in segments {
@@ -146,7 +148,7 @@ impl Peer {
             segment.entries.retain(|entry| entry.id() != place.id);
             if segment.entries.len() != before {
                 segment.save(core, work, self.session.remote_identity());
-                self.sent.changed(segment.number, &segment.entries);
+                self.sent.changed(segment.number, &segment.entries).map_err(stored(RecordKind::Peer))?;
                 changed = true;
             }
         }
@@ -163,9 +165,9 @@ impl Peer {
     ) -> Result<bool, Halt> {
         let mut changed = self.sent.newest().any(|entry| entry.at() < oldest);
         self.sent.retain(|entry| entry.at() >= oldest);
-        for number in self.sent.older_than(oldest) {
+        for number in self.sent.older_than(oldest).map_err(stored(RecordKind::Peer))? {
             work.remove(segment_key(core, &self.address, number))?;
-            self.sent.changed(number, &[]);
+            self.sent.changed(number, &[]).map_err(stored(RecordKind::Peer))?;
             changed = true;
         }
         Ok(changed)
@@ -182,7 +184,7 @@ impl Peer {
         if planted::is(Defect::AnyKey) {
             return Ok(());
         }
-        let keys = self.segment_keys(core, self.sent.numbers());
+        let keys = self.segment_keys(core, self.sent.numbers().map_err(stored(RecordKind::Peer))?);
         work.announce(keys.iter().copied());
         work.ready()?;
         self.sent = SentLog::default();

@@ -5,7 +5,7 @@ use super::kept::erase_kept;
 use super::peer::erase;
 use super::sent::{SENT_LOG_MS, seconds};
 use super::wishes::{Stand, Wishes};
-use super::workspace::{Stop, Workspace};
+use super::workspace::{Stop, Workspace, stored};
 use super::{Client, Core, Operation, StoredError};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
@@ -159,7 +159,7 @@ fn tidy(
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
     let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
-    let segments = peer.segment_keys(core, peer.sent.older_than(oldest));
+    let segments = peer.segment_keys(core, peer.sent.older_than(oldest).map_err(stored(RecordKind::Peer))?);
     *records += segments.len();
     work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.

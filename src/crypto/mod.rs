@@ -12,6 +12,7 @@
 
 mod aes_cbc;
 mod aes_gcm;
+mod apart;
 pub(crate) mod braid_kem;
 mod committing;
 mod dh;
@@ -37,9 +38,12 @@ pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
-#[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;
-pub(crate) use aes_gcm::{GCM_TAG_LEN, GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_tail};
+pub(crate) use aes_gcm::{
+    GCM_TAG_LEN, GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail,
+};
+#[cfg(test)]
+pub(crate) use apart::Apart;
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
 pub(crate) use dh::count;
