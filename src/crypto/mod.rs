@@ -38,11 +38,11 @@ pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
+#[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;
 pub(crate) use aes_gcm::{
     GCM_TAG_LEN, GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail,
 };
-#[cfg(test)]
 pub(crate) use apart::Apart;
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
