@@ -1,11 +1,11 @@
 use alloc::vec::Vec;
 
-use super::framed::{ForkedMessage, FramedMessage};
 use super::outgoing::Outgoing;
 use crate::client::contacts::Identity;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
-use crate::report;
+use crate::report::{self, Accepted, Forked};
+use crate::rows::OldRow;
 use crate::session::AcceptError;
 use crate::staging::StoredError;
 use crate::suite::Suite;
@@ -131,6 +131,40 @@ impl Message {
     pub const fn answers(&self) -> Option<MessageName> {
         self.answers
     }
+}
+
+/// A framed message that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
+    pub accepted: Accepted,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// What it answers, see [`Message::answers`].
+    pub answers: Option<MessageName>,
+}
+
+/// A framed message that contradicts an earlier one of its author's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForkedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, what proves it, and what it contradicts.
+    pub forked: Forked,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
 }
 
 /// A message that cannot be read.
