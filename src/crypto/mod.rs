@@ -24,6 +24,7 @@ mod kem;
 mod placed;
 #[cfg(test)]
 pub(crate) mod planted;
+mod public_key;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod seals;
 mod secret;
@@ -32,17 +33,16 @@ mod sign;
 mod wycheproof;
 mod x25519;
 
-pub use dh::{KeyError, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+pub use dh::{KeyPair, NotContributory, PrivateKey};
 pub use kem::{KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, MalformedKemKey};
+pub use public_key::{KeyError, PUBLIC_KEY_LEN, PublicKey};
 pub use secret::Secret;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 #[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;
-pub(crate) use aes_gcm::{
-    GCM_TAG_LEN, GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail,
-};
+pub(crate) use aes_gcm::{GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail};
 pub(crate) use apart::Apart;
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 #[cfg(test)]
@@ -57,3 +57,6 @@ pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
 pub(crate) use sign::xeddsa_verify;
 pub(crate) use sign::{Verifier, xeddsa_sign};
 pub(crate) use x25519::PeerKey;
+
+/// Length of the tag at the end of a ciphertext of AES-GCM.
+pub(crate) const GCM_TAG_LEN: usize = 16;

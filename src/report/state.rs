@@ -10,7 +10,7 @@ use super::{
     AccountTag, ChainId, ChainTag, Dest, Evidence, Header, Part, PartsError, Peer, Seen, Stamp, StampMismatch, part,
 };
 use crate::ident::Timestamp;
-use crate::wire::{Framed, WireError};
+use crate::wire::Framed;
 
 /// What is remembered of one conversation at most.
 pub(super) struct Bounds {
@@ -348,12 +348,4 @@ pub enum OwnStampError {
     /// Of another message or another sender.
     #[error(transparent)]
     Mismatch(#[from] StampMismatch),
-}
-
-/// What does not parse is refused alike.
-pub(super) const fn sealed_or_malformed(error: WireError) -> super::AcceptError {
-    match error {
-        WireError::TooLong => super::AcceptError::TooLong,
-        _ => super::AcceptError::Malformed,
-    }
 }

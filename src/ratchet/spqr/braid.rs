@@ -5,8 +5,7 @@ use alloc::boxed::Box;
 
 use rand_core::CryptoRng;
 
-use super::EpochKey;
-use super::authenticator::{Authenticator, MAC_LEN, epoch_key, macs_equal};
+use super::authenticator::{Authenticator, EpochKey, MAC_LEN, epoch_key, macs_equal};
 use super::chunk::{Decoder, Progress, encode};
 use super::long::{Long, Outgoing};
 use crate::crypto::Secret;
