@@ -18,6 +18,7 @@ mod prekey_set;
 mod repair;
 mod segment;
 mod sent;
+mod sent_index;
 mod sent_log;
 mod wish_index;
 mod wishes;

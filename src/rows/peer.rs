@@ -19,6 +19,9 @@ use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 type Halt = Stop<StoredError>;
 
+/// What a message makes the record longer, most of the time: one more message in the log, and chunks that are made ahead.
+const ROOM_TO_GROW: usize = 400;
+
 /// One peer device, and what of its parts was brought from the store. Boxed, as it is large and full of keys, of which every
 /// move would leave a copy.
 pub(crate) struct Peer {
@@ -31,6 +34,8 @@ pub(crate) struct Peer {
     /// What was sent to it, under the identity key that it has now.
     pub(crate) sent: SentLog,
     archived: u32,
+    /// What the record takes, most likely.
+    room: usize,
     /// Whether the record is there.
     is_new: bool,
     /// The current session when the record was read.
@@ -106,6 +111,7 @@ impl Peer {
             framing: None,
             sent: SentLog::default(),
             archived: 0,
+            room: RECORD_CAPACITY,
             is_new: true,
             current: None,
             brought: BTreeMap::new(),
@@ -133,6 +139,7 @@ impl Peer {
             framing,
             sent,
             archived,
+            room: record.len() + record.tail().len() + ROOM_TO_GROW,
             is_new: false,
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -249,7 +256,7 @@ impl Peer {
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
         }
-        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY + self.sent.room());
+        let mut record = FieldWriter::row(RecordKind::Peer, self.room);
         record.number(1, core.generation);
         record.number(2, self.archived);
         record.number(3, self.parked);

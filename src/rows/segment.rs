@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::core::Core;
 use super::peer::Peer;
 use super::sent::{ENTRY_LEN, Entry};
-use super::sent_log::{SEGMENT, SentLog};
+use super::sent_index::SEGMENT;
+use super::sent_log::SentLog;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};

@@ -6,19 +6,14 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::sent::{Entry, mark};
+use super::sent::{ENTRY_LEN, Entry, mark};
+use super::sent_index::{Filter, HEAD_LEN, Head, NUMBERS, SEGMENT, age, at, filter, head, may_hold, number_of, passes};
 use crate::crypto::{Apart, Secret};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
 
-/// Messages of a segment, and most of those in the device's own row.
-pub(crate) const SEGMENT: usize = 8;
-
 /// Segments that a device has at most: with what its own row holds, 392 messages.
 const MAX_SEGMENTS: u8 = 48;
-
-/// Numbers of segments: they begin anew where the segments of before are long gone.
-const NUMBERS: u8 = 64;
 
 /// All numbers that a segment can have.
 pub(crate) const fn all_numbers() -> core::ops::Range<u8> {
@@ -69,61 +64,6 @@ impl PartialEq for Index {
 
 impl Eq for Index {}
 
-type Head = [u8; HEAD_LEN];
-
-/// A bit for each id that is in a segment: two of three others pass it not, and are looked for nowhere.
-type Filter = [u8; 128];
-
-fn place(mark: [u8; 2]) -> (usize, u8) {
-    let bit = u16::from_be_bytes(mark) % 1024;
-    (usize::from(bit / 8), 1 << (bit % 8))
-}
-
-fn filter(heads: &[Head]) -> Filter {
-    let mut filter = [0; 128];
-    for mark in heads.iter().flat_map(|[_, _, _, _, _, marks @ ..]| marks.as_chunks().0) {
-        let (byte, bit) = place(*mark);
-        if let Some(byte) = filter.get_mut(byte) {
-            *byte |= bit;
-        }
-    }
-    filter
-}
-
-/// Number; when the newest message was sent, u32 seconds since 1970; two bytes for each id, zeros where there are fewer.
-const HEAD_LEN: usize = 1 + 4 + 2 * SEGMENT;
-
-fn head(number: u8, entries: &[Entry]) -> [u8; HEAD_LEN] {
-    let newest = entries.iter().map(Entry::at).max().unwrap_or_default();
-    let marks = entries.iter().flat_map(|entry| mark(entry.id()));
-    let bytes = core::iter::once(number).chain(newest.to_be_bytes()).chain(marks);
-    let mut head = [0; HEAD_LEN];
-    head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-    head
-}
-
-const fn number_of(head: &[u8; HEAD_LEN]) -> u8 {
-    let [number, ..] = *head;
-    number
-}
-
-/// When the newest message of a segment was sent.
-const fn at(head: &[u8; HEAD_LEN]) -> u32 {
-    let [_, a, b, c, d, ..] = *head;
-    u32::from_be_bytes([a, b, c, d])
-}
-
-/// Whether a message may be in a segment.
-fn may_hold(head: &[u8; HEAD_LEN], mark: [u8; 2]) -> bool {
-    let [_, _, _, _, _, marks @ ..] = head;
-    marks.as_chunks().0.contains(&mark)
-}
-
-/// How many segments ago one was made, where `next` is the next one.
-const fn age(head: &[u8; HEAD_LEN], next: u8) -> u8 {
-    next.wrapping_sub(number_of(head)) % NUMBERS
-}
-
 impl SentLog {
     /// From its fields, and what is behind the record: what is left of that is given back.
     pub(crate) fn read<'a>(fields: Option<FieldReader<'_>>, tail: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
@@ -136,7 +76,10 @@ impl SentLog {
         if is_none || segments > usize::from(MAX_SEGMENTS) || next >= NUMBERS {
             return Err(RecordError::Corrupt);
         }
-        let log = Self { newest: newest.to_vec(), count, next, segments: Segments::default() };
+        // With room for one more, which most are read for.
+        let mut held = Vec::with_capacity(newest.len() + ENTRY_LEN);
+        held.extend_from_slice(newest);
+        let log = Self { newest: held, count, next, segments: Segments::default() };
         if segments == 0 {
             return if filter.is_empty() && key.is_empty() { Ok((log, tail)) } else { Err(RecordError::Corrupt) };
         }
@@ -211,11 +154,6 @@ impl SentLog {
         }
     }
 
-    /// Bytes that it takes in the record and behind it, and no more.
-    pub(crate) fn room(&self) -> usize {
-        16 + 128 + 32 + 12 + self.newest.len() + self.tail().len()
-    }
-
     /// The segment that a message of now will lie in.
     pub(crate) const fn number(&self) -> u8 {
         self.next
@@ -229,11 +167,10 @@ impl SentLog {
     /// Those that a message of this id may be in, the newest first: one of 65,536 others passes for it.
     pub(crate) fn numbers_with(&self, id: MessageId) -> Result<Vec<u8>, RecordError> {
         let mark = mark(id);
-        if let Segments::Apart(filter, _) = &self.segments {
-            let (byte, bit) = place(mark);
-            if filter.get(byte).is_none_or(|byte| byte & bit == 0) {
-                return Ok(Vec::new());
-            }
+        if let Segments::Apart(filter, _) = &self.segments
+            && !passes(filter, mark)
+        {
+            return Ok(Vec::new());
         }
         Ok(self.heads()?.iter().rev().filter(|head| may_hold(head, mark)).map(number_of).collect())
     }
@@ -316,7 +253,7 @@ mod tests {
 
     fn written(log: &mut SentLog) -> Written {
         log.lay_apart(&mut rng(1));
-        let mut out = FieldWriter::with_capacity(log.room());
+        let mut out = FieldWriter::with_capacity(0);
         log.write(&mut out);
         (out.into_public(), log.tail().to_vec())
     }
@@ -347,8 +284,7 @@ mod tests {
             let bytes = written(&mut log);
             let _ = log.heads_mut().unwrap();
             assert_eq!(read(&bytes).as_ref(), Ok(&log));
-            log.lay_apart(&mut rng(2));
-            assert!(bytes.0.len() + bytes.1.len() <= log.room() && log.room() < 1_800);
+            assert!(bytes.0.len() < 860 && bytes.1.len() < 1_040);
         }
     }
 
@@ -411,8 +347,8 @@ mod tests {
         log.lay_apart(&mut rng(1));
         assert!((0..384).all(|number| !log.numbers_with(id(number)).unwrap().is_empty()));
         let Segments::Apart(filter, _) = &log.segments else { panic!("laid apart") };
-        let set: u32 = filter.iter().map(|byte| byte.count_ones()).sum();
-        assert!((250..384).contains(&set), "{set} of 1,024");
+        let passing = (0..1_u16 << 15).filter(|mark| passes(filter, mark.to_be_bytes())).count();
+        assert!(passing * 10 < 1 << 15, "{passing} of 32,768");
     }
 
     #[test]

@@ -120,3 +120,81 @@ impl<const N: usize> Outgoing<N> {
         Chunk { index, data }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn long() -> Long<1152> {
+        Long::from(Box::new(core::array::from_fn(|at| u8::try_from(at % 251).unwrap())))
+    }
+
+    #[test]
+    fn what_lies_apart_comes_back() {
+        let (here, mut apart) = (long(), long());
+        apart.lay_apart(b"secret");
+        assert_eq!(apart.apart().unwrap().sealed().len(), Long::<1152>::SEALED_LEN);
+        assert_eq!(apart.get(), &[0; 1152], "it is not here");
+        apart.bring().unwrap();
+        assert_eq!(apart.get(), here.get());
+        apart.bring().unwrap();
+        assert!(apart.apart().is_none());
+    }
+
+    /// Another text, or another secret, is sealed under another key.
+    #[test]
+    fn a_key_seals_one_text() {
+        let key = |long: &mut Long<1152>, secret: &[u8]| {
+            long.lay_apart(secret);
+            *long.apart().unwrap().key().expose()
+        };
+        let mut other = long();
+        if let Long::Here(bytes) = &mut other {
+            bytes[7] ^= 1;
+        }
+        assert_eq!(key(&mut long(), b"secret"), key(&mut long(), b"secret"));
+        assert_ne!(key(&mut long(), b"secret"), key(&mut long(), b"Secret"));
+        assert_ne!(key(&mut long(), b"secret"), key(&mut other, b"secret"));
+    }
+
+    #[test]
+    fn damage_is_found_when_it_is_wanted() {
+        let mut outgoing = Outgoing::new(long());
+        outgoing.lay_apart(b"secret");
+        let apart = outgoing.bytes.apart().unwrap();
+        let mut sealed = apart.sealed().to_vec();
+        sealed[99] ^= 1;
+        outgoing.bytes = Long::Apart(Apart::new(apart.key().expose(), &sealed));
+        // There are chunks that were made before.
+        for _ in 0..AHEAD {
+            outgoing.prepare().unwrap();
+            outgoing.take();
+        }
+        assert_eq!(outgoing.prepare(), Err(RecordError::Corrupt));
+        assert_eq!(outgoing.bytes.bring(), Err(RecordError::Corrupt));
+    }
+
+    /// Laid apart at any moment, brought back or not: the chunks are the same.
+    #[test]
+    fn the_chunks_are_those_of_bytes_that_are_here() {
+        for every in 1..20_u16 {
+            let (mut here, mut apart) = (Outgoing::new(long()), Outgoing::new(long()));
+            (here.next, apart.next) = (65_500, 65_500);
+            let chunks: Vec<_> = (0..100_u16)
+                .map(|at| {
+                    if at % every == 0 {
+                        apart.lay_apart(b"secret");
+                    }
+                    if at % 17 == 9 {
+                        apart.bytes.bring().unwrap();
+                    }
+                    apart.prepare().unwrap();
+                    assert!(apart.ahead.len() <= AHEAD);
+                    apart.take()
+                })
+                .collect();
+            assert_eq!(chunks, (0..100).map(|_| here.take()).collect::<Vec<_>>(), "every {every}");
+        }
+    }
+}
