@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "house/circles.rs"]
+mod circles;
 #[path = "house/source.rs"]
 mod source;
 
@@ -219,6 +221,9 @@ fn the_house_is_in_order() {
             looked_at += 1;
         }
     }
+    let code: Vec<_> = files.iter().filter(|(name, _)| name != "lib.rs" && !is_test(name)).collect();
+    let code: Vec<_> = code.iter().map(|(name, source)| (name.clone(), without_tests(&tokens(source)))).collect();
+    found.extend(circles::circles(&code).into_iter().map(|circle| format!("in a circle: {circle}")));
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
     assert!(looked_at > 30, "only {looked_at} files were found");
     assert!(house.doors["crypto"].contains("braid_kem") && !house.doors["crypto"].contains("dh"));

@@ -124,7 +124,7 @@ mod tests {
             corrupt,
             "of a kind"
         );
-        assert_eq!(opened(&keys, &here, &Version([0; 16]), &row), corrupt, "another version");
+        assert_eq!(opened(&keys, &here, &Version::from_bytes([0; 16]), &row), corrupt, "another version");
         assert_eq!(
             opened(&Keys::new(&Secret::new([1; 32]), [3; 16]), &here, &version, &row),
             corrupt,

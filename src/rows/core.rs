@@ -2,10 +2,10 @@
 
 use alloc::sync::Arc;
 
-use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::{Keys, RecordKey, StorageKey};
 use crate::prekey::Device;
+use crate::rows::Peer;
 use crate::staging::{RowCache, Stop, StoredError, Workspace, stored};
 use crate::wire::{RecordError, RecordKind};
 

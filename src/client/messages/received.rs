@@ -141,7 +141,7 @@ pub struct FramedMessage {
     pub from: Address,
     /// What is to be thought of its identity key.
     pub identity: Identity,
-    /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
+    /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the message, in the same transaction.
     pub accepted: Accepted,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,

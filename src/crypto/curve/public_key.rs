@@ -89,3 +89,31 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({a:02x}{b:02x}{c:02x}{d:02x}..)")
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn coordinate(first: u8, rest: u8, last: u8) -> [u8; 32] {
+        let mut u = [rest; 32];
+        u[0] = first;
+        u[31] = last;
+        u
+    }
+
+    #[test]
+    fn coordinates_at_and_above_the_prime_are_refused() {
+        assert!(PublicKey::from_coordinate(coordinate(0xec, 0xff, 0x7f)).is_ok(), "p - 1");
+        for (first, last) in [(0xed, 0x7f), (0xee, 0x7f), (0xff, 0x7f), (0x00, 0x80), (0xec, 0xff)] {
+            let u = coordinate(first, if last == 0x80 { 0 } else { 0xff }, last);
+            assert_eq!(PublicKey::from_coordinate(u), Err(KeyError::NotCanonical), "{first:02x} .. {last:02x}");
+        }
+    }
+
+    #[test]
+    fn wrong_length_and_type_are_named() {
+        assert_eq!(PublicKey::parse(&[]), Err(KeyError::Length));
+        assert_eq!(PublicKey::parse(&[5; 34]), Err(KeyError::Length));
+        assert_eq!(PublicKey::parse(&[4; 33]), Err(KeyError::Type));
+    }
+}

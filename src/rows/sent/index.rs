@@ -1,7 +1,7 @@
 //! What is known of the segments of a sent log: which there are, how old they are, and what may be in them. It changes with
 //! every eighth message.
 
-use super::sent::{Entry, mark};
+use super::entry::{Entry, mark};
 
 /// Messages of a segment, and most of those in the device's own row.
 pub(crate) const SEGMENT: usize = 8;

@@ -4,8 +4,8 @@ use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::public_key::PublicKey;
-use super::secret::Secret;
 use super::x25519::{self, PeerKey};
+use crate::crypto::Secret;
 
 /// The agreement gave the all-zero value: the other key is of low order, and the "secret" known to everyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -162,30 +162,8 @@ pub(crate) mod count {
 
 #[cfg(test)]
 mod tests {
+    use super::super::public_key::tests::coordinate;
     use super::*;
-
-    fn coordinate(first: u8, rest: u8, last: u8) -> [u8; 32] {
-        let mut u = [rest; 32];
-        u[0] = first;
-        u[31] = last;
-        u
-    }
-
-    #[test]
-    fn coordinates_at_and_above_the_prime_are_refused() {
-        assert!(PublicKey::from_coordinate(coordinate(0xec, 0xff, 0x7f)).is_ok(), "p - 1");
-        for (first, last) in [(0xed, 0x7f), (0xee, 0x7f), (0xff, 0x7f), (0x00, 0x80), (0xec, 0xff)] {
-            let u = coordinate(first, if last == 0x80 { 0 } else { 0xff }, last);
-            assert_eq!(PublicKey::from_coordinate(u), Err(KeyError::NotCanonical), "{first:02x} .. {last:02x}");
-        }
-    }
-
-    #[test]
-    fn wrong_length_and_type_are_named() {
-        assert_eq!(PublicKey::parse(&[]), Err(KeyError::Length));
-        assert_eq!(PublicKey::parse(&[5; 34]), Err(KeyError::Length));
-        assert_eq!(PublicKey::parse(&[4; 33]), Err(KeyError::Type));
-    }
 
     #[test]
     fn low_order_keys_do_not_agree() {

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::sent::{ENTRY_LEN, Entry, mark};
-use super::sent_index::{Filter, HEAD_LEN, Head, NUMBERS, SEGMENT, age, at, filter, head, may_hold, number_of, passes};
+use super::entry::{ENTRY_LEN, Entry, mark};
+use super::index::{Filter, HEAD_LEN, Head, NUMBERS, SEGMENT, age, at, filter, head, may_hold, number_of, passes};
 use crate::crypto::{Apart, Secret};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
@@ -235,8 +235,8 @@ impl SentLog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sent::Digest;
-    use super::super::sent::tests::entry;
+    use super::super::entry::Digest;
+    use super::super::entry::tests::entry;
     use super::*;
     use crate::ident::{MessageName, Timestamp};
     use crate::support::rng;

@@ -1,16 +1,16 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::commit::FramingKey;
-use super::policy::MissingStamp;
 use super::recent::{Missing, Recent};
 use super::state::{ChainKey, DAY_MS, PeerChain};
-use super::{
+use crate::crypto::constant_time_eq;
+use crate::ident::Timestamp;
+use crate::report::commit::FramingKey;
+use crate::report::policy::MissingStamp;
+use crate::report::{
     ChainState, ChainTag, Commitment, Evidence, FramingPolicy, Header, HeaderError, Part, PartKind, PartsError, Peer,
     Seen, Stamp, StampFormatError, StampMismatch, part,
 };
-use crate::crypto::constant_time_eq;
-use crate::ident::Timestamp;
 use crate::wire::{Framed, WireError};
 
 /// New chains of one device in one day after which the order of further ones proves nothing.
