@@ -11,7 +11,7 @@ use subrosa::persist::{RecordKey, StorageKey, Version};
 use subrosa::prekey::Bundle;
 use subrosa::session::AcceptError;
 use subrosa::suite::Suite;
-use subrosa::wire::{Envelope, RecordError};
+use subrosa::wire::{Envelope, RecordError, RecordKind};
 
 use super::side::{KEY, Side, address, kind};
 
@@ -167,7 +167,7 @@ fn a_flipped_bit_is_corruption_of_that_kind() {
             for (key, row) in rich.alice.rows.iter_mut().filter(|(key, _)| kind(key) == number) {
                 // The vault has a check of the storage key before all else.
                 let head = if kind(key) == 16 { 16 } else { 0 };
-                let at = at.saturating_add(head).min(row.bytes.len() - 1);
+                let at = at.saturating_add(head).min(row.bytes.len() - tail_len(key, row) - 1);
                 row.bytes[at] ^= 1 << (at % 8);
             }
             let found = rich.everything();
@@ -175,6 +175,50 @@ fn a_flipped_bit_is_corruption_of_that_kind() {
             assert_eq!(found.contains(&(number, true)), !WAITING.contains(&number), "kind {number} at {at}: {found:?}");
             assert!(found.iter().all(|(kind, _)| *kind == number), "kind {number} at {at}: {found:?}");
         }
+    }
+}
+
+/// What lies behind the record of a row: it is sealed under keys that are in the record.
+fn tail_len(key: &RecordKey, row: &Row) -> usize {
+    if kind(key) == 16 { 0 } else { u16::from_be_bytes([row.bytes[2], row.bytes[3]]).into() }
+}
+
+/// It is opened when it is wanted, and found to be damaged then: before that messages go on.
+#[test]
+fn a_damaged_tail_is_found_when_it_is_wanted() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 44);
+    for number in 0..30 {
+        let sent = alice.send("bob", b"there");
+        bob.read(&sent);
+        if number % 4 == 0 {
+            let sent = bob.send("alice", b"back");
+            alice.read(&sent);
+        }
+    }
+    let peer = *alice.rows.keys().find(|key| kind(key) == 17).unwrap();
+    let tail = tail_len(&peer, &alice.rows[&peer]);
+    assert!(tail > 100, "{tail}");
+    let whole = alice.rows.clone();
+    // What is sent of the exchange, and the index of the sent log.
+    for from_end in [tail, 1] {
+        alice.rows = whole.clone();
+        let row = alice.rows.get_mut(&peer).unwrap();
+        let at = row.bytes.len() - from_end;
+        row.bytes[at] ^= 1;
+        let mut outcome = Ok(());
+        for _ in 0..9 {
+            let (before, id) = (alice.rows.clone(), alice.message_id());
+            outcome = alice.run(alice.client.send(id, &address("bob"), b"x")).map(drop);
+            if outcome.is_err() {
+                assert!(alice.rows == before, "nothing has changed");
+                break;
+            }
+        }
+        let error = outcome.expect_err("it was wanted");
+        assert!(
+            matches!(error, SendError::Stored(StoredError { error: RecordError::Corrupt, kind: RecordKind::Peer, .. })),
+            "{error:?}"
+        );
     }
 }
 
