@@ -5,7 +5,7 @@ use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::rows::{Archive, Core, Peer, Stand, Wishes, erase, erase_kept};
 use crate::session::Session;
-use crate::staging::{Operation, Stop, StoredError, Workspace, stored};
+use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
 /// What is to be thought of a peer device's identity key.
@@ -166,8 +166,8 @@ impl Peer {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());
-        let segments = self.sent.numbers().map_err(stored(RecordKind::Peer))?;
-        work.announce(self.segment_keys(core, segments));
+        let log = self.log_keys(core, work)?;
+        work.announce(log);
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));

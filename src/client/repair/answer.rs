@@ -8,9 +8,9 @@ use crate::client::messages::{Gone, Outgoing, ReceiveError, Received, RepairRequ
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::rows::{Core, Entry, Peer, Segment, Wishes, first};
-use crate::staging::{Stop, StoredError, Workspace, stored};
+use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
-use crate::wire::{Outward, RecordKind, WireError};
+use crate::wire::{Outward, WireError};
 
 type Halt = Stop<ReceiveError>;
 
@@ -76,7 +76,7 @@ impl Core {
         let items: Vec<([u8; 16], MessageName)> = items.iter().filter_map(parts).collect();
         let way = Way::to(self, &peer.address);
         let led: Vec<u8> = items.iter().map(|(envelope, _)| way.number(envelope)).collect();
-        let numbers = peer.sent.numbers().map_err(stored(RecordKind::Peer))?;
+        let numbers = peer.segment_numbers(self, work)?;
         let (near, far): (Vec<u8>, Vec<u8>) = numbers.into_iter().partition(|number| led.contains(number));
         let mut segments = peer.load_segments(self, work, near)?;
         let find = |segments: &[Segment], is_it: &dyn Fn(&Entry) -> bool| {

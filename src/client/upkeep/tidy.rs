@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
 use crate::rows::{Archive, Core, SENT_LOG_MS, Stand, Wishes, erase, erase_kept, seconds};
-use crate::staging::{Operation, Stop, StoredError, Workspace, stored};
+use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
 /// An archived session in which nothing was read for so long is deleted: 30 days.
@@ -155,7 +155,7 @@ fn tidy(
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
     let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
-    let segments = peer.segment_keys(core, peer.sent.older_than(oldest).map_err(stored(RecordKind::Peer))?);
+    let segments = peer.old_segment_keys(core, work, oldest)?;
     *records += segments.len();
     work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.

@@ -11,7 +11,7 @@ use super::long::{Long, Outgoing};
 use crate::crypto::Secret;
 use crate::crypto::braid_kem::{self, CT1_LEN, CT2_LEN, DecapsulationKey, HEADER_LEN, VECTOR_LEN};
 use crate::ratchet::Refused;
-use crate::wire::{Chunk, RecordError, SpqrPayload};
+use crate::wire::{Chunk, SpqrPayload};
 
 const HEADER_AND_MAC_LEN: usize = HEADER_LEN + MAC_LEN;
 const CT2_AND_MAC_LEN: usize = CT2_LEN + MAC_LEN;
@@ -44,9 +44,9 @@ pub(super) struct Encapsulation {
 /// One party's half of the braid.
 #[derive(Clone)]
 pub(super) struct Braid {
-    epoch: u64,
+    pub(super) epoch: u64,
     authenticator: Authenticator,
-    state: State,
+    pub(super) state: State,
 }
 
 /// What a received message would change: what is new of the state that comes next. [`Braid::apply`] moves there what
@@ -357,61 +357,6 @@ impl Braid {
         let (ct1, ct2) = braid_kem::encapsulate2(&encaps.header, vector, &encaps.m);
         let mac = self.authenticator.ciphertext_mac(self.epoch, &ct1, &ct2);
         Step::Ct2Sampled(Box::new(ct2), mac)
-    }
-
-    /// Makes what is sent next of bytes that lie apart.
-    pub(super) fn prepare(&mut self) -> Result<(), RecordError> {
-        match &mut self.state {
-            State::HeaderSent { vector, .. } | State::Ct1Received { vector, .. } => vector.prepare(),
-            State::Ct1Sampled { ct1, .. } | State::EkReceivedCt1Sampled { ct1, .. } => ct1.prepare(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a message of this epoch may end what bytes that lie apart are waiting for.
-    pub(super) fn wants_whole(&self, epoch: u64, payload: &SpqrPayload) -> bool {
-        epoch == self.epoch
-            && match (&self.state, payload) {
-                (State::EkSentCt1Received { ct1, ct2, .. }, SpqrPayload::Ct2(_)) => {
-                    ct1.apart().is_some() && ct2.is_nearly_complete()
-                }
-                (State::EkReceivedCt1Sampled { vector, .. }, SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack) => {
-                    vector.apart().is_some()
-                }
-                _ => false,
-            }
-    }
-
-    /// Brings back what such a message needs.
-    pub(super) fn bring(&mut self) -> Result<(), RecordError> {
-        match &mut self.state {
-            State::EkSentCt1Received { ct1, .. } => ct1.bring(),
-            State::EkReceivedCt1Sampled { vector, .. } => vector.bring(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Lays apart what is long and stays as it is.
-    pub(super) fn lay_apart(&mut self) {
-        match &mut self.state {
-            State::KeysSampled { key, vector, .. } => vector.lay_apart(key.secret()),
-            State::HeaderSent { key, vector, .. } => vector.lay_apart(key.secret()),
-            State::Ct1Received { key, vector, ct1 } => {
-                vector.lay_apart(key.secret());
-                ct1.lay_apart(key.secret());
-            }
-            State::EkSentCt1Received { key, ct1, .. } => ct1.lay_apart(key.secret()),
-            State::Ct1Sampled { encaps, ct1, .. } => ct1.lay_apart(encaps.m.expose()),
-            State::EkReceivedCt1Sampled { encaps, ct1, vector } => {
-                ct1.lay_apart(encaps.m.expose());
-                vector.lay_apart(encaps.m.expose());
-            }
-            State::KeysUnsampled
-            | State::NoHeaderReceived { .. }
-            | State::HeaderReceived { .. }
-            | State::Ct1Acknowledged { .. }
-            | State::Ct2Sampled { .. } => {}
-        }
     }
 
     pub(super) const fn parts(&self) -> (&Authenticator, &State) {

@@ -17,6 +17,7 @@ mod braid;
 mod chain;
 mod chunk;
 mod field;
+mod laid;
 mod long;
 mod record;
 mod sums;

@@ -60,8 +60,8 @@ impl Peer {
         let mut fields = FieldReader::record(RecordKind::Peer, record)?;
         let stored_generation = fields.number(1)?;
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
-        let (sent, tail) = SentLog::read(fields.message(4)?, record.tail())?;
-        let session = Session::read_hot(fields.some_message(5)?, tail)?;
+        let sent = SentLog::read(fields.message(4)?)?;
+        let session = Session::read_hot(fields.some_message(5)?, record.tail())?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         fields.end()?;
         if stored_generation > generation {
@@ -99,7 +99,7 @@ impl Peer {
         if let Some(mark) = self.framing {
             record.bytes(6, &mark.to_bytes());
         }
-        record.with_tail(self.session.tail().chain([self.sent.tail()]))
+        record.with_tail(self.session.tail())
     }
 
     pub(crate) const fn has_archived(&self) -> bool {

@@ -155,7 +155,6 @@ impl Peer {
     /// Writes what has changed.
     pub(crate) fn save(mut self: Box<Self>, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
         self.session.lay_apart();
-        self.sent.lay_apart(&mut work.rng);
         let current = self.session.current_name();
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
