@@ -17,10 +17,11 @@ pub struct Limits {
     /// Longest part, in bytes: 1 MiB, as long as a receiver accepts. Less would let messages through that cannot be
     /// reported.
     pub max_part_len: usize,
-    /// How far a sender's clock may be from the platform's before [`Finding::TimeAnomaly`](super::Finding::TimeAnomaly), in milliseconds: 10 minutes.
+    /// How far a sender's clock may be from the platform's before [`Finding::TimeAnomaly`](super::Finding::TimeAnomaly), in
+    /// milliseconds: 10 minutes.
     pub skew_ms: u64,
-    /// How much later than a message that had seen it one may be stamped before [`Finding::LateStamp`](super::Finding::LateStamp), in
-    /// milliseconds: a minute.
+    /// How much later than a message that had seen it one may be stamped before
+    /// [`Finding::LateStamp`](super::Finding::LateStamp), in milliseconds: a minute.
     pub late_tolerance_ms: u64,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A record of level 1.
+    /// A record that its own type reads: a prekey, a clock.
     pub(crate) fn read<T>(
         &self,
         work: &mut Workspace<'_>,

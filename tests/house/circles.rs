@@ -101,6 +101,12 @@ fn read(name: &str, tokens: &[Token<'_>], modules: &BTreeMap<Path, usize>) -> Fi
         match token.text {
             "use" => import = Some(at > 0 && matches!(text(at - 1), "pub" | ")")),
             ";" => import = None,
+            // Under another name; the import itself was read where it starts.
+            "as" if import.is_some() => {
+                if let Some(path) = names.get(text(at - 1)).cloned() {
+                    names.insert(text(at + 1).to_owned(), path);
+                }
+            }
             _ => {}
         }
         let starts = token.is_word() && text(at + 1) == "::" && (at == 0 || !matches!(text(at - 1), "::" | "in"));
@@ -180,6 +186,68 @@ fn absolute(
             } else {
                 join(&["?".to_owned()], &path)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{tokens, without_tests};
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files.iter().map(|(name, source)| ((*name).to_owned(), without_tests(&tokens(source))));
+        circles(&files.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn circles_are_reported() {
+        let door =
+            ("room/mod.rs", "mod a; mod b; mod c; pub(crate) use a::A; pub use self::b::{B, again}; pub struct D;");
+        let b = ("room/b.rs", "use super::a::A; pub struct B; pub fn again() {}");
+        for a in [
+            "use super::b::B; pub(crate) struct A;",
+            "use super::B;",
+            "use super::{B as Other, D};",
+            "use super::*; use super::b::*;",
+            "use crate::room::B;",
+            "use crate::{ident::Address, room::{D, b::B}};",
+            "fn f(b: &super::B) {}",
+            "fn f() { super::b::again() }",
+            "fn f() { crate::room::again() }",
+            "use super::b; fn f(b: &b::B) {}",
+            "use super::b as other; fn f(b: &other::B) {}",
+            "mod inner { use super::super::B; }",
+            "mod inner { fn f() {} } use self::inner::f; use super::B;",
+            "#[cfg(not(test))] use super::B;",
+        ] {
+            let files = [door, ("room/a.rs", a), b];
+            assert_eq!(found(&files), ["room/a.rs → room/b.rs → room/a.rs"], "{a}");
+        }
+        let three =
+            [door, ("room/a.rs", "use super::B;"), ("room/b.rs", "use super::c::C;"), ("room/c.rs", "use super::A;")];
+        assert_eq!(found(&three), ["room/a.rs → room/b.rs → room/c.rs → room/a.rs"]);
+        // A door that uses what it hands on, and one within the room.
+        let door = ("room/mod.rs", "mod a; pub use a::A; pub struct D(A);");
+        assert_eq!(found(&[door, ("room/a.rs", "use super::D;")]), ["room/mod.rs → room/a.rs → room/mod.rs"]);
+        let door = ("room/mod.rs", "mod a; mod inner; pub use inner::B; use a::A;");
+        let inner = ("room/inner/mod.rs", "mod b; pub use b::B;");
+        let files = [door, inner, ("room/a.rs", "use super::B;"), ("room/inner/b.rs", "use crate::room::A;")];
+        assert_eq!(found(&files), ["room/a.rs → room/inner/b.rs → room/a.rs"]);
+    }
+
+    #[test]
+    fn what_is_no_circle() {
+        let door = ("room/mod.rs", "mod a; mod b; pub(crate) use a::A; pub use self::b::B; pub struct D;");
+        let b = ("room/b.rs", "use super::a::A; pub struct B;");
+        for a in [
+            "use super::D; pub(in crate::room) struct A; pub(super) fn f() {}",
+            "#[cfg(test)] mod tests { use super::super::B; }",
+            "use crate::other::B; use alloc::vec::Vec; fn f(v: Vec<u8>) -> B {}",
+            "mod inner { use super::A; } struct A;",
+            "// use super::B;",
+        ] {
+            assert_eq!(found(&[door, ("room/a.rs", a), b]), Vec::<String>::new(), "{a}");
         }
     }
 }

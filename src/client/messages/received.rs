@@ -141,7 +141,8 @@ pub struct FramedMessage {
     pub from: Address,
     /// What is to be thought of its identity key.
     pub identity: Identity,
-    /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the message, in the same transaction.
+    /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the
+    /// message, in the same transaction.
     pub accepted: Accepted,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
@@ -179,9 +180,9 @@ pub struct Unreadable {
     pub reason: AcceptError,
     /// Whether anything is known of the device.
     pub known: bool,
-    /// Whether it is being asked for, as far as that goes. If not, [`Client::ask_again`](crate::client::Client::ask_again) is there for
-    /// a host that knows better: nothing is asked for where a message repeats a start that is
-    /// [long past](AcceptError::LongPast), or where enough strangers are waited for.
+    /// Whether it is being asked for, as far as that goes. If not,
+    /// [`Client::ask_again`](crate::client::Client::ask_again) is there for a host that knows better: nothing is asked for
+    /// where a message repeats a start that is [long past](AcceptError::LongPast), or where enough strangers are waited for.
     pub asked: bool,
     /// How many messages of the device were given up, since it had too many that could not be read: more than 512. They are
     /// the oldest.

@@ -47,7 +47,7 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 }
 
 impl Client {
-    /// Sends again what a device could not read and asks for, see [`Want::Resend`](crate::client::Want::Resend): the bytes that were
+    /// Sends again what a device could not read and asks for, see [`Want::Resend`](super::Want::Resend): the bytes that were
     /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Client {
         })
     }
 
-    /// Tells a device that what it asks for is not there any more, see [`Want::Resend`](crate::client::Want::Resend): what it has of it
+    /// Tells a device that what it asks for is not there any more, see [`Want::Resend`](super::Want::Resend): what it has of it
     /// is a gap, and it can show one. What is given goes into the outbox; `None` if there is no session to say it in.
     ///
     /// # Errors
