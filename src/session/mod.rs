@@ -32,7 +32,7 @@ pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKi
 pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
-pub(crate) use split::{Mark, Name};
+pub(crate) use split::{ArchivedPart, Mark, Name};
 
 /// Archived sessions kept with one peer device, besides the current one.
 pub const MAX_ARCHIVED: usize = 40;
