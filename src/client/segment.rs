@@ -153,17 +153,16 @@ impl Peer {
         Ok(changed)
     }
 
-    /// Drops what was sent before this moment, in seconds since 1970: of the segments those of which all was. Whether there
-    /// was any. The rows are to be asked for before.
+    /// Drops what is of before `oldest`, where it is `now`, in seconds since 1970: of the segments those of which all is.
+    /// Whether there was any. The rows are to be asked for before.
     pub(super) fn drop_sent_before(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
-        oldest: u32,
+        (oldest, now): (u32, u32),
     ) -> Result<bool, Halt> {
-        let mut changed = self.sent.newest().any(|entry| entry.at() < oldest);
-        self.sent.retain(|entry| entry.at() >= oldest);
-        for number in self.sent.older_than(oldest) {
+        let (mut changed, segments) = self.sent.drop_older(oldest, now);
+        for number in segments {
             work.remove(segment_key(core, &self.address, number))?;
             self.sent.changed(number, &[]);
             changed = true;

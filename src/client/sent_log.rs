@@ -165,9 +165,31 @@ impl SentLog {
         self.count = count;
     }
 
-    /// The segments whose newest message was sent before this moment, in seconds since 1970.
-    pub(super) fn older_than(&self, oldest: u32) -> Vec<u8> {
-        self.segments.iter().filter(|head| at(head) < oldest).map(number_of).collect()
+    /// The segments of before `oldest`, where it is `now`; both in seconds since 1970.
+    pub(super) fn older_than(&self, oldest: u32, now: u32) -> Vec<u8> {
+        self.old_segments(&mut is_older(oldest, now))
+    }
+
+    fn old_segments(&self, is_old: &mut impl FnMut(u32) -> bool) -> Vec<u8> {
+        self.segments.iter().filter(|head| is_old(at(head))).map(number_of).collect()
+    }
+
+    /// Drops the messages of the row that are of before `oldest`. Whether there were any; and the segments that are.
+    pub(super) fn drop_older(&mut self, oldest: u32, now: u32) -> (bool, Vec<u8>) {
+        let (mut is_old, before) = (is_older(oldest, now), self.count);
+        let segments = self.old_segments(&mut is_old);
+        self.retain(|entry| !is_old(entry.at()));
+        (self.count < before, segments)
+    }
+}
+
+/// Tells of what was sent, in order, which is of before `oldest`. Nothing is older than what was sent before it: so a clock
+/// that is behind for an hour makes nothing old. What one that was ahead has sent says nothing of what follows.
+fn is_older(oldest: u32, now: u32) -> impl FnMut(u32) -> bool {
+    let mut latest = 0;
+    move |at| {
+        latest = latest.max(if at > now { 0 } else { at });
+        latest.max(at) < oldest
     }
 }
 
@@ -221,12 +243,35 @@ mod tests {
         }
         log.changed(1, &[]);
         assert_eq!(log.numbers().collect::<Vec<_>>(), [2, 0]);
-        assert_eq!(log.older_than(1), [0]);
+        assert_eq!(log.older_than(1, 9), [0]);
         for round in 4..200 {
             fill(&mut log, round);
             assert_eq!(read(&written(&log)).as_ref(), Ok(&log));
         }
         assert_eq!(log.numbers().count(), 48);
+    }
+
+    /// Each eight a segment, the last in the row.
+    #[test]
+    fn what_a_wrong_clock_has_sent_is_as_old_as_what_is_around_it() {
+        const NOW: u32 = 1_000;
+        for (times, oldest, segments, is_dropped) in [
+            ([500, 600, 700, 800], 650, vec![0, 1], false),
+            ([500, 600, 700, 800], 900, vec![0, 1, 2], true),
+            // Behind, for a while.
+            ([500, 3, 3, 3], 400, vec![], false),
+            ([500, 3, 700, 3], 650, vec![0, 1], false),
+            ([500, 3, 700, 3], 701, vec![0, 1, 2], true),
+            // Ahead.
+            ([500, 5_000, 700, 800], 650, vec![0], false),
+            ([500, 5_000, 700, 800], 850, vec![0, 2], true),
+        ] {
+            let mut log = SentLog::default();
+            times.iter().for_each(|at| _ = fill(&mut log, *at));
+            assert_eq!(log.older_than(oldest, NOW), segments, "{times:?}");
+            assert_eq!(log.drop_older(oldest, NOW), (is_dropped, segments), "{times:?}");
+            assert_eq!(log.newest().count(), if is_dropped { 0 } else { SEGMENT });
+        }
     }
 
     #[test]

@@ -158,8 +158,8 @@ fn tidy(
     records: &mut usize,
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
-    let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
-    let segments = peer.segment_keys(core, peer.sent.older_than(oldest));
+    let (oldest, now) = (seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS))), seconds(work.now));
+    let segments = peer.segment_keys(core, peer.sent.older_than(oldest, now));
     *records += segments.len();
     work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.
@@ -170,7 +170,7 @@ fn tidy(
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
-    let mut changed = peer.drop_sent_before(core, work, oldest)?;
+    let mut changed = peer.drop_sent_before(core, work, (oldest, now))?;
     for name in &old {
         // Together with those of the current session.
         let pages = core.kept_page_keys(work, address, *name)?;
