@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::add_session::QUESTION;
 use super::peer::Peer;
 use super::repair::{Action, DAY_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, Sending, Spent, Unread, elapsed, wanted_in};
 use super::workspace::{Stop, Workspace, stored};
@@ -28,7 +29,7 @@ pub(super) const RESEND_MS: u64 = DAY_MS;
 
 const HOUR_MS: u64 = super::repair::HOUR_MS;
 
-/// So long an unread message is remembered: 30 days.
+/// So long an unread message is remembered after it came, or was last asked for: 30 days.
 pub(super) const UNREAD_MS: u64 = 30 * DAY_MS;
 
 /// A message that could not be read.
@@ -116,6 +117,8 @@ pub(super) struct Wishes {
     answered: (Timestamp, u32),
     /// Whether a bundle is wanted whether or not anything is unread.
     pub(super) bundle: bool,
+    /// What the device has asked for last, under an identity key that is not accepted.
+    unheard: Vec<MessageName>,
 }
 
 impl Wishes {
@@ -133,6 +136,7 @@ impl Wishes {
             resend: Vec::new(),
             answered: (Timestamp::new(0), 0),
             bundle: false,
+            unheard: Vec::new(),
         }
     }
 
@@ -162,6 +166,8 @@ impl Wishes {
         let (resend, rest) = stored.resend.as_chunks::<ASKED_LEN>();
         let resend: Vec<_> = resend.iter().filter_map(Asked::read).collect();
         let whole = rest.is_empty() && u32::try_from(unread.len()).ok() == stored.count;
+        let (unheard, rest) = stored.unheard.as_chunks();
+        let whole = whole && rest.is_empty() && unheard.len() <= QUESTION;
         if !whole || unread.len() > MAX_UNREAD || resend.len() > MAX_RESEND {
             return Err(RecordError::Corrupt);
         }
@@ -181,6 +187,7 @@ impl Wishes {
                 None => return Err(RecordError::Corrupt),
             },
             bundle: stored.bundle,
+            unheard: unheard.iter().copied().map(MessageName::new).collect(),
         })
     }
 
@@ -204,14 +211,15 @@ impl Wishes {
             resend: resend.collect(),
             answered,
             bundle: self.bundle,
+            unheard: self.unheard.iter().flat_map(|name| *name.as_bytes()).collect(),
             count: u32::try_from(self.unread.len()).ok(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { address: _, unread, dropped, started, questions, resend, answered, bundle } = self;
+        let Self { address: _, unread, dropped, started, questions, resend, answered, bundle, unheard } = self;
         let lists = unread.is_empty() && started.is_empty() && questions.is_empty() && resend.is_empty();
-        lists && *dropped == 0 && answered.1 == 0 && !bundle
+        lists && unheard.is_empty() && *dropped == 0 && answered.1 == 0 && !bundle
     }
 
     /// Writes the row, which was read, and what the index says of the device.
@@ -393,12 +401,25 @@ impl Wishes {
     pub(super) fn begin_anew(&mut self) {
         self.begin_again();
         self.resend.clear();
+        // What it has asked under this one is answered now: perhaps it has given up asking.
+        self.bundle |= !self.unheard.is_empty();
+    }
+
+    /// The device asks under an identity key that is not accepted.
+    pub(super) fn overhear(&mut self, names: impl Iterator<Item = MessageName>) {
+        self.unheard = names.take(QUESTION).collect();
+    }
+
+    /// What it has asked for so.
+    pub(super) fn take_unheard(&mut self) -> Vec<MessageName> {
+        core::mem::take(&mut self.unheard)
     }
 
     /// Drops what is over, by a clock that is surely not ahead. Whether there was anything.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let before = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
-        self.unread.retain(|message| now.since(message.at) <= UNREAD_MS);
+        // What came under a clock that was behind was asked for under one that is right.
+        self.unread.retain(|message| now.since(message.at.max(message.last_asked)) <= UNREAD_MS);
         self.resend.retain(|asked| now.since(asked.at) <= RESEND_MS);
         for list in [&mut self.started, &mut self.questions] {
             list.retain(|at| now.since(*at) < DAY_MS);
