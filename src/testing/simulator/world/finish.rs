@@ -193,6 +193,8 @@ impl World {
             }
             for (user, to) in [(user, to), (to, user)] {
                 self.write_to(user, to);
+                self.step += 1;
+                self.passes(ROUND_MS);
                 self.round(1)?;
             }
         }
@@ -236,7 +238,8 @@ impl World {
             if tables.opened_twice() > 0 && report.rows_back == 0 {
                 return Err(Broken::OpenedTwice);
             }
-            if !self.ledger.is_in_place(user, tables) {
+            if let Some(what) = self.ledger.misplaced(user, tables) {
+                self.note(what);
                 return Err(Broken::Misplaced);
             }
         }
