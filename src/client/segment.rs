@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::peer::Peer;
 use super::sent::{ENTRY_LEN, Entry, Place};
-use super::sent_log::{SEGMENT, SentLog};
+use super::sent_log::{Dates, SEGMENT, SentLog};
 use super::workspace::{Stop, Workspace, stored};
 use super::{Core, StoredError};
 #[cfg(test)]
@@ -153,15 +153,10 @@ impl Peer {
         Ok(changed)
     }
 
-    /// Drops what is of before `oldest`, where it is `now`, in seconds since 1970: of the segments those of which all is.
-    /// Whether there was any. The rows are to be asked for before.
-    pub(super) fn drop_sent_before(
-        &mut self,
-        core: &Core,
-        work: &mut Workspace<'_>,
-        (oldest, now): (u32, u32),
-    ) -> Result<bool, Halt> {
-        let (mut changed, segments) = self.sent.drop_older(oldest, now);
+    /// Drops what is old: of the segments those of which all is. Whether anything has changed. The rows are to be asked for
+    /// before.
+    pub(super) fn drop_old_sent(&mut self, core: &Core, work: &mut Workspace<'_>, dates: Dates) -> Result<bool, Halt> {
+        let (mut changed, segments) = self.sent.drop_old(dates);
         for number in segments {
             work.remove(segment_key(core, &self.address, number))?;
             self.sent.changed(number, &[]);

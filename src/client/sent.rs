@@ -9,8 +9,8 @@ use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
 use crate::wire::{FRAMED, RecordKind};
 
-/// How long a message can be asked for: 30 days.
-pub(super) const SENT_LOG_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// How long a message can be asked for, in seconds: 30 days.
+pub(super) const SENT_LOG: u32 = 30 * 24 * 60 * 60;
 
 /// What a message says, as the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,10 @@ impl Entry {
     /// When it was sent, in seconds since 1970.
     pub(super) const fn at(&self) -> u32 {
         self.at
+    }
+
+    pub(super) const fn set_at(&mut self, at: u32) {
+        self.at = at;
     }
 
     pub(super) fn is_named(&self, name: &MessageName) -> bool {

@@ -3,8 +3,8 @@
 
 use alloc::vec::Vec;
 
-use super::sent::{Entry, mark};
-use crate::ident::MessageId;
+use super::sent::{Entry, SENT_LOG, mark, seconds};
+use crate::ident::{MessageId, Timestamp};
 use crate::wire::{FieldReader, FieldWriter, RecordError};
 
 /// Messages of a segment, and most of those in the device's own row.
@@ -56,6 +56,14 @@ const fn number_of(head: &[u8; HEAD_LEN]) -> u8 {
 const fn at(head: &[u8; HEAD_LEN]) -> u32 {
     let [_, a, b, c, d, ..] = *head;
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// Says when. Whether that is another time.
+fn set_at(head: &mut [u8; HEAD_LEN], date: u32) -> bool {
+    let before = at(head);
+    let [_, bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = head;
+    *bytes = date.to_be_bytes();
+    before != date
 }
 
 /// Whether a message may be in a segment.
@@ -165,31 +173,57 @@ impl SentLog {
         self.count = count;
     }
 
-    /// The segments of before `oldest`, where it is `now`; both in seconds since 1970.
-    pub(super) fn older_than(&self, oldest: u32, now: u32) -> Vec<u8> {
-        self.old_segments(&mut is_older(oldest, now))
+    /// The segments that are old.
+    pub(super) fn old_segments(&self, mut dates: Dates) -> Vec<u8> {
+        self.segments.iter().filter(|head| dates.next(at(head)).is_none()).map(number_of).collect()
     }
 
-    fn old_segments(&self, is_old: &mut impl FnMut(u32) -> bool) -> Vec<u8> {
-        self.segments.iter().filter(|head| is_old(at(head))).map(number_of).collect()
-    }
-
-    /// Drops the messages of the row that are of before `oldest`. Whether there were any; and the segments that are.
-    pub(super) fn drop_older(&mut self, oldest: u32, now: u32) -> (bool, Vec<u8>) {
-        let (mut is_old, before) = (is_older(oldest, now), self.count);
-        let segments = self.old_segments(&mut is_old);
-        self.retain(|entry| !is_old(entry.at()));
-        (self.count < before, segments)
+    /// Drops the messages of the row that are old, and corrects dates. Whether that changed anything; and the segments that
+    /// are old.
+    pub(super) fn drop_old(&mut self, mut dates: Dates) -> (bool, Vec<u8>) {
+        let (mut changed, mut old) = (false, Vec::new());
+        for head in &mut self.segments {
+            match dates.next(at(head)) {
+                Some(date) => changed |= set_at(head, date),
+                None => old.push(number_of(head)),
+            }
+        }
+        self.retain(|entry| {
+            let (before, date) = (entry.at(), dates.next(entry.at()));
+            entry.set_at(date.unwrap_or(before));
+            changed |= date != Some(before);
+            date.is_some()
+        });
+        (changed, old)
     }
 }
 
-/// Tells of what was sent, in order, which is of before `oldest`. Nothing is older than what was sent before it: so a clock
-/// that is behind for an hour makes nothing old. What one that was ahead has sent says nothing of what follows.
-fn is_older(oldest: u32, now: u32) -> impl FnMut(u32) -> bool {
-    let mut latest = 0;
-    move |at| {
-        latest = latest.max(if at > now { 0 } else { at });
-        latest.max(at) < oldest
+/// Tells of what was sent, in order, what is old and when the rest was sent; in seconds since 1970. So a clock that was
+/// behind for an hour makes nothing old, and what one that was ahead has sent says nothing of what follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dates {
+    settled: u32,
+    now: u32,
+    latest: u32,
+}
+
+impl Dates {
+    /// `settled` is the time for deletions, `now` what the clock says.
+    pub(super) fn new(settled: Timestamp, now: Timestamp) -> Self {
+        Self { settled: seconds(settled), now: seconds(now), latest: 0 }
+    }
+
+    /// When that was sent which says `at`; `None` if it is old.
+    fn next(&mut self, at: u32) -> Option<u32> {
+        // Nothing was sent before what stands in front of it. What looks as if it should have been deleted a month ago was
+        // not there then, or nobody has tidied.
+        let in_order = at.max(self.latest);
+        let forgotten = self.settled.saturating_sub(in_order) > 2 * SENT_LOG;
+        let date = if forgotten { self.settled } else { in_order };
+        if date <= self.now {
+            self.latest = date;
+        }
+        (self.settled.saturating_sub(date) <= SENT_LOG).then_some(date)
     }
 }
 
@@ -243,7 +277,6 @@ mod tests {
         }
         log.changed(1, &[]);
         assert_eq!(log.numbers().collect::<Vec<_>>(), [2, 0]);
-        assert_eq!(log.older_than(1, 9), [0]);
         for round in 4..200 {
             fill(&mut log, round);
             assert_eq!(read(&written(&log)).as_ref(), Ok(&log));
@@ -251,26 +284,40 @@ mod tests {
         assert_eq!(log.numbers().count(), 48);
     }
 
-    /// Each eight a segment, the last in the row.
+    /// Days, each of eight messages, the last of which are in the row; what is old on day 100; and which days remain.
     #[test]
     fn what_a_wrong_clock_has_sent_is_as_old_as_what_is_around_it() {
-        const NOW: u32 = 1_000;
-        for (times, oldest, segments, is_dropped) in [
-            ([500, 600, 700, 800], 650, vec![0, 1], false),
-            ([500, 600, 700, 800], 900, vec![0, 1, 2], true),
-            // Behind, for a while.
-            ([500, 3, 3, 3], 400, vec![], false),
-            ([500, 3, 700, 3], 650, vec![0, 1], false),
-            ([500, 3, 700, 3], 701, vec![0, 1, 2], true),
+        const DAY: u64 = 24 * 60 * 60;
+        for (days, settled, old, left) in [
+            ([65, 75, 85, 95], 98, vec![0], vec![75, 85, 95]),
+            ([55, 60, 65, 67], 98, vec![0, 1, 2], vec![]),
+            // Behind, for a while, by a month or longer.
+            ([75, 50, 50, 50], 98, vec![], vec![75; 4]),
+            ([65, 3, 85, 3], 98, vec![0, 1], vec![85, 85]),
+            ([3, 3, 3, 3], 98, vec![], vec![98; 4]),
             // Ahead.
-            ([500, 5_000, 700, 800], 650, vec![0], false),
-            ([500, 5_000, 700, 800], 850, vec![0, 2], true),
+            ([65, 465, 75, 85], 98, vec![0], vec![465, 75, 85]),
+            ([65, 465, 66, 67], 98, vec![0, 2], vec![465]),
+            // The time for deletions is not known.
+            ([65, 75, 85, 95], 0, vec![], vec![65, 75, 85, 95]),
         ] {
+            let seconds = |days: u64| u32::try_from(days * DAY).unwrap();
             let mut log = SentLog::default();
-            times.iter().for_each(|at| _ = fill(&mut log, *at));
-            assert_eq!(log.older_than(oldest, NOW), segments, "{times:?}");
-            assert_eq!(log.drop_older(oldest, NOW), (is_dropped, segments), "{times:?}");
-            assert_eq!(log.newest().count(), if is_dropped { 0 } else { SEGMENT });
+            days.iter().for_each(|day| _ = fill(&mut log, seconds(*day)));
+            let [settled, now] = [settled, 100].map(|day| Timestamp::new(day * DAY * 1000));
+            let dates = Dates::new(settled, now);
+            assert_eq!(log.old_segments(dates), old, "{days:?}");
+            let before = read(&written(&log)).unwrap();
+            let (changed, dropped) = log.drop_old(dates);
+            assert_eq!(changed, log != before, "{days:?}");
+            dropped.iter().for_each(|number| log.changed(*number, &[]));
+            assert_eq!(dropped, old, "{days:?}");
+            let row = log.newest().map(|entry| entry.at());
+            let mut dates: Vec<u32> = log.segments.iter().map(at).chain(row).collect();
+            dates.dedup();
+            let mut expected: Vec<u32> = left.iter().map(|day| seconds(*day)).collect();
+            expected.dedup();
+            assert_eq!(dates, expected, "{days:?}");
         }
     }
 

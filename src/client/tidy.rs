@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::archive::Archive;
 use super::kept::erase_kept;
 use super::peer::erase;
-use super::sent::{SENT_LOG_MS, seconds};
+use super::sent_log::Dates;
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, StoredError};
@@ -158,8 +158,8 @@ fn tidy(
     records: &mut usize,
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
-    let (oldest, now) = (seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS))), seconds(work.now));
-    let segments = peer.segment_keys(core, peer.sent.older_than(oldest, now));
+    let dates = Dates::new(settled, work.now);
+    let segments = peer.segment_keys(core, peer.sent.old_segments(dates));
     *records += segments.len();
     work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.
@@ -170,7 +170,7 @@ fn tidy(
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
-    let mut changed = peer.drop_sent_before(core, work, (oldest, now))?;
+    let mut changed = peer.drop_old_sent(core, work, dates)?;
     for name in &old {
         // Together with those of the current session.
         let pages = core.kept_page_keys(work, address, *name)?;

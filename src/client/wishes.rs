@@ -24,8 +24,9 @@ const MAX_RESEND: usize = 512;
 /// Most answers to one device in an hour.
 pub(super) const MAX_ANSWERS: u32 = 64;
 
-/// How long a message that was asked for is waited for from the host: 24 hours. It may be asked for again.
-pub(super) const RESEND_MS: u64 = DAY_MS;
+/// How long a message that was asked for is waited for from the host: as long as the device waits for it. What receives mail
+/// in the background may be days ahead of the app that does what is wanted.
+pub(super) const RESEND_MS: u64 = UNREAD_MS;
 
 const HOUR_MS: u64 = super::repair::HOUR_MS;
 

@@ -185,9 +185,9 @@ impl Ledger {
         self.promises.push(Promise { id, by, to, text, written, read: None, envelopes });
     }
 
-    /// Takes down what has come into an outbox.
-    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) {
-        let at = self.tick();
+    /// Takes down what has come into an outbox, and tells of what no user wrote now.
+    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) -> Vec<String> {
+        let (at, mut told) = (self.tick(), Vec::new());
         let tables = host.tables();
         for outgoing in &tables.outbox {
             if self.envelopes.contains_key(outgoing.id()) {
@@ -206,7 +206,7 @@ impl Ledger {
                 None if tables.replies.contains(outgoing.id()) => Kind::Gone,
                 None => Kind::Question,
             };
-            self.monitor.made(by, time.get() / DAY_MS, kind);
+            self.monitor.made(by, to, time.get() / DAY_MS, kind);
             let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
             if let Some(promise) = promise.filter(|_| again) {
                 *self.answers.entry(promise).or_default() += 1;
@@ -215,10 +215,14 @@ impl Ledger {
             }
             let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
             self.envelopes.insert(*outgoing.id(), made);
+            if kind != Kind::Message {
+                told.push(format!("{by} sends {to} {}: {kind:?}", self.named(outgoing.id())));
+            }
             if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
                 promise.envelopes.push(*outgoing.id());
             }
         }
+        told
     }
 
     fn fate(&mut self, envelope: &[u8; 16], fate: Fate) {
@@ -284,6 +288,7 @@ impl Ledger {
             .is_some_and(|made| made.name.is_some_and(|name| tables.unreadable.contains(&name)) && !made.is_asked_for())
         {
             self.fate(envelope, Fate::Asked);
+            self.monitor.unreadable(envelope);
         }
         let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
         if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at))

@@ -2,8 +2,8 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-/// Automatic envelopes of a device in a day, answers not counted, nor word that something is gone: of those there are as
-/// many as were asked for.
+/// Automatic envelopes of a device to another in a day, answers not counted, nor word that something is gone: of those there
+/// are as many as were asked for.
 const A_DAY: usize = 20;
 
 /// Automatic envelopes for each message that was lost, and for each mishap that ends sessions.
@@ -24,8 +24,8 @@ pub(super) enum Kind {
 /// What repair has cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Monitor {
-    /// Questions, by device and day.
-    automatic: BTreeMap<(usize, u64), usize>,
+    /// Questions, by device, by whom they are put to, and by day.
+    automatic: BTreeMap<(usize, usize, u64), usize>,
     /// Messages that were sent again because somebody asked.
     answers: usize,
     gone: usize,
@@ -35,12 +35,12 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// An envelope was made.
-    pub(super) fn made(&mut self, by: usize, day: u64, kind: Kind) {
+    pub(super) fn made(&mut self, by: usize, to: usize, day: u64, kind: Kind) {
         match kind {
             Kind::Message => {}
             Kind::Again => self.answers += 1,
             Kind::Gone => self.gone += 1,
-            Kind::Question => *self.automatic.entry((by, day)).or_default() += 1,
+            Kind::Question => *self.automatic.entry((by, to, day)).or_default() += 1,
         }
     }
 
@@ -54,7 +54,7 @@ impl Monitor {
         self.mishaps += 1;
     }
 
-    /// The most automatic envelopes of one device in one day.
+    /// The most automatic envelopes of one device to another in one day.
     pub(super) fn most_in_a_day(&self) -> usize {
         self.automatic.values().copied().max().unwrap_or_default()
     }
