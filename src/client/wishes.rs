@@ -419,8 +419,13 @@ impl Wishes {
     /// Drops what is over, by a clock that is surely not ahead. Whether there was anything.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let before = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
-        // What came under a clock that was behind was asked for under one that is right.
-        self.unread.retain(|message| now.since(message.at.max(message.last_asked)) <= UNREAD_MS);
+        let age = |message: &UnreadMessage| now.since(message.at.max(message.last_asked));
+        let mut changed = false;
+        // What looks as if it should have been dropped a month ago came under a clock that was behind, or nobody has tidied.
+        for message in self.unread.iter_mut().filter(|message| age(message) > 2 * UNREAD_MS) {
+            (message.at, changed) = (now, true);
+        }
+        self.unread.retain(|message| age(message) <= UNREAD_MS);
         self.resend.retain(|asked| now.since(asked.at) <= RESEND_MS);
         for list in [&mut self.started, &mut self.questions] {
             list.retain(|at| now.since(*at) < DAY_MS);
@@ -428,7 +433,8 @@ impl Wishes {
         if now.since(self.answered.0) >= HOUR_MS {
             self.answered = (Timestamp::new(0), 0);
         }
-        before != (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1)
+        let after = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
+        changed || before != after
     }
 }
 

@@ -187,6 +187,7 @@ impl World {
         for (user, to) in pairs {
             self.come_together(user, to)?;
         }
+        self.come_to_rest()?;
         self.sum()
     }
 
