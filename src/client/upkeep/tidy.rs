@@ -4,7 +4,7 @@ use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
-use crate::rows::{Archive, Core, SENT_LOG_MS, Stand, Wishes, erase, erase_kept, seconds};
+use crate::rows::{Archive, Core, Dates, Stand, Wishes, erase, erase_kept};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
@@ -154,8 +154,8 @@ fn tidy(
     records: &mut usize,
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
-    let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
-    let segments = peer.old_segment_keys(core, work, oldest)?;
+    let dates = Dates::new(settled, work.now);
+    let segments = peer.old_segment_keys(core, work, dates)?;
     *records += segments.len();
     work.announce(segments);
     // What a rollback has taken out of use is archived with whatever else changes.
@@ -166,7 +166,7 @@ fn tidy(
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
     work.ready()?;
-    let mut changed = peer.drop_sent_before(core, work, oldest)?;
+    let mut changed = peer.drop_old_sent(core, work, dates)?;
     for name in &old {
         // Together with those of the current session.
         let pages = core.kept_page_keys(work, address, *name)?;

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::dates::Dates;
 use super::entry::{Entry, mark};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
@@ -40,6 +41,14 @@ const fn number_of(head: &Head) -> u8 {
 const fn at(head: &Head) -> u32 {
     let [_, a, b, c, d, ..] = *head;
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// Says when. Whether that is another time.
+fn set_at(head: &mut Head, date: u32) -> bool {
+    let before = at(head);
+    let [_, bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = head;
+    *bytes = date.to_be_bytes();
+    before != date
 }
 
 /// Whether a message may be in a segment.
@@ -132,9 +141,16 @@ impl Index {
         self.0.iter().rev().filter(move |head| may_hold(head, mark)).map(number_of)
     }
 
-    /// Those whose newest message was sent before this moment, in seconds since 1970.
-    pub(super) fn older_than(&self, oldest: u32) -> Vec<u8> {
-        self.0.iter().filter(|head| at(head) < oldest).map(number_of).collect()
+    /// Corrects dates; gives the numbers of the segments that are old.
+    pub(super) fn old(&mut self, dates: &mut Dates) -> Vec<u8> {
+        let mut old = Vec::new();
+        for head in &mut self.0 {
+            match dates.next(at(head)) {
+                Some(date) => _ = set_at(head, date),
+                None => old.push(number_of(head)),
+            }
+        }
+        old
     }
 
     /// Enters a segment; gives the number of the one that goes, if one does.
@@ -160,9 +176,14 @@ impl Index {
         (!self.0.is_empty()).then(|| filter(&self.0))
     }
 
+    /// Seconds since 1970 when the newest message of each segment was sent.
+    pub(super) fn dates(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(at)
+    }
+
     /// Seconds since 1970 when the newest message of the oldest segment was sent.
     pub(super) fn oldest(&self) -> u32 {
-        self.0.iter().map(at).min().unwrap_or_default()
+        self.dates().min().unwrap_or_default()
     }
 }
 
@@ -196,7 +217,7 @@ mod tests {
         let mut index = index(3);
         index.changed(1, &[]);
         assert_eq!(index.numbers().collect::<Vec<_>>(), [2, 0]);
-        assert_eq!((index.older_than(1), index.oldest()), (vec![0], 0));
+        assert_eq!(index.oldest(), 0);
         for number in (3..64).chain(0..64) {
             index.begin(number, &entries(7));
             assert_eq!(Index::read(&index.to_record().unwrap(), (number + 1) % 64).as_ref(), Ok(&index));

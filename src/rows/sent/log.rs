@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::dates::Dates;
 use super::entry::{ENTRY_LEN, Entry, mark};
 use super::index::{Filter, Index, MAX_SEGMENTS, NUMBERS, SEGMENT, passes};
 use crate::ident::MessageId;
@@ -67,9 +68,23 @@ impl SentLog {
         self.filter.as_ref().is_some_and(|filter| passes(filter, mark(id)))
     }
 
-    /// Whether all messages of a segment were sent before this moment, in seconds since 1970.
-    pub(crate) const fn has_older_than(&self, oldest: u32) -> bool {
-        self.has_segments() && self.oldest < oldest
+    /// Whether anything in it looks old.
+    pub(super) fn looks_old(&self, dates: Dates) -> bool {
+        let segments = self.has_segments().then_some(self.oldest);
+        self.newest().map(|entry| entry.at()).chain(segments).any(|at| dates.looks_old(at))
+    }
+
+    /// Drops the messages of the row that are old, and corrects dates. Whether that changed anything in the row; and the
+    /// segments that are old.
+    pub(super) fn drop_old(&mut self, index: &mut Index, mut dates: Dates) -> (bool, Vec<u8>) {
+        let (mut changed, old) = (false, index.old(&mut dates));
+        self.retain(|entry| {
+            let (before, date) = (entry.at(), dates.next(entry.at()));
+            entry.set_at(date.unwrap_or(before));
+            changed |= date != Some(before);
+            date.is_some()
+        });
+        (changed, old)
     }
 
     /// Takes note of which segments there are.
@@ -128,6 +143,7 @@ impl SentLog {
 mod tests {
     use super::super::entry::tests::entry;
     use super::*;
+    use crate::ident::Timestamp;
     use std::vec;
 
     fn fill(log: &mut SentLog, index: &mut Index, at: u32) -> Option<u8> {
@@ -161,11 +177,48 @@ mod tests {
             assert_eq!(numbers, expected.collect::<Vec<_>>());
             assert!(!numbers.contains(&log.number()));
             assert_eq!(log.has_segments(), round > 0);
-            assert!(!log.has_older_than(round.saturating_sub(48)), "{round}");
-            assert_eq!(log.has_older_than(round.saturating_sub(47)), round >= 48);
+            assert_eq!(log.oldest, round.saturating_sub(48));
             let bytes = written(&log);
             assert!(bytes.len() < 256 + 8 * ENTRY_LEN + 20);
             assert_eq!(read(&bytes).as_ref(), Ok(&log));
+        }
+    }
+
+    /// Days, each of eight messages, the last of which are in the row; what is old on day 100; and which days remain.
+    #[test]
+    fn what_a_wrong_clock_has_sent_is_as_old_as_what_is_around_it() {
+        const DAY: u64 = 24 * 60 * 60;
+        for (days, settled, old, left) in [
+            ([65, 75, 85, 95], 98, vec![0], vec![75, 85, 95]),
+            ([55, 60, 65, 67], 98, vec![0, 1, 2], vec![]),
+            // Behind, for a while, by a month or longer.
+            ([75, 50, 50, 50], 98, vec![], vec![75; 4]),
+            ([65, 3, 85, 3], 98, vec![0, 1], vec![85, 85]),
+            ([3, 3, 3, 3], 98, vec![], vec![98; 4]),
+            // Ahead.
+            ([65, 465, 75, 85], 98, vec![0], vec![465, 75, 85]),
+            ([65, 465, 66, 67], 98, vec![0, 2], vec![465]),
+            // The time for deletions is not known.
+            ([65, 75, 85, 95], 0, vec![], vec![65, 75, 85, 95]),
+        ] {
+            let seconds = |days: u64| u32::try_from(days * DAY).unwrap();
+            let (mut log, mut index) = (SentLog::default(), Index::default());
+            days.iter().for_each(|day| _ = fill(&mut log, &mut index, seconds(*day)));
+            let [settled, now] = [settled, 100].map(|day| Timestamp::new(day * DAY * 1000));
+            let dates = Dates::new(settled, now);
+            let before = read(&written(&log)).unwrap();
+            let looks_old = log.looks_old(dates);
+            let (changed, dropped) = log.drop_old(&mut index, dates);
+            assert_eq!(changed, log != before, "{days:?}");
+            assert!(looks_old || (!changed && dropped.is_empty()), "{days:?}");
+            dropped.iter().for_each(|number| index.changed(*number, &[]));
+            assert_eq!(dropped, old, "{days:?}");
+            let row = log.newest().map(|entry| entry.at());
+            let mut dates: Vec<u32> = index.dates().chain(row).collect();
+            dates.dedup();
+            let mut expected: Vec<u32> = left.iter().map(|day| seconds(*day)).collect();
+            expected.dedup();
+            assert_eq!(dates, expected, "{days:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::dates::Dates;
 use super::entry::{ENTRY_LEN, Entry};
 use super::index::{Index, SEGMENT};
 use super::log::SentLog;
@@ -195,23 +196,21 @@ impl Peer {
         Ok(changed)
     }
 
-    /// Drops what was sent before this moment, in seconds since 1970: of the segments those of which all was. Whether there
-    /// was any. The rows are to be asked for before.
-    pub(crate) fn drop_sent_before(
-        &mut self,
-        core: &Core,
-        work: &mut Workspace<'_>,
-        oldest: u32,
-    ) -> Result<bool, Halt> {
-        let mut changed = self.sent.newest().any(|entry| entry.at() < oldest);
-        self.sent.retain(|entry| entry.at() >= oldest);
-        if self.sent.has_older_than(oldest) {
-            let mut index = self.load_index(core, work)?;
-            for number in index.older_than(oldest) {
-                work.remove(segment_key(core, &self.address, number))?;
-                index.changed(number, &[]);
-            }
-            // Where the row is gone, too, nothing is waited for any more.
+    /// Drops what is old: of the segments those of which all is. Whether anything has changed. The rows are to be asked for
+    /// before.
+    pub(crate) fn drop_old_sent(&mut self, core: &Core, work: &mut Workspace<'_>, dates: Dates) -> Result<bool, Halt> {
+        if !self.sent.looks_old(dates) {
+            return Ok(false);
+        }
+        let mut index = self.load_index(core, work)?;
+        let before = index.clone();
+        let (mut changed, old) = self.sent.drop_old(&mut index, dates);
+        for number in old {
+            work.remove(segment_key(core, &self.address, number))?;
+            index.changed(number, &[]);
+        }
+        // Where the row is gone, too, nothing is waited for any more.
+        if index != before || index.filter().is_some() != self.sent.has_segments() {
             work.row(self.index_key(core))?;
             self.save_index(core, work, &index);
             changed = true;
@@ -226,17 +225,17 @@ impl Peer {
         Ok(keys.chain(self.sent.has_segments().then(|| self.index_key(core))).collect())
     }
 
-    /// The rows of those segments of which all was sent before this moment, in seconds since 1970.
+    /// The rows of those segments of which all is old.
     pub(crate) fn old_segment_keys(
         &self,
         core: &Core,
         work: &mut Workspace<'_>,
-        oldest: u32,
+        mut dates: Dates,
     ) -> Result<Vec<RecordKey>, Halt> {
-        if !self.sent.has_older_than(oldest) {
+        if !self.sent.looks_old(dates) {
             return Ok(Vec::new());
         }
-        let numbers = self.load_index(core, work)?.older_than(oldest);
+        let numbers = self.load_index(core, work)?.old(&mut dates);
         Ok(numbers.into_iter().map(|number| segment_key(core, &self.address, number)).collect())
     }
 
