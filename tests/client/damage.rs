@@ -211,8 +211,8 @@ fn a_damaged_tail_is_found_when_it_is_wanted() {
         }
     }
     let error = outcome.expect_err("it was wanted");
-    let expected = StoredError { kind: RecordKind::Peer, error: RecordError::Corrupt };
-    assert!(matches!(error, SendError::Stored(stored) if stored == expected), "{error:?}");
+    let SendError::Stored(StoredError { kind, error, .. }) = error else { panic!("{error:?}") };
+    assert_eq!((kind, error), (RecordKind::Peer, RecordError::Corrupt));
     // What a host does then: without the row, a new session.
     alice.rows.remove(&peer);
     let bundle = bob.bundle();

@@ -73,7 +73,7 @@ impl Client {
         Operation::new("accept_identity", move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
-            work.announce([core.peer_key(RecordKind::Pin, &address)]);
+            work.announce([RecordKind::Pin, RecordKind::SentIndex].map(|kind| core.peer_key(kind, &address)));
             work.announce(core.wish_keys(&address));
             let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;

@@ -171,6 +171,9 @@ impl Core {
         let mut wishes = None;
         if answers.is_some() || saving.look || matches!(content, Content::RepairRequest(_) | Content::Receipt(_)) {
             work.announce(self.wish_keys(from));
+            if matches!(content, Content::RepairRequest(_)) {
+                saving.peer.announce_index(self, work);
+            }
             wishes = Some(Wishes::load(self, work, from).map_err(from_stored)?);
         }
         let mut changed = saving.look;

@@ -63,33 +63,53 @@ const fn age(head: &Head, next: u8) -> u8 {
 }
 
 /// Three bits for each id that is in a segment (a Bloom filter): of others one in twelve passes, and the rest is looked for
-/// nowhere.
-pub(super) type Filter = [u8; FILTER_LEN];
+/// nowhere. It is half as long where there are half as many segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Filter {
+    bytes: [u8; LONG],
+    len: usize,
+}
 
-const FILTER_LEN: usize = 256;
+const LONG: usize = 256;
+const SHORT: usize = LONG / 2;
 
 /// The three places of an id: byte and bit.
-fn places(mark: [u8; 2]) -> [(usize, u8); 3] {
-    let mark = u16::from_be_bytes(mark);
+fn places(mark: [u8; 2], len: usize) -> [(usize, u8); 3] {
+    let (mark, shift) = (u16::from_be_bytes(mark), if len == LONG { 5 } else { 6 });
     [1, 0x9e37, 0x85eb].map(|factor: u16| {
-        let bit = mark.wrapping_mul(factor) >> 5;
+        let bit = mark.wrapping_mul(factor) >> shift;
         (usize::from(bit / 8), 1 << (bit % 8))
     })
 }
 
-pub(super) fn passes(filter: &Filter, mark: [u8; 2]) -> bool {
-    places(mark).iter().all(|(byte, bit)| filter.get(*byte).is_some_and(|byte| byte & bit != 0))
-}
-
-fn filter(heads: &[Head]) -> Filter {
-    let mut filter = [0; FILTER_LEN];
-    let marks = heads.iter().flat_map(|[_, _, _, _, _, marks @ ..]| marks.as_chunks().0);
-    for (byte, bit) in marks.flat_map(|mark| places(*mark)) {
-        if let Some(byte) = filter.get_mut(byte) {
-            *byte |= bit;
+impl Filter {
+    fn of(heads: &[Head]) -> Self {
+        let len = if heads.len() * 2 > usize::from(MAX_SEGMENTS) { LONG } else { SHORT };
+        let mut filter = Self { bytes: [0; LONG], len };
+        let marks = heads.iter().flat_map(|[_, _, _, _, _, marks @ ..]| marks.as_chunks().0);
+        for (byte, bit) in marks.flat_map(|mark| places(*mark, len)) {
+            if let Some(byte) = filter.bytes.get_mut(byte) {
+                *byte |= bit;
+            }
         }
+        filter
     }
-    filter
+
+    /// Takes its bytes; `None` if they are none.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut filter = Self { bytes: [0; LONG], len: bytes.len() };
+        filter.bytes.get_mut(..bytes.len()).filter(|place| matches!(place.len(), SHORT | LONG))?.copy_from_slice(bytes);
+        Some(filter)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whether a message of this id may be in a segment.
+    pub(super) fn passes(&self, mark: [u8; 2]) -> bool {
+        places(mark, self.len).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
+    }
 }
 
 /// What is known of each segment, the oldest first.
@@ -173,7 +193,7 @@ impl Index {
     }
 
     pub(super) fn filter(&self) -> Option<Filter> {
-        (!self.0.is_empty()).then(|| filter(&self.0))
+        (!self.0.is_empty()).then(|| Filter::of(&self.0))
     }
 
     /// Seconds since 1970 when the newest message of each segment was sent.
@@ -243,17 +263,25 @@ mod tests {
             let [a, b, ..] = crate::crypto::sha256(&[&number.to_be_bytes()]);
             [a, b]
         };
-        let mut index = Index::default();
-        for number in 0..48_u8 {
-            let mut head = [number; HEAD_LEN];
-            (0..8).for_each(|at| head[5 + 2 * at..][..2].copy_from_slice(&mark_of(u32::from(number) * 8 + at as u32)));
-            index.0.push(head);
+        for (segments, len) in [(1, 128), (24, 128), (25, 256), (48, 256)] {
+            let mut index = Index::default();
+            for number in 0..segments {
+                let mut head = [0; HEAD_LEN];
+                let marks = (0..8).flat_map(|at| mark_of(number * 8 + at));
+                head[5..].iter_mut().zip(marks).for_each(|(to, from)| *to = from);
+                index.0.push(head);
+            }
+            let filter = index.filter().unwrap();
+            assert_eq!(Filter::read(filter.as_bytes()).as_ref(), Some(&filter));
+            assert_eq!(filter.as_bytes().len(), len);
+            assert!((0..segments * 8).all(|number| filter.passes(mark_of(number))));
+            let passing = (0..=u16::MAX).filter(|mark| filter.passes(mark.to_be_bytes())).count();
+            assert!(passing * 10 < 1 << 16, "{passing} of 65,536");
         }
-        let filter = index.filter().unwrap();
-        assert!((0..384).all(|number| passes(&filter, mark_of(number))));
-        let passing = (0..=u16::MAX).filter(|mark| passes(&filter, mark.to_be_bytes())).count();
-        assert!(passing * 10 < 1 << 16, "{passing} of 65,536");
         assert_eq!(Index::default().filter(), None);
+        for len in [0, 1, 127, 129, 255, 257] {
+            assert_eq!(Filter::read(&vec![0; len]), None, "{len}");
+        }
     }
 
     /// An older row than the device's own, put back by somebody, holds nothing up: what cannot be is not there.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::dates::Dates;
 use super::entry::{ENTRY_LEN, Entry, mark};
-use super::index::{Filter, Index, MAX_SEGMENTS, NUMBERS, SEGMENT, passes};
+use super::index::{Filter, Index, MAX_SEGMENTS, NUMBERS, SEGMENT};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
 
@@ -38,7 +38,7 @@ impl SentLog {
         let count = Entry::count(newest).filter(|count| *count <= SEGMENT).ok_or(RecordError::Corrupt)?;
         let filter = match filter {
             [] => None,
-            filter => Some(filter.try_into().map_err(|_| RecordError::Corrupt)?),
+            filter => Some(Filter::read(filter).ok_or(RecordError::Corrupt)?),
         };
         let is_none = count == 0 && next == 0 && filter.is_none();
         if is_none || next >= NUMBERS || (oldest > 0 && filter.is_none()) {
@@ -54,7 +54,7 @@ impl SentLog {
     pub(crate) fn write(&self, out: &mut FieldWriter) {
         out.bytes(1, &self.newest);
         out.number(2, self.next);
-        out.bytes(3, self.filter.as_ref().map_or(&[], |filter| &filter[..]));
+        out.bytes(3, self.filter.as_ref().map_or(&[], Filter::as_bytes));
         out.number(4, self.oldest);
     }
 
@@ -65,11 +65,11 @@ impl SentLog {
 
     /// Whether a message of this id may be in a segment.
     pub(crate) fn may_be_in_a_segment(&self, id: MessageId) -> bool {
-        self.filter.as_ref().is_some_and(|filter| passes(filter, mark(id)))
+        self.filter.as_ref().is_some_and(|filter| filter.passes(mark(id)))
     }
 
     /// Whether anything in it looks old.
-    pub(super) fn looks_old(&self, dates: Dates) -> bool {
+    pub(crate) fn looks_old(&self, dates: Dates) -> bool {
         let segments = self.has_segments().then_some(self.oldest);
         self.newest().map(|entry| entry.at()).chain(segments).any(|at| dates.looks_old(at))
     }

@@ -81,6 +81,13 @@ impl Peer {
         core.peer_key(RecordKind::SentIndex, &self.address)
     }
 
+    /// Says that it will be looked into.
+    pub(crate) fn announce_index(&self, core: &Core, work: &mut Workspace<'_>) {
+        if self.sent.has_segments() {
+            work.announce([self.index_key(core)]);
+        }
+    }
+
     /// Which segments there are. Nothing is read if there are none.
     fn load_index(&self, core: &Core, work: &mut Workspace<'_>) -> Result<Index, Halt> {
         if !self.sent.has_segments() {

@@ -215,7 +215,7 @@ pub struct Session {
     pub remote_identity: ::prost::alloc::vec::Vec<u8>,
 }
 /// What changes with every message to or from one peer device. Behind the record is a tail: what lies apart of the current
-/// session, then the index of the sent log.
+/// session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Peer {
@@ -403,16 +403,21 @@ pub struct SentLog {
     /// the number of the segment that they will be, 0 to 63
     #[prost(uint32, tag = "2")]
     pub next: u32,
-    /// if there are segments: the filter of the ids that are in them, 256 bytes
+    /// if there are segments: the filter of the ids that are in them, 128 or 256 bytes
     #[prost(bytes = "vec", tag = "3")]
     pub filter: ::prost::alloc::vec::Vec<u8>,
-    /// the key of the index, which is the end of the tail: (u8 number ‖ big-endian u32 seconds since 1970 when its newest message
-    /// was sent ‖ for each message two bytes that its id comes to, 16 in all)*, the oldest segment first
-    #[prost(bytes = "vec", tag = "4")]
-    pub index_key: ::prost::alloc::vec::Vec<u8>,
-    /// how many segments there are, at most 48
-    #[prost(uint32, tag = "5")]
-    pub segments: u32,
+    /// seconds since 1970 when the newest message of the oldest segment was sent
+    #[prost(uint32, tag = "4")]
+    pub oldest: u32,
+}
+/// Which segments the sent log with one peer device has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SentIndex {
+    /// (u8 number ‖ big-endian u32 seconds since 1970 when its newest message was sent ‖ for each message two bytes
+    /// that its id comes to, 16 in all)*, the oldest segment first, at most 48
+    #[prost(bytes = "vec", tag = "1")]
+    pub segments: ::prost::alloc::vec::Vec<u8>,
 }
 /// One segment of the sent log with one peer device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
