@@ -3,15 +3,13 @@ use alloc::vec::Vec;
 use super::identity::Identity;
 use crate::client::Client;
 use crate::client::messages::{Outgoing, SendError, Way};
+use crate::client::repair::{Action, Sending, Stand, Unread, action};
 use crate::prekey::Bundle;
-use crate::rows::{Action, Core, Peer, Sending, Stand, Unread, Wishes, action};
+use crate::rows::{Core, Peer, QUESTION, Wishes};
 use crate::session::{InitiateError, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{Outward, RecordKind};
-
-/// Messages that one question names.
-pub(in crate::client) const QUESTION: usize = 16;
 
 /// A session that was started, or was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +119,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
             wishes.give_up();
         }
     }
-    wishes.spend(action, unread != Unread::Nothing, repair.len(), work.now);
+    wishes.spend(action == Action::Start && unread != Unread::Nothing, repair.len(), work.now);
     let stand = Stand::of(Some(&peer), work.now);
     if action != Action::Nothing {
         peer.save(core, work).map_err(from_stored)?;

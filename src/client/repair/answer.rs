@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use crate::client::contacts::{Identity, QUESTION};
+use crate::client::contacts::Identity;
 use crate::client::messages::{Gone, Outgoing, ReceiveError, Received, RepairRequest, Way};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
-use crate::rows::{Core, Entry, Peer, Segment, Wishes, first};
+use crate::rows::{Core, Entry, Peer, QUESTION, Segment, Wishes, first};
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{Outward, WireError};

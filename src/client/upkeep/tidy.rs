@@ -1,10 +1,11 @@
 use alloc::vec::Vec;
 
 use crate::client::Client;
+use crate::client::repair::Stand;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
-use crate::rows::{Archive, Core, SENT_LOG_MS, Stand, Wishes, erase, erase_kept, seconds};
+use crate::rows::{Archive, Core, SENT_LOG_MS, Wishes, erase, erase_kept, seconds};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
