@@ -2,9 +2,13 @@
 
 mod answer;
 mod resend;
+mod stand;
+mod table;
 mod wants;
 
 pub use resend::ResendError;
 pub use wants::{AskError, Want};
 
 pub(in crate::client) use answer::{gone, is_gone};
+pub(in crate::client) use stand::Stand;
+pub(in crate::client) use table::{Action, Sending, Unread, action};

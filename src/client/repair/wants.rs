@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 
+use super::stand::Stand;
 use crate::client::Client;
 use crate::ident::{Address, MessageId, MessageName};
-use crate::rows::{MAX_UNREAD, Stand, Wishes};
+use crate::rows::{MAX_UNREAD, Wishes};
 use crate::staging::{Operation, Stop, StoredError};
 
 /// Something that the host is to bring. Kept durably until the operation that consumes it.
