@@ -17,6 +17,8 @@
 //! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
 //! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
+//! | [`staging`] | any operation over rows: staged, then committed by the host, and only then it exists |
+//! | `rows` | what a client keeps, one file for each kind of row |
 //! | [`client`] | one device over a host's database: staged operations |
 //! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
 //! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
@@ -27,7 +29,7 @@
 //! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
 //! `docs/storage.md` in the repository says what a host owes the rows. Below it are plain values without storage:
 //! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
-//! `docs/protocol.md` specifies every byte.
+//! `docs/protocol.md` specifies every byte; words that are used in a sense of their own are in the [`glossary`].
 //!
 //! # Features
 //!
@@ -49,6 +51,8 @@ extern crate std;
 pub mod attachment;
 pub mod client;
 pub mod crypto;
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
 mod handshake;
 pub mod ident;
 pub mod persist;
@@ -56,7 +60,9 @@ pub mod platform;
 pub mod prekey;
 mod ratchet;
 pub mod report;
+mod rows;
 pub mod session;
+pub mod staging;
 pub mod suite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -66,4 +72,5 @@ pub mod wire;
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[cfg(test)]
+#[path = "../tests/support/vectors.rs"]
 mod vectors;

@@ -21,6 +21,7 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod message;
+mod name;
 mod peer;
 mod preference;
 mod record;
@@ -30,9 +31,10 @@ mod state;
 pub use accept::{Accepted, Consumed};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
 pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
+pub(crate) use name::{Mark, Name};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
-pub(crate) use split::{ArchivedPart, Mark, Name};
+pub(crate) use split::ArchivedPart;
 
 /// Archived sessions kept with one peer device, besides the current one.
 pub const MAX_ARCHIVED: usize = 40;
@@ -43,22 +45,4 @@ pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub use crate::prekey::rotation::MAX_PREKEY_AGE_MS;
 
 #[cfg(test)]
-mod around;
-#[cfg(test)]
-mod attacks;
-#[cfg(test)]
-mod flat;
-#[cfg(test)]
-mod golden;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod limits;
-#[cfg(test)]
-mod lost_write;
-#[cfg(test)]
-mod replay;
-#[cfg(test)]
-mod secrecy;
-#[cfg(test)]
-mod stricter;
+mod tests;

@@ -9,9 +9,9 @@
 use alloc::vec::Vec;
 
 use super::WireError;
+use super::kind::{self, RecordError, RecordKind, SCHEMA};
 use super::roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 use super::spelling::{digit, digits, key, spell};
-use super::stored::{RecordError, RecordKind, SCHEMA};
 use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
@@ -62,7 +62,16 @@ impl FieldWriter {
 
     /// What was written of a [`Self::row`].
     pub(crate) fn into_record(self) -> Record {
-        Record::behind_room(self.0)
+        self.with_tail(core::iter::empty())
+    }
+
+    /// The same with a tail, in parts.
+    pub(crate) fn with_tail<'a>(mut self, tail: impl Iterator<Item = &'a [u8]>) -> Record {
+        self.put(&[0; ROOM_BEHIND]);
+        let end = self.0.len();
+        tail.for_each(|part| self.put(part));
+        let tail = self.0.len() - end;
+        Record::in_room(self.0, tail)
     }
 
     /// What was written, where it is no secret.
@@ -227,7 +236,7 @@ impl<'a> FieldReader<'a> {
 
     /// The fields of a record of this kind. What they mean is checked by the room that owns the record.
     pub(crate) fn record(kind: RecordKind, bytes: &'a [u8]) -> Result<Self, RecordError> {
-        super::stored::body(kind, bytes).map(Self)
+        kind::body(kind, bytes).map(Self)
     }
 
     /// A number that may be missing.

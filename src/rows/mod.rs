@@ -1,0 +1,24 @@
+//! What a client keeps, one file for each kind of row: its key, how it is read and written, and how much it may become.
+//!
+//! Owns: which record holds what (docs/records.md), and what damage of it means.
+//!
+//! **Not its concern:** when a row is read or written, and what an operation makes of it.
+
+mod chains;
+mod clock;
+mod core;
+mod mark;
+mod peers;
+mod prekeys;
+mod repair;
+mod sent;
+
+pub use self::chains::OldRow;
+
+pub(crate) use self::clock::Round;
+pub(crate) use self::core::Core;
+pub(crate) use self::mark::Mark;
+pub(crate) use self::peers::{Archive, Peer, erase, erase_kept};
+pub(crate) use self::prekeys::{Plan, SEEN_SHARDS, Set};
+pub(crate) use self::repair::{Action, Asked, MAX_UNREAD, QUESTION, RESEND_MS, Sending, Stand, Unread, Wishes, action};
+pub(crate) use self::sent::{Dates, Digest, Entry, Segment, SentLog, all_numbers, first, segment_key};
