@@ -17,6 +17,8 @@
 //! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
 //! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
+//! | [`staging`] | any operation over rows: staged, then committed by the host, and only then it exists |
+//! | `rows` | what a client keeps, one file for each kind of row |
 //! | [`client`] | one device over a host's database: staged operations |
 //! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
 //! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
@@ -56,7 +58,9 @@ pub mod platform;
 pub mod prekey;
 mod ratchet;
 pub mod report;
+mod rows;
 pub mod session;
+pub mod staging;
 pub mod suite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -66,4 +70,5 @@ pub mod wire;
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[cfg(test)]
+#[path = "../tests/support/vectors.rs"]
 mod vectors;

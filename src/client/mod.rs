@@ -28,84 +28,38 @@
 //!
 //! Sources: `docs/protocol.md`, `docs/records.md`.
 
-mod add_session;
-mod adopt;
-mod answer;
-mod archive;
-mod batch;
-#[cfg(test)]
-mod cached;
-mod chains;
-mod clock;
-mod forget;
-mod framed;
-mod held;
-#[cfg(test)]
-mod hostile;
-mod identity;
-mod inventory;
-mod kept;
-mod maintain;
-mod marked;
-mod open;
-mod operation;
-mod outgoing;
-mod parked;
-mod peer;
-mod pin;
-mod prekey_rows;
+mod account;
+mod contacts;
+mod messages;
 mod prekeys;
-mod receive;
-mod receive_many;
-mod received;
 mod repair;
-mod resend;
-mod reset;
-mod segment;
-mod send;
-mod sent;
-mod sent_log;
-mod session_cache;
-mod staged;
-mod store;
-mod tidy;
 #[cfg(test)]
-mod unnamed;
-mod wants;
-mod wipe;
-mod wish_index;
-mod wishes;
-mod workspace;
+mod tests;
+mod upkeep;
 
 use alloc::sync::Arc;
 
-use self::session_cache::SessionCache;
 use crate::ident::Address;
-use crate::persist::{Keys, StorageKey};
 use crate::report::FramingPolicy;
-use crate::wire::{RecordError, RecordKind};
+use crate::rows::Core;
+#[cfg(any(test, feature = "std"))]
+use crate::staging::RowCache;
 
-pub use add_session::{AddError, Added};
-pub use batch::{ApplyError, Batch, Change};
-pub use chains::OldRow;
-pub use framed::{ForkedMessage, FramedMessage, FramedSent};
-pub use identity::{Identity, IdentityError};
-pub use maintain::{MaintainError, Maintained};
-pub use open::{Anchor, CreateError, OpenError, Opened};
-pub use operation::{Operation, StageError, Step, retry};
-pub use outgoing::{Lane, Outgoing};
+pub use account::{Anchor, CreateError, OpenError, Opened};
+pub use contacts::{AddError, Added, Identity, IdentityError, ResetError};
+pub use messages::{
+    Disposition, ForkedMessage, FramedMessage, FramedSent, Gone, Lane, MAX_BULK, MAX_BULK_BYTES, Message, Outgoing,
+    ReceiveError, Received, RepairRequest, SendError, Sent, Unreadable,
+};
 pub use prekeys::{Publication, PublishError};
-pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
-pub use received::{Disposition, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable};
-pub use resend::ResendError;
-pub use reset::ResetError;
-pub use send::{SendError, Sent};
-pub use staged::{NotInOrder, Staged};
-pub use store::{Over, Row, Store};
-pub use tidy::{Tidied, TidyFrom};
-pub use wants::{AskError, Want};
+pub use repair::{AskError, ResendError, Want};
+pub use upkeep::{MaintainError, Maintained, Tidied, TidyFrom};
 
 pub use crate::prekey::{PrekeyCounts, PrekeyUpload, UploadId};
+pub use crate::rows::OldRow;
+pub use crate::staging::{
+    ApplyError, Batch, Change, NotInOrder, Operation, Over, Row, StageError, Staged, Step, Store, StoredError, retry,
+};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
 /// thread.
@@ -136,30 +90,6 @@ pub use crate::prekey::{PrekeyCounts, PrekeyUpload, UploadId};
 pub struct Client {
     core: Arc<Core>,
     framing: Option<FramingPolicy>,
-}
-
-/// What a client knows without its database.
-#[derive(Debug, Clone)]
-pub(in crate::client) struct Core {
-    keys: Arc<Keys>,
-    storage_key: StorageKey,
-    address: Address,
-    generation: u64,
-    cache: Option<Arc<SessionCache>>,
-}
-
-/// A stored record does not open.
-///
-/// Damage is not repaired by going on with an older copy of the row: delete what is damaged and start anew, as the
-/// kind's line in docs/records.md says. What is newer needs a newer version of the library: do not overwrite it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{kind:?} record: {error}")]
-#[non_exhaustive]
-pub struct StoredError {
-    /// Which kind of record.
-    pub kind: RecordKind,
-    /// What is the matter with it.
-    pub error: RecordError,
 }
 
 impl Client {
@@ -223,7 +153,7 @@ impl Client {
     #[cfg(any(test, feature = "std"))]
     #[must_use]
     pub fn with_session_cache(&self, devices: usize) -> Self {
-        let cache = SessionCache::new(devices).map(Arc::new);
+        let cache = RowCache::new(devices).map(Arc::new);
         Self { core: Arc::new(Core { cache, ..(*self.core).clone() }), framing: self.framing }
     }
 

@@ -43,22 +43,4 @@ pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub use crate::prekey::rotation::MAX_PREKEY_AGE_MS;
 
 #[cfg(test)]
-mod around;
-#[cfg(test)]
-mod attacks;
-#[cfg(test)]
-mod flat;
-#[cfg(test)]
-mod golden;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod limits;
-#[cfg(test)]
-mod lost_write;
-#[cfg(test)]
-mod replay;
-#[cfg(test)]
-mod secrecy;
-#[cfg(test)]
-mod stricter;
+mod tests;

@@ -1,0 +1,6 @@
+//! The account of a database: made, opened, sealed with another storage key, wiped.
+
+mod open;
+mod wipe;
+
+pub use open::{Anchor, CreateError, OpenError, Opened};

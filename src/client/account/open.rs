@@ -1,0 +1,319 @@
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use rand_core::Rng;
+use zeroize::Zeroizing;
+
+use crate::client::Client;
+use crate::crypto::Secret;
+use crate::ident::Address;
+use crate::persist::{Keys, RecordKey, StorageKey, VaultError, open_vault};
+use crate::prekey::Device;
+use crate::rows::Core;
+use crate::staging::{Operation, Stop, StoredError, Workspace};
+use crate::suite::Suites;
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_address, write_address};
+
+/// A counter that the host keeps where no backup reaches: in a phone's key store as "this device only", on a server's
+/// local disk apart from the database. By it an older copy of the database is found.
+///
+/// It grows with every [`Client::open`] and [`Client::maintain`]; the host writes the new value after the commit, and
+/// never a smaller one. A copy of the database made before the newest of these is found; one made after it is not.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::client::Anchor;
+/// assert!(Anchor::new(3) > Anchor::new(2));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Anchor(Option<u64>);
+
+impl Anchor {
+    /// For a host that has no such place: a restored database is not found. Suite V1 still repeats no key; suite
+    /// `Signal` may.
+    pub const UNAVAILABLE: Self = Self(None);
+
+    /// Takes the stored counter; 0 where there is none yet.
+    #[must_use]
+    pub const fn new(counter: u64) -> Self {
+        Self(Some(counter))
+    }
+
+    /// The counter to be stored.
+    #[must_use]
+    pub const fn get(self) -> Option<u64> {
+        self.0
+    }
+}
+
+/// An opened client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The client.
+    pub client: Client,
+    /// What the host stores after the commit.
+    pub anchor: Anchor,
+    /// Whether the database is an older copy. Its sessions send no more; messages of suite V1 that are under way are
+    /// still read. Publish prekeys, [tidy](Client::tidy) every page to learn who needs a new session, and tell the user
+    /// that messages may be missing.
+    pub rolled_back: bool,
+}
+
+/// Why no account was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// There is one. Open it, or use an empty database.
+    #[error("there is an account already")]
+    Exists,
+}
+
+/// Why a client was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is none in this database. Create an account.
+    #[error("there is no account")]
+    NoAccount,
+    /// The database was sealed with another storage key. Find that; nothing is damaged.
+    #[error("the storage key is another one")]
+    WrongStorageKey,
+    /// The vault is damaged or newer. Without it no other record opens.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+}
+
+/// What the vault holds.
+struct Vault {
+    data_key: Secret<32>,
+    instance: [u8; 16],
+    address: Address,
+    generation: u64,
+    /// The counter that the host was told last.
+    anchor: u64,
+    /// The highest one that it has ever shown: a smaller one is another host's.
+    confirmed: u64,
+}
+
+impl Vault {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { data_key, instance, address, generation, anchor, confirmed } = self;
+        let mut out = FieldWriter::record(RecordKind::Vault, 400);
+        out.bytes(1, data_key.expose());
+        write_address(&mut out, 2, address);
+        out.number(3, *generation);
+        out.number(4, *anchor);
+        out.number(5, *confirmed);
+        out.bytes(6, instance);
+        out.finish().into()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Vault, bytes)?;
+        let (data_key, address) = (Secret::new(*fields.array(1)?), read_address(&mut fields, 2)?);
+        let (generation, anchor, confirmed) = (fields.number(3)?, fields.number(4)?, fields.number(5)?);
+        let instance = *fields.array(6)?;
+        fields.end()?;
+        Ok(Self { data_key, instance, address, generation, anchor, confirmed })
+    }
+
+    fn into_core(self, storage_key: &StorageKey) -> Core {
+        let Self { data_key, instance, address, generation, anchor: _, confirmed: _ } = self;
+        let keys = Arc::new(Keys::new(&data_key, instance));
+        Core { keys, storage_key: storage_key.clone(), address, generation, cache: None }
+    }
+}
+
+const fn corrupt(error: RecordError) -> OpenError {
+    OpenError::Stored(StoredError { kind: RecordKind::Vault, error })
+}
+
+fn read_vault(work: &mut Workspace<'_>, storage_key: &StorageKey) -> Result<Vault, Stop<OpenError>> {
+    let row = work.row(RecordKey::VAULT)?.ok_or(OpenError::NoAccount)?;
+    let opened = open_vault(storage_key, &row.version, row.sealed()).map_err(|error| match error {
+        VaultError::WrongStorageKey => OpenError::WrongStorageKey,
+        VaultError::Corrupt => corrupt(RecordError::Corrupt),
+        VaultError::Newer(schema) => corrupt(RecordError::Newer(schema)),
+    })?;
+    Ok(Vault::from_bytes(&opened).map_err(corrupt)?)
+}
+
+impl Client {
+    /// Makes an account: draws the identity key and the key that all records are sealed with. Publish prekeys next.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (db, now, mut rng) = (Memory::default(), NOW, rng());
+    /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
+    /// let opened = Client::create(&StorageKey::new([7; 32]), &alice, Suites::V1)
+    ///     .stage(&db, now, &mut rng)?
+    ///     .commit(|batch, _| db.write(batch))?;
+    /// assert_eq!(opened.client.address(), &alice);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create(storage_key: &StorageKey, address: &Address, suites: Suites) -> Operation<Opened, CreateError> {
+        let (storage_key, address) = (storage_key.clone(), address.clone());
+        Operation::new("create", move |work| {
+            let make = |work: &mut Workspace<'_>| Device::generate(address.clone(), &mut work.rng).with_suites(suites);
+            create(work, &storage_key, make)
+        })
+    }
+
+    /// Makes an account with an identity that exists already, for instance that of a host that comes from level 1 or
+    /// from another library.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (db, now, mut rng) = (Memory::default(), NOW, rng());
+    /// let device = subrosa::prekey::Device::generate(Address::new(UserId::new("alice")?, DeviceId::new(1)), &mut rng);
+    /// let opened = Client::adopt(&StorageKey::new([7; 32]), &device)
+    ///     .stage(&db, now, &mut rng)?
+    ///     .commit(|batch, _| db.write(batch))?;
+    /// assert_eq!(opened.client.address(), device.address());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn adopt(storage_key: &StorageKey, device: &Device) -> Operation<Opened, CreateError> {
+        let (storage_key, device) = (storage_key.clone(), device.clone());
+        Operation::new("adopt", move |work| create(work, &storage_key, |_| device.clone()))
+    }
+
+    /// Opens the account of this database, and finds out whether the database is an older copy.
+    ///
+    /// The client may be used before the commit, by a process that only reads. Without the commit a rollback is found
+    /// again the next time.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice_db: db, alice_key: storage_key, now, mut rng, .. } = talking();
+    /// # let mut keychain = now.get();
+    /// let opened = Client::open(&storage_key, Anchor::new(keychain))
+    ///     .stage(&db, now, &mut rng)?
+    ///     .commit(|batch, _| db.write(batch))?;
+    /// keychain = opened.anchor.get().unwrap().max(keychain);
+    /// assert!(!opened.rolled_back);
+    /// # assert_eq!(keychain, now.get() + 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(storage_key: &StorageKey, anchor: Anchor) -> Operation<Opened, OpenError> {
+        let storage_key = storage_key.clone();
+        Operation::new("open", move |work| {
+            let mut vault = read_vault(work, &storage_key)?;
+            // A host that has no anchor neither finds a rollback nor makes another process find one.
+            let Some(counter) = anchor.0 else {
+                let client = Self::new(vault.into_core(&storage_key));
+                return Ok(Opened { client, anchor: Anchor::UNAVAILABLE, rolled_back: false });
+            };
+            // Above what the vault has told: the vault is older. Below what it was shown: on another machine, or after
+            // a reset. Between the two: hosts have died between the commit and the storing of the anchor.
+            let rolled_back = counter > vault.anchor || counter < vault.confirmed;
+            vault.generation = vault.generation.saturating_add(u64::from(rolled_back));
+            vault.confirmed = vault.confirmed.max(counter);
+            vault.anchor = vault.anchor.max(counter).saturating_add(1);
+            if rolled_back {
+                vault.confirmed = counter;
+            }
+            work.put_vault(&storage_key, &vault.to_bytes());
+            let anchor = Anchor::new(vault.anchor);
+            Ok(Opened { client: Self::new(vault.into_core(&storage_key)), anchor, rolled_back })
+        })
+    }
+}
+
+impl Client {
+    /// Seals the vault with another storage key: one row, since all others are sealed with the key in it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// Whoever copied the vault and has the old storage key keeps what was in the database then, and the key that later
+    /// rows are sealed with. After a theft, make a new account.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice_db: db, alice_key: old, now, mut rng, .. } = talking();
+    /// let new = StorageKey::new([9; 32]);
+    /// Client::change_storage_key(&old, &new).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// assert!(Client::open(&old, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
+    /// assert!(Client::open(&new, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_storage_key(old: &StorageKey, new: &StorageKey) -> Operation<(), OpenError> {
+        let (old, new) = (old.clone(), new.clone());
+        Operation::new("change_storage_key", move |work| {
+            let vault = read_vault(work, &old)?;
+            work.put_vault(&new, &vault.to_bytes());
+            Ok(())
+        })
+    }
+}
+
+impl Core {
+    /// Advances the anchor; a vault that another process has wiped or rolled back stays as it is.
+    pub(in crate::client) fn advance_anchor(
+        &self,
+        work: &mut Workspace<'_>,
+    ) -> Result<Option<Anchor>, Stop<OpenError>> {
+        let mut vault = read_vault(work, &self.storage_key)?;
+        if vault.generation != self.generation {
+            return Ok(None);
+        }
+        vault.anchor = vault.anchor.saturating_add(1);
+        work.put_vault(&self.storage_key, &vault.to_bytes());
+        Ok(Some(Anchor(Some(vault.anchor))))
+    }
+}
+
+fn create(
+    work: &mut Workspace<'_>,
+    storage_key: &StorageKey,
+    device: impl FnOnce(&mut Workspace<'_>) -> Device,
+) -> Result<Opened, Stop<CreateError>> {
+    if work.row(RecordKey::VAULT)?.is_some() {
+        return Err(CreateError::Exists.into());
+    }
+    let device = device(work);
+    let mut instance = [0; 16];
+    work.rng.fill_bytes(&mut instance);
+    let data_key = Secret::random(&mut work.rng);
+    // Above whatever an earlier account on this machine came to, which the host keeps.
+    let anchor = work.now.get().max(1);
+    let vault = Vault { data_key, instance, address: device.address().clone(), generation: 1, anchor, confirmed: 0 };
+    work.put_vault(storage_key, &vault.to_bytes());
+    let core = vault.into_core(storage_key);
+    // Under a key that nobody has ever derived: there can be no such row.
+    work.put_new(&core.keys, core.device_key(), device.to_bytes());
+    Ok(Opened { client: Client::new(core), anchor: Anchor::new(anchor), rolled_back: false })
+}

@@ -1,0 +1,12 @@
+//! Devices of others: sessions that are started with them, identity keys that are accepted, and what is forgotten.
+
+mod add_session;
+mod forget;
+mod identity;
+mod reset;
+
+pub use add_session::{AddError, Added};
+pub use identity::{Identity, IdentityError};
+pub use reset::ResetError;
+
+pub(in crate::client) use add_session::QUESTION;

@@ -1,0 +1,283 @@
+use alloc::vec::Vec;
+
+use super::place::Place;
+use super::received::{Message, ReceiveError, Received};
+use super::send::{MAX_LEN, SendError, Sent};
+use crate::client::Client;
+use crate::client::contacts::Identity;
+use crate::crypto::sha256;
+use crate::ident::{Address, MessageId, MessageName, UserId};
+use crate::report::{self, Accepted, Commitment, Evidence, Forked, FramingPolicy, OwnStampError, Part};
+use crate::rows::{Core, Digest, OldRow, Peer, first};
+use crate::staging::{Operation, Stop, StoredError, Workspace};
+use crate::suite::v1::encode_address;
+use crate::wire::{FRAMED, Outward};
+
+/// A framed message that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
+    pub accepted: Accepted,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// What it answers, see [`Message::answers`].
+    pub answers: Option<MessageName>,
+}
+
+/// A framed message that contradicts an earlier one of its author's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForkedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, what proves it, and what it contradicts.
+    pub forked: Forked,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+}
+
+/// A framed message that was encrypted.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedSent {
+    /// What goes out.
+    pub sent: Sent,
+    /// One's own evidence, without a stamp: stored beside the message, in the same transaction. `None` if the message was
+    /// sent before: then it was stored then.
+    pub evidence: Option<Evidence>,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+    /// What was sealed, for [`Client::resend`]: stored beside the message, and deleted with it. Empty if it was sent before.
+    pub inner: Vec<u8>,
+}
+
+/// What stands around framed content.
+pub(in crate::client) struct Framed<'a> {
+    pub(in crate::client) commitment: &'a Commitment,
+    pub(in crate::client) stamp: Option<&'a [u8]>,
+    pub(in crate::client) policy: &'a FramingPolicy,
+}
+
+impl Core {
+    /// Accepts framed content that a session has opened.
+    pub(in crate::client) fn accept_framed(
+        &self,
+        work: &mut Workspace<'_>,
+        peer: &mut Peer,
+        framed: &Framed<'_>,
+        inner: &[u8],
+        message: &Message,
+    ) -> Result<Received, Stop<ReceiveError>> {
+        let Framed { commitment, stamp, policy } = *framed;
+        let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
+        let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
+        let from = peer.address.clone();
+        let old_row = chains.old;
+        match chains.state.accept(&report::Peer::of(&from), inner, commitment, stamp, work.now, policy) {
+            Ok(accepted) => {
+                // Whoever is not accepted does not get at the chains of whom is known.
+                if !matches!(identity, Identity::Changed(_)) {
+                    chains.received();
+                    self.save_chains(work, peer, chains);
+                }
+                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
+            }
+            Err(report::AcceptError::Fork(forked)) => {
+                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, name, old_row }))
+            }
+            Err(error) => Err(ReceiveError::Frame(error).into()),
+        }
+    }
+}
+
+impl Client {
+    /// Sends a message that its recipient can report: text, files, edits, reactions as [`Part`]s, committed to and
+    /// linked to the messages before it.
+    ///
+    /// It is idempotent, as [`Client::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// The platform learns nothing before somebody reports, and then what the reporter reveals. The evidence holds the
+    /// key to the commitment: it is kept like the message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Commitment, Dest, FramingPolicy, Part, StampContext}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
+    /// # let mut keys = StampKeys::default();
+    /// # keys.generate(1, &mut rng)?;
+    /// let parts = [Part::text("Hello, Bob")];
+    /// let framed = alice
+    ///     .send_framed(MessageId::new([1; 16]), bob.address(), &parts)
+    ///     .stage(&alice_db, now, &mut rng)?
+    ///     .commit(|batch, _| alice_db.write(batch))?;
+    /// // The platform stamps the commitment, for the account that submits it:
+    /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
+    /// let commitment = Commitment::new(envelope.commitment.unwrap());
+    /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
+    /// let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// envelope.stamp = Some(stamp(&keys, 1, &commitment, &context)?.to_bytes().to_vec());
+    /// // Bob shows nothing that he could not report.
+    /// let bob = bob.with_framing(FramingPolicy::default());
+    /// let received = bob.receive(&envelope).stage(&bob_db, now, &mut rng)?.commit(|batch, _| bob_db.write(batch))?;
+    /// let Received::Framed(message) = received else { panic!() };
+    /// assert_eq!(message.accepted.parts, parts);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_framed(&self, message_id: MessageId, to: &Address, parts: &[Part]) -> Operation<FramedSent, SendError> {
+        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
+        let (parts, digest) = (parts.to_vec(), digest(parts));
+        let operation = Operation::new("send_framed", move |work| {
+            core.send_framed(work, &place, digest.ok_or(SendError::TooLong)?, &parts)
+        });
+        operation.asked(&[message_id.as_bytes(), &encode_address(to)])
+    }
+
+    /// Takes the stamp that the platform gave to a message of one's own, and gives the evidence with it, to replace the
+    /// one that is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnStampError`] inside if the stamp is not one of this message; [`StoredError`] when a record does not open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Dest, Part, StampContext}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// # let mut keys = StampKeys::default();
+    /// # keys.generate(1, &mut rng)?;
+    /// # let framed = alice.send_framed(MessageId::new([1; 16]), bob.address(), &[Part::text("hi")]);
+    /// # let framed = framed.stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// # let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
+    /// # let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// let evidence = framed.evidence.unwrap();
+    /// # let stamp = stamp(&keys, 1, evidence.commitment(), &context)?.to_bytes();
+    /// let stamped = alice
+    ///     .own_stamp(bob.address().user(), &evidence, &stamp)
+    ///     .stage(&db, now, &mut rng)?
+    ///     .commit(|batch, _| db.write(batch))??;
+    /// assert!(stamped.stamp().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn own_stamp(
+        &self,
+        user: &UserId,
+        evidence: &Evidence,
+        stamp: &[u8],
+    ) -> Operation<Result<Evidence, OwnStampError>, StoredError> {
+        let (core, user, evidence, stamp) = (self.core.clone(), user.clone(), evidence.clone(), stamp.to_vec());
+        Operation::new("own_stamp", move |work| core.stamp_own(work, &user, &evidence, &stamp))
+    }
+
+    /// Says whether what is shown in the conversation with a user is framed. It is, without being said, from the first framed
+    /// message on that is sent or received; then [`FramingPolicy::unframed`] says what becomes of content without a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// Without it, whoever writes first chooses: say it when a conversation begins in which all that is shown is to be
+    /// reportable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # use subrosa::report::FramingPolicy;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db, bob, bob_db: db, now, mut rng, .. } = talking();
+    /// let bob = bob.with_framing(FramingPolicy::default());
+    /// bob.set_framing(alice.address().user(), true).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// # let sent = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng)?;
+    /// # let sent = sent.commit(|batch, _| alice_db.write(batch))?;
+    /// let plain = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
+    /// match bob.receive(&plain).stage(&db, now, &mut rng) {
+    ///     Err(StageError::Operation(error)) => assert_eq!(error.disposition(), Disposition::Later),
+    ///     Ok(_) => panic!("shown, and not reportable"),
+    /// #   Err(_) => panic!(),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_framing(&self, user: &UserId, framed: bool) -> Operation<(), StoredError> {
+        let (core, user) = (self.core.clone(), user.clone());
+        Operation::new("set_framing", move |work| core.set_framed(work, &user, framed))
+    }
+}
+
+impl Core {
+    fn send_framed(
+        &self,
+        work: &mut Workspace<'_>,
+        place: &Place,
+        digest: [u8; 32],
+        parts: &[Part],
+    ) -> Result<FramedSent, Stop<SendError>> {
+        let user = place.to.user();
+        work.announce([self.chains_key(user)]);
+        let parts_digest = first(&digest);
+        let is_same = |entered: &Digest| entered.number == FRAMED && entered.parts == parts_digest;
+        let (sent, framed) = self.send_once(work, place, &is_same, |work, peer| {
+            let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(SendError::from))?;
+            let sealed = chains.state.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
+            let commitment = *sealed.evidence.commitment();
+            let message = Outward::framed(&sealed.inner);
+            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(&place.way))?;
+            let old_row = chains.old;
+            chains.sent();
+            self.save_chains(work, peer, chains);
+            let digest = Digest { content: first(message.digest()), parts: parts_digest, number: FRAMED };
+            Ok((envelope, name, digest, Some((sealed, old_row))))
+        })?;
+        let (sealed, old_row) = framed.unzip();
+        let (evidence, inner) = sealed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();
+        Ok(FramedSent { sent, evidence, old_row: old_row.flatten(), inner: inner.unwrap_or_default() })
+    }
+}
+
+/// What a message of these parts is known by, if it is not too long.
+fn digest(parts: &[Part]) -> Option<[u8; 32]> {
+    let head = |part: &Part| {
+        let [a, b] = part.kind().get().to_be_bytes();
+        let [c, d, e, f, g, h, i, j] = u64::try_from(part.body().len()).unwrap_or(u64::MAX).to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j]
+    };
+    let len = parts.iter().fold(6, |len: usize, part| len.saturating_add(10).saturating_add(part.body().len()));
+    let heads: Vec<_> = parts.iter().map(head).collect();
+    let pieces = heads.iter().zip(parts).flat_map(|(head, part)| [&head[..], part.body()]);
+    let pieces: Vec<&[u8]> = core::iter::once(&b"framed"[..]).chain(pieces).collect();
+    (len <= MAX_LEN).then(|| sha256(&pieces))
+}
+
+impl core::fmt::Debug for FramedSent {
+    // What people write does not belong in logs, nor does what opens a commitment.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FramedSent").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! Messages: sent and received, framed and not, one at a time and many.
+
+mod adopt;
+mod changed;
+mod framed;
+mod outgoing;
+mod place;
+mod receive;
+mod receive_many;
+mod received;
+mod send;
+
+pub use framed::{ForkedMessage, FramedMessage, FramedSent};
+pub use outgoing::{Lane, Outgoing};
+pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
+pub use received::{Disposition, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable};
+pub use send::{SendError, Sent};
+
+pub(in crate::client) use outgoing::Way;
+pub(in crate::client) use place::Place;
+pub(in crate::client) use send::MAX_LEN;

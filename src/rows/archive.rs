@@ -1,0 +1,285 @@
+//! The lists that are not in the way of messages: archived sessions of a peer device, and peer devices.
+
+use alloc::vec::Vec;
+
+use super::core::Core;
+use crate::ident::{Address, Timestamp};
+use crate::ratchet::MAX_RECEIVING_CHAINS;
+use crate::session::{MAX_ARCHIVED, Mark, Name};
+use crate::staging::{Stop, StoredError, Workspace, stored};
+use crate::suite::Suite;
+use crate::wire::{
+    Record, RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record,
+};
+
+type Halt = Stop<StoredError>;
+
+/// An archived session may be the one of a message if one of its marks is the message's: so many such sessions are
+/// brought for a trial at most. Of the keys that honest peers' messages carry hardly two begin alike.
+const MAX_MARKED: usize = 4;
+
+/// An archived session, as the list has it.
+#[derive(Clone, PartialEq, Eq)]
+struct Entry {
+    suite: Suite,
+    name: Name,
+    since: Timestamp,
+    /// Of suite `Signal`: what the ratchet keys of its receiving chains begin with. None: not known.
+    marks: Vec<Mark>,
+}
+
+/// Which sessions with a peer device are archived, newest first, and which messages of suite `Signal` they know.
+#[derive(Default, Clone, PartialEq, Eq)]
+pub(crate) struct Archive(Vec<Entry>);
+
+impl Archive {
+    pub(crate) fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Self, Halt> {
+        Self::opened(work.read(&core.keys, RecordKind::Archive, core.peer_key(RecordKind::Archive, address)))
+    }
+
+    /// The same, for a hint.
+    pub(crate) fn peek(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Self, Halt> {
+        Self::opened(work.peek(&core.keys, RecordKind::Archive, core.peer_key(RecordKind::Archive, address)))
+    }
+
+    fn opened(record: Result<Option<&Record>, Halt>) -> Result<Self, Halt> {
+        let Some(bytes) = record? else { return Ok(Self::default()) };
+        let stored = decode_record(RecordKind::Archive, bytes);
+        let archive = stored.and_then(|stored| Self::from_record(&stored).ok_or(RecordError::Corrupt));
+        Ok(archive.map_err(self::stored(RecordKind::Archive))?)
+    }
+
+    fn from_record(stored: &record::Archive) -> Option<Self> {
+        let (entries, rest) = stored.entries.as_chunks::<17>();
+        // Whichever field is the last counts the entries: a record cut short has no count.
+        let (count, other) =
+            if stored.marks.is_empty() { (stored.count, stored.marked) } else { (stored.marked, stored.count) };
+        let whole = rest.is_empty() && u32::try_from(entries.len()) == Ok(count) && other == 0;
+        // Without entries there is no record.
+        if !whole || entries.is_empty() || entries.len() > MAX_ARCHIVED {
+            return None;
+        }
+        let entry = |entry: &[u8; 17]| {
+            let ([suite], rest) = entry.split_first_chunk::<1>()?;
+            let (name, at) = rest.split_first_chunk::<8>()?;
+            let since = Timestamp::new(u64::from_be_bytes(*at.first_chunk()?));
+            Some(Entry { suite: Suite::from_number((*suite).into())?, name: *name, since, marks: Vec::new() })
+        };
+        let mut archive = Self(entries.iter().map(entry).collect::<Option<_>>()?);
+        if !stored.marks.is_empty() {
+            archive.take_marks(&stored.marks)?;
+        }
+        Some(archive)
+    }
+
+    fn take_marks(&mut self, mut bytes: &[u8]) -> Option<()> {
+        for entry in self.0.iter_mut().filter(|entry| entry.suite == Suite::Signal) {
+            let (count, rest) = bytes.split_first()?;
+            let count = usize::from(*count);
+            if count > MAX_RECEIVING_CHAINS {
+                return None;
+            }
+            let (marks, rest) = rest.split_at_checked(count * size_of::<Mark>())?;
+            entry.marks = marks.as_chunks().0.to_vec();
+            bytes = rest;
+        }
+        // Without any, they are not written.
+        (bytes.is_empty() && self.has_marks()).then_some(())
+    }
+
+    fn has_marks(&self) -> bool {
+        self.0.iter().any(|entry| !entry.marks.is_empty())
+    }
+
+    fn to_record(&self) -> record::Archive {
+        let (mut entries, mut marks) = (Vec::with_capacity(self.0.len() * 17), Vec::new());
+        for entry in &self.0 {
+            entries.push(u8::try_from(entry.suite.number()).unwrap_or(0));
+            entries.extend_from_slice(&entry.name);
+            entries.extend_from_slice(&entry.since.get().to_be_bytes());
+            if entry.suite == Suite::Signal && self.has_marks() {
+                marks.push(u8::try_from(entry.marks.len()).unwrap_or(u8::MAX));
+                marks.extend_from_slice(entry.marks.as_flattened());
+            }
+        }
+        let (count, marked) = if marks.is_empty() { (self.len(), 0) } else { (0, self.len()) };
+        record::Archive { entries, count, marks, marked }
+    }
+
+    pub(crate) fn save(&self, core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Halt> {
+        let key = core.peer_key(RecordKind::Archive, address);
+        work.row(key)?;
+        if self.0.is_empty() {
+            work.delete(key);
+            return Ok(());
+        }
+        work.put(&core.keys, key, encode_row(RecordKind::Archive, &self.to_record()));
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The sessions that messages do not name.
+    pub(crate) fn unnamed(&self) -> Vec<Name> {
+        self.0.iter().filter(|entry| entry.suite == Suite::Signal).map(|entry| entry.name).collect()
+    }
+
+    /// Those of them that have this mark, newest first.
+    pub(crate) fn marked(&self, mark: Mark) -> Vec<Name> {
+        self.0.iter().filter(|entry| entry.marks.contains(&mark)).map(|entry| entry.name).take(MAX_MARKED).collect()
+    }
+
+    /// All of them.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.0.iter().map(|entry| entry.name).collect()
+    }
+
+    pub(crate) fn enter(&mut self, suite: Suite, name: Name, now: Timestamp) {
+        self.remove(name);
+        self.0.insert(0, Entry { suite, name, since: now, marks: Vec::new() });
+    }
+
+    /// Which messages a session knows now.
+    pub(crate) fn mark(&mut self, name: Name, marks: Vec<Mark>) {
+        if let Some(entry) = self.0.iter_mut().find(|entry| entry.name == name) {
+            entry.marks = marks;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: Name) {
+        self.0.retain(|entry| entry.name != name);
+    }
+
+    /// Drops what is too many: the oldest.
+    pub(crate) fn evict(&mut self) -> Vec<Name> {
+        let kept = self.0.len().min(MAX_ARCHIVED);
+        self.0.drain(kept..).map(|entry| entry.name).collect()
+    }
+
+    /// Those that were archived so long ago.
+    pub(crate) fn older_than(&self, age_ms: u64, now: Timestamp) -> Vec<Name> {
+        self.0.iter().filter(|entry| now.since(entry.since) > age_ms).map(|entry| entry.name).collect()
+    }
+}
+
+impl Core {
+    /// The peer devices of one part of the index, ascending.
+    pub(crate) fn load_page(&self, work: &mut Workspace<'_>, page: u8) -> Result<Vec<Address>, Halt> {
+        let Some(bytes) = work.read(&self.keys, RecordKind::PeerPage, self.page_key(page))? else {
+            return Ok(Vec::new());
+        };
+        let addresses = decode_record::<record::PeerPage>(RecordKind::PeerPage, bytes).and_then(|stored| {
+            let addresses: Result<Vec<_>, _> =
+                stored.addresses.iter().map(|address| address_from_record(Some(address))).collect();
+            let addresses = addresses?;
+            let whole = u32::try_from(addresses.len()) == Ok(stored.count) && addresses.is_sorted_by(|a, b| a < b);
+            if whole { Ok(addresses) } else { Err(RecordError::Corrupt) }
+        });
+        Ok(addresses.map_err(stored(RecordKind::PeerPage))?)
+    }
+
+    pub(crate) fn save_page(&self, work: &mut Workspace<'_>, page: u8, addresses: &[Address]) -> Result<(), Halt> {
+        let key = self.page_key(page);
+        work.row(key)?;
+        let stored = record::PeerPage {
+            addresses: addresses.iter().map(address_to_record).collect(),
+            count: u32::try_from(addresses.len()).unwrap_or(u32::MAX),
+        };
+        work.put(&self.keys, key, encode_row(RecordKind::PeerPage, &stored));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    fn entry(suite: Suite, name: u8, marks: &[Mark]) -> Entry {
+        Entry { suite, name: [name; 8], since: Timestamp::new(name.into()), marks: marks.to_vec() }
+    }
+
+    fn archive() -> Archive {
+        let (a, b) = (entry(Suite::Signal, 1, &[[1; 4], [2; 4]]), entry(Suite::V1, 2, &[]));
+        Archive(vec![a, b, entry(Suite::Signal, 3, &[]), entry(Suite::Signal, 4, &[[5; 4]; MAX_RECEIVING_CHAINS])])
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let without = Archive(vec![entry(Suite::Signal, 1, &[]), entry(Suite::V1, 2, &[])]);
+        for archive in [archive(), without, Archive(vec![entry(Suite::V1, 2, &[])])] {
+            assert!(Archive::from_record(&archive.to_record()).unwrap() == archive);
+        }
+        let stored = archive().to_record();
+        assert_eq!((stored.count, stored.marked), (0, 4));
+        assert_eq!(stored.marks, [&[2, 1, 1, 1, 1, 2, 2, 2, 2, 0, 5][..], &[5; 20]].concat());
+    }
+
+    #[test]
+    fn a_mark_finds_the_newest() {
+        let mut archive = archive();
+        assert_eq!(archive.marked([2; 4]), [[1; 8]]);
+        assert!(archive.marked([3; 4]).is_empty());
+        for name in 10..20 {
+            archive.enter(Suite::Signal, [name; 8], Timestamp::new(0));
+            archive.mark([name; 8], vec![[2; 4]]);
+        }
+        assert_eq!(archive.marked([2; 4]), [19, 18, 17, 16].map(|name| [name; 8]));
+        archive.remove([19; 8]);
+        archive.mark([18; 8], Vec::new());
+        assert_eq!(archive.marked([2; 4])[..2], [17, 16].map(|name| [name; 8]));
+    }
+
+    #[test]
+    fn the_longest_list_is_within_its_bound() {
+        let longest =
+            Archive((0..40).map(|name| entry(Suite::Signal, name, &[[9; 4]; MAX_RECEIVING_CHAINS])).collect());
+        assert!(encode_row(RecordKind::Archive, &longest.to_record()).len() < 1_600);
+    }
+
+    /// Each of these says nothing that can be believed.
+    #[test]
+    fn what_is_not_a_list_is_refused() {
+        let changed = |name: &str, change: fn(&mut record::Archive)| {
+            let mut stored = archive().to_record();
+            change(&mut stored);
+            assert!(Archive::from_record(&stored).is_none(), "{name}");
+        };
+        changed("no count", |stored| stored.marked = 0);
+        changed("another count", |stored| stored.marked = 3);
+        changed("the count where there are no marks", |stored| (stored.count, stored.marked) = (4, 0));
+        changed("both counts", |stored| stored.count = 4);
+        changed("marks cut off", |stored| stored.marks = Vec::new());
+        changed("marks of fewer", |stored| stored.marks.truncate(10));
+        changed("a mark cut short", |stored| stored.marks.truncate(30));
+        changed("marks of more", |stored| stored.marks.push(0));
+        changed("more marks than chains", |stored| {
+            stored.marks[10] = 6;
+            stored.marks.extend_from_slice(&[5; 4]);
+        });
+        changed("marks, and none", |stored| stored.marks = vec![0; 3]);
+        changed("nothing", |stored| *stored = record::Archive::default());
+        changed("an entry cut short", |stored| stored.entries.truncate(67));
+        changed("an unknown suite", |stored| stored.entries[0] = 9);
+        changed("too many", |stored| {
+            stored.entries = [&[1; 17][..]; 41].concat();
+            (stored.marks, stored.marked) = (Vec::new(), 0);
+            stored.count = 41;
+        });
+    }
+
+    /// At the boundary of every field.
+    #[test]
+    fn a_record_cut_short_is_refused() {
+        use prost::Message as _;
+        let stored = archive().to_record();
+        let whole = stored.encode_to_vec();
+        let entries = 2 + stored.entries.len();
+        for cut in [0, entries, whole.len() - 2] {
+            let stored = record::Archive::decode(&whole[..cut]).unwrap();
+            assert!(Archive::from_record(&stored).is_none(), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What is kept of framed messages: the chains of one conversation in a row of the user's, and in each of the user's devices'
+//! rows a mark of it.
+//!
+//! Rows can be put back one at a time, by whoever can write the database, and each of them is authentic. A chain of one's own
+//! that goes on from an older row tells two stories, and a report would blame its honest owner. So each device has a lane in
+//! the row, with a chain of one's own for what is sent to it; and whatever is framed to or from the device writes both rows
+//! and draws a [`Mark`] that both get. If they differ when they are read, one of them is older: the lane starts another chain,
+//! and the host is told. What is known of others' chains stays: an honest owner's are true however old the row is, and what
+//! it has forgotten is a gap, which blames nobody.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::core::Core;
+use super::peer::Peer;
+use crate::ident::{Address, DeviceId, UserId};
+use crate::persist::RecordKey;
+use crate::report::{self, AccountTag, ChainState, Dest, Evidence, OwnChain, OwnStampError, Stamp};
+use crate::staging::{Stop, StoredError, Workspace, stored, unless_damaged};
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
+
+type Halt = Stop<StoredError>;
+
+/// Most devices of one user for which chains of one's own are kept; those used last.
+const MAX_LANES: usize = 32;
+
+/// A row that was read is older than one that was written together with it: somebody put it back, or one of the two was lost.
+///
+/// Nothing is wrong with the message beside which it is told, and nobody is accused. This device starts another chain of
+/// framed messages, so that no two messages of it stand at one place. Whoever can write the database can do worse: find out
+/// who did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OldRow {
+    /// Which kind of row is the older one, or is gone.
+    pub kind: RecordKind,
+}
+
+/// What a Framing row and a Peer row have in common if they were written together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    count: u64,
+    salt: [u8; 8],
+}
+
+impl Mark {
+    fn after(count: u64, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut salt = [0; 8];
+        rng.fill_bytes(&mut salt);
+        Self { count: count.saturating_add(1), salt }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        u128::to_be_bytes(u128::from(self.count) << 64 | u128::from(u64::from_be_bytes(self.salt)))
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let (count, salt) = bytes.split_first_chunk().ok_or(RecordError::Corrupt)?;
+        let salt = salt.try_into().map_err(|_| RecordError::Corrupt)?;
+        Ok(Self { count: u64::from_be_bytes(*count), salt })
+    }
+}
+
+/// What belongs to one device of the user.
+struct Lane {
+    mark: Mark,
+    /// If something was sent to it.
+    own: Option<OwnChain>,
+}
+
+/// Whether what is shown in a conversation is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Setting {
+    /// Nobody said so: it is if framed messages were exchanged.
+    #[default]
+    Unset,
+    Framed,
+    Unframed,
+}
+
+/// A Framing row.
+struct Row {
+    setting: Setting,
+    state: ChainState,
+    lanes: BTreeMap<u32, Lane>,
+}
+
+/// The chains of a conversation, on the lane of one device.
+pub(crate) struct Chains {
+    pub(crate) state: ChainState,
+    pub(crate) old: Option<OldRow>,
+    setting: Setting,
+    device: u32,
+    /// Those of the other devices.
+    lanes: BTreeMap<u32, Lane>,
+    /// The greatest count that was seen.
+    count: u64,
+}
+
+impl Core {
+    pub(crate) fn chains_key(&self, user: &UserId) -> RecordKey {
+        self.keys.record_key(RecordKind::Framing, &[user.as_str().as_bytes()])
+    }
+
+    fn load_row(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<Row, Halt> {
+        let (me, dest) = (AccountTag::of(self.address.user()), Dest::Direct(AccountTag::of(user)));
+        let state = ChainState::new(me, dest, &mut work.public);
+        match work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? {
+            None => Ok(Row { setting: Setting::Unset, state, lanes: BTreeMap::new() }),
+            Some(bytes) => Ok(Row::from_bytes(state, bytes, self.generation).map_err(stored(RecordKind::Framing))?),
+        }
+    }
+
+    fn save_row(&self, work: &mut Workspace<'_>, user: &UserId, row: &Row) {
+        work.put(&self.keys, self.chains_key(user), row.to_record(self.generation));
+    }
+
+    /// What is known of the chains of the conversation with a device's user.
+    pub(crate) fn load_chains(&self, work: &mut Workspace<'_>, peer: &Peer) -> Result<Chains, Halt> {
+        let (user, device) = (peer.address.user(), peer.address.device().get());
+        let Row { setting, mut state, mut lanes } = self.load_row(work, user)?;
+        // Of so many that the one whose mark the device has may have gone for want of room.
+        let is_full = lanes.len() >= MAX_LANES;
+        let lane = lanes.remove(&device);
+        let (here, there) = (peer.framing, lane.as_ref().map(|lane| lane.mark));
+        let old = (here != there && !(there.is_none() && is_full)).then(|| {
+            let is_behind = here.map(|mark| mark.count) < there.map(|mark| mark.count);
+            OldRow { kind: if is_behind { RecordKind::Peer } else { RecordKind::Framing } }
+        });
+        if let Some(own) = lane.and_then(|lane| lane.own).filter(|_| old.is_none()) {
+            state.exchange(own);
+        }
+        let counts = lanes.values().map(|lane| lane.mark.count).chain([here, there].into_iter().flatten().map(count));
+        Ok(Chains { count: counts.max().unwrap_or(0), state, old, setting, device, lanes })
+    }
+
+    /// Writes the chains; the device's row, which is to be written as well, gets their mark.
+    pub(crate) fn save_chains(&self, work: &mut Workspace<'_>, peer: &mut Peer, chains: Chains) {
+        let Chains { mut state, old: _, setting, device, mut lanes, count } = chains;
+        let mark = Mark::after(count, &mut work.public);
+        let own = state.exchange(OwnChain::random(&mut work.public));
+        lanes.insert(device, Lane { mark, own: Some(own).filter(|own| !own.is_unused()) });
+        while lanes.len() > MAX_LANES {
+            let idle = lanes.iter().min_by_key(|(_, lane)| lane.mark.count).map(|(device, _)| *device);
+            lanes.remove(&idle.unwrap_or_default());
+        }
+        peer.framing = Some(mark);
+        self.save_row(work, peer.address.user(), &Row { setting, state, lanes });
+    }
+
+    /// Whether what is shown in the conversation with a device's user is framed.
+    pub(crate) fn is_framed(&self, work: &mut Workspace<'_>, peer: &Peer) -> Result<bool, Halt> {
+        let row = self.load_row(work, peer.address.user())?;
+        Ok(match row.setting {
+            Setting::Framed => true,
+            Setting::Unframed => false,
+            // The row is gone, or from before: it does not take the frames away.
+            Setting::Unset => peer.framing.is_some(),
+        })
+    }
+
+    pub(crate) fn set_framed(&self, work: &mut Workspace<'_>, user: &UserId, framed: bool) -> Result<(), Halt> {
+        let mut row = self.load_row(work, user)?;
+        let setting = if framed { Setting::Framed } else { Setting::Unframed };
+        if row.setting != setting {
+            row.setting = setting;
+            self.save_row(work, user, &row);
+        }
+        Ok(())
+    }
+
+    /// A message of one's own was stamped.
+    pub(crate) fn stamp_own(
+        &self,
+        work: &mut Workspace<'_>,
+        user: &UserId,
+        evidence: &Evidence,
+        stamp: &[u8],
+    ) -> Result<Result<Evidence, OwnStampError>, Halt> {
+        let mut row = self.load_row(work, user)?;
+        let Ok(stamp) = Stamp::parse(stamp) else { return Ok(Err(OwnStampError::Malformed)) };
+        let mut stamped = evidence.clone();
+        if let Err(error) = stamped.attach(&stamp) {
+            return Ok(Err(error.into()));
+        }
+        let mut own = row.lanes.values_mut().filter_map(|lane| lane.own.as_mut());
+        if own.any(|own| own.stamped(evidence, &stamp)) {
+            self.save_row(work, user, &row);
+        }
+        Ok(Ok(stamped))
+    }
+
+    /// Lets go of what is kept of a device that is forgotten; of the whole row, if no known device shares it or it does not
+    /// open.
+    pub(crate) fn forget_chains(&self, work: &mut Workspace<'_>, address: &Address) -> Result<(), Halt> {
+        let (user, key) = (address.user(), self.chains_key(address.user()));
+        if work.row::<StoredError>(key)?.is_none() {
+            return Ok(());
+        }
+        let Some(mut row) = unless_damaged(self.load_row(work, user))? else {
+            work.delete(key);
+            return Ok(());
+        };
+        row.lanes.remove(&address.device().get());
+        let others = row.lanes.keys().map(|device| Address::new(user.clone(), DeviceId::new(*device)));
+        let others: Vec<_> = others.map(|other| self.peer_key(RecordKind::Peer, &other)).collect();
+        work.announce(others.iter().copied());
+        work.ready()?;
+        let mut shared = false;
+        for other in others {
+            shared |= work.row::<StoredError>(other)?.is_some();
+        }
+        if shared {
+            row.state.forget_device(&report::Peer::of(address));
+            self.save_row(work, user, &row);
+        } else {
+            work.delete(key);
+        }
+        Ok(())
+    }
+}
+
+const fn count(mark: Mark) -> u64 {
+    mark.count
+}
+
+impl Chains {
+    /// A framed message was sent: from now on the conversation is framed.
+    pub(crate) const fn sent(&mut self) {
+        self.setting = Setting::Framed;
+    }
+
+    /// One was received: it is, unless the host has said otherwise.
+    pub(crate) fn received(&mut self) {
+        if self.setting == Setting::Unset {
+            self.setting = Setting::Framed;
+        }
+    }
+}
+
+impl Row {
+    fn to_record(&self, generation: u64) -> Record {
+        let Self { setting, state, lanes } = self;
+        let mut out = FieldWriter::row(RecordKind::Framing, 1024);
+        out.number(1, generation);
+        out.number(
+            2,
+            match setting {
+                Setting::Unset => 0u8,
+                Setting::Framed => 1,
+                Setting::Unframed => 2,
+            },
+        );
+        out.message(3, |out| state.write_others(out));
+        for (device, Lane { mark, own }) in lanes {
+            out.message(4, |out| {
+                out.number(1, *device);
+                out.bytes(2, &mark.to_bytes());
+                if let Some(own) = own {
+                    out.message(3, |out| own.write(out));
+                }
+            });
+        }
+        out.into_record()
+    }
+
+    /// What is stored, in the place of a state that knows nothing.
+    fn from_bytes(state: ChainState, bytes: &[u8], now: u64) -> Result<Self, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Framing, bytes)?;
+        let (generation, setting) = (fields.number(1)?, fields.number(2)?);
+        let setting = match setting {
+            0 => Setting::Unset,
+            1 => Setting::Framed,
+            2 => Setting::Unframed,
+            _ => return Err(RecordError::Corrupt),
+        };
+        let state = state.with_others(fields.some_message(3)?)?;
+        let mut lanes: BTreeMap<u32, Lane> = BTreeMap::new();
+        while let Some((field, bytes)) = fields.next_bytes()? {
+            let mut fields = FieldReader::new(bytes);
+            let (device, mark) = (fields.small(1)?, Mark::from_bytes(fields.bytes(2)?)?);
+            let own = fields.message(3)?.map(OwnChain::read).transpose()?;
+            fields.end()?;
+            let ascending = lanes.last_key_value().is_none_or(|(last, _)| *last < device);
+            if field != 4 || !ascending || lanes.len() >= MAX_LANES {
+                return Err(RecordError::Corrupt);
+            }
+            // After the store went back in time it is not known what was sent since: going on would tell two stories.
+            lanes.insert(device, Lane { mark, own: own.filter(|_| generation == now) });
+        }
+        Ok(Self { setting, state, lanes })
+    }
+}

@@ -1,0 +1,49 @@
+//! Sessions under an identity key that is not accepted: parked beside the known one, until the host decides.
+
+use super::core::Core;
+use crate::ident::Address;
+use crate::session::Session;
+use crate::staging::{Stop, StoredError, Workspace, stored};
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+
+impl Core {
+    pub(crate) fn load_parked(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+    ) -> Result<Option<Session>, Stop<StoredError>> {
+        let kind = RecordKind::Parked;
+        let key = self.peer_key(kind, address);
+        let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
+        let (generation, session) = read(bytes).map_err(stored(kind))?;
+        if generation != self.generation {
+            // What was sent in it before the store went back in time is not known. Nobody relies on it yet: it is gone.
+            return Ok(None);
+        }
+        Ok(Some(Session::from_bytes(session).map_err(stored(kind))?))
+    }
+
+    pub(crate) fn save_parked(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        parked: &Session,
+    ) -> Result<(), Stop<StoredError>> {
+        let key = self.peer_key(RecordKind::Parked, address);
+        work.row(key)?;
+        let session = parked.to_bytes();
+        let mut out = FieldWriter::row(RecordKind::Parked, session.len() + 20);
+        out.number(1, self.generation);
+        out.bytes(2, &session);
+        work.put(&self.keys, key, out.into_record());
+        Ok(())
+    }
+}
+
+/// The store's generation, and a record of kind Session.
+fn read(bytes: &[u8]) -> Result<(u64, &[u8]), RecordError> {
+    let mut fields = FieldReader::record(RecordKind::Parked, bytes)?;
+    let parked = (fields.number(1)?, fields.bytes(2)?);
+    fields.end()?;
+    Ok(parked)
+}
