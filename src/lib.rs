@@ -21,6 +21,7 @@
 //! | `rows` | what a client keeps, one file for each kind of row |
 //! | [`client`] | one device over a host's database: staged operations |
 //! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
+//! | `sqlite` | a host's database in a SQLite file, feature `sqlite` |
 //! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
 //!
 //! # Where to start
@@ -37,6 +38,7 @@
 //! |---|---|
 //! | `std` | adapters of [`attachment`] for `std::io`; a [`client::Client`] that keeps sessions in memory, where it is asked to |
 //! | `fast` | a faster X25519 and file encryption where the processor has the instructions, on x86-64 and 64-bit ARM; the same bytes. Needs the standard library |
+//! | `sqlite` | `subrosa::sqlite`: a host's database in a SQLite file, on `rusqlite`. Needs the standard library |
 //! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
 //!
 //! Without them the crate is `no_std` with `alloc`.
@@ -60,6 +62,8 @@ mod ratchet;
 pub mod report;
 mod rows;
 pub mod session;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod staging;
 pub mod suite;
 #[cfg(any(test, feature = "testing"))]

@@ -17,7 +17,7 @@ use std::process::Command;
 use source::{Token, crate_paths, named_crates, test_files, tokens, without_tests};
 
 /// Folder and number of each room; a room looks only at lower numbers.
-const ROOMS: [(&str, u8); 20] = [
+const ROOMS: [(&str, u8); 21] = [
     ("crypto", 0),
     ("ident", 1),
     ("wire", 2),
@@ -37,6 +37,7 @@ const ROOMS: [(&str, u8); 20] = [
     ("rows", 14),
     ("client", 15),
     ("platform", 15),
+    ("sqlite", 16),
     ("testing", 16),
 ];
 
@@ -48,6 +49,7 @@ fn may_name(room: &str, dependency: &str) -> bool {
         "zeroize" => room != "ident",
         "prost" => room == "wire",
         "thiserror" => true,
+        "rusqlite" => room == "sqlite",
         _ => room == "crypto",
     }
 }

@@ -1,10 +1,12 @@
 //! Messages that could not be read: asked for, sent again, or said to be gone.
 
 mod answer;
+mod ask;
 mod resend;
-mod wants;
+mod todo;
 
+pub use ask::AskError;
 pub use resend::ResendError;
-pub use wants::{AskError, Want};
+pub use todo::Task;
 
 pub(in crate::client) use answer::{gone, is_gone};

@@ -29,7 +29,7 @@ pub enum ResendError {
     /// These are not the bytes that were sent under this id. Nothing else is sent in their place.
     #[error("it is not what was sent before")]
     OtherContent,
-    /// The device was answered 64 times within an hour. [`Client::wants`] says when to go on.
+    /// The device was answered 64 times within an hour. [`Client::todo`] says when to go on.
     #[error("the device was answered too often")]
     TooMany,
     /// It cannot be sent now: as [`SendError`] says.
@@ -47,7 +47,7 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 }
 
 impl Client {
-    /// Sends again what a device could not read and asks for, see [`Want::Resend`](crate::client::Want::Resend): the bytes that were
+    /// Sends again what a device could not read and asks for, see [`Task::Resend`](crate::client::Task::Resend): the bytes that were
     /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
     ///
     /// # Errors
@@ -67,12 +67,12 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// # let mut table = std::collections::BTreeMap::<MessageId, Vec<u8>>::new();
-    /// for want in alice.wants().stage(&db, now, &mut rng)?.committed() {
-    ///     let Want::Resend { address, message_id } = want else { continue };
+    /// for task in alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))? {
+    ///     let Task::Resend { address, message_id } = task else { continue };
     ///     match table.get(&message_id) {
-    ///         Some(text) => alice.resend(message_id, &address, text).stage(&db, now, &mut rng)?.commit(|batch, sent| {
-    ///             // ... and `sent.outgoing()` into the outbox
-    ///             db.write(batch)
+    ///         Some(text) => alice.resend(message_id, &address, text).run(&db, now, &mut rng, |tx, sent| {
+    ///             tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+    ///             Ok(())
     ///         })?,
     ///         None => continue, // `Client::gone`
     ///     };
@@ -122,7 +122,7 @@ impl Client {
         })
     }
 
-    /// Tells a device that what it asks for is not there any more, see [`Want::Resend`](crate::client::Want::Resend): what it has of it
+    /// Tells a device that what it asks for is not there any more, see [`Task::Resend`](crate::client::Task::Resend): what it has of it
     /// is a gap, and it can show one. What is given goes into the outbox; `None` if there is no session to say it in.
     ///
     /// # Errors

@@ -1,27 +1,7 @@
-use alloc::vec::Vec;
-
 use crate::client::Client;
-use crate::ident::{Address, MessageId, MessageName};
+use crate::ident::{Address, MessageName};
 use crate::rows::{MAX_UNREAD, Stand, Wishes};
 use crate::staging::{Operation, Stop, StoredError};
-
-/// Something that the host is to bring. Kept durably until the operation that consumes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Want {
-    /// This device's bundle, for [`Client::add_session`]: its messages could not be read, or its session can send no more.
-    Bundle(Address),
-    /// A message that the device asks for, since it could not read it: [`Client::resend`] with what the host's own table holds
-    /// under this id, or [`Client::gone`] if it is not there any more.
-    Resend {
-        /// Who asks. It is the device that the message was sent to.
-        address: Address,
-        /// Which message.
-        message_id: MessageId,
-    },
-    /// Prekeys are to be uploaded: [`Client::publish_prekeys`] gives them.
-    UploadPrekeys,
-}
 
 /// Why nothing was asked for. Nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,59 +22,8 @@ pub enum AskError {
 }
 
 impl Client {
-    /// What the host is to bring from the network, or from its own tables. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`StoredError`], when it is staged.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let Talking { alice, alice_db: db, now, mut rng, .. } = talking();
-    /// for want in alice.wants().stage(&db, now, &mut rng)?.committed() {
-    ///     match want {
-    ///         Want::Bundle(address) => { /* fetch it, then `add_session` */ }
-    ///         Want::Resend { address, message_id } => { /* look it up, then `resend` or `gone` */ }
-    ///         Want::UploadPrekeys => { /* `publish_prekeys` */ }
-    ///         _ => {}
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn wants(&self) -> Operation<Vec<Want>, StoredError> {
-        let core = self.core.clone();
-        Operation::new("wants", move |work| {
-            work.announce([core.prekeys_key()]);
-            let pages = core.wish_pages(work)?;
-            work.announce(pages.iter().map(|page| core.wish_page_key(*page)));
-            work.ready()?;
-            let (mut wants, mut asking) = (Vec::new(), Vec::new());
-            for page in pages {
-                for wish in core.load_wishes(work, page)? {
-                    let due = wish.is_due(work.now).then(|| Want::Bundle(wish.address.clone()));
-                    wants.extend(due);
-                    asking.extend(wish.resend.then_some(wish.address));
-                }
-            }
-            work.announce(asking.iter().map(|address| Wishes::key(&core, address)));
-            work.ready()?;
-            for address in asking {
-                let wishes = Wishes::load(&core, work, &address)?;
-                let resend = |message_id| Want::Resend { address: address.clone(), message_id };
-                wants.extend(wishes.to_resend(work.now).map(resend));
-            }
-            let upload = core.load_prekeys(work)?.is_pending(&core, work.now);
-            wants.extend(upload.then_some(Want::UploadPrekeys));
-            Ok(wants)
-        })
-    }
-
     /// Asks a device for messages that could not be read, for a host that decides by hand, or once more: as many as three
-    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Want::Bundle): now, or when the device
+    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Task::FetchBundle): now, or when the device
     /// has been heard in a session that was just started.
     ///
     /// # Errors
@@ -109,9 +38,9 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, bob, bob_db: db, now, mut rng, .. } = talking();
     /// let name = MessageName::new([7; 32]); // of an `Unreadable`
-    /// bob.ask_again(alice.address(), &[name]).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let wants = bob.wants().stage(&db, now, &mut rng)?.committed();
-    /// assert!(wants.contains(&Want::Bundle(alice.address().clone())));
+    /// bob.ask_again(alice.address(), &[name]).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// let tasks = bob.todo().run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// assert!(tasks.contains(&Task::FetchBundle(alice.address().clone())));
     /// # Ok(())
     /// # }
     /// ```
@@ -142,7 +71,7 @@ impl Client {
     }
 
     /// Takes a wish back: a bundle that cannot be had, or that was refused. What could not be read of the device is not
-    /// asked for any more. See [`Client::wants`].
+    /// asked for any more. See [`Client::todo`].
     ///
     /// # Errors
     ///
@@ -154,10 +83,10 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// alice.unwant(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
-    /// assert!(!wants.contains(&Want::Bundle(bob.address().clone())));
+    /// alice.reset(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// alice.unwant(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// let tasks = alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// assert!(!tasks.contains(&Task::FetchBundle(bob.address().clone())));
     /// # Ok(())
     /// # }
     /// ```
