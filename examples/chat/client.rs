@@ -209,26 +209,17 @@ impl Chat {
         self.post()
     }
 
-    /// Sends a line again that its recipient could not read. The library knows whether that one may have it.
-    fn answer(&mut self, device: &Address, id: MessageId) -> Result<(), Failure> {
-        let answered = match self.store.sent_line(id, device.user().as_str())? {
-            Some(text) => self
-                .store
-                .run(self.client.resend(id, device, text.as_bytes()), |tx, sent| {
-                    sent.outgoing().map_or(Ok(()), |again| put_outgoing(tx, again))
-                })
-                .map(drop),
-            None => self
-                .store
-                .run(self.client.gone(id, device), |tx, said| {
-                    said.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
-                })
-                .map(drop),
-        };
+    /// Sends a line again that its recipient could not read, or says that it is gone. The library knows whether that one may
+    /// have it.
+    fn answer(&self, device: &Address, id: MessageId) -> Result<(), Failure> {
+        let text = self.store.sent_line(id, device.user().as_str())?;
+        let answer = self.client.answer(id, device, text.as_deref().map(str::as_bytes));
+        let answered =
+            self.store.run(answer, |tx, answer| answer.iter().try_for_each(|outgoing| put_outgoing(tx, outgoing)));
         match answered {
             // It was answered, or it waits.
-            Err(RunError::Operation(_)) => Ok(()),
-            answered => Ok(answered?),
+            Ok(_) | Err(RunError::Operation(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

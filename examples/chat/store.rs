@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use subrosa::client::{Client, Operation, Outgoing, ReceiveError, Received, RunError};
 use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
-use subrosa::sqlite::{AnchorFile, Sqlite, was_read};
+use subrosa::sqlite::{AnchorFile, Arrival, Sqlite, Transaction};
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
@@ -92,14 +92,15 @@ impl Store {
         operation.run(&self.0, client::now(), &mut client::rng(), |tx, output| own(tx, output))
     }
 
-    /// Receives a message, unless it turns out to be one that was read long ago: that is dropped with all that was staged.
+    /// Receives a message, and writes the host's own rows with it.
     pub(crate) fn receive(
         &self,
-        operation: Operation<Received, ReceiveError>,
-        own: impl Fn(&Connection, &Received) -> rusqlite::Result<()>,
-    ) -> Result<Option<Received>, RunError<ReceiveError, rusqlite::Error>> {
-        let late = |received: &Received| was_read(self.0.sql(), received);
-        operation.run_unless(&self.0, client::now(), &mut client::rng(), late, |tx, received| own(tx, received))
+        client: &Client,
+        bytes: &[u8],
+        own: impl FnMut(&mut Transaction<'_>, Arrival<'_>) -> rusqlite::Result<()>,
+    ) -> Result<Result<Received, ReceiveError>, Failure> {
+        let mut outcomes = self.0.receive(client, &[bytes], client::now(), &mut client::rng(), own)?;
+        outcomes.pop().ok_or_else(|| "no outcome".into())
     }
 
     /// The line that was sent to a peer under this id.

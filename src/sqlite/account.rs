@@ -2,7 +2,8 @@ use std::io;
 
 use rand_core::CryptoRng;
 
-use super::{AnchorFile, Sqlite};
+use super::anchor::AnchorFile;
+use super::file::Sqlite;
 use crate::client::{Client, MaintainError, Maintained, OpenError, Opened, RunError, StoredError};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;

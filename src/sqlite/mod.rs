@@ -44,6 +44,7 @@ mod account;
 mod anchor;
 mod file;
 mod names;
+mod receive;
 
 pub use rusqlite::{self, Connection, Transaction};
 
@@ -51,3 +52,4 @@ pub use account::AccountError;
 pub use anchor::AnchorFile;
 pub use file::Sqlite;
 pub use names::{note_read, was_read};
+pub use receive::Arrival;

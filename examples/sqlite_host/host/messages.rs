@@ -1,11 +1,10 @@
 //! The host's own tables: what people see, what goes out, what is kept for a newer version.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use subrosa::client::{Disposition, Identity, Outgoing, ReceiveError, Received, Sent};
+use subrosa::client::{Disposition, Identity, Outgoing, Received, Sent};
 use subrosa::ident::{Address, MessageId};
 use subrosa::report::{Part, PartKind};
-use subrosa::sqlite::note_read;
-use subrosa::wire::Envelope;
+use subrosa::sqlite::{Arrival, Transaction};
 
 pub(crate) const TABLES: &str = "
     -- What people see. `id` is what a message of one's own was sent under: its text is found by it, should its recipient not
@@ -33,25 +32,27 @@ pub(crate) struct Queued {
 /// A row of the inbox.
 pub(crate) struct Kept {
     seq: i64,
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-/// What the host makes of an envelope, in the transaction of its batch.
-pub(crate) fn received(
-    tx: &Connection,
-    outcome: &Result<Received, ReceiveError>,
-    envelope: &Envelope,
-) -> rusqlite::Result<()> {
-    let received = match outcome {
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What the host makes of what came in, in the transaction of its batch.
+pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlite::Result<()> {
+    let received = match arrival.outcome {
         Ok(received) => received,
         Err(error) if error.disposition() == Disposition::Later => {
             let mut insert = tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?;
-            return insert.execute([envelope.to_bytes()]).map(drop);
+            return insert.execute([arrival.bytes]).map(drop);
         }
         // Nothing has happened.
         Err(_) => return Ok(()),
     };
-    let is_new = note_read(tx, received)?;
+    let is_new = arrival.is_new;
     match received {
         // It may have two names, if it was asked for; under either it may have been shown.
         Received::Message(message) if is_new => show(tx, message.sender(), message.identity(), message.plaintext()),

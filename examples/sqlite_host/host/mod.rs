@@ -10,32 +10,23 @@
 pub(crate) mod messages;
 pub(crate) mod relay;
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{
-    Client, Database as _, Disposition, MAX_BULK, ReceiveError, Received, ResendError, RunError, SendError, Task,
-};
+use subrosa::client::{Client, Disposition, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
-use subrosa::session::AcceptError;
-use subrosa::sqlite::{AnchorFile, Connection, Sqlite, rusqlite, was_read};
+use subrosa::sqlite::{AnchorFile, Connection, Sqlite};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
-use relay::{Letter, Relay};
+use relay::Relay;
 
 /// Whatever went wrong, told to the user.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
-
-type Outcome = Result<Received, ReceiveError>;
-
-/// Why nothing was received at all.
-type Stopped = RunError<Infallible, rusqlite::Error>;
 
 /// One device of one account, over its file.
 pub(crate) struct Host {
@@ -139,22 +130,19 @@ impl Host {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Receives at most so many messages of the mail box in as few transactions as others allow, then does what is to be done;
-    /// says how many there were. With 1, each has a transaction of its own.
+    /// Receives at most so many messages of the mail box, then does what is to be done; says how many there were. With 1, each has
+    /// a transaction of its own.
     pub(crate) fn receive(&mut self, most: usize) -> Result<usize, Failure> {
-        let letters = self.relay.mail(self.client.address(), most.min(MAX_BULK))?;
-        let (mut rest, mut bulk, mut failure) = (letters.as_slice(), letters.len(), None);
-        while !rest.is_empty() {
-            match self.receive_some(rest.get(..bulk.min(rest.len())).unwrap_or(rest)) {
-                Ok(outcomes) => {
-                    rest = rest.get(outcomes.len()..).unwrap_or_default();
-                    self.received += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-                    let retry = |error: &ReceiveError| error.disposition() == Disposition::Retry;
-                    failure = failure.or_else(|| outcomes.into_iter().filter_map(Result::err).find(retry));
-                }
-                // Whoever takes much at a time loses every race against those who take little.
-                Err(RunError::Conflict) => bulk = (bulk / 2).max(1),
-                Err(error) => return Err(error.into()),
+        let letters = self.relay.mail(self.client.address(), most)?;
+        let outcomes = self.db.receive(&self.client, &letters, now(), &mut rng(), messages::arrived)?;
+        // It is durable: now, and not before, the relay may forget it.
+        let mut failure = None;
+        for (outcome, letter) in outcomes.into_iter().zip(&letters) {
+            self.received += usize::from(outcome.is_ok());
+            match outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
+                // What stays because of an error comes again, as a duplicate.
+                None => drop(self.relay.acknowledge(letter)),
+                Some(error) => failure = Some(error),
             }
         }
         // Also where nothing came: what waits for its time may be due.
@@ -162,77 +150,16 @@ impl Host {
         failure.map_or(Ok(letters.len()), |failure| Err(failure.into()))
     }
 
-    /// Receives these in one transaction, or the first ones of them, and acknowledges what is dealt with.
-    fn receive_some(&self, letters: &[Letter]) -> Result<Vec<Outcome>, Stopped> {
-        let parsed: Vec<_> = letters.iter().map(|letter| Envelope::parse(&letter.bytes)).collect();
-        // Whole ones up to the first that is not.
-        let whole: Vec<_> = parsed.iter().map_while(|envelope| envelope.clone().ok()).collect();
-        let outcomes = if whole.is_empty() {
-            parsed.into_iter().take(1).filter_map(Result::err).map(|error| Err(ReceiveError::from(error))).collect()
-        } else {
-            self.take(&whole)?
-        };
-        // It is durable: now, and not before, the relay may forget them.
-        for (outcome, letter) in outcomes.iter().zip(letters) {
-            if !matches!(outcome.as_ref().map_err(ReceiveError::disposition), Err(Disposition::Retry)) {
-                // What stays because of an error comes again, as a duplicate.
-                let _ = self.relay.acknowledge(letter);
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Receives these in one transaction with what the host makes of them, or the first ones of them. It is staged and
-    /// committed by hand: where somebody else is faster, fewer are taken the next time.
-    fn take(&self, envelopes: &[Envelope]) -> Result<Vec<Outcome>, Stopped> {
-        let staged = self.client.receive_many(envelopes).stage(&self.db, now(), &mut rng())?;
-        let late = |outcome: &Outcome| outcome.as_ref().map_or(Ok(false), |it| was_read(self.db.sql(), it));
-        let late: Vec<bool> = staged.output().iter().map(late).collect::<Result<_, _>>().map_err(RunError::Database)?;
-        if late.contains(&true) {
-            // Read long ago, and the keys are gone: the library cannot know, the table of names does. All that was staged is
-            // dropped, and what is left of it received without them.
-            drop(staged);
-            let others = envelopes.iter().zip(&late).filter(|(_, late)| !**late);
-            let others: Vec<_> = others.map(|(envelope, _)| envelope.clone()).collect();
-            let mut others = if others.is_empty() { Vec::new() } else { self.take(&others)? }.into_iter();
-            let outcome = |late| if late { Some(Err(ReceiveError::Duplicate)) } else { others.next() };
-            return Ok(late.into_iter().map_while(outcome).collect());
-        }
-        let own = |tx: &Connection, outcomes: &[Outcome]| {
-            outcomes.iter().zip(envelopes).try_for_each(|(outcome, of)| messages::received(tx, outcome, of))
-        };
-        let outcomes = staged.commit(|batch, outcomes| self.db.transact(batch, |tx| own(tx, outcomes)))?;
-        for outcome in &outcomes {
-            // It repeats a start of long ago, so the library takes it for one that was read. The table knows better.
-            if let Ok(Received::Unreadable(unreadable)) = outcome
-                && unreadable.reason == AcceptError::LongPast
-            {
-                let ask = self.client.ask_again(&unreadable.from, &[unreadable.name]);
-                if let Err(RunError::Database(error)) = ask.run(&self.db, now(), &mut rng(), |_, ()| Ok(())) {
-                    return Err(RunError::Database(error));
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
     /// Tries again what a former version of this program had to keep.
-    fn receive_kept(&mut self) -> Result<(), Failure> {
-        for kept in messages::inbox(self.db.sql())? {
-            let envelope = Envelope::parse(&kept.bytes)?;
-            let outcomes = loop {
-                match self.take(std::slice::from_ref(&envelope)) {
-                    Err(RunError::Conflict) => {}
-                    taken => break taken?,
-                }
-            };
-            for outcome in outcomes {
-                if let Some(error) = outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
-                    return Err(error.into());
-                }
-                // What is to be kept further has got another row.
-                messages::forget_kept(self.db.sql(), &kept)?;
+    fn receive_kept(&self) -> Result<(), Failure> {
+        let kept = messages::inbox(self.db.sql())?;
+        let outcomes = self.db.receive(&self.client, &kept, now(), &mut rng(), messages::arrived)?;
+        for (outcome, kept) in outcomes.into_iter().zip(&kept) {
+            if let Some(error) = outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
+                return Err(error.into());
             }
+            // What is to be kept further has got another row.
+            messages::forget_kept(self.db.sql(), kept)?;
         }
         Ok(())
     }
@@ -245,7 +172,7 @@ impl Host {
                 // No prekeys, no network, another identity key that the user has to accept first: the task comes again. A
                 // real host logs it.
                 Task::FetchBundle(device) => drop(self.start(&device)),
-                Task::Resend { address, message_id } => self.answer(&address, message_id)?,
+                Task::Resend { address, message_id } => self.answer(message_id, &address)?,
                 Task::PublishPrekeys => self.publish()?,
                 Task::Maintain => self.maintain()?,
             }
@@ -254,27 +181,14 @@ impl Host {
     }
 
     /// Sends again what a device asks for, or tells it that this was deleted. The library knows whether it may have it.
-    fn answer(&self, device: &Address, id: MessageId) -> Result<(), Failure> {
-        let resent = match messages::sent_text(self.db.sql(), id, device.user().as_str())? {
-            Some(text) => {
-                let resend = self.client.resend(id, device, &text);
-                resend.run(&self.db, now(), &mut rng(), |tx, sent| messages::queue_all(tx, sent.outgoing())).map(drop)
-            }
-            None => Err(RunError::Operation(ResendError::OtherContent)),
-        };
-        let answered = match resent {
-            // Deleted, or changed since.
-            Err(RunError::Operation(ResendError::OtherContent)) => {
-                let gone = self.client.gone(id, device);
-                gone.run(&self.db, now(), &mut rng(), |tx, said| messages::queue_all(tx, said)).map(drop)
-            }
-            resent => resent,
-        };
-        match answered {
+    fn answer(&self, id: MessageId, device: &Address) -> Result<(), Failure> {
+        let text = messages::sent_text(self.db.sql(), id, device.user().as_str())?;
+        let answer = self.client.answer(id, device, text.as_deref());
+        match answer.run(&self.db, now(), &mut rng(), |tx, answer| messages::queue_all(tx, answer)) {
             // Another process was faster, or it waits: for the next hour, for a session, for the user's decision. A real
             // host logs it.
-            Err(RunError::Operation(_)) => Ok(()),
-            answered => Ok(answered?),
+            Ok(_) | Err(RunError::Operation(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -23,8 +23,8 @@ pub enum AskError {
 
 impl Client {
     /// Asks a device for messages that could not be read, for a host that decides by hand, or once more: as many as three
-    /// times each, with the next session or in the one that there is. Its bundle is [wanted](Task::FetchBundle): now, or when the device
-    /// has been heard in a session that was just started.
+    /// times each, with the next session or in the one that there is. Its bundle is [to be fetched](super::Task::FetchBundle):
+    /// now, or when the device has been heard in a session that was just started.
     ///
     /// # Errors
     ///
