@@ -227,7 +227,7 @@ fn the_house_is_in_order() {
     assert!(
         house.dependencies.contains("libcrux_ml_kem")
             && house.dependencies.contains("graviola")
-            && !house.dependencies.contains("rusqlite")
+            && !house.dependencies.contains("criterion")
     );
 }
 
