@@ -30,7 +30,7 @@
 //! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
 //! `docs/storage.md` in the repository says what a host owes the rows. Below it are plain values without storage:
 //! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
-//! `docs/protocol.md` specifies every byte.
+//! `docs/protocol.md` specifies every byte; words that are used in a sense of their own are in the [`glossary`].
 //!
 //! # Features
 //!
@@ -53,6 +53,8 @@ extern crate std;
 pub mod attachment;
 pub mod client;
 pub mod crypto;
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
 mod handshake;
 pub mod ident;
 pub mod persist;

@@ -1,11 +1,16 @@
-//! The house rules that a machine can keep, kept by reading the source: rooms look down and through doors, only
-//! `crypto` names cryptography, files stay small, errors stay open, one version of each crate.
+//! The house rules that a machine can keep, kept by reading the source: rooms look down and through doors, files of a room
+//! import each other in no circle, only `crypto` names cryptography, files and folders stay small, errors stay open, one
+//! version of each crate; and the table of rooms in CONTRIBUTING.md is true.
 //!
 //! Each checker is also given made-up bad sources and has to report every one of them.
 
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "house/circles.rs"]
+mod circles;
+#[path = "house/plan.rs"]
+mod plan;
 #[path = "house/source.rs"]
 mod source;
 
@@ -55,6 +60,9 @@ fn may_name(room: &str, dependency: &str) -> bool {
 }
 
 const MAX_LINES: usize = 500;
+
+/// Most files of one folder besides its door and those of tests: a dozen.
+const MAX_FILES: usize = 12;
 
 fn number(room: &str) -> Option<u8> {
     ROOMS.iter().find(|(name, _)| *name == room).map(|(_, number)| *number)
@@ -174,6 +182,39 @@ fn doubled(tree: &str) -> Vec<String> {
     doubled.map(|(name, versions)| format!("{name}: {versions:?}")).collect()
 }
 
+/// What is too large: files by their lines, folders by their files. Tests may be in larger folders.
+fn too_large<'a>(files: impl Iterator<Item = (&'a str, usize, bool)>) -> Vec<String> {
+    let (mut found, mut folders) = (Vec::new(), BTreeMap::<&str, usize>::new());
+    for (name, lines, is_test) in files {
+        if lines > MAX_LINES {
+            found.push(format!("{name}: more than {MAX_LINES} lines"));
+        }
+        if let Some((folder, file)) = name.rsplit_once('/')
+            && file != "mod.rs"
+            && !is_test
+        {
+            *folders.entry(folder).or_default() += 1;
+        }
+    }
+    let crowded = folders.into_iter().filter(|(_, count)| *count > MAX_FILES);
+    found.extend(crowded.map(|(folder, count)| format!("{folder}: {count} files, more than {MAX_FILES}")));
+    found
+}
+
+/// The rooms of these files, by what they import.
+fn plan_of(files: &[(String, Vec<Token<'_>>)]) -> plan::Plan {
+    let mut found = plan::Plan::new();
+    for (name, tokens) in files {
+        let Some((room, number)) = name.split_once('/').and_then(|(room, _)| Some((room, number(room)?))) else {
+            continue;
+        };
+        let imports = crate_paths(tokens).into_iter().filter_map(|(_, path)| path.first().cloned());
+        let imports = imports.filter(|target| target != room && self::number(target).is_some());
+        found.entry(room.to_owned()).or_insert((number, BTreeSet::new())).1.extend(imports);
+    }
+    found
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -210,9 +251,6 @@ fn the_house_is_in_order() {
     let mut found = Vec::new();
     let mut looked_at = 0;
     for (name, source) in &files {
-        if source.lines().count() > MAX_LINES {
-            found.push(format!("{name}: more than {MAX_LINES} lines"));
-        }
         if name == "lib.rs" || is_test(name) {
             found
                 .extend(unfinished(&tokens(source)).into_iter().map(|(line, fault)| format!("{name}:{line}: {fault}")));
@@ -221,6 +259,12 @@ fn the_house_is_in_order() {
             looked_at += 1;
         }
     }
+    found.extend(too_large(files.iter().map(|(name, source)| (name.as_str(), source.lines().count(), is_test(name)))));
+    let code: Vec<_> = files.iter().filter(|(name, _)| name != "lib.rs" && !is_test(name)).collect();
+    let code: Vec<_> = code.iter().map(|(name, source)| (name.clone(), without_tests(&tokens(source)))).collect();
+    found.extend(circles::circles(&code).into_iter().map(|circle| format!("in a circle: {circle}")));
+    let contributing = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    found.extend(plan::faults(&plan::read(&contributing), &plan_of(&code)));
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
     assert!(looked_at > 30, "only {looked_at} files were found");
     assert!(house.doors["crypto"].contains("braid_kem") && !house.doors["crypto"].contains("dh"));
@@ -386,6 +430,13 @@ fn bad_sources_are_reported() {
     for (file, source) in good {
         assert_eq!(house.violations(file, source), Vec::<String>::new(), "{source}");
     }
+    let large = [("a/long.rs", MAX_LINES + 1, true), ("a/mod.rs", MAX_LINES, false)];
+    assert_eq!(too_large(large.into_iter()), ["a/long.rs: more than 500 lines"]);
+    let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("a/b/{number}.rs")).collect();
+    let files = |count: usize, tests| names[..count].iter().map(move |name| (name.as_str(), 1, tests));
+    assert_eq!(too_large(files(MAX_FILES + 1, false)), ["a/b: 13 files, more than 12"]);
+    assert_eq!(too_large(files(MAX_FILES + 1, true)), Vec::<String>::new());
+    assert_eq!(too_large(files(MAX_FILES, false).chain([("a/b/mod.rs", 1, false)])), Vec::<String>::new());
     assert_eq!(doubled("a v1 (*)\nb v1\na v2\nb v1\nsyn v1\nsyn v2").len(), 1);
     let declared = "mod a; #[cfg(test)] mod b; #[cfg(test)] pub(crate) mod c; #[cfg(test)] mod d { }";
     assert_eq!(test_files("ratchet/mod.rs", &tokens(declared)), ["ratchet/b", "ratchet/c"]);

@@ -3,11 +3,8 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use super::{ChunkHash, ChunkSize};
+use super::{ChunkHash, ChunkSize, HEADER_LEN};
 use crate::crypto::{GcmCipher, Secret, hkdf, sha256};
-
-/// Length of the header that begins every object.
-pub const HEADER_LEN: usize = 56;
 
 pub(super) const SALT_LEN: usize = 16;
 

@@ -1,8 +1,10 @@
 use core::ops::Range;
 
-use super::HEADER_LEN;
 use crate::crypto::GCM_TAG_LEN;
 use crate::suite::padme;
+
+/// Length of the header that begins every object.
+pub const HEADER_LEN: usize = 56;
 
 /// Most chunks of one file: 2^20, so that no list of hashes exceeds 32 MiB, whatever a reference claims.
 ///

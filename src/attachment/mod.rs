@@ -67,10 +67,10 @@ mod whole;
 
 pub use decrypt::{DecryptError, Decryptor};
 pub use encrypt::{Encryptor, FinishError, Tail};
-pub use header::{AttachmentKey, HEADER_LEN};
+pub use header::AttachmentKey;
 #[cfg(any(test, feature = "std"))]
 pub use io::{DecryptWriter, EncryptReader, ObjectReader};
-pub use layout::{ChunkSize, Layout, MAX_CHUNKS, TooLong};
+pub use layout::{ChunkSize, HEADER_LEN, Layout, MAX_CHUNKS, TooLong};
 pub use open::{CheckedHeader, ChunkError, OpenError, Opener};
 pub use reference::{AttachmentRef, MAX_MEDIA_TYPE_LEN, MAX_NAME_LEN, RefError};
 pub use upload::{Next, ResumeError, StageError, StagedChunks, Upload};

@@ -1,11 +1,12 @@
 //! The interface that most hosts use: one device whose state lies in opaque records in the host's database, changed by
 //! operations that are staged, committed in one transaction of the host's, and only then exist.
 //!
-//! Owns: [`Client`] and its operations ([`Operation`], [`Staged`], [`Batch`]), what it asks of the host's database
-//! ([`Database`]), what the host is to do ([`Task`]), and which record holds what (docs/records.md).
+//! Owns: [`Client`] and its operations, by subject: the account, prekeys, contacts, messages, repair, upkeep; and what the
+//! host is to do ([`Task`]).
 //!
-//! **Not its concern:** transport, the database itself, clocks, randomness: they are arguments. What people write is
-//! the host's to keep.
+//! **Not its concern:** how an operation is staged and committed (room [`staging`](crate::staging), whose types that a host
+//! writes down are here as well), what lies in which row (room `rows`, docs/records.md); transport, the database itself,
+//! clocks, randomness: they are arguments. What people write is the host's to keep.
 //!
 //! # How an operation goes
 //!

@@ -3,10 +3,7 @@ use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use alloc::vec::Vec;
 
-use super::{Secret, fast};
-
-/// Length of the tag at the end of a ciphertext.
-pub(crate) const GCM_TAG_LEN: usize = 16;
+use super::{GCM_TAG_LEN, Secret, fast};
 
 /// The ciphertext was not made with this key, nonce and associated data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

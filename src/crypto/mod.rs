@@ -14,7 +14,7 @@ mod aes_cbc;
 mod aes_gcm;
 pub(crate) mod braid_kem;
 mod committing;
-mod dh;
+mod curve;
 mod expander;
 #[cfg_attr(not(all(feature = "fast", any(target_arch = "x86_64", target_arch = "aarch64"))), path = "fast/none.rs")]
 mod fast;
@@ -26,30 +26,29 @@ pub(crate) mod planted;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod seals;
 mod secret;
-mod sign;
 #[cfg(test)]
 mod wycheproof;
-mod x25519;
 
-pub use dh::{KeyError, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+pub use curve::{
+    BadSignature, KeyError, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey, SIGNATURE_LEN, Signature,
+};
 pub use kem::{KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, MalformedKemKey};
 pub use secret::Secret;
-pub use sign::{BadSignature, SIGNATURE_LEN, Signature};
 
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 #[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;
-pub(crate) use aes_gcm::{GCM_TAG_LEN, GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_tail};
+pub(crate) use aes_gcm::{GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_tail};
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
+pub(crate) use curve::{PeerKey, Verifier, xeddsa_sign};
 #[cfg(test)]
-pub(crate) use dh::count;
+pub(crate) use curve::{count, xeddsa_verify};
 pub(crate) use expander::Expander;
 pub(crate) use kdf::{ExpandKey, MacKey, Unsalted, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
 pub(crate) use placed::PlacedKey;
 pub(crate) use secret::{SecretBytes, constant_time_eq, last_nonzero_if};
-#[cfg(test)]
-pub(crate) use sign::xeddsa_verify;
-pub(crate) use sign::{Verifier, xeddsa_sign};
-pub(crate) use x25519::PeerKey;
+
+/// Length of the tag at the end of a ciphertext of AES-GCM.
+pub(crate) const GCM_TAG_LEN: usize = 16;

@@ -1,8 +1,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use rand_core::CryptoRng;
-
+use super::record_key::{RecordKey, Version};
 use super::row::{self, Unopened};
 use crate::crypto::{MacKey, PlacedKey, Secret, hkdf};
 use crate::wire::{Record, RecordError, RecordKind};
@@ -44,60 +43,6 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-macro_rules! opaque {
-    ($(#[$doc:meta])* $name:ident, $len:literal, $(#[$bytes_doc:meta])*) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name([u8; $len]);
-
-        impl $name {
-            /// Length in bytes.
-            pub const LEN: usize = $len;
-
-            /// Takes the bytes, as a host's own storage gives them.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
-                Self(bytes)
-            }
-
-            $(#[$bytes_doc])*
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; $len] {
-                &self.0
-            }
-        }
-    };
-}
-
-opaque! {
-    /// Names a row: 33 bytes, `u8 kind ‖ 32-byte PRF`. Says what kind of record it is and nothing else, not of which peer.
-    RecordKey, 33,
-    /// Its bytes: what the host stores the row under.
-}
-
-opaque! {
-    /// One writing of a row: 16 random bytes, never used again, so that a row that changed and changed back is seen.
-    Version, 16,
-    /// Its bytes: what the host stores beside the row and compares.
-}
-
-impl RecordKey {
-    /// The one row whose key depends on no secret.
-    pub(super) const fn fixed(kind: RecordKind) -> Self {
-        let mut bytes = [0; Self::LEN];
-        bytes[0] = kind.number();
-        Self(bytes)
-    }
-}
-
-impl Version {
-    pub(crate) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        let mut bytes = [0; Self::LEN];
-        rng.fill_bytes(&mut bytes);
-        Self(bytes)
-    }
-}
-
 /// What all records but the vault are keyed and sealed with.
 pub(crate) struct Keys {
     rows: PlacedKey,
@@ -116,7 +61,7 @@ impl Keys {
         for (to, from) in bytes.iter_mut().skip(1).zip(self.prf(kind.number(), input).expose()) {
             *to = *from;
         }
-        RecordKey(bytes)
+        RecordKey::from_bytes(bytes)
     }
 
     /// A name that says nothing without the data key.
@@ -179,7 +124,7 @@ mod tests {
             corrupt,
             "of a kind"
         );
-        assert_eq!(opened(&keys, &here, &Version([0; 16]), &row), corrupt, "another version");
+        assert_eq!(opened(&keys, &here, &Version::from_bytes([0; 16]), &row), corrupt, "another version");
         assert_eq!(
             opened(&Keys::new(&Secret::new([1; 32]), [3; 16]), &here, &version, &row),
             corrupt,

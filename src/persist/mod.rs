@@ -14,10 +14,12 @@
 //! of the whole store is found, by the anchor that the host gives when it opens its client.
 
 mod keys;
+mod record_key;
 mod row;
 mod vault;
 
-pub use keys::{RecordKey, StorageKey, Version};
+pub use keys::StorageKey;
+pub use record_key::{RecordKey, Version};
 
 pub(crate) use keys::Keys;
 pub(crate) use vault::{VaultError, open_vault, seal_vault};

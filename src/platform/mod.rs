@@ -12,7 +12,9 @@
 //! run the shelf, `docs/platform.md` the rest.
 
 mod attachment;
+mod item;
 mod keys;
+mod limits;
 mod moderation;
 mod order;
 mod shelf;
@@ -24,8 +26,9 @@ mod window;
 
 pub use attachment::{AttachmentMismatch, ForgedFile, VerifiedFile, verify_attachment};
 pub use keys::{KeyExists, StampKeys};
+pub use limits::Limits;
 pub use moderation::{ModerationKey, Unopenable};
 pub use shelf::{Applied, Shelf, ShelfError};
 pub use stamping::{RestampError, StampError, restamp, stamp};
 pub use verdict::{Finding, Order, Reject, RevealedPart, Verdict, VerifiedMessage};
-pub use verify::{Limits, ReportError, Reporter, verify_report};
+pub use verify::{ReportError, Reporter, verify_report};

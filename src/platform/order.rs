@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::Order;
-use super::verify::Item;
+use super::item::Item;
 use crate::report::{AccountTag, ChainId, Commitment};
 
 pub(super) type Items = Vec<Item>;

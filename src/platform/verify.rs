@@ -1,53 +1,17 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::item::Item;
 use super::order::{Items, display_order, order};
 use super::window::findings;
-use super::{Finding, Order, Reject, RevealedPart, StampKeys, Verdict, VerifiedMessage};
+use super::{Finding, Limits, Order, Reject, RevealedPart, StampKeys, Verdict, VerifiedMessage};
 use crate::crypto::{Secret, sha256};
 use crate::ident::Timestamp;
 use crate::report::{
-    AccountTag, Commitment, ConversationTag, Dest, GroupTag, Header, HeaderError, MAX_ITEMS, MAX_PARTS_LEN,
-    MAX_REPORT_LEN, MAX_STAMPS, Part, PartKind, STAMP_LEN, Stamp, StampContext, StampFormatError, header_digest,
-    part_digest, root,
+    AccountTag, Commitment, ConversationTag, Dest, GroupTag, Header, HeaderError, MAX_STAMPS, Part, PartKind,
+    STAMP_LEN, Stamp, StampContext, StampFormatError, header_digest, part_digest, root,
 };
 use crate::wire::{ReportItem, ReportMessage, ReportPart, WireError};
-
-/// How much of a report is looked at, and how exact its times have to be.
-///
-/// # Examples
-///
-/// ```
-/// use subrosa::platform::Limits;
-/// assert_eq!(Limits::default().max_items, 1000);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Most messages: 1,000.
-    pub max_items: usize,
-    /// Longest report, in bytes: 16 MiB.
-    pub max_report_len: usize,
-    /// Longest part, in bytes: 1 MiB, as long as a receiver accepts. Less would let messages through that cannot be
-    /// reported.
-    pub max_part_len: usize,
-    /// How far a sender's clock may be from the platform's before [`Finding::TimeAnomaly`], in milliseconds: 10 minutes.
-    pub skew_ms: u64,
-    /// How much later than a message that had seen it one may be stamped before [`Finding::LateStamp`], in
-    /// milliseconds: a minute.
-    pub late_tolerance_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_items: MAX_ITEMS,
-            max_report_len: MAX_REPORT_LEN,
-            max_part_len: MAX_PARTS_LEN,
-            skew_ms: 10 * 60_000,
-            late_tolerance_ms: 60_000,
-        }
-    }
-}
 
 /// Who reports, as the platform knows it: never taken from the report.
 ///
@@ -115,14 +79,6 @@ pub enum ReportError {
     /// even that the reporter lies: stamp keys may be gone.
     #[error("nothing in the report verifies")]
     NothingVerified(Vec<(usize, Reject)>),
-}
-
-/// A message that the platform stamped.
-pub(super) struct Item {
-    pub(super) header: Header,
-    pub(super) commitment: Commitment,
-    pub(super) stamp: Stamp,
-    pub(super) parts: Vec<RevealedPart>,
 }
 
 /// Judges a report, opened with [`ModerationKey::open`](super::ModerationKey::open).

@@ -3,8 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::item::Item;
 use super::order::{Chains, chains};
-use super::verify::Item;
 use super::{Finding, Limits, RevealedPart};
 use crate::report::{AccountTag, ChainId, ChainTag};
 

@@ -13,6 +13,7 @@ mod bundle;
 mod device;
 mod ids;
 mod prekeys;
+mod publish;
 pub mod rotation;
 mod seen;
 mod signed;

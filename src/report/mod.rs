@@ -17,26 +17,26 @@
 //! A report convinces the holder of the stamp key and nobody else: that holder could have made it up. Nothing here is
 //! signed.
 
-mod accept;
 mod again;
 mod builder;
+mod chains;
 mod commit;
 mod displayable;
 mod evidence;
 mod header;
 mod part;
 mod policy;
-mod recent;
-mod record;
 mod rules;
 mod sealing;
 mod stamp;
-mod state;
 mod tags;
 
-pub use accept::{AcceptError, Accepted, ChainStatus, Forked, StampStatus};
 pub(crate) use again::commitment_of;
 pub use builder::{BuildError, MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuilder, Reveal, Side};
+pub(crate) use chains::OwnChain;
+pub use chains::{
+    AcceptError, Accepted, ChainState, ChainStatus, Forked, OwnStampError, SealError, SealedMessage, StampStatus,
+};
 pub(crate) use commit::{header_digest, mac, part_digest, root};
 pub use displayable::{Unframed, refuse_unframed};
 pub use evidence::{Evidence, MAX_STAMPS, StampMismatch};
@@ -47,8 +47,6 @@ pub use rules::{Action, RuleError, Ruling, Target, rule};
 pub(crate) use sealing::open_report;
 pub use sealing::{BadModerationKey, MalformedModerationKey, ModerationPublicKey, seal_report};
 pub use stamp::{STAMP_LEN, Stamp, StampContext, StampFormatError};
-pub(crate) use state::OwnChain;
-pub use state::{ChainState, OwnStampError, SealError, SealedMessage};
 pub use tags::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Dest, GroupTag, Peer};
 
 #[cfg(test)]

@@ -11,13 +11,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use rand_core::CryptoRng;
-
 use super::core::Core;
-use super::peer::Peer;
+use super::mark::Mark;
 use crate::ident::{Address, DeviceId, UserId};
 use crate::persist::RecordKey;
 use crate::report::{self, AccountTag, ChainState, Dest, Evidence, OwnChain, OwnStampError, Stamp};
+use crate::rows::Peer;
 use crate::staging::{Stop, StoredError, Workspace, stored, unless_damaged};
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
@@ -36,31 +35,6 @@ const MAX_LANES: usize = 32;
 pub struct OldRow {
     /// Which kind of row is the older one, or is gone.
     pub kind: RecordKind,
-}
-
-/// What a Framing row and a Peer row have in common if they were written together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
-    count: u64,
-    salt: [u8; 8],
-}
-
-impl Mark {
-    fn after(count: u64, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        let mut salt = [0; 8];
-        rng.fill_bytes(&mut salt);
-        Self { count: count.saturating_add(1), salt }
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; 16] {
-        u128::to_be_bytes(u128::from(self.count) << 64 | u128::from(u64::from_be_bytes(self.salt)))
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let (count, salt) = bytes.split_first_chunk().ok_or(RecordError::Corrupt)?;
-        let salt = salt.try_into().map_err(|_| RecordError::Corrupt)?;
-        Ok(Self { count: u64::from_be_bytes(*count), salt })
-    }
 }
 
 /// What belongs to one device of the user.

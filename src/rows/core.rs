@@ -2,10 +2,10 @@
 
 use alloc::sync::Arc;
 
-use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::{Keys, RecordKey, StorageKey};
 use crate::prekey::Device;
+use crate::rows::Peer;
 use crate::staging::{RowCache, Stop, StoredError, Workspace, stored};
 use crate::wire::{RecordError, RecordKind};
 
@@ -20,7 +20,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A record of level 1.
+    /// A record that its own type reads: a prekey, a clock.
     pub(crate) fn read<T>(
         &self,
         work: &mut Workspace<'_>,

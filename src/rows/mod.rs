@@ -4,34 +4,21 @@
 //!
 //! **Not its concern:** when a row is read or written, and what an operation makes of it.
 
-mod archive;
 mod chains;
 mod clock;
 mod core;
-mod inventory;
-mod kept;
-mod marked;
-mod parked;
-mod peer;
-mod pin;
-mod prekey_set;
+mod mark;
+mod peers;
+mod prekeys;
 mod repair;
-mod segment;
 mod sent;
-mod sent_log;
-mod wish_index;
-mod wishes;
 
 pub use self::chains::OldRow;
 
-pub(crate) use self::archive::Archive;
+pub(crate) use self::clock::Round;
 pub(crate) use self::core::Core;
-pub(crate) use self::inventory::{Plan, Set};
-pub(crate) use self::kept::erase_kept;
-pub(crate) use self::peer::{Peer, erase};
-pub(crate) use self::prekey_set::SEEN_SHARDS;
-pub(crate) use self::repair::{Action, Sending, Unread, action};
-pub(crate) use self::segment::{Segment, segment_key};
-pub(crate) use self::sent::{Digest, Entry, SENT_LOG_MS, first, seconds};
-pub(crate) use self::sent_log::all_numbers;
-pub(crate) use self::wishes::{Asked, MAX_UNREAD, RESEND_MS, Stand, Wishes};
+pub(crate) use self::mark::Mark;
+pub(crate) use self::peers::{Archive, Peer, erase, erase_kept};
+pub(crate) use self::prekeys::{Plan, SEEN_SHARDS, Set};
+pub(crate) use self::repair::{Action, Asked, MAX_UNREAD, RESEND_MS, Sending, Stand, Unread, Wishes, action};
+pub(crate) use self::sent::{Digest, Entry, SENT_LOG_MS, Segment, SentLog, all_numbers, first, seconds, segment_key};

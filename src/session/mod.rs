@@ -21,6 +21,7 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod message;
+mod name;
 mod peer;
 mod preference;
 mod record;
@@ -30,9 +31,9 @@ mod state;
 pub use accept::{Accepted, Consumed};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
 pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
+pub(crate) use name::{Mark, Name};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
-pub(crate) use split::{Mark, Name};
 
 /// Archived sessions kept with one peer device, besides the current one.
 pub const MAX_ARCHIVED: usize = 40;

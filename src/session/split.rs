@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 
 use super::message::Wire;
 use super::state::{Ends, State, Transcript};
-use super::{FirstMessage, Message, Session};
+use super::{FirstMessage, Mark, Message, Name, Session};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
@@ -19,12 +19,6 @@ use crate::suite::Suite;
 use crate::wire::{FieldReader, FieldWriter, RecordError, SpqrMessage};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
-
-/// Names one session among those with a peer device.
-pub(crate) type Name = [u8; 8];
-
-/// What a ratchet key begins with: enough to find the session that it is of among 40, whose chains are at most 200.
-pub(crate) type Mark = [u8; 4];
 
 fn mark_of(ratchet_key: &PublicKey) -> Mark {
     let [a, b, c, d, ..] = *ratchet_key.coordinate();

@@ -6,12 +6,14 @@
 //! more of it. The post-quantum ratchet is one component, alike in every suite, and asks for nothing.
 
 mod padding;
+mod secrets;
 pub(crate) mod signal;
 pub(crate) mod v1;
 
 pub(crate) use padding::padme;
+pub(crate) use secrets::{InitialKeys, MessageSecret, Undecryptable};
 
-use crate::crypto::{KemAlgorithm, Secret};
+use crate::crypto::KemAlgorithm;
 use crate::wire::MAX_PLAINTEXT_LEN;
 
 /// A cipher suite. It is fixed for a session's life.
@@ -125,27 +127,4 @@ impl Suites {
     pub(crate) fn from_bits(bits: u32) -> Option<Self> {
         u8::try_from(bits).ok().filter(|bits| (1..=3).contains(bits)).map(Self)
     }
-}
-
-/// The message does not authenticate, or what authenticates does not decrypt: one answer for both, since telling
-/// them apart would decrypt messages.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Undecryptable;
-
-/// What both ratchets give for one message: the suite derives its message keys from it.
-pub(crate) struct MessageSecret {
-    /// From the Double Ratchet's chain.
-    pub(crate) seed: Secret<32>,
-    /// From the post-quantum ratchet's chain.
-    pub(crate) pq: Secret<32>,
-}
-
-/// What a handshake agrees on, and a triple ratchet starts from.
-pub(crate) struct InitialKeys {
-    /// Root key of the Double Ratchet.
-    pub(crate) root: Secret<32>,
-    /// Key of its first chain.
-    pub(crate) chain: Secret<32>,
-    /// Key of the post-quantum ratchet.
-    pub(crate) pq: Secret<32>,
 }

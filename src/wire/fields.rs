@@ -9,9 +9,9 @@
 use alloc::vec::Vec;
 
 use super::WireError;
+use super::kind::{self, RecordError, RecordKind, SCHEMA};
 use super::roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
 use super::spelling::{digit, digits, key, spell};
-use super::stored::{RecordError, RecordKind, SCHEMA};
 use crate::crypto::SecretBytes;
 
 /// Wire types of protobuf.
@@ -227,7 +227,7 @@ impl<'a> FieldReader<'a> {
 
     /// The fields of a record of this kind. What they mean is checked by the room that owns the record.
     pub(crate) fn record(kind: RecordKind, bytes: &'a [u8]) -> Result<Self, RecordError> {
-        super::stored::body(kind, bytes).map(Self)
+        kind::body(kind, bytes).map(Self)
     }
 
     /// A number that may be missing.

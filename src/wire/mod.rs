@@ -17,6 +17,7 @@
 
 mod envelope;
 mod fields;
+mod kind;
 mod payload;
 mod prekey_message;
 mod report_message;
@@ -29,6 +30,7 @@ mod v1_message;
 
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub(crate) use fields::{FieldReader, FieldWriter};
+pub use kind::{RecordError, RecordKind};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub(crate) use payload::{FRAMED, Outward};
 pub use prekey_message::PreKeySignalMessage;
@@ -42,7 +44,6 @@ pub(crate) use stored::{
     KEY_PAIR_CAPACITY, address_from_record, address_to_record, decode_record, encode_record, encode_row, read_address,
     read_key_pair, read_public_key, write_address, write_key_pair,
 };
-pub use stored::{RecordError, RecordKind};
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};
 

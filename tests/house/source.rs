@@ -10,7 +10,7 @@ pub(crate) struct Token<'a> {
 }
 
 impl Token<'_> {
-    fn is_word(self) -> bool {
+    pub(crate) fn is_word(self) -> bool {
         self.text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
     }
 }
@@ -89,7 +89,7 @@ fn quoted(rest: &str, quote: char) -> usize {
 }
 
 /// Index behind the bracket that closes the one at `open`.
-fn behind(tokens: &[Token<'_>], open: usize) -> usize {
+pub(crate) fn behind(tokens: &[Token<'_>], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
         match token.text {
@@ -235,7 +235,12 @@ pub(crate) fn crate_paths(tokens: &[Token<'_>]) -> Vec<(usize, Vec<String>)> {
 }
 
 /// Reads a path or a tree of paths at `at`, and gives the index behind it.
-fn expand(tokens: &[Token<'_>], mut at: usize, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> usize {
+pub(crate) fn expand(
+    tokens: &[Token<'_>],
+    mut at: usize,
+    path: &mut Vec<String>,
+    found: &mut Vec<Vec<String>>,
+) -> usize {
     let depth = path.len();
     while let Some(token) = tokens.get(at) {
         if token.text == "{" {

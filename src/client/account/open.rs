@@ -172,8 +172,8 @@ impl Client {
         })
     }
 
-    /// Makes an account with an identity that exists already, for instance that of a host that comes from level 1 or
-    /// from another library.
+    /// Makes an account with an identity that exists already: of a host that kept its [`Device`] and its sessions itself, or
+    /// that comes from another library.
     ///
     /// # Errors
     ///

@@ -1,51 +1,17 @@
 use alloc::vec::Vec;
 
 use super::place::Place;
-use super::received::{Message, ReceiveError, Received};
+use super::received::{ForkedMessage, FramedMessage, Message, ReceiveError, Received};
 use super::send::{MAX_LEN, SendError, Sent};
 use crate::client::Client;
 use crate::client::contacts::Identity;
 use crate::crypto::sha256;
-use crate::ident::{Address, MessageId, MessageName, UserId};
-use crate::report::{self, Accepted, Commitment, Evidence, Forked, FramingPolicy, OwnStampError, Part};
+use crate::ident::{Address, MessageId, UserId};
+use crate::report::{self, Commitment, Evidence, FramingPolicy, OwnStampError, Part};
 use crate::rows::{Core, Digest, OldRow, Peer, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::v1::encode_address;
 use crate::wire::{FRAMED, Outward};
-
-/// A framed message that was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FramedMessage {
-    /// The device that sent it.
-    pub from: Address,
-    /// What is to be thought of its identity key.
-    pub identity: Identity,
-    /// What it says, and what proves it: [`Evidence::to_bytes`] is stored beside the message, in the same transaction.
-    pub accepted: Accepted,
-    /// If a row of this device's was found to be an older one.
-    pub old_row: Option<OldRow>,
-    /// What both sides know it by, see [`Message::name`].
-    pub name: MessageName,
-    /// What it answers, see [`Message::answers`].
-    pub answers: Option<MessageName>,
-}
-
-/// A framed message that contradicts an earlier one of its author's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ForkedMessage {
-    /// The device that sent it.
-    pub from: Address,
-    /// What is to be thought of its identity key.
-    pub identity: Identity,
-    /// What it says, what proves it, and what it contradicts.
-    pub forked: Forked,
-    /// What both sides know it by, see [`Message::name`].
-    pub name: MessageName,
-    /// If a row of this device's was found to be an older one.
-    pub old_row: Option<OldRow>,
-}
 
 /// A framed message that was encrypted.
 #[derive(Clone, PartialEq, Eq)]

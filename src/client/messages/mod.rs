@@ -10,10 +10,12 @@ mod receive_many;
 mod received;
 mod send;
 
-pub use framed::{ForkedMessage, FramedMessage, FramedSent};
+pub use framed::FramedSent;
 pub use outgoing::{Lane, Outgoing};
 pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
-pub use received::{Disposition, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable};
+pub use received::{
+    Disposition, ForkedMessage, FramedMessage, Gone, Message, ReceiveError, Received, RepairRequest, Unreadable,
+};
 pub use send::{SendError, Sent};
 
 pub(in crate::client) use outgoing::Way;

@@ -1,11 +1,11 @@
 use alloc::vec::Vec;
 
-use super::framed::{ForkedMessage, FramedMessage};
 use super::outgoing::Outgoing;
 use crate::client::contacts::Identity;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
-use crate::report;
+use crate::report::{self, Accepted, Forked};
+use crate::rows::OldRow;
 use crate::session::AcceptError;
 use crate::staging::StoredError;
 use crate::suite::Suite;
@@ -133,6 +133,41 @@ impl Message {
     }
 }
 
+/// A framed message that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FramedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the
+    /// message, in the same transaction.
+    pub accepted: Accepted,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// What it answers, see [`Message::answers`].
+    pub answers: Option<MessageName>,
+}
+
+/// A framed message that contradicts an earlier one of its author's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForkedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its identity key.
+    pub identity: Identity,
+    /// What it says, what proves it, and what it contradicts.
+    pub forked: Forked,
+    /// What both sides know it by, see [`Message::name`].
+    pub name: MessageName,
+    /// If a row of this device's was found to be an older one.
+    pub old_row: Option<OldRow>,
+}
+
 /// A message that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -145,9 +180,9 @@ pub struct Unreadable {
     pub reason: AcceptError,
     /// Whether anything is known of the device.
     pub known: bool,
-    /// Whether it is being asked for, as far as that goes. If not, [`Client::ask_again`](crate::client::Client::ask_again) is there for
-    /// a host that knows better: nothing is asked for where a message repeats a start that is
-    /// [long past](AcceptError::LongPast), or where enough strangers are waited for.
+    /// Whether it is being asked for, as far as that goes. If not,
+    /// [`Client::ask_again`](crate::client::Client::ask_again) is there for a host that knows better: nothing is asked for
+    /// where a message repeats a start that is [long past](AcceptError::LongPast), or where enough strangers are waited for.
     pub asked: bool,
     /// How many messages of the device were given up, since it had too many that could not be read: more than 512. They are
     /// the oldest.

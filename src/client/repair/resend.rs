@@ -47,7 +47,7 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 }
 
 impl Client {
-    /// Sends again what a device could not read and asks for, see [`Task::Resend`](crate::client::Task::Resend): the bytes that were
+    /// Sends again what a device could not read and asks for, see [`Task::Resend`](super::Task::Resend): the bytes that were
     /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Client {
         Operation::new("resend", move |work| core.send_again(work, &place, content.as_deref()))
     }
 
-    /// Tells a device that what it asks for is not there any more, see [`Task::Resend`](crate::client::Task::Resend): what it has of it
+    /// Tells a device that what it asks for is not there any more, see [`Task::Resend`](super::Task::Resend): what it has of it
     /// is a gap, and it can show one. What is given goes into the outbox; `None` if there is no session to say it in.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Client {
         Operation::new("gone", move |work| core.tell_gone(work, &place))
     }
 
-    /// Answers a device that could not read a message and asks for it, as [`Task::Resend`](crate::client::Task::Resend) says:
+    /// Answers a device that could not read a message and asks for it, as [`Task::Resend`](super::Task::Resend) says:
     /// with the message, if `content` is what was sent under this id, and else with word that it is gone. `content` is what the
     /// host's own table has under the id, see [`Self::resend`]; `None` if it has nothing any more. What is given goes into the
     /// outbox.

@@ -9,8 +9,7 @@ use std::sync::OnceLock;
 use graviola::aead::AesGcm;
 use graviola::key_agreement::x25519::{PublicKey, StaticPrivateKey};
 
-use super::Secret;
-use super::aes_gcm::GCM_TAG_LEN;
+use super::{GCM_TAG_LEN, Secret};
 
 /// Whether this processor has the instructions. Asked before anything else: the library panics without them.
 pub(super) fn is_on() -> bool {

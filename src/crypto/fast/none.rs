@@ -1,7 +1,6 @@
 //! A build without the fast backend: it declines everything.
 
-use super::Secret;
-use super::aes_gcm::GCM_TAG_LEN;
+use super::{GCM_TAG_LEN, Secret};
 
 pub(super) const fn is_on() -> bool {
     false

@@ -11,6 +11,13 @@ pub(super) struct Authenticator {
     mac_key: Secret<32>,
 }
 
+/// The secret that a completed exchange gave, and the epoch it opens.
+#[derive(Clone)]
+pub(super) struct EpochKey {
+    pub(super) epoch: u64,
+    pub(super) key: Secret<32>,
+}
+
 /// The key of an epoch, from the shared secret of its exchange.
 pub(super) fn epoch_key(epoch: u64, shared: &Secret<32>) -> Secret<32> {
     hkdf(&[], shared.expose(), &[b"Signal_PQCKA_V1_MLKEM768:SCKA Key", &epoch.to_be_bytes()])

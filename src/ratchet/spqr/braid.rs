@@ -5,8 +5,7 @@ use alloc::boxed::Box;
 
 use rand_core::CryptoRng;
 
-use super::EpochKey;
-use super::authenticator::{Authenticator, MAC_LEN, epoch_key, macs_equal};
+use super::authenticator::{Authenticator, EpochKey, MAC_LEN, epoch_key, macs_equal};
 use super::chunk::{Decoder, Progress, encode};
 use crate::crypto::Secret;
 use crate::crypto::braid_kem::{self, CT1_LEN, CT2_LEN, DecapsulationKey, HEADER_LEN, VECTOR_LEN};

@@ -1,7 +1,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::EpochKey;
+use super::authenticator::EpochKey;
 use crate::crypto::{Secret, Unsalted, hkdf};
 use crate::ratchet::kept::{Kept, Touched};
 use crate::ratchet::skipped::max_skipped;

@@ -47,13 +47,6 @@ struct Undo {
     next_root: Secret<32>,
 }
 
-/// The secret that a completed exchange gave, and the epoch it opens.
-#[derive(Clone)]
-struct EpochKey {
-    epoch: u64,
-    key: Secret<32>,
-}
-
 /// What a received message would change.
 pub(crate) struct SpqrStep {
     braid: braid::Step,

@@ -41,6 +41,7 @@
 mod accounts;
 mod ledger;
 mod monitor;
+mod runs;
 mod server;
 #[expect(clippy::indexing_slicing, reason = "devices are known by their places in a list that stays; a tool of tests")]
 mod world;
@@ -51,6 +52,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 pub use ledger::{End, Loss};
+pub use runs::{recover, run};
 
 /// What was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,60 +218,6 @@ impl fmt::Display for Failure {
 }
 
 impl core::error::Error for Failure {}
-
-/// Runs one seed, perhaps with a defect.
-///
-/// # Errors
-///
-/// [`Failure`] with the seed and every step.
-///
-/// # Examples
-///
-/// ```
-/// use subrosa::testing::simulator::{Mutation, run};
-/// let report = run(1, None).unwrap();
-/// assert!(report.written > 0);
-/// let caught = (0..100).find(|seed| run(*seed, Some(Mutation::SkippedCheck)).is_err());
-/// assert!(caught.is_some());
-/// ```
-pub fn run(seed: u64, mutation: Option<Mutation>) -> Result<Report, Failure> {
-    watched(seed, mutation, false, world::World::run)
-}
-
-/// Runs one seed of two or three devices to a bad state, and looks how long it takes until all is well.
-///
-/// # Errors
-///
-/// [`Failure`] with the seed and every step.
-///
-/// # Examples
-///
-/// ```
-/// use subrosa::testing::simulator::recover;
-/// assert!(recover(1).unwrap().rounds_to_rest <= 12);
-/// ```
-pub fn recover(seed: u64) -> Result<Report, Failure> {
-    watched(seed, None, true, world::World::recover)
-}
-
-fn watched(
-    seed: u64,
-    mutation: Option<Mutation>,
-    small: bool,
-    run: fn(&mut world::World) -> Result<Report, Broken>,
-) -> Result<Report, Failure> {
-    // Changes nothing that happens.
-    let cached = [seed & 1 == 1, seed & 2 == 2];
-    let mut world = world::World::new(seed, mutation, cached, small);
-    crate::crypto::seals::watch();
-    let outcome = run(&mut world);
-    let (seals, repeated) = crate::crypto::seals::seen();
-    let outcome = outcome.and_then(|mut report| {
-        report.seals = seals;
-        if repeated == 0 { Ok(report) } else { Err(Broken::KeyRepeated) }
-    });
-    outcome.map_err(|broken| Failure { seed, broken, trace: world.into_trace() })
-}
 
 #[cfg(test)]
 mod tests;

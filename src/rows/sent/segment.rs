@@ -3,15 +3,14 @@
 
 use alloc::vec::Vec;
 
-use super::core::Core;
-use super::peer::Peer;
-use super::sent::{ENTRY_LEN, Entry};
-use super::sent_log::{SEGMENT, SentLog};
+use super::entry::{ENTRY_LEN, Entry};
+use super::log::{SEGMENT, SentLog};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};
 use crate::ident::{Address, MessageId};
 use crate::persist::RecordKey;
+use crate::rows::{Core, Peer};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::v1::encode_address;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_public_key};

@@ -3,14 +3,14 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::commit::FramingKey;
-use super::header::MAX_SEEN;
 use super::recent::{Missing, Recent};
-use super::{
+use crate::ident::Timestamp;
+use crate::report::commit::FramingKey;
+use crate::report::header::MAX_SEEN;
+use crate::report::{
     AccountTag, ChainId, ChainTag, Dest, Evidence, Header, Part, PartsError, Peer, Seen, Stamp, StampMismatch, part,
 };
-use crate::ident::Timestamp;
-use crate::wire::{Framed, WireError};
+use crate::wire::Framed;
 
 /// What is remembered of one conversation at most.
 pub(super) struct Bounds {
@@ -104,7 +104,7 @@ pub(super) struct PeerChain {
 #[derive(Debug, Clone)]
 pub struct SealedMessage {
     /// The framed content, to be put into the payload. Encrypt it bound to
-    /// [`Commitment::external_ad`](super::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
+    /// [`Commitment::external_ad`](crate::report::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
     ///
     /// # Security
     ///
@@ -348,12 +348,4 @@ pub enum OwnStampError {
     /// Of another message or another sender.
     #[error(transparent)]
     Mismatch(#[from] StampMismatch),
-}
-
-/// What does not parse is refused alike.
-pub(super) const fn sealed_or_malformed(error: WireError) -> super::AcceptError {
-    match error {
-        WireError::TooLong => super::AcceptError::TooLong,
-        _ => super::AcceptError::Malformed,
-    }
 }

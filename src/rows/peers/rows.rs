@@ -1,16 +1,14 @@
-//! A peer device as it lies in the store: what changes with every message in one record, everything else apart.
+//! The rows of a peer device: what changes with every message in one record, everything else apart.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::chains::Mark;
-use super::core::Core;
 use super::kept::erase_kept;
-use super::sent_log::SentLog;
+use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::RecordKey;
+use crate::rows::Core;
 use crate::session::{Message, Name, RECORD_CAPACITY, Session};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
@@ -19,28 +17,6 @@ use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 type Halt = Stop<StoredError>;
 
-/// One peer device, and what of its parts was brought from the store. Boxed, as it is large and full of keys, of which every
-/// move would leave a copy.
-pub(crate) struct Peer {
-    pub(crate) address: Address,
-    key: RecordKey,
-    pub(crate) session: Session,
-    pub(crate) parked: bool,
-    /// What the Framing row that was written with the record has for this device.
-    pub(crate) framing: Option<Mark>,
-    /// What was sent to it, under the identity key that it has now.
-    pub(crate) sent: SentLog,
-    archived: u32,
-    /// Whether the record is there.
-    is_new: bool,
-    /// The current session when the record was read.
-    current: Option<Name>,
-    /// The archived sessions that were brought, as they were.
-    brought: BTreeMap<Name, Record>,
-    /// Lists of keys kept for late messages that were brought, as they were.
-    pub(crate) kept: BTreeMap<Name, Record>,
-}
-
 impl Core {
     pub(crate) fn peer_key(&self, kind: RecordKind, address: &Address) -> RecordKey {
         self.keys.record_key(kind, &[&encode_address(address)])
@@ -48,15 +24,6 @@ impl Core {
 
     pub(crate) fn session_key(&self, kind: RecordKind, address: &Address, name: Name) -> RecordKey {
         self.keys.record_key(kind, &[&encode_address(address), &name])
-    }
-
-    pub(crate) fn page_of(&self, address: &Address) -> u8 {
-        let [page, ..] = *self.keys.pseudonym(&[b"page", &encode_address(address)]).expose();
-        page
-    }
-
-    pub(crate) fn page_key(&self, page: u8) -> RecordKey {
-        self.keys.record_key(RecordKind::PeerPage, &[&[page]])
     }
 
     /// What is known of a peer device, if anything is.
@@ -98,54 +65,7 @@ fn corrupt(kind: RecordKind) -> Halt {
 impl Peer {
     /// A peer device that was unknown.
     pub(crate) fn new(core: &Core, session: Session) -> Box<Self> {
-        Box::new(Self {
-            key: core.peer_key(RecordKind::Peer, session.remote_address()),
-            address: session.remote_address().clone(),
-            session,
-            parked: false,
-            framing: None,
-            sent: SentLog::default(),
-            archived: 0,
-            is_new: true,
-            current: None,
-            brought: BTreeMap::new(),
-            kept: BTreeMap::new(),
-        })
-    }
-
-    fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
-        let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
-        let stored_generation = fields.number(1)?;
-        let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
-        let sent = SentLog::read(fields.message(4)?)?;
-        let session = Session::read_hot(fields.some_message(5)?)?;
-        let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
-        fields.end()?;
-        if stored_generation > generation {
-            return Err(RecordError::OtherGeneration);
-        }
-        let mut peer = Box::new(Self {
-            key,
-            address: session.remote_address().clone(),
-            current: session.current_name(),
-            session,
-            parked,
-            framing,
-            sent,
-            archived,
-            is_new: false,
-            brought: BTreeMap::new(),
-            kept: BTreeMap::new(),
-        });
-        if stored_generation != generation {
-            // The store went back in time: what this session has sent since then is not known.
-            peer.session.rolled_back();
-        }
-        Ok(peer)
-    }
-
-    pub(crate) const fn has_archived(&self) -> bool {
-        self.archived > 0
+        Self::unknown(core.peer_key(RecordKind::Peer, session.remote_address()), session)
     }
 
     /// The same device with another session, and nothing else of the former one but what there is of the log.
@@ -153,15 +73,6 @@ impl Peer {
         let mut other = Self::new(core, session);
         (other.sent, other.framing, other.is_new) = (core::mem::take(&mut self.sent), self.framing, false);
         other
-    }
-
-    pub(crate) const fn set_archived(&mut self, count: u32) {
-        self.archived = count;
-    }
-
-    /// All sessions of the record, with one that a rollback has taken out of use.
-    pub(crate) fn names(&self) -> Vec<Name> {
-        self.current.into_iter().chain(self.session.names()).collect()
     }
 
     /// Brings an archived session, if it is there.
@@ -237,29 +148,14 @@ impl Peer {
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
         }
-        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY + self.sent.room());
-        record.number(1, core.generation);
-        record.number(2, self.archived);
-        record.number(3, self.parked);
-        record.joined(4, |out| self.sent.write(out));
-        record.message(5, |out| self.session.write_hot(out));
-        if let Some(mark) = self.framing {
-            record.bytes(6, &mark.to_bytes());
-        }
         let key = self.key;
-        work.put(&core.keys, key, record.into_record());
+        work.put(&core.keys, key, self.to_record(core.generation));
         if let Some(cache) = core.cache.as_ref().filter(|_| self.is_alone()) {
             // As it would be read.
             (self.is_new, self.current) = (false, current);
             work.keep(cache, key, self);
         }
         Ok(())
-    }
-
-    /// Whether nothing is here but what its own record holds.
-    fn is_alone(&self) -> bool {
-        let kept = self.session.current_name().is_some_and(|name| self.session.has_kept(name));
-        self.session.archived_parts().is_empty() && !kept && self.brought.is_empty() && self.kept.is_empty()
     }
 
     /// Writes what has changed of the rows beside its own.
@@ -340,16 +236,6 @@ impl Peer {
             }
         }
         Ok(evicted)
-    }
-
-    fn enter_index(&self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
-        let page = core.page_of(&self.address);
-        let mut addresses = core.load_page(work, page)?;
-        if let Err(at) = addresses.binary_search(&self.address) {
-            addresses.insert(at, self.address.clone());
-            core.save_page(work, page, &addresses)?;
-        }
-        Ok(())
     }
 }
 

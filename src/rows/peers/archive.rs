@@ -2,15 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::core::Core;
 use crate::ident::{Address, Timestamp};
 use crate::ratchet::MAX_RECEIVING_CHAINS;
+use crate::rows::Core;
 use crate::session::{MAX_ARCHIVED, Mark, Name};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
-use crate::wire::{
-    Record, RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record,
-};
+use crate::wire::{Record, RecordError, RecordKind, decode_record, encode_row, record};
 
 type Halt = Stop<StoredError>;
 
@@ -161,34 +159,6 @@ impl Archive {
     /// Those that were archived so long ago.
     pub(crate) fn older_than(&self, age_ms: u64, now: Timestamp) -> Vec<Name> {
         self.0.iter().filter(|entry| now.since(entry.since) > age_ms).map(|entry| entry.name).collect()
-    }
-}
-
-impl Core {
-    /// The peer devices of one part of the index, ascending.
-    pub(crate) fn load_page(&self, work: &mut Workspace<'_>, page: u8) -> Result<Vec<Address>, Halt> {
-        let Some(bytes) = work.read(&self.keys, RecordKind::PeerPage, self.page_key(page))? else {
-            return Ok(Vec::new());
-        };
-        let addresses = decode_record::<record::PeerPage>(RecordKind::PeerPage, bytes).and_then(|stored| {
-            let addresses: Result<Vec<_>, _> =
-                stored.addresses.iter().map(|address| address_from_record(Some(address))).collect();
-            let addresses = addresses?;
-            let whole = u32::try_from(addresses.len()) == Ok(stored.count) && addresses.is_sorted_by(|a, b| a < b);
-            if whole { Ok(addresses) } else { Err(RecordError::Corrupt) }
-        });
-        Ok(addresses.map_err(stored(RecordKind::PeerPage))?)
-    }
-
-    pub(crate) fn save_page(&self, work: &mut Workspace<'_>, page: u8, addresses: &[Address]) -> Result<(), Halt> {
-        let key = self.page_key(page);
-        work.row(key)?;
-        let stored = record::PeerPage {
-            addresses: addresses.iter().map(address_to_record).collect(),
-            count: u32::try_from(addresses.len()).unwrap_or(u32::MAX),
-        };
-        work.put(&self.keys, key, encode_row(RecordKind::PeerPage, &stored));
-        Ok(())
     }
 }
 

@@ -3,15 +3,14 @@
 
 use alloc::vec::Vec;
 
-use super::core::Core;
-use super::peer::Peer;
-use super::repair::{
+use super::table::{
     Action, DAY_MS, HOUR_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, Sending, Spent, Unread, elapsed, wanted_in,
 };
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
+use crate::rows::{Core, Peer};
 use crate::session::Name;
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record};

@@ -4,11 +4,10 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::clock::Round;
-use super::core::Core;
 use crate::ident::{PrekeyId, Timestamp};
 use crate::prekey::rotation::{Due, FULL, Lot, Made, Rotation, Stock, Stocked};
 use crate::prekey::{IdsExhausted, PrekeyCounts, PrekeyIds, UploadId};
+use crate::rows::{Core, Round};
 use crate::suite::Suite;
 use crate::wire::{RecordError, RecordKind, decode_record, record};
 

@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-use super::{KeyPair, PeerKey, PublicKey, Secret, sha512};
+use crate::crypto::{KeyPair, PeerKey, PublicKey, Secret, sha512};
 
 /// Length of an XEdDSA signature: R, then s with the sign of the public key in its top bit.
 pub const SIGNATURE_LEN: usize = 64;

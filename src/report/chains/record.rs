@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::recent::{Missing, Recent};
 use super::state::{Bounds, ChainKey, OwnChain, PeerChain};
-use super::{AccountTag, ChainId, ChainState, Dest};
 use crate::ident::Timestamp;
+use crate::report::{AccountTag, ChainId, ChainState, Dest};
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;

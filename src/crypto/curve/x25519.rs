@@ -9,7 +9,7 @@ use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-use super::{PublicKey, Secret, fast};
+use crate::crypto::{PublicKey, Secret, fast};
 
 /// Whether lifting pays: where the curve library looks for vector instructions, which nearly every such processor has.
 /// Without them an agreement with a lifted point is slower by a seventh than the ladder, lifting included, and two that

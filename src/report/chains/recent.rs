@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::Commitment;
+use crate::report::Commitment;
 
 /// Newest messages of a chain whose commitments are kept. Few, since they are written with every message: what comes twice,
 /// or contradicts what came, does so within the next messages; an older place is refused as well, as too old, and a report

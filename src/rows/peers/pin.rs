@@ -1,9 +1,9 @@
 //! The identity key that a device is known by, in a row of its own: it stays when the device is forgotten, and opens when the
 //! device's own row does not.
 
-use super::core::Core;
 use crate::crypto::PublicKey;
 use crate::ident::Address;
+use crate::rows::Core;
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 

@@ -1,7 +1,7 @@
 //! Sessions under an identity key that is not accepted: parked beside the known one, until the host decides.
 
-use super::core::Core;
 use crate::ident::Address;
+use crate::rows::Core;
 use crate::session::Session;
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};

@@ -1,17 +1,17 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::commit::FramingKey;
-use super::policy::MissingStamp;
 use super::recent::{Missing, Recent};
-use super::state::{ChainKey, DAY_MS, PeerChain, sealed_or_malformed};
-use super::{
+use super::state::{ChainKey, DAY_MS, PeerChain};
+use crate::crypto::constant_time_eq;
+use crate::ident::Timestamp;
+use crate::report::commit::FramingKey;
+use crate::report::policy::MissingStamp;
+use crate::report::{
     ChainState, ChainTag, Commitment, Evidence, FramingPolicy, Header, HeaderError, Part, PartKind, PartsError, Peer,
     Seen, Stamp, StampFormatError, StampMismatch, part,
 };
-use crate::crypto::constant_time_eq;
-use crate::ident::Timestamp;
-use crate::wire::Framed;
+use crate::wire::{Framed, WireError};
 
 /// New chains of one device in one day after which the order of further ones proves nothing.
 const CHAINS_PER_DAY: usize = 4;
@@ -343,5 +343,13 @@ fn take_stamp(
             evidence.attach(&stamp).map_err(|StampMismatch| AcceptError::StampContext)?;
             Ok(StampStatus::Stamped)
         }
+    }
+}
+
+/// What does not parse is refused alike.
+const fn sealed_or_malformed(error: WireError) -> AcceptError {
+    match error {
+        WireError::TooLong => AcceptError::TooLong,
+        _ => AcceptError::Malformed,
     }
 }

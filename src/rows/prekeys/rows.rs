@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::core::Core;
 use super::inventory::{Expired, Prekeys, Set};
 use crate::ident::PrekeyId;
 use crate::persist::RecordKey;
 use crate::prekey::rotation::Lot;
+use crate::rows::Core;
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{RecordKind, encode_row, record};

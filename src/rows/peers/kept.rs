@@ -4,11 +4,11 @@
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::core::Core;
 use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::ratchet::{KeptRecords, PageName, PageRecord, Touched, kept_pages};
+use crate::rows::Core;
 use crate::session::{Name, Session};
 use crate::staging::{Stop, StoredError, Workspace, stored, unless_damaged};
 use crate::suite::v1::encode_address;

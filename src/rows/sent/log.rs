@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::sent::{Entry, mark};
+use super::entry::{Entry, mark};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
 
@@ -173,7 +173,7 @@ impl SentLog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sent::tests::entry;
+    use super::super::entry::tests::entry;
     use super::*;
     use std::vec;
 

@@ -10,8 +10,8 @@
 //! batch, and the list was read in the same operation, which checks its version.
 
 use super::archive::Archive;
-use super::core::Core;
 use super::peer::Peer;
+use crate::rows::Core;
 use crate::session::Message;
 use crate::staging::{Stop, StoredError, Workspace, unless_damaged};
 use crate::wire::RecordKind;

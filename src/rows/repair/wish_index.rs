@@ -3,12 +3,12 @@
 
 use alloc::vec::Vec;
 
-use super::core::Core;
-use super::repair::{DAY_MS, elapsed};
+use super::table::{DAY_MS, elapsed};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
 use crate::persist::RecordKey;
+use crate::rows::Core;
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record};
 

@@ -1,0 +1,12 @@
+use alloc::vec::Vec;
+
+use super::RevealedPart;
+use crate::report::{Commitment, Header, Stamp};
+
+/// A message that the platform stamped.
+pub(super) struct Item {
+    pub(super) header: Header,
+    pub(super) commitment: Commitment,
+    pub(super) stamp: Stamp,
+    pub(super) parts: Vec<RevealedPart>,
+}

@@ -1,0 +1,10 @@
+//! The chains of a conversation, as one device knows them: its own, and everyone else's.
+
+mod accept;
+mod recent;
+mod record;
+mod state;
+
+pub use accept::{AcceptError, Accepted, ChainStatus, Forked, StampStatus};
+pub(crate) use state::OwnChain;
+pub use state::{ChainState, OwnStampError, SealError, SealedMessage};

@@ -1,0 +1,116 @@
+//! A peer device, and the record that changes with every message.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::ident::Address;
+use crate::persist::RecordKey;
+use crate::rows::{Mark, SentLog};
+use crate::session::{Name, RECORD_CAPACITY, Session};
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
+
+/// One peer device, and what of its parts was brought from the store. Boxed, as it is large and full of keys, of which every
+/// move would leave a copy.
+pub(crate) struct Peer {
+    pub(crate) address: Address,
+    pub(super) key: RecordKey,
+    pub(crate) session: Session,
+    pub(crate) parked: bool,
+    /// What the Framing row that was written with the record has for this device.
+    pub(crate) framing: Option<Mark>,
+    /// What was sent to it, under the identity key that it has now.
+    pub(crate) sent: SentLog,
+    pub(super) archived: u32,
+    /// Whether the record is there.
+    pub(super) is_new: bool,
+    /// The current session when the record was read.
+    pub(super) current: Option<Name>,
+    /// The archived sessions that were brought, as they were.
+    pub(super) brought: BTreeMap<Name, Record>,
+    /// Lists of keys kept for late messages that were brought, as they were.
+    pub(crate) kept: BTreeMap<Name, Record>,
+}
+
+impl Peer {
+    /// A peer device that was unknown.
+    pub(super) fn unknown(key: RecordKey, session: Session) -> Box<Self> {
+        Box::new(Self {
+            key,
+            address: session.remote_address().clone(),
+            session,
+            parked: false,
+            framing: None,
+            sent: SentLog::default(),
+            archived: 0,
+            is_new: true,
+            current: None,
+            brought: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
+        let stored_generation = fields.number(1)?;
+        let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
+        let sent = SentLog::read(fields.message(4)?)?;
+        let session = Session::read_hot(fields.some_message(5)?)?;
+        let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
+        fields.end()?;
+        if stored_generation > generation {
+            return Err(RecordError::OtherGeneration);
+        }
+        let mut peer = Box::new(Self {
+            key,
+            address: session.remote_address().clone(),
+            current: session.current_name(),
+            session,
+            parked,
+            framing,
+            sent,
+            archived,
+            is_new: false,
+            brought: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        });
+        if stored_generation != generation {
+            // The store went back in time: what this session has sent since then is not known.
+            peer.session.rolled_back();
+        }
+        Ok(peer)
+    }
+
+    /// Its own record.
+    pub(super) fn to_record(&self, generation: u64) -> Record {
+        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY + self.sent.room());
+        record.number(1, generation);
+        record.number(2, self.archived);
+        record.number(3, self.parked);
+        record.joined(4, |out| self.sent.write(out));
+        record.message(5, |out| self.session.write_hot(out));
+        if let Some(mark) = self.framing {
+            record.bytes(6, &mark.to_bytes());
+        }
+        record.into_record()
+    }
+
+    pub(crate) const fn has_archived(&self) -> bool {
+        self.archived > 0
+    }
+
+    pub(crate) const fn set_archived(&mut self, count: u32) {
+        self.archived = count;
+    }
+
+    /// All sessions of the record, with one that a rollback has taken out of use.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.current.into_iter().chain(self.session.names()).collect()
+    }
+
+    /// Whether nothing is here but what its own record holds.
+    pub(super) fn is_alone(&self) -> bool {
+        let kept = self.session.current_name().is_some_and(|name| self.session.has_kept(name));
+        self.session.archived_parts().is_empty() && !kept && self.brought.is_empty() && self.kept.is_empty()
+    }
+}
