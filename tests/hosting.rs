@@ -5,8 +5,6 @@
 use std::cell::Cell;
 use std::error::Error as _;
 
-use subrosa::prekey::PrekeyUpload;
-
 include!("support/clientdoc.rs");
 
 /// The disk is full.
@@ -189,8 +187,9 @@ fn what_is_to_be_done_is_told_until_it_is_done() {
     let publish = |hours: u64| {
         let at = Timestamp::new(NOW.get() + hours * 3_600_000);
         let uploads = client.publish_prekeys(PrekeyCounts::default()).run(&db, at, &mut rng(), |_, _| Ok(()));
-        let upload: PrekeyUpload = uploads.unwrap().remove(0);
-        client.published(upload.id).run(&db, at, &mut rng(), |_, _| Ok(())).unwrap();
+        for upload in uploads.unwrap() {
+            client.published(upload.id).run(&db, at, &mut rng(), |_, _| Ok(())).unwrap();
+        }
     };
     let maintain = |hours: u64| {
         let at = Timestamp::new(NOW.get() + hours * 3_600_000);
