@@ -26,9 +26,11 @@
 //!
 //! # Where to start
 //!
-//! [`client::Client`] is one device over the host's database: what most hosts use. The example `sqlite_host` is the
-//! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
-//! `docs/storage.md` in the repository says what a host owes the rows. Below it are plain values without storage:
+//! [`client::Client`] is one device over the host's database: what most hosts use. Each of its operations is
+//! [run](client::Operation::run) in one call over a [`client::Database`], which `subrosa::sqlite` is (feature `sqlite`) and a host
+//! on something else implements; [`client::Client::todo`] says what is to be done. The example `sqlite_host` is the reference,
+//! `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and `docs/storage.md` in the
+//! repository says what a host owes the rows. Below it are plain values without storage:
 //! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
 //! `docs/protocol.md` specifies every byte; words that are used in a sense of their own are in the [`glossary`].
 //!

@@ -158,6 +158,7 @@ impl Phone {
     pub(crate) fn send_again(&mut self, platform: &mut Platform) -> Result<()> {
         let (db, now) = (&self.db, platform.now());
         for task in self.client.todo().run(db, now, &mut self.rng, |_, _| Ok(()))? {
+            // The others are the same for every app: the example `sqlite_host` does them.
             let Task::Resend { address, message_id } = task else { continue };
             let sealed = db.0.borrow().messages.iter().find_map(|(_, message)| match &message.sent {
                 Some((to, id, inner)) if *to == address && *id == message_id => Some(inner.clone()),

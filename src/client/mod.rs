@@ -25,7 +25,7 @@
 //! | where | what is true | what the host does |
 //! |---|---|---|
 //! | before the commit | nothing happened | receives the same bytes again; sends again with the same message id |
-//! | the commit's outcome is unknown | either | stages again: the same message id gives the same envelope, a received message is [`ReceiveError::Duplicate`] |
+//! | the commit's outcome is unknown | either | stages again: of a message id that was sent nothing goes out twice, its envelope is in the outbox; a received message is [`ReceiveError::Duplicate`] |
 //! | after the commit, before the network | the envelope is in the outbox | posts the same bytes again; the recipient sees a duplicate |
 //! | a lost race | [`ApplyError::Conflict`], nothing happened | stages again: [`Operation::run`] does |
 //! | an older database came back | found when it is opened, by the [`Anchor`] | goes on: new sessions are made, old ones still read |
