@@ -107,7 +107,7 @@ fn bytes<const N: usize>(value: &Value) -> [u8; N] {
 }
 
 /// Kinds of the rows of a client, besides those that only some databases have.
-const KINDS: [u8; 19] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 29, 30, 31];
+const KINDS: [u8; 20] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 29, 30, 31, 32];
 
 #[test]
 fn a_database_goes_on() {

@@ -25,14 +25,25 @@ pub(crate) fn gcm_seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], plaintext: &
 ///
 /// One (key, nonce) for one plaintext, ever: a repetition gives away both texts and the authentication key.
 pub(crate) fn gcm_seal_tail(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer: &mut Vec<u8>, start: usize) {
-    let text = buffer.get_mut(start..).unwrap_or_default();
+    let tag = seal_where_it_stands(key, nonce, ad, buffer.get_mut(start..).unwrap_or_default());
+    buffer.extend_from_slice(&tag);
+}
+
+/// The same of a text with room for the tag behind it. Of what is too short for a tag nothing is sealed.
+pub(crate) fn gcm_seal_in_place(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) {
+    if let Some((text, room)) = buffer.split_last_chunk_mut::<GCM_TAG_LEN>() {
+        *room = seal_where_it_stands(key, nonce, ad, text);
+    }
+}
+
+fn seal_where_it_stands(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], text: &mut [u8]) -> [u8; GCM_TAG_LEN] {
     #[cfg(any(test, feature = "testing"))]
     super::seals::note(key, nonce, ad, text);
     #[expect(clippy::expect_used, reason = "the only failure is a text of 64 GiB, which no caller can hold")]
     let tag = Aes256Gcm::new(key.into())
         .encrypt_inout_detached(nonce.into(), ad, text.into())
         .expect("the plaintext is shorter than 64 GiB");
-    buffer.extend_from_slice(&tag);
+    tag.into()
 }
 
 /// Opens what [`gcm_seal_tail`] made.

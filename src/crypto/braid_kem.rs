@@ -27,22 +27,20 @@ const DECAPSULATION_KEY_LEN: usize = 2400;
 const SECRET_VECTOR_LEN: usize = 1152;
 /// What it is made of: `d ‖ z`.
 const SEED_LEN: usize = 64;
-/// What is sent of it.
-const PUBLIC_LEN: usize = VECTOR_LEN + HEADER_LEN;
 
 /// The encapsulation key's parts do not belong together, or its coefficients are not reduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("encapsulation key does not match its header")]
 pub(crate) struct BadEncapsulationKey;
 
-/// The holder's side. FIPS 203 lets a key be kept as its seed (section 3.3): a record holds that, and of the key only what
-/// is yet to be sent, half of it. The rest is made again once, when the epoch ends.
+/// The holder's side. FIPS 203 lets a key be kept as its seed (section 3.3): a record holds that, and the header. The rest
+/// is made again once, when the epoch ends; the vector, which is sent meanwhile, is kept beside it.
 #[derive(Clone)]
 pub(crate) enum DecapsulationKey {
     /// Made here: `seed ‖ dk`.
     Made(Box<[u8; SEED_LEN + DECAPSULATION_KEY_LEN]>),
-    /// As it is stored: `seed ‖ vector ‖ header`.
-    Stored(Box<[u8; SEED_LEN + PUBLIC_LEN]>),
+    /// As it is stored: `seed ‖ header`.
+    Stored([u8; SEED_LEN + HEADER_LEN]),
     /// Of a recorded transcript, which does not have the seed: `dk`.
     #[cfg(test)]
     Whole(Box<[u8; DECAPSULATION_KEY_LEN]>),
@@ -92,14 +90,14 @@ impl DecapsulationKey {
             return Some(Self::Whole(Box::new(key)));
         }
         // Looked at before it is copied: what it is not would be copied without being wiped.
-        <&[u8; SEED_LEN + PUBLIC_LEN]>::try_from(bytes).ok().map(|stored| Self::Stored(Box::new(*stored)))
+        <&[u8; SEED_LEN + HEADER_LEN]>::try_from(bytes).ok().map(|stored| Self::Stored(*stored))
     }
 
     /// What is stored of it, in two parts.
     #[must_use]
     pub(crate) fn stored(&self) -> [&[u8]; 2] {
         match self {
-            Self::Made(made) => [made.get(..SEED_LEN).unwrap_or_default(), self.public()],
+            Self::Made(made) => [made.get(..SEED_LEN).unwrap_or_default(), self.header()],
             Self::Stored(stored) => [&stored[..], &[]],
             #[cfg(test)]
             Self::Whole(key) => [&key[..], &[]],
@@ -108,26 +106,37 @@ impl DecapsulationKey {
 
     // dk = ŝ (1152) ‖ t̂ (1152) ‖ rho (32) ‖ H(ek) (32) ‖ z (32)
 
-    /// What is sent of it: vector and header.
-    fn public(&self) -> &[u8; PUBLIC_LEN] {
+    /// The header: `rho ‖ H(ek)`.
+    #[must_use]
+    pub(crate) fn header(&self) -> &[u8; HEADER_LEN] {
+        part(match self {
+            Self::Made(made) => made.get(SEED_LEN + SECRET_VECTOR_LEN + VECTOR_LEN..),
+            Self::Stored(stored) => stored.get(SEED_LEN..),
+            #[cfg(test)]
+            Self::Whole(key) => key.get(SECRET_VECTOR_LEN + VECTOR_LEN..),
+        })
+    }
+
+    /// The vector `t̂`, of a key that was made here just now.
+    #[must_use]
+    pub(crate) fn vector(&self) -> &[u8; VECTOR_LEN] {
         part(match self {
             Self::Made(made) => made.get(SEED_LEN + SECRET_VECTOR_LEN..),
-            Self::Stored(stored) => stored.get(SEED_LEN..),
+            Self::Stored(_) => None,
             #[cfg(test)]
             Self::Whole(key) => key.get(SECRET_VECTOR_LEN..),
         })
     }
 
-    /// The header: `rho ‖ H(ek)`.
+    /// What nobody else knows: what it is made of.
     #[must_use]
-    pub(crate) fn header(&self) -> &[u8; HEADER_LEN] {
-        part(self.public().get(VECTOR_LEN..))
-    }
-
-    /// The vector `t̂`.
-    #[must_use]
-    pub(crate) fn vector(&self) -> &[u8; VECTOR_LEN] {
-        part(Some(self.public()))
+    pub(crate) fn secret(&self) -> &[u8] {
+        match self {
+            Self::Made(made) => made.get(..SEED_LEN).unwrap_or_default(),
+            Self::Stored(stored) => stored.get(..SEED_LEN).unwrap_or_default(),
+            #[cfg(test)]
+            Self::Whole(key) => key.get(..SECRET_VECTOR_LEN).unwrap_or_default(),
+        }
     }
 
     /// Recovers the shared secret from both parts of the ciphertext.
@@ -252,19 +261,19 @@ mod tests {
         let DecapsulationKey::Made(bytes) = &made else { panic!("made here") };
         let stored = DecapsulationKey::from_slice(&made.stored().concat()).unwrap();
         let whole = DecapsulationKey::from_slice(&bytes[SEED_LEN..]).unwrap();
-        assert_eq!([&stored, &whole].map(|key| key.stored().concat().len()), [1280, 2400]);
+        assert_eq!([&stored, &whole].map(|key| key.stored().concat().len()), [128, 2400]);
 
         let m = Secret::random(rng);
         let (ct1, shared) = encapsulate1(made.header(), &m);
         check_key(made.header(), made.vector()).unwrap();
         let (_, ct2) = encapsulate2(made.header(), made.vector(), &m);
         for key in [&made, &stored, &whole] {
-            assert_eq!((key.header(), key.vector()), (made.header(), made.vector()));
+            assert_eq!(key.header(), made.header());
             assert!(key.decapsulate(&ct1, &ct2) == shared);
             let again = DecapsulationKey::from_slice(&key.stored().concat()).unwrap();
             assert_eq!(again.stored().concat(), key.stored().concat());
         }
-        for len in [0, 64, 1279, 1281, 2399, 2401, SEED_LEN + DECAPSULATION_KEY_LEN] {
+        for len in [0, 64, 127, 129, 1280, 2399, 2401, SEED_LEN + DECAPSULATION_KEY_LEN] {
             assert!(DecapsulationKey::from_slice(&std::vec![0; len]).is_none(), "{len}");
         }
     }

@@ -12,6 +12,7 @@
 
 mod aes_cbc;
 mod aes_gcm;
+mod apart;
 pub(crate) mod braid_kem;
 mod committing;
 mod curve;
@@ -38,7 +39,8 @@ pub use secret::Secret;
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 #[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;
-pub(crate) use aes_gcm::{GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_tail};
+pub(crate) use aes_gcm::{GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail};
+pub(crate) use apart::Apart;
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
 pub(crate) use curve::{PeerKey, Verifier, xeddsa_sign};
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! AES-256-GCM under a key of its own for each place, which commits to key and place. For what is sealed over and over,
 //! where every text lies in a place that is its alone.
 
-use alloc::vec::Vec;
-
-use super::{CommittingError, ExpandKey, GCM_TAG_LEN, Secret, gcm_open_in_place, gcm_seal_tail};
+use super::{CommittingError, ExpandKey, GCM_TAG_LEN, Secret, gcm_open_in_place, gcm_seal_in_place};
 
 const COMMITMENT_LEN: usize = 32;
 
@@ -36,18 +34,16 @@ impl PlacedKey {
         self.0.expand::<64>(place).split2()
     }
 
-    /// Seals the end of a buffer where it stands: from `start` on, [`Self::FRONT`] bytes of any content, then the text.
-    /// The buffer has room for [`Self::BACK`] bytes more: one that moves leaves the text behind.
-    pub(crate) fn seal_tail(&self, place: &[&[u8]], buffer: &mut Vec<u8>, start: usize) {
+    /// Seals a text where it stands, between [`Self::FRONT`] and [`Self::BACK`] bytes of any content.
+    pub(crate) fn seal(&self, place: &[&[u8]], buffer: &mut [u8]) {
         let [commitment, key] = self.derive(place);
-        let front = buffer.get_mut(start..).and_then(|sealed| sealed.first_chunk_mut());
-        if let Some(front) = front {
+        if let Some((front, text)) = buffer.split_first_chunk_mut() {
             *front = *commitment.expose();
+            gcm_seal_in_place(key.expose(), &NONCE, &[], text);
         }
-        gcm_seal_tail(key.expose(), &NONCE, &[], buffer, start + Self::FRONT);
     }
 
-    /// Opens what [`Self::seal_tail`] made where it stands: then the text is what lies between [`Self::FRONT`] and
+    /// Opens what [`Self::seal`] made where it stands: then the text is what lies between [`Self::FRONT`] and
     /// [`Self::BACK`].
     ///
     /// # Errors
@@ -68,15 +64,15 @@ impl PlacedKey {
 mod tests {
     use super::*;
     use crate::crypto::{gcm_seal, hmac};
+    use std::vec::Vec;
 
     fn key() -> PlacedKey {
         PlacedKey::new(&Secret::new([7; 32]))
     }
 
     fn sealed(place: &[&[u8]]) -> Vec<u8> {
-        let mut out = [&[9; 3 + 32], &b"secret"[..]].concat();
-        key().seal_tail(place, &mut out, 3);
-        assert_eq!(out.drain(..3).as_slice(), [9; 3]);
+        let mut out = [&[9; PlacedKey::FRONT], &b"secret"[..], &[9; PlacedKey::BACK]].concat();
+        key().seal(place, &mut out);
         out
     }
 

@@ -5,7 +5,7 @@
 //!
 //! **Not its concern:** keys, wire formats, clocks.
 
-use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 /// A user's name: 1 to 255 bytes of UTF-8, whatever the host calls its users (a UUID, a phone number, a handle).
@@ -19,7 +19,7 @@ use core::fmt;
 /// # Ok::<(), subrosa::ident::InvalidUserId>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(String);
+pub struct UserId(Arc<str>);
 
 /// A user's name is empty or longer than 255 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ impl UserId {
     /// # Errors
     ///
     /// [`InvalidUserId`] if it is empty or longer than [`Self::MAX_LEN`] bytes.
-    pub fn new(name: impl Into<String>) -> Result<Self, InvalidUserId> {
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, InvalidUserId> {
         let name = name.into();
         if name.is_empty() || name.len() > Self::MAX_LEN { Err(InvalidUserId) } else { Ok(Self(name)) }
     }

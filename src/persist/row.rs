@@ -1,4 +1,5 @@
-//! How a record is sealed as a row: `u16 form ‖ sealed record`, under a key derived for the row's place and version.
+//! How a record is sealed as a row: `u16 form ‖ u16 length of the tail ‖ sealed record ‖ tail`, under a key derived for the
+//! row's place and version. The tail is sealed already, under keys that are in the record.
 
 use alloc::vec::Vec;
 
@@ -27,8 +28,11 @@ impl From<CommittingError> for Unopened {
     }
 }
 
-/// Bytes of a form's number.
-const HEAD: usize = 2;
+/// Bytes of a form's number, and of the tail's length.
+const HEAD: usize = 4;
+
+/// Longest tail.
+const MAX_TAIL: usize = 0xffff;
 
 /// Records are written with room for what their rows are longer.
 const _: () = assert!(HEAD + PlacedKey::FRONT == ROOM_IN_FRONT && PlacedKey::BACK == ROOM_BEHIND);
@@ -39,13 +43,16 @@ pub(super) fn seal(rows: &PlacedKey, key: &RecordKey, version: &Version, record:
 }
 
 fn seal_as(form: u16, rows: &PlacedKey, key: &RecordKey, version: &Version, record: Record) -> Vec<u8> {
-    let form = form.to_be_bytes();
-    let mut row = record.into_row();
-    if let Some(head) = row.first_chunk_mut() {
-        *head = form;
+    let (mut row, tail) = record.into_row();
+    // Two parts of some 1,200 bytes are the most that there are.
+    debug_assert!(tail <= MAX_TAIL, "a tail of {tail} bytes");
+    let ([a, b], [c, d]) = (form.to_be_bytes(), u16::try_from(tail).unwrap_or(u16::MAX).to_be_bytes());
+    let end = row.len().saturating_sub(tail);
+    if let Some((head, sealed)) = row.get_mut(..end).and_then(|row| row.split_first_chunk_mut::<HEAD>()) {
+        *head = [a, b, c, d];
+        // What a row is bound to: it opens nowhere else, and as nothing older or newer than it is. All lengths are fixed.
+        rows.seal(&[head, key.as_bytes(), version.as_bytes()], sealed);
     }
-    // What a row is bound to: it opens nowhere else, and as nothing older or newer than it is. All lengths are fixed.
-    rows.seal_tail(&[&form, key.as_bytes(), version.as_bytes()], &mut row, HEAD);
     row
 }
 
@@ -59,19 +66,19 @@ pub(super) fn open(
     version: &Version,
     row: &mut Vec<u8>,
 ) -> Result<Record, Unopened> {
-    let (form, sealed) = row.split_first_chunk_mut::<HEAD>().ok_or(Unopened::Damaged)?;
-    let number = u16::from_be_bytes(*form);
-    if number > FORM {
+    let (head, behind) = row.split_first_chunk_mut::<HEAD>().ok_or(Unopened::Damaged)?;
+    let [a, b, c, d] = *head;
+    let (form, tail) = (u16::from_be_bytes([a, b]), usize::from(u16::from_be_bytes([c, d])));
+    let sealed = behind.len().checked_sub(tail).and_then(|end| behind.get_mut(..end)).ok_or(Unopened::Damaged)?;
+    let place: &[&[u8]] = &[head, key.as_bytes(), version.as_bytes()];
+    if form > FORM {
         // What it says is not for this build: only whether it is authentic.
         let mut copy = SecretBytes::new(sealed.to_vec());
-        rows.open(&[form, key.as_bytes(), version.as_bytes()], &mut copy)?;
-        return Err(Unopened::Newer(number));
+        rows.open(place, &mut copy)?;
+        return Err(Unopened::Newer(form));
     }
-    rows.open(&[form, key.as_bytes(), version.as_bytes()], sealed)?;
-    let mut buffer = SecretBytes::new(core::mem::take(row));
-    let end = buffer.len().saturating_sub(PlacedKey::BACK);
-    buffer.truncate(end);
-    Ok(Record::behind_room(buffer))
+    rows.open(place, sealed)?;
+    Ok(Record::in_room(SecretBytes::new(core::mem::take(row)), tail))
 }
 
 #[cfg(test)]
@@ -94,6 +101,25 @@ mod tests {
         opened.map(|record| record.to_vec())
     }
 
+    /// The tail is bound by what the record holds; here only where it begins.
+    #[test]
+    fn a_tail_stands_behind_and_is_told_by_its_length() {
+        let room = [&[0; ROOM_IN_FRONT][..], b"record", &[0; ROOM_BEHIND], b"a tail"].concat();
+        let row = seal(&rows(), &PLACE.0, &PLACE.1, Record::in_room(SecretBytes::new(room), 6));
+        assert_eq!((&row[..4], row.len()), (&[0, 1, 0, 6][..], 4 + PlacedKey::FRONT + 6 + PlacedKey::BACK + 6));
+        let record = open(&rows(), &PLACE.0, &PLACE.1, &mut row.clone()).unwrap();
+        assert_eq!((&*record, record.tail()), (&b"record"[..], &b"a tail"[..]));
+        for (at, bit) in (0..row.len() - 6).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut altered = row.clone();
+            altered[at] ^= 1 << bit;
+            assert!(opened(&altered).is_err(), "bit {bit} of byte {at}");
+        }
+        for len in 0..row.len() {
+            assert!(opened(&row[..len]).is_err(), "cut to {len}");
+        }
+        assert!(opened(&[&row[..], &[0]].concat()).is_err());
+    }
+
     fn record(bytes: &[u8]) -> Record {
         SecretBytes::new(bytes.to_vec()).into()
     }
@@ -112,7 +138,7 @@ mod tests {
     #[test]
     fn a_row_opens_as_its_form_only() {
         let row = seal(&rows(), &PLACE.0, &PLACE.1, record(b"record"));
-        assert_eq!((&row[..2], opened(&row).unwrap()), (&[0, 1][..], b"record".to_vec()));
+        assert_eq!((&row[..4], opened(&row).unwrap()), (&[0, 1, 0, 0][..], b"record".to_vec()));
         for form in [0, 2] {
             let other = [&[0, form], &row[2..]].concat();
             assert!(opened(&other).is_err(), "{form}");

@@ -122,16 +122,22 @@ impl TripleRatchet {
         out.message(spqr, |out| self.spqr.write(form, out));
     }
 
-    /// Reads both, checked.
+    /// What lies apart of them, for behind the record.
+    pub(crate) fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.spqr.tail()
+    }
+
+    /// Reads both, checked. What lies apart of them is in `tail`.
     pub(crate) fn read(
         form: Form,
         suite: Suite,
         fields: &mut FieldReader<'_>,
         double: u32,
         spqr: u32,
+        tail: &[u8],
     ) -> Result<Self, RecordError> {
         let double = DoubleRatchet::read(form, fields.some_message(double)?)?;
-        let spqr = Spqr::read(form, fields.some_message(spqr)?)?;
+        let spqr = Spqr::read(form, fields.some_message(spqr)?, tail)?;
         Ok(Self { suite, double, spqr })
     }
 }

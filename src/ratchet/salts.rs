@@ -10,43 +10,73 @@ pub(super) type SaltPrefix = [u8; 4];
 /// Length of a salt's beginning with its counter.
 const ENTRY_LEN: usize = 8;
 
+/// So many bytes take no allocation: most chains have no more messages.
+const NEAR_LEN: usize = 8 * ENTRY_LEN;
+
 /// Of the newest accepted messages, in order of acceptance. As it is stored, `(big-endian u32 counter ‖ first four bytes of
 /// the salt)*`: every message loads and stores all of them, and looks at few.
-#[derive(Clone, Default)]
-pub(super) struct Salts(Vec<u8>);
+#[derive(Clone)]
+pub(super) enum Salts {
+    Few { bytes: [u8; NEAR_LEN], len: usize },
+    Many(Vec<u8>),
+}
 
 impl Salts {
     pub(super) const fn new() -> Self {
-        Self(Vec::new())
+        Self::Few { bytes: [0; NEAR_LEN], len: 0 }
     }
 
     /// Takes stored bytes; `None` if they are none, or too many.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let whole = bytes.len().is_multiple_of(ENTRY_LEN) && bytes.len() <= MAX_SALTS * ENTRY_LEN;
         whole.then(|| {
-            // With room for one more, which is entered before the oldest goes.
-            let mut held = Vec::with_capacity(bytes.len() + ENTRY_LEN);
-            held.extend_from_slice(bytes);
-            Self(held)
+            let mut few = [0; NEAR_LEN];
+            match few.get_mut(..bytes.len()) {
+                Some(place) => {
+                    place.copy_from_slice(bytes);
+                    Self::Few { bytes: few, len: bytes.len() }
+                }
+                None => {
+                    // With room for one more, which is entered before the oldest goes.
+                    let mut held = Vec::with_capacity(bytes.len() + ENTRY_LEN);
+                    held.extend_from_slice(bytes);
+                    Self::Many(held)
+                }
+            }
         })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match self {
+            Self::Few { bytes, len } => bytes.get(..*len).unwrap_or_default(),
+            Self::Many(bytes) => bytes,
+        }
     }
 
     /// The salt of the message that was accepted with this counter, if it is remembered.
     pub(super) fn find(&self, counter: u32) -> Option<SaltPrefix> {
         let [a, b, c, d] = counter.to_be_bytes();
-        let (entries, _) = self.0.as_chunks::<ENTRY_LEN>();
+        let (entries, _) = self.as_bytes().as_chunks::<ENTRY_LEN>();
         entries.iter().find_map(|[e, f, g, h, salt @ ..]| ([a, b, c, d] == [*e, *f, *g, *h]).then_some(*salt))
     }
 
     pub(super) fn remember(&mut self, counter: u32, salt: SaltPrefix) {
-        self.0.extend_from_slice(&counter.to_be_bytes());
-        self.0.extend_from_slice(&salt);
-        if self.0.len() > MAX_SALTS * ENTRY_LEN {
-            self.0.drain(..ENTRY_LEN);
+        let ([a, b, c, d], [e, f, g, h]) = (counter.to_be_bytes(), salt);
+        let entry = [a, b, c, d, e, f, g, h];
+        match self {
+            Self::Few { bytes, len } => match bytes.get_mut(*len..*len + ENTRY_LEN) {
+                Some(place) => {
+                    place.copy_from_slice(&entry);
+                    *len += ENTRY_LEN;
+                }
+                None => *self = Self::Many([&bytes[..], &entry].concat()),
+            },
+            Self::Many(bytes) => {
+                bytes.extend_from_slice(&entry);
+                if bytes.len() > MAX_SALTS * ENTRY_LEN {
+                    bytes.drain(..ENTRY_LEN);
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Exhausted, Refused};
 use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey};
 use crate::ident::Timestamp;
 use crate::suite::{InitialKeys, MessageSecret, Suite};
-use crate::wire::SpqrMessage;
+use crate::wire::{RecordError, SpqrMessage};
 
 /// The Double Ratchet and the post-quantum ratchet of one session, side by side.
 #[derive(Clone)]
@@ -180,6 +180,26 @@ impl TripleRatchet {
         let mut touched = Touched::default();
         self.double.touch_expiring(now, &mut touched);
         touched
+    }
+
+    /// Makes what is sent next, of what lies apart: before [`Self::send`].
+    pub(crate) fn prepare(&mut self) -> Result<(), RecordError> {
+        self.spqr.prepare()
+    }
+
+    /// Whether what lies apart has to be [brought](Self::bring) before a message with this header is received.
+    pub(crate) fn wants_whole(&self, header: &Header<'_>) -> bool {
+        self.spqr.wants_whole(header.pq)
+    }
+
+    /// Brings back what such a message needs.
+    pub(crate) fn bring(&mut self) -> Result<(), RecordError> {
+        self.spqr.bring()
+    }
+
+    /// Lays apart what is long and stays as it is.
+    pub(crate) fn lay_apart(&mut self) {
+        self.spqr.lay_apart();
     }
 
     /// Whether this party started the session.

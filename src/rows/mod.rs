@@ -20,5 +20,5 @@ pub(crate) use self::core::Core;
 pub(crate) use self::mark::Mark;
 pub(crate) use self::peers::{Archive, Peer, erase, erase_kept};
 pub(crate) use self::prekeys::{Plan, SEEN_SHARDS, Set};
-pub(crate) use self::repair::{Action, Asked, MAX_UNREAD, RESEND_MS, Sending, Stand, Unread, Wishes, action};
-pub(crate) use self::sent::{Digest, Entry, SENT_LOG_MS, Segment, SentLog, all_numbers, first, seconds, segment_key};
+pub(crate) use self::repair::{Action, Asked, MAX_UNREAD, QUESTION, RESEND_MS, Sending, Stand, Unread, Wishes, action};
+pub(crate) use self::sent::{Dates, Digest, Entry, Segment, SentLog, all_numbers, first, segment_key};

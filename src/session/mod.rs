@@ -34,6 +34,7 @@ pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
 pub(crate) use name::{Mark, Name};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
+pub(crate) use split::ArchivedPart;
 
 /// Archived sessions kept with one peer device, besides the current one.
 pub const MAX_ARCHIVED: usize = 40;

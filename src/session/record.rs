@@ -49,7 +49,7 @@ impl Session {
     ///
     /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        Self::read(Form::Whole, FieldReader::record(RecordKind::Session, bytes)?)
+        Self::read(Form::Whole, FieldReader::record(RecordKind::Session, bytes)?, &[])
     }
 
     /// Writes the session; in the hot form without its archived ones, which have records of their own.
@@ -66,18 +66,19 @@ impl Session {
         out.bytes(7, &ends.remote_identity.to_bytes());
     }
 
-    pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+    pub(super) fn read(form: Form, mut fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
         let (local, remote) = (read_address(&mut fields, 1)?, read_address(&mut fields, 2)?);
         let current = match fields.flag(3)? {
-            true => Some(State::read(form, fields.some_message(4)?)?),
-            false => None,
+            true => Some(State::read(form, fields.some_message(4)?, tail)?),
+            false if tail.is_empty() => None,
+            false => return Err(CORRUPT),
         };
         let mut archived = VecDeque::new();
         while let Some(state) = fields.message(4)? {
             if form == Form::Hot || archived.len() == MAX_ARCHIVED {
                 return Err(CORRUPT);
             }
-            archived.push_back(State::read(form, state)?);
+            archived.push_back(State::read(form, state, &[])?);
         }
         let marks = fields.number(5)?;
         let (seen_v1, levels) = (marks & 1 == 1, u32::try_from(marks >> 1).map_err(|_| CORRUPT)?);
@@ -138,14 +139,14 @@ impl State {
         out.number(12, *passed_over);
     }
 
-    pub(super) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+    pub(super) fn read(form: Form, mut fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
         let suite = Suite::from_number(fields.small(1)?).ok_or(CORRUPT)?;
         let base_key = read_public_key(&mut fields, 2)?;
         let local_registration_id = RegistrationId::new(fields.small(3)?);
         let remote_registration_id = RegistrationId::new(fields.small(4)?);
         let created = Timestamp::new(fields.number(5)?);
         let pending = fields.message(6)?.map(Pending::read).transpose()?;
-        let ratchet = TripleRatchet::read(form, suite, &mut fields, 7, 8)?;
+        let ratchet = TripleRatchet::read(form, suite, &mut fields, 7, 8, tail)?;
         let (initiation, transcript_hash) = (read_hash(&mut fields, 9)?, read_hash(&mut fields, 10)?);
         let (level, passed_over) = (fields.small(11)?, fields.small(12)?);
         fields.end()?;

@@ -49,6 +49,11 @@ impl ArchivedPart<'_> {
         }
     }
 
+    /// What lies apart of it, for behind its record.
+    pub(crate) fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.ratchet.tail()
+    }
+
     /// Writes it, without keys kept for late messages.
     pub(crate) fn write(&self, out: &mut FieldWriter) {
         self.0.write(Form::Hot, out);
@@ -141,9 +146,55 @@ impl Session {
         self.write(Form::Hot, out);
     }
 
-    /// Reads that part.
-    pub(crate) fn read_hot(fields: FieldReader<'_>) -> Result<Self, RecordError> {
-        Self::read(Form::Hot, fields)
+    /// What lies apart of it, for behind the record.
+    pub(crate) fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.current.iter().flat_map(|state| state.ratchet.tail())
+    }
+
+    /// Reads that part, and what was behind the record.
+    pub(crate) fn read_hot(fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
+        Self::read(Form::Hot, fields, tail)
+    }
+
+    /// Lays apart what is long and stays as it is, before any part is written.
+    pub(crate) fn lay_apart(&mut self) {
+        self.current.iter_mut().chain(&mut self.archived).for_each(|state| state.ratchet.lay_apart());
+    }
+
+    /// Makes what the current session sends next, of what lies apart.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if that is damaged.
+    pub(crate) fn prepare(&mut self) -> Result<(), RecordError> {
+        self.current.as_mut().map_or(Ok(()), |state| state.ratchet.prepare())
+    }
+
+    /// Brings back what the sessions that are here need of what lies apart, before this message is decrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if that is damaged.
+    pub(crate) fn bring_whole(&mut self, message: &Message) -> Result<(), RecordError> {
+        self.bring_for(message.inner())
+    }
+
+    /// The same before a first message is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if that is damaged.
+    pub(crate) fn bring_whole_for_first(&mut self, first: &FirstMessage) -> Result<(), RecordError> {
+        self.bring_for(first.inner())
+    }
+
+    fn bring_for(&mut self, wire: Wire<'_>) -> Result<(), RecordError> {
+        for state in self.current.iter_mut().chain(&mut self.archived) {
+            if with_header(wire, |header| state.ratchet.wants_whole(header)).unwrap_or_default() {
+                state.ratchet.bring()?;
+            }
+        }
+        Ok(())
     }
 
     /// The archived sessions that are here, newest first.
@@ -157,9 +208,10 @@ impl Session {
         &mut self,
         name: Name,
         stored: FieldReader<'_>,
+        tail: &[u8],
         retired: bool,
     ) -> Result<(), RecordError> {
-        let state = State::read(Form::Hot, stored)?;
+        let state = State::read(Form::Hot, stored, tail)?;
         if state.name() != name {
             return Err(CORRUPT);
         }

@@ -61,7 +61,8 @@ pub(crate) struct Workspace<'a> {
     checks: bool,
     /// Whether it is where nothing is written, too.
     insists: bool,
-    needed: BTreeSet<RecordKey>,
+    /// In any order, some perhaps twice.
+    needed: Vec<RecordKey>,
     writes: BTreeMap<RecordKey, Write>,
     /// What goes into a cache with the rows that are written.
     cached: BTreeMap<RecordKey, Keep>,
@@ -82,7 +83,7 @@ impl<'a> Workspace<'a> {
             relied_on: BTreeSet::new(),
             checks: true,
             insists: false,
-            needed: BTreeSet::new(),
+            needed: Vec::new(),
             writes: BTreeMap::new(),
             cached: BTreeMap::new(),
             undo: None,
@@ -100,8 +101,9 @@ impl<'a> Workspace<'a> {
 
     /// A row, if it is there.
     pub(crate) fn row<E>(&mut self, key: RecordKey) -> Result<Option<&Held>, Stop<E>> {
+        let row = held(self.rows, &mut self.needed, key)?;
         self.relied_on.insert(key);
-        held(self.rows, &mut self.needed, key).map(|row| row.map(|row| &*row))
+        Ok(row.map(|row| &*row))
     }
 
     /// A record, opened; as this operation has written it, if it has.
@@ -111,10 +113,16 @@ impl<'a> Workspace<'a> {
         kind: RecordKind,
         key: RecordKey,
     ) -> Result<Option<&Record>, Stop<StoredError>> {
-        if !self.writes.contains_key(&key) {
-            self.relied_on.insert(key);
+        if self.writes.contains_key(&key) {
+            return self.peek(keys, kind, key);
         }
-        self.peek(keys, kind, key)
+        // Where it is asked for, the pass is over: what it relied on does not count.
+        let Some(row) = held(self.rows, &mut self.needed, key)? else {
+            self.relied_on.insert(key);
+            return Ok(None);
+        };
+        self.relied_on.insert(key);
+        Ok(Some(row.open(keys, &key).map_err(|error| StoredError { kind, error })?))
     }
 
     /// The same, for a hint: whatever the record says, what follows is right, so that it is not checked.
@@ -246,7 +254,10 @@ impl<'a> Workspace<'a> {
     }
 
     pub(crate) fn into_needed(self) -> Vec<RecordKey> {
-        self.needed.into_iter().collect()
+        let mut needed = self.needed;
+        needed.sort_unstable();
+        needed.dedup();
+        needed
     }
 
     /// Seals what was written. An operation that writes nothing changes nothing, so it checks nothing unless it
@@ -286,13 +297,13 @@ impl<'a> Workspace<'a> {
 /// A row that was given, if there is one; what was not given is asked for.
 fn held<'a, E>(
     rows: &'a mut Rows,
-    needed: &mut BTreeSet<RecordKey>,
+    needed: &mut Vec<RecordKey>,
     key: RecordKey,
 ) -> Result<Option<&'a mut Held>, Stop<E>> {
     match rows.get_mut(&key) {
         Some(row) => Ok(row.as_mut()),
         None => {
-            needed.insert(key);
+            needed.push(key);
             Err(Stop::Need)
         }
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 use super::padding::{pad_to, padded_len, unpad_from};
 use super::{MessageSecret, Undecryptable};
 use crate::crypto::{GCM_TAG_LEN, Secret, gcm_open_to, gcm_seal_tail, hkdf, hmac, sha256};
-use crate::ident::Address;
+use crate::ident::{Address, UserId};
 use crate::wire::{V1Header, V1Message};
 
 // L(s) = u8 length ‖ ASCII: no label is the beginning of another.
@@ -34,12 +34,32 @@ pub(crate) fn lp(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// An address as it is hashed: every operation does it several times, so it takes no allocation.
+pub(crate) struct EncodedAddress {
+    bytes: [u8; 4 + UserId::MAX_LEN + 4],
+    len: usize,
+}
+
+impl core::ops::Deref for EncodedAddress {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// `lp(user id) ‖ u32 device id`.
-pub(crate) fn encode_address(address: &Address) -> Vec<u8> {
+pub(crate) fn encode_address(address: &Address) -> EncodedAddress {
     let user = address.user().as_str().as_bytes();
-    let mut out = Vec::with_capacity(4 + user.len() + 4);
-    lp(&mut out, user);
-    out.extend_from_slice(&address.device().get().to_be_bytes());
+    let len = u32::try_from(user.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut out = EncodedAddress { bytes: [0; 4 + UserId::MAX_LEN + 4], len: 4 + user.len() + 4 };
+    let mut left = &mut out.bytes[..];
+    for part in [&len[..], user, &address.device().get().to_be_bytes()] {
+        if let Some((place, rest)) = core::mem::take(&mut left).split_at_mut_checked(part.len()) {
+            place.copy_from_slice(part);
+            left = rest;
+        }
+    }
     out
 }
 

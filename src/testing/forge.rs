@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use crate::crypto::{Secret, SecretBytes};
 use crate::persist::{Keys, RecordKey, StorageKey, Version, open_vault};
-use crate::wire::{RecordKind, decode_record, record};
+use crate::wire::{ROOM_BEHIND, ROOM_IN_FRONT, Record, RecordKind, decode_record, record};
 
 use super::{MemoryStore, SeededRng};
 use crate::client::{Row, Store as _};
@@ -21,7 +21,7 @@ use crate::client::{Row, Store as _};
 /// for (place, row) in store.rows() {
 ///     if let Some(mut record) = forge.open(&place, &row) {
 ///         record.truncate(20);
-///         store.tamper(place, Some(forge.seal(&place, &record, &mut SeededRng::new(2))));
+///         store.tamper(place, Some(forge.reseal(&place, &row, &record, &mut SeededRng::new(2))));
 ///     }
 /// }
 /// // Nothing panics, nothing is believed.
@@ -60,10 +60,21 @@ impl Forge {
         self.0.open(key, &row.version, &mut row.bytes.clone()).ok().map(|record| record.to_vec())
     }
 
-    /// A row that opens as this record.
+    /// A row that opens as this record, with nothing behind it.
     #[must_use]
     pub fn seal(&self, key: &RecordKey, record: &[u8], rng: &mut SeededRng) -> Row {
         let version = Version::random(rng);
         Row { version, bytes: self.0.seal(key, &version, SecretBytes::new(record.to_vec()).into()) }
+    }
+
+    /// The same, with what was behind the record of another row.
+    #[must_use]
+    pub fn reseal(&self, key: &RecordKey, row: &Row, record: &[u8], rng: &mut SeededRng) -> Row {
+        let opened = self.0.open(key, &row.version, &mut row.bytes.clone());
+        let tail = opened.map(|record| record.tail().to_vec()).unwrap_or_default();
+        let buffer = [&[0; ROOM_IN_FRONT][..], record, &[0; ROOM_BEHIND], &tail].concat();
+        let version = Version::random(rng);
+        let record = Record::in_room(SecretBytes::new(buffer), tail.len());
+        Row { version, bytes: self.0.seal(key, &version, record) }
     }
 }

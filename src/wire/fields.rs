@@ -62,7 +62,16 @@ impl FieldWriter {
 
     /// What was written of a [`Self::row`].
     pub(crate) fn into_record(self) -> Record {
-        Record::behind_room(self.0)
+        self.with_tail(core::iter::empty())
+    }
+
+    /// The same with a tail, in parts.
+    pub(crate) fn with_tail<'a>(mut self, tail: impl Iterator<Item = &'a [u8]>) -> Record {
+        self.put(&[0; ROOM_BEHIND]);
+        let end = self.0.len();
+        tail.for_each(|part| self.put(part));
+        let tail = self.0.len() - end;
+        Record::in_room(self.0, tail)
     }
 
     /// What was written, where it is no secret.

@@ -54,6 +54,8 @@ pub enum RecordKind {
     WishPage = 30,
     /// Which parts of that index there are.
     WishIndex = 31,
+    /// Which segments the log of what was sent to one device has.
+    SentIndex = 32,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.

@@ -11,7 +11,7 @@ use subrosa::persist::{RecordKey, StorageKey, Version};
 use subrosa::prekey::Bundle;
 use subrosa::session::AcceptError;
 use subrosa::suite::Suite;
-use subrosa::wire::{Envelope, RecordError};
+use subrosa::wire::{Envelope, RecordError, RecordKind};
 
 use super::side::{KEY, Side, address, kind};
 
@@ -143,7 +143,7 @@ impl Rich {
 }
 
 /// Every kind of record that the client writes.
-const KINDS: [u8; 15] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 27];
+const KINDS: [u8; 16] = [1, 2, 3, 4, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 27, 32];
 
 /// Kinds whose damage is no error: what is said to be wanted.
 const WAITING: [u8; 3] = [25, 30, 31];
@@ -167,7 +167,7 @@ fn a_flipped_bit_is_corruption_of_that_kind() {
             for (key, row) in rich.alice.rows.iter_mut().filter(|(key, _)| kind(key) == number) {
                 // The vault has a check of the storage key before all else.
                 let head = if kind(key) == 16 { 16 } else { 0 };
-                let at = at.saturating_add(head).min(row.bytes.len() - 1);
+                let at = at.saturating_add(head).min(row.bytes.len() - tail_len(key, row) - 1);
                 row.bytes[at] ^= 1 << (at % 8);
             }
             let found = rich.everything();
@@ -176,6 +176,49 @@ fn a_flipped_bit_is_corruption_of_that_kind() {
             assert!(found.iter().all(|(kind, _)| *kind == number), "kind {number} at {at}: {found:?}");
         }
     }
+}
+
+/// What lies behind the record of a row: it is sealed under keys that are in the record.
+fn tail_len(key: &RecordKey, row: &Row) -> usize {
+    if kind(key) == 16 { 0 } else { u16::from_be_bytes([row.bytes[2], row.bytes[3]]).into() }
+}
+
+/// It is opened when it is wanted, and found to be damaged then: before that messages go on.
+#[test]
+fn a_damaged_tail_is_found_when_it_is_wanted() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 44);
+    for number in 0..30 {
+        let sent = alice.send("bob", b"there");
+        bob.read(&sent);
+        if number % 4 == 0 {
+            let sent = bob.send("alice", b"back");
+            alice.read(&sent);
+        }
+    }
+    let peer = *alice.rows.keys().find(|key| kind(key) == 17).unwrap();
+    let tail = tail_len(&peer, &alice.rows[&peer]);
+    assert!(tail > 100, "{tail}");
+    let row = alice.rows.get_mut(&peer).unwrap();
+    let at = row.bytes.len() - tail / 2;
+    row.bytes[at] ^= 1;
+    let mut outcome = Ok(());
+    for _ in 0..9 {
+        let (before, id) = (alice.rows.clone(), alice.message_id());
+        outcome = alice.run(alice.client.send(id, &address("bob"), b"x")).map(drop);
+        if outcome.is_err() {
+            assert!(alice.rows == before, "nothing has changed");
+            break;
+        }
+    }
+    let error = outcome.expect_err("it was wanted");
+    let SendError::Stored(StoredError { kind, error, .. }) = error else { panic!("{error:?}") };
+    assert_eq!((kind, error), (RecordKind::Peer, RecordError::Corrupt));
+    // What a host does then: without the row, a new session.
+    alice.rows.remove(&peer);
+    let bundle = bob.bundle();
+    alice.run(alice.client.add_session(&bundle)).unwrap();
+    let sent = alice.send("bob", b"anew");
+    assert_eq!(bob.read(&sent), b"anew");
 }
 
 /// Two rows of one kind that have changed places, with their versions.

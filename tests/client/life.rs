@@ -33,6 +33,40 @@ fn key_of(new: &mut Side) -> subrosa::crypto::PublicKey {
     *new.bundle().identity_key()
 }
 
+/// Who asks before its key was accepted is answered when it is, though it asks no more; and never if it is refused.
+#[test]
+fn a_question_of_before_the_key_was_accepted_is_answered() {
+    for accepts in [true, false] {
+        let (mut alice, _) = Side::talking(Suite::V1, 25);
+        let mut new = Side::new("bob", Suite::V1, 75);
+        let id = alice.message_id();
+        let sent = alice.run(alice.client.send(id, &address("bob"), b"to the old one")).unwrap();
+        let Ok(Received::Unreadable(unread)) = new.receive(sent.outgoing().unwrap().envelope()) else { panic!() };
+        let (bundle, key) = (alice.bundle(), key_of(&mut new));
+        let [question] = &new.run(new.client.add_session(&bundle)).unwrap().repair[..] else { panic!() };
+        let Ok(Received::RepairRequest(request)) = alice.receive(question.envelope()) else { panic!() };
+        assert!(request.messages.is_empty() && request.reply.is_none());
+        let wanted =
+            |side: &mut Side| side.run(side.client.todo()).unwrap().contains(&Task::FetchBundle(address("bob")));
+        assert!(!wanted(&mut alice), "nothing is said before");
+        if !accepts {
+            alice.run(alice.client.refuse_identity(&address("bob"))).unwrap();
+            assert!(!wanted(&mut alice));
+            assert!(!alice.rows.keys().any(|key| kind(key) == 25), "nothing waits");
+            continue;
+        }
+        alice.run(alice.client.accept_identity(&address("bob"), &key)).unwrap();
+        assert!(wanted(&mut alice));
+        let bundle = new.bundle();
+        let added = alice.run(alice.client.add_session(&bundle)).unwrap();
+        let [word] = &added.repair[..] else { panic!("{added:?}") };
+        assert!(!added.started && !wanted(&mut alice));
+        let Ok(Received::Gone(gone)) = new.receive(word.envelope()) else { panic!() };
+        assert_eq!(gone.names, [unread.name]);
+        assert!(alice.run(alice.client.add_session(&bundle)).unwrap().repair.is_empty(), "said once");
+    }
+}
+
 #[test]
 fn an_accepted_identity_goes_on_with_what_it_has_said() {
     let (mut alice, mut old, mut new) = changed(1);
@@ -217,6 +251,38 @@ fn what_is_old_is_tidied() {
     assert!(matches!(bob.receive(&kept[0]), Ok(Received::Unreadable(_))));
 }
 
+fn tidy(side: &mut Side) {
+    for page in 0..=255 {
+        let mut next = side.run(side.client.tidy(page)).unwrap().next;
+        while let Some(from) = next {
+            next = side.run(side.client.tidy_on(from)).unwrap().next;
+        }
+    }
+}
+
+/// A peer that goes on in a session that is archived here is read for as long as it does, and 30 days more.
+#[test]
+fn an_archived_session_that_is_read_in_stays() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 24);
+    // Sent before she has begun anew, and slow.
+    let slow: Vec<_> = (0..9).map(|_| alice.send("bob", b"slow")).collect();
+    let bundle = bob.bundle();
+    alice.run(alice.client.reset(&address("bob"))).unwrap();
+    alice.run(alice.client.add_session(&bundle)).unwrap();
+    let first = alice.send("bob", b"another session");
+    bob.read(&first);
+    for envelope in &slow[..8] {
+        bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 9 * DAY);
+        bob.settle_time();
+        tidy(&mut bob);
+        assert_eq!(bob.read(envelope), b"slow");
+    }
+    bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 31 * DAY);
+    bob.settle_time();
+    tidy(&mut bob);
+    assert!(matches!(bob.receive(&slow[8]), Ok(Received::Unreadable(_))));
+}
+
 /// Of a long sent log all is gone that is old, in stagings of bounded size.
 #[test]
 fn a_long_log_is_tidied() {
@@ -225,14 +291,6 @@ fn a_long_log_is_tidied() {
     let start = alice.now;
     (0..440).for_each(|_| drop(alice.send("bob", b"text")));
     assert_eq!(logged(&alice), 48);
-    let tidy = |alice: &mut Side| {
-        for page in 0..=255 {
-            let mut next = alice.run(alice.client.tidy(page)).unwrap().next;
-            while let Some(from) = next {
-                next = alice.run(alice.client.tidy_on(from)).unwrap().next;
-            }
-        }
-    };
     // 442 were sent: the last two are in no segment yet.
     for (days, segments) in [(2, 48), (31, 1)] {
         alice.now = subrosa::ident::Timestamp::new(start.get() + days * DAY);

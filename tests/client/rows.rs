@@ -12,6 +12,7 @@ const PEER: u8 = 17;
 const KEPT: u8 = 18;
 const KEPT_PAGE: u8 = 27;
 const SENT: u8 = 22;
+const SENT_INDEX: u8 = 32;
 
 /// No row that all peers share, and no check: one row to send, one to receive. Every eighth message makes a segment of the
 /// sent log.
@@ -21,7 +22,8 @@ fn a_steady_message_touches_its_own_rows() {
         let (mut alice, mut bob) = Side::talking(suite, 1);
         // Two were sent by each.
         let is_eighth = |sent: u8| sent > 0 && (sent + 2).is_multiple_of(8);
-        let sends = |sent| if is_eighth(sent) { vec![('p', PEER), ('p', SENT)] } else { vec![('p', PEER)] };
+        let sends =
+            |sent| if is_eighth(sent) { vec![('p', PEER), ('p', SENT), ('p', SENT_INDEX)] } else { vec![('p', PEER)] };
         for turn in 0..60_u8 {
             let envelope = alice.send("bob", &[turn; 100]);
             assert_eq!(alice.done(), sends(turn), "turn {turn}");

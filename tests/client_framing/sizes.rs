@@ -13,9 +13,8 @@ fn written(batch: &Batch) -> (usize, usize) {
     })
 }
 
-/// In a long conversation of two devices a message writes 4.1 kB on an average and 5.4 at most, in two rows, every eighth in
-/// three: most of it is the session. Less than 4 kB is the goal, and not met. The chains are the smaller part, which does not
-/// grow.
+/// In a long conversation of two devices a message writes less than 4 kB on an average, in two rows, and every eighth in four
+/// with 6.1 kB at most: most of it is the session. The chains are the smaller part, which does not grow.
 #[test]
 fn a_steady_framed_message_writes_little() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
@@ -28,8 +27,8 @@ fn a_steady_framed_message_writes_little() {
             let parts = [Part::text("a message of forty bytes or thereabouts.")];
             let staged = from.send_framed(id, to.address(), &parts).stage(from_db, NOW, &mut rng()).unwrap();
             let rows = staged.batch().changes().iter().filter_map(Change::row).count();
-            assert!((2..=3).contains(&rows), "{rows}");
-            segments += rows - 2;
+            assert!(rows == 2 || rows == 4, "{rows}");
+            segments += (rows - 2) / 2;
             let (sending, framing) = written(staged.batch());
             let sent = staged.commit(|batch, _| from_db.write(batch)).unwrap();
             let post = platform.stamp(sent.sent.outgoing().unwrap().envelope(), from.address().user().as_str());
@@ -46,6 +45,6 @@ fn a_steady_framed_message_writes_little() {
     let mean = all.iter().sum::<usize>() / all.len();
     let most = *all.iter().max().unwrap();
     println!("mean {mean}, most {most}, chains {greatest}");
-    assert!(mean < 4_200 && most < 5_600, "{mean} {most}");
+    assert!(mean < 4_000 && most < 6_200, "{mean} {most}");
     assert!(greatest < 700 && segments == 2 * 37, "{greatest} {segments}");
 }

@@ -4,14 +4,11 @@ use super::identity::Identity;
 use crate::client::Client;
 use crate::client::messages::{Outgoing, SendError, Way};
 use crate::prekey::Bundle;
-use crate::rows::{Action, Core, Peer, Sending, Stand, Unread, Wishes, action};
+use crate::rows::{Action, Core, Peer, QUESTION, Sending, Stand, Unread, Wishes, action};
 use crate::session::{InitiateError, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{Outward, RecordKind};
-
-/// Messages that one question names.
-pub(in crate::client) const QUESTION: usize = 16;
 
 /// A session that was started, or was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub struct Added {
     /// What is to be thought of the identity key: known, or seen for the first time.
     pub identity: Identity,
     /// Questions for messages that could not be read, for the host's outbox, in order. They also tell the peer device to go
-    /// on with the new session.
+    /// on with the new session. And word of what is gone, for a device that has asked before its identity key was accepted.
     pub repair: Vec<Outgoing>,
 }
 
@@ -122,11 +119,15 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         }
     }
     wishes.spend(action, unread != Unread::Nothing, repair.len(), work.now);
+    if !peer.parked {
+        let unheard = wishes.take_unheard();
+        repair.extend(core.say_gone(work, &mut peer, &unheard).map_err(from_stored)?);
+    }
     let stand = Stand::of(Some(&peer), work.now);
-    if action != Action::Nothing {
+    if action != Action::Nothing || !repair.is_empty() {
         peer.save(core, work).map_err(from_stored)?;
     }
-    if action != Action::Nothing || was_wanted {
+    if action != Action::Nothing || was_wanted || !repair.is_empty() {
         wishes.save(core, work, stand).map_err(from_stored)?;
     }
     Ok(Added { started: action == Action::Start, identity, repair })

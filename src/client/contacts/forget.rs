@@ -80,6 +80,7 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
     let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wishes];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
     keys.extend(all_numbers().map(|number| segment_key(core, address, number)));
+    keys.push(core.peer_key(RecordKind::SentIndex, address));
     let page = core.page_of(address);
     let pin = core.peer_key(RecordKind::Pin, address);
     work.announce(keys.iter().copied().chain([core.page_key(page), pin]).chain(core.wish_keys(address)));

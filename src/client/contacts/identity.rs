@@ -73,7 +73,7 @@ impl Client {
         Operation::new("accept_identity", move |work| {
             let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
             work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
-            work.announce([core.peer_key(RecordKind::Pin, &address)]);
+            work.announce([RecordKind::Pin, RecordKind::SentIndex].map(|kind| core.peer_key(kind, &address)));
             work.announce(core.wish_keys(&address));
             let mut peer = load(&core, work, &address)?;
             let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
@@ -82,14 +82,17 @@ impl Client {
             }
             let parked = core.load_parked(work, &address).map_err(from_stored)?;
             erase_parked(&core, work, &mut peer)?;
+            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
             let session = match parked {
                 Some(parked) if *parked.remote_identity() == key => parked,
                 // A device that was seen with the better suite is given nothing weaker, under whichever key.
-                _ => Session::without_state(&device, &address, &key, peer.session.has_seen_v1()),
+                _ => {
+                    wishes.take_unheard();
+                    Session::without_state(&device, &address, &key, peer.session.has_seen_v1())
+                }
             };
             peer.replace(&core, work, session).map_err(from_stored)?;
             // Whatever was asked for under the former key was not heard. Who has another one may not have it: it says so.
-            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
             wishes.begin_anew();
             settle(&core, work, &address, &wishes)
         })
@@ -139,7 +142,8 @@ fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<
         erase_parked(core, work, &mut peer)?;
         let address = peer.address.clone();
         peer.save(core, work).map_err(from_stored)?;
-        let wishes = Wishes::load(core, work, &address).map_err(from_stored)?;
+        let mut wishes = Wishes::load(core, work, &address).map_err(from_stored)?;
+        wishes.take_unheard();
         settle(core, work, &address, &wishes)?;
     }
     Ok(())
@@ -166,7 +170,8 @@ impl Peer {
         let archive = Archive::load(core, work, &self.address)?;
         let mut names = archive.names();
         names.extend(self.names());
-        work.announce(self.segment_keys(core, self.sent.numbers()));
+        let log = self.log_keys(core, work)?;
+        work.announce(log);
         for kind in [RecordKind::Archived, RecordKind::Kept] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));

@@ -8,5 +8,3 @@ mod reset;
 pub use add_session::{AddError, Added};
 pub use identity::{Identity, IdentityError};
 pub use reset::ResetError;
-
-pub(in crate::client) use add_session::QUESTION;

@@ -171,6 +171,9 @@ impl Core {
         let mut wishes = None;
         if answers.is_some() || saving.look || matches!(content, Content::RepairRequest(_) | Content::Receipt(_)) {
             work.announce(self.wish_keys(from));
+            if matches!(content, Content::RepairRequest(_)) {
+                saving.peer.announce_index(self, work);
+            }
             wishes = Some(Wishes::load(self, work, from).map_err(from_stored)?);
         }
         let mut changed = saving.look;
@@ -273,6 +276,7 @@ impl Core {
             peer.announce_unnamed(self, work)?;
         }
         peer.bring_kept(self, work, &names, |session, name| session.touched(name, message))?;
+        peer.bring_whole(message)?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,
             // A ratchet key that no session is known to know: most likely the current one's next, else any other's.
@@ -280,6 +284,7 @@ impl Core {
                 if !peer.bring_unnamed(self, work, message)? {
                     return Err(error.into());
                 }
+                peer.bring_whole(message)?;
                 peer.session.decrypt(message, work.now, &mut work.rng)?
             }
             Err(error) => return Err(error.into()),
@@ -317,6 +322,7 @@ impl Core {
         if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first) {
             peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first))?;
         }
+        peer.bring_whole_for_first(first)?;
         let unanswered = peer.session.is_unanswered();
         let mut look = false;
         let plaintext = if peer.session.recognizes(first) {

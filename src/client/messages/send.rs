@@ -7,11 +7,11 @@ use crate::ident::{Address, MessageId, MessageName};
 use crate::report::{Commitment, SealError};
 use crate::rows::{Core, Digest, Entry, Peer, first};
 use crate::session::EncryptError;
-use crate::staging::{Operation, Stop, StoredError, Workspace};
+use crate::staging::{Operation, Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
 use crate::suite::v1::Text;
 use crate::suite::v1::encode_address;
-use crate::wire::{Envelope, Outward};
+use crate::wire::{Envelope, Outward, RecordKind};
 
 /// A message that was encrypted, or that was before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +207,7 @@ impl Peer {
         if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
             self.bring_kept(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
         }
+        self.session.prepare().map_err(stored(RecordKind::Peer)).map_err(SendError::from)?;
         let (now, mut id) = (work.now, [0; 16]);
         let bound = commitment.map(Commitment::external_ad);
         let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);

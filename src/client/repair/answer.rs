@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use crate::client::contacts::{Identity, QUESTION};
+use crate::client::contacts::Identity;
 use crate::client::messages::{Gone, Outgoing, ReceiveError, Received, RepairRequest, Way};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
-use crate::rows::{Core, Entry, Peer, Segment, Wishes, first};
+use crate::rows::{Core, Entry, Peer, QUESTION, Segment, Wishes, first};
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{Outward, WireError};
@@ -39,8 +39,12 @@ impl Core {
         }
         let (from, messages) = (peer.address.clone(), Vec::new());
         let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
-        // Under a key that nobody accepted nothing can have been sent.
-        if matches!(outcome.identity, Identity::Changed(_)) || wishes.answers_left(work.now) == 0 {
+        if matches!(outcome.identity, Identity::Changed(_)) {
+            // Under a key that nobody has accepted nothing was sent. That is said when it is accepted.
+            wishes.overhear(items.iter().filter_map(parts).map(|(_, name)| name));
+            return Ok(Received::RepairRequest(outcome));
+        }
+        if wishes.answers_left(work.now) == 0 {
             return Ok(Received::RepairRequest(outcome));
         }
         let mut gone = Vec::new();
@@ -76,7 +80,8 @@ impl Core {
         let items: Vec<([u8; 16], MessageName)> = items.iter().filter_map(parts).collect();
         let way = Way::to(self, &peer.address);
         let led: Vec<u8> = items.iter().map(|(envelope, _)| way.number(envelope)).collect();
-        let (near, far): (Vec<u8>, Vec<u8>) = peer.sent.numbers().partition(|number| led.contains(number));
+        let numbers = peer.segment_numbers(self, work)?;
+        let (near, far): (Vec<u8>, Vec<u8>) = numbers.into_iter().partition(|number| led.contains(number));
         let mut segments = peer.load_segments(self, work, near)?;
         let find = |segments: &[Segment], is_it: &dyn Fn(&Entry) -> bool| {
             let entries = segments.iter().flat_map(Segment::entries).cloned();

@@ -20,7 +20,7 @@ pub enum ResendError {
     /// The device has not asked for it, or it was answered, or what it asked for was sealed to another identity key.
     #[error("the device has not asked for this message")]
     NotAsked,
-    /// It was asked for more than a day ago. The device asks again if it still waits.
+    /// It was asked for more than 30 days ago. The device waits no longer.
     #[error("the message was asked for too long ago")]
     TooLate,
     /// The device shows another identity key, and the user has not decided. Nothing is sent to it.

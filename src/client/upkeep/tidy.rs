@@ -4,7 +4,7 @@ use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
-use crate::rows::{Archive, Core, SENT_LOG_MS, Stand, Wishes, erase, erase_kept, seconds};
+use crate::rows::{Archive, Core, Dates, Stand, Wishes, erase, erase_kept};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
@@ -154,10 +154,10 @@ fn tidy(
     records: &mut usize,
 ) -> Result<(), Halt> {
     let Some(mut peer) = core.load_peer(work, address)? else { return Ok(()) };
-    let oldest = seconds(Timestamp::new(settled.get().saturating_sub(SENT_LOG_MS)));
-    let segments = peer.segment_keys(core, peer.sent.older_than(oldest));
-    *records += segments.len();
-    work.announce(segments);
+    let dates = Dates::new(settled, work.now);
+    if peer.sent.looks_old(dates) {
+        peer.announce_index(core, work);
+    }
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
     let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
@@ -165,18 +165,20 @@ fn tidy(
     let old = archive.older_than(ARCHIVED_MS, settled);
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
     work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
-    work.ready()?;
-    let mut changed = peer.drop_sent_before(core, work, oldest)?;
+    let segments = peer.old_segment_keys(core, work, dates)?;
+    *records += segments.len();
+    // In one round: the segments, and the pages of all sessions.
+    work.announce(segments);
     for name in &old {
-        // Together with those of the current session.
         let pages = core.kept_page_keys(work, address, *name)?;
         work.announce(pages);
     }
     if let Some(name) = due {
         peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
         peer.session.expire(settled);
-        changed = true;
     }
+    work.ready()?;
+    let mut changed = peer.drop_old_sent(core, work, dates)? || due.is_some();
     if !old.is_empty() {
         erase_kept(core, work, address, &old)?;
         for name in &old {

@@ -7,6 +7,7 @@ use rand_core::CryptoRng;
 
 use super::authenticator::{Authenticator, EpochKey, MAC_LEN, epoch_key, macs_equal};
 use super::chunk::{Decoder, Progress, encode};
+use super::long::{Long, Outgoing};
 use crate::crypto::Secret;
 use crate::crypto::braid_kem::{self, CT1_LEN, CT2_LEN, DecapsulationKey, HEADER_LEN, VECTOR_LEN};
 use crate::ratchet::Refused;
@@ -20,15 +21,15 @@ const CT2_AND_MAC_LEN: usize = CT2_LEN + MAC_LEN;
 pub(super) enum State {
     // The party that sends the encapsulation key:
     KeysUnsampled,
-    KeysSampled { key: DecapsulationKey, mac: [u8; MAC_LEN], next: u16 },
-    HeaderSent { key: DecapsulationKey, next: u16, ct1: Decoder<CT1_LEN> },
-    Ct1Received { key: DecapsulationKey, next: u16, ct1: Box<[u8; CT1_LEN]> },
-    EkSentCt1Received { key: DecapsulationKey, ct1: Box<[u8; CT1_LEN]>, ct2: Decoder<CT2_AND_MAC_LEN> },
+    KeysSampled { key: DecapsulationKey, vector: Long<VECTOR_LEN>, mac: [u8; MAC_LEN], next: u16 },
+    HeaderSent { key: DecapsulationKey, vector: Outgoing<VECTOR_LEN>, ct1: Decoder<CT1_LEN> },
+    Ct1Received { key: DecapsulationKey, vector: Outgoing<VECTOR_LEN>, ct1: Long<CT1_LEN> },
+    EkSentCt1Received { key: DecapsulationKey, ct1: Long<CT1_LEN>, ct2: Decoder<CT2_AND_MAC_LEN> },
     // The party that sends the ciphertext:
     NoHeaderReceived { header: Decoder<HEADER_AND_MAC_LEN> },
     HeaderReceived { header: [u8; HEADER_LEN] },
-    Ct1Sampled { encaps: Encapsulation, ct1: Box<[u8; CT1_LEN]>, next: u16, vector: Decoder<VECTOR_LEN> },
-    EkReceivedCt1Sampled { encaps: Encapsulation, ct1: Box<[u8; CT1_LEN]>, next: u16, vector: Box<[u8; VECTOR_LEN]> },
+    Ct1Sampled { encaps: Encapsulation, ct1: Outgoing<CT1_LEN>, vector: Decoder<VECTOR_LEN> },
+    EkReceivedCt1Sampled { encaps: Encapsulation, ct1: Outgoing<CT1_LEN>, vector: Long<VECTOR_LEN> },
     Ct1Acknowledged { encaps: Encapsulation, vector: Decoder<VECTOR_LEN> },
     Ct2Sampled { ct2: Box<[u8; CT2_LEN]>, mac: [u8; MAC_LEN], next: u16 },
 }
@@ -43,9 +44,9 @@ pub(super) struct Encapsulation {
 /// One party's half of the braid.
 #[derive(Clone)]
 pub(super) struct Braid {
-    epoch: u64,
+    pub(super) epoch: u64,
     authenticator: Authenticator,
-    state: State,
+    pub(super) state: State,
 }
 
 /// What a received message would change: what is new of the state that comes next. [`Braid::apply`] moves there what
@@ -135,16 +136,15 @@ impl Braid {
                 let key = DecapsulationKey::generate(rng);
                 let mac = self.authenticator.header_mac(self.epoch, key.header());
                 let chunk = encode::<HEADER_AND_MAC_LEN>(&[key.header(), &mac], 0);
-                self.state = State::KeysSampled { key, mac, next: 1 };
+                let vector = Box::new(*key.vector()).into();
+                self.state = State::KeysSampled { key, vector, mac, next: 1 };
                 SpqrPayload::Hdr(chunk)
             }
-            State::KeysSampled { key, mac, next } => {
+            State::KeysSampled { key, mac, next, .. } => {
                 SpqrPayload::Hdr(encode::<HEADER_AND_MAC_LEN>(&[key.header(), mac], take(next)))
             }
-            State::HeaderSent { key, next, .. } => SpqrPayload::Ek(encode::<VECTOR_LEN>(&[key.vector()], take(next))),
-            State::Ct1Received { key, next, .. } => {
-                SpqrPayload::EkCt1Ack(encode::<VECTOR_LEN>(&[key.vector()], take(next)))
-            }
+            State::HeaderSent { vector, .. } => SpqrPayload::Ek(vector.take()),
+            State::Ct1Received { vector, .. } => SpqrPayload::EkCt1Ack(vector.take()),
             State::EkSentCt1Received { .. } => SpqrPayload::Ct1Ack,
             State::NoHeaderReceived { .. } | State::Ct1Acknowledged { .. } => SpqrPayload::None,
             State::HeaderReceived { header } => {
@@ -153,13 +153,12 @@ impl Braid {
                 let key = epoch_key(self.epoch, &shared);
                 let updated = self.authenticator.updated(self.epoch, &key);
                 let before = core::mem::replace(&mut self.authenticator, updated);
-                let chunk = encode::<CT1_LEN>(&[&ct1], 0);
-                self.state = State::Ct1Sampled { encaps, ct1: Box::new(ct1), next: 1, vector: Decoder::new() };
+                let mut ct1 = Outgoing::new(Box::new(ct1).into());
+                let chunk = ct1.take();
+                self.state = State::Ct1Sampled { encaps, ct1, vector: Decoder::new() };
                 return (SpqrPayload::Ct1(chunk), Some((EpochKey { epoch: self.epoch, key }, before)));
             }
-            State::Ct1Sampled { ct1, next, .. } | State::EkReceivedCt1Sampled { ct1, next, .. } => {
-                SpqrPayload::Ct1(encode::<CT1_LEN>(&[ct1.as_slice()], take(next)))
-            }
+            State::Ct1Sampled { ct1, .. } | State::EkReceivedCt1Sampled { ct1, .. } => SpqrPayload::Ct1(ct1.take()),
             State::Ct2Sampled { ct2, mac, next } => {
                 SpqrPayload::Ct2(encode::<CT2_AND_MAC_LEN>(&[ct2.as_slice(), mac], take(next)))
             }
@@ -243,7 +242,7 @@ impl Braid {
             }
             (State::Ct1Received { .. }, SpqrPayload::Ct2(chunk)) => Ok(Step::EkSentCt1Received(*chunk)),
             (State::EkSentCt1Received { key, ct1, ct2 }, SpqrPayload::Ct2(chunk)) => {
-                collect(ct2, chunk, |ct2_and_mac| self.complete(key, ct1, &ct2_and_mac))
+                collect(ct2, chunk, |ct2_and_mac| self.complete(key, ct1.get(), &ct2_and_mac))
             }
             (State::NoHeaderReceived { header }, SpqrPayload::Hdr(chunk)) => collect(header, chunk, |header_and_mac| {
                 let (header, mac) = split::<HEADER_LEN>(&header_and_mac)?;
@@ -265,7 +264,7 @@ impl Braid {
                 collect(vector, chunk, |vector| self.check_and_make_ct2(encaps, &vector))
             }
             (State::EkReceivedCt1Sampled { encaps, vector, .. }, SpqrPayload::EkCt1Ack(_) | SpqrPayload::Ct1Ack) => {
-                Ok(self.make_ct2(encaps, vector))
+                Ok(self.make_ct2(encaps, vector.get()))
             }
             _ => Ok(Step::Stay),
         }
@@ -285,10 +284,12 @@ impl Braid {
         let mut out = None;
         // Whole before and after: between the two nothing can fail.
         self.state = match (core::mem::replace(&mut self.state, State::KeysUnsampled), step) {
-            (State::KeysSampled { key, .. }, Step::HeaderSent(chunk)) => {
-                State::HeaderSent { key, next: 0, ct1: Decoder::new().with(chunk) }
+            (State::KeysSampled { key, vector, .. }, Step::HeaderSent(chunk)) => {
+                State::HeaderSent { key, vector: Outgoing::new(vector), ct1: Decoder::new().with(chunk) }
             }
-            (State::HeaderSent { key, next, .. }, Step::Ct1Received(ct1)) => State::Ct1Received { key, next, ct1 },
+            (State::HeaderSent { key, vector, .. }, Step::Ct1Received(ct1)) => {
+                State::Ct1Received { key, vector, ct1: ct1.into() }
+            }
             (State::Ct1Received { key, ct1, .. }, Step::EkSentCt1Received(chunk)) => {
                 State::EkSentCt1Received { key, ct1, ct2: Decoder::new().with(chunk) }
             }
@@ -297,8 +298,8 @@ impl Braid {
                 State::NoHeaderReceived { header: Decoder::new() }
             }
             (State::NoHeaderReceived { .. }, Step::HeaderReceived(header)) => State::HeaderReceived { header },
-            (State::Ct1Sampled { encaps, ct1, next, .. }, Step::EkReceived(vector)) => {
-                State::EkReceivedCt1Sampled { encaps, ct1, next, vector }
+            (State::Ct1Sampled { encaps, ct1, .. }, Step::EkReceived(vector)) => {
+                State::EkReceivedCt1Sampled { encaps, ct1, vector: vector.into() }
             }
             (State::Ct1Sampled { encaps, mut vector, .. }, Step::Ct1Acknowledged(chunk)) => {
                 if let Some(chunk) = chunk {

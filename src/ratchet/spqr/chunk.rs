@@ -7,6 +7,7 @@
 //!
 //! Chunks travel in the clear, so branches and look-ups here may depend on them.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::field::{invert, mul, times};
@@ -22,6 +23,20 @@ pub(super) fn encode<const N: usize>(parts: &[&[u8]], index: u16) -> Chunk {
         None => Sums::of(N / CHUNK_LEN, chunks()).weigh(&Decoder::<N>::NODES.weights(index)),
     };
     Chunk { index, data }
+}
+
+/// `count` chunks of a message from `first` on, at the cost of little more than one where they are parity.
+pub(super) fn encode_some<const N: usize>(message: &[u8; N], first: u16, count: usize) -> VecDeque<Data> {
+    let (chunks, _) = message.as_chunks::<CHUNK_LEN>();
+    let mut sums = None;
+    let chunk = |at: u16| match chunks.get(usize::from(at)) {
+        Some(data) => *data,
+        None => {
+            let sums = sums.get_or_insert_with(|| Sums::of(chunks.len(), chunks.iter()));
+            sums.weigh(&Decoder::<N>::NODES.weights(at))
+        }
+    };
+    (0..=u16::MAX).take(count).map(|at| first.wrapping_add(at)).map(chunk).collect()
 }
 
 /// Collects the chunks of one message of `N` bytes.
@@ -62,6 +77,11 @@ impl<const N: usize> Decoder<N> {
         } else {
             Progress::Complete(self.decode(chunk))
         }
+    }
+
+    /// Whether one more chunk may give the message.
+    pub(super) const fn is_nearly_complete(&self) -> bool {
+        self.chunks.len() + 1 >= Self::NEEDED
     }
 
     /// Holds a chunk for which [`Self::peek`] said [`Progress::More`].
@@ -263,6 +283,9 @@ mod tests {
         for index in indices {
             let chunk = encode::<N>(message, *index);
             prop_assert_eq!(chunk.data, bitwise::encode(message, *index));
+            let some: Vec<Data> = encode_some(message, *index, 3).into();
+            let one_by_one = (0..3).map(|after| encode::<N>(message, index.wrapping_add(after)).data);
+            prop_assert_eq!(some, one_by_one.collect::<Vec<_>>());
             chunks.push(chunk);
         }
         prop_assert_eq!(&decode::<N>(&chunks).unwrap(), message);

@@ -17,6 +17,8 @@ mod braid;
 mod chain;
 mod chunk;
 mod field;
+mod laid;
+mod long;
 mod record;
 mod sums;
 mod weights;
@@ -29,7 +31,7 @@ use self::chain::{ChainStep, PqChains};
 use super::kept::{Kept, Touched};
 use super::{Exhausted, Refused};
 use crate::crypto::Secret;
-use crate::wire::SpqrMessage;
+use crate::wire::{RecordError, SpqrMessage};
 
 /// One party's half of the post-quantum ratchet.
 #[derive(Clone)]
@@ -113,6 +115,26 @@ impl Spqr {
             self.braid.undo(authenticator);
             self.chains.undo_epoch(next_root);
         }
+    }
+
+    /// Makes what is sent next of bytes that lie apart.
+    pub(in crate::ratchet) fn prepare(&mut self) -> Result<(), RecordError> {
+        self.braid.prepare()
+    }
+
+    /// Whether a message may end what bytes that lie apart are waiting for.
+    pub(in crate::ratchet) fn wants_whole(&self, message: &SpqrMessage) -> bool {
+        self.braid.wants_whole(message.epoch, &message.payload)
+    }
+
+    /// Brings back what such a message needs.
+    pub(in crate::ratchet) fn bring(&mut self) -> Result<(), RecordError> {
+        self.braid.bring()
+    }
+
+    /// Lays apart what is long and stays as it is.
+    pub(in crate::ratchet) fn lay_apart(&mut self) {
+        self.braid.lay_apart();
     }
 
     /// The keys kept for late messages, by epoch.
@@ -231,7 +253,7 @@ mod tests {
             // Stored and loaded between any two messages, it goes on the same.
             let mut stored = FieldWriter::with_capacity(0);
             party.write(Form::Whole, &mut stored);
-            *party = Spqr::read(Form::Whole, FieldReader::new(&stored.finish())).unwrap();
+            *party = Spqr::read(Form::Whole, FieldReader::new(&stored.finish()), &[]).unwrap();
         }
         assert!(parties["A"].completed_epochs() >= 8);
     }
@@ -253,12 +275,12 @@ mod tests {
                     let mut stored = FieldWriter::with_capacity(0);
                     alice.write(Form::Whole, &mut stored);
                     let mut stored = stored.finish();
-                    let (len, key) = (1_280_usize, stored.windows(3).position(|at| at == [0x3a, 0x80, 0x0a]).unwrap());
+                    let (len, key) = (128_usize, stored.windows(3).position(|at| at == [0x3a, 0x80, 0x01]).unwrap());
                     assert!(stored.len() > key + 3 + len);
                     if let Some(at) = damaged.take() {
                         stored[key + 3 + at] ^= 1;
                     }
-                    alice = Spqr::read(Form::Whole, FieldReader::new(&stored)).unwrap();
+                    alice = Spqr::read(Form::Whole, FieldReader::new(&stored), &[]).unwrap();
                 }
                 let before = alice.checkpoint();
                 match alice.receive(&message, MAX_JUMP, false) {

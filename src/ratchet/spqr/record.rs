@@ -5,9 +5,11 @@ use super::authenticator::Authenticator;
 use super::braid::{Braid, Encapsulation, State};
 use super::chain::{PqChain, PqChains, PqEpoch};
 use super::chunk::Decoder;
+use super::long::{AHEAD, Long, Outgoing};
+use super::sums::Data;
 use super::{Spqr, Undo};
-use crate::crypto::Secret;
-use crate::crypto::braid_kem::DecapsulationKey;
+use crate::crypto::braid_kem::{CT1_LEN, DecapsulationKey, VECTOR_LEN};
+use crate::crypto::{Apart, Secret};
 use crate::ratchet::kept::Kept;
 use crate::ratchet::record::{Form, read_secret};
 use crate::wire::{CHUNK_LEN, Chunk, FieldReader, FieldWriter, RecordError};
@@ -50,6 +52,36 @@ struct Stored<'a> {
     ct2: &'a [u8],
     mac: &'a [u8],
     m: &'a [u8],
+    /// Chunks of what is being sent that were made ahead.
+    ahead: Option<&'a VecDeque<Data>>,
+    /// What lies apart, in the order of the fields.
+    apart: [Option<&'a Apart>; 2],
+}
+
+impl<'a> Stored<'a> {
+    fn with_vector(self, vector: &'a Long<VECTOR_LEN>) -> Self {
+        let [_, ct1] = self.apart;
+        match vector.apart() {
+            Some(apart) => Self { apart: [Some(apart), ct1], ..self },
+            None => Self { vector: &vector.get()[..], ..self },
+        }
+    }
+
+    fn with_ct1(self, ct1: &'a Long<CT1_LEN>) -> Self {
+        let [vector, _] = self.apart;
+        match ct1.apart() {
+            Some(apart) => Self { apart: [vector, Some(apart)], ..self },
+            None => Self { ct1: &ct1.get()[..], ..self },
+        }
+    }
+
+    fn sending_vector(self, vector: &'a Outgoing<VECTOR_LEN>) -> Self {
+        Self { next: vector.next, ahead: Some(&vector.ahead), ..self }.with_vector(&vector.bytes)
+    }
+
+    fn sending_ct1(self, ct1: &'a Outgoing<CT1_LEN>) -> Self {
+        Self { next: ct1.next, ahead: Some(&ct1.ahead), ..self }.with_ct1(&ct1.bytes)
+    }
 }
 
 impl Encapsulation {
@@ -64,27 +96,27 @@ impl State {
         let none = Stored::default();
         match self {
             Self::KeysUnsampled => (Stored { state: 1, ..none }, &[]),
-            Self::KeysSampled { key, mac, next } => {
-                (Stored { state: 2, key: key.stored(), mac, next: *next, ..none }, &[])
+            Self::KeysSampled { key, vector, mac, next } => {
+                (Stored { state: 2, key: key.stored(), mac, next: *next, ..none }.with_vector(vector), &[])
             }
-            Self::HeaderSent { key, next, ct1 } => {
-                (Stored { state: 3, key: key.stored(), next: *next, ..none }, ct1.chunks())
+            Self::HeaderSent { key, vector, ct1 } => {
+                (Stored { state: 3, key: key.stored(), ..none }.sending_vector(vector), ct1.chunks())
             }
-            Self::Ct1Received { key, next, ct1 } => {
-                (Stored { state: 4, key: key.stored(), next: *next, ct1: &ct1[..], ..none }, &[])
+            Self::Ct1Received { key, vector, ct1 } => {
+                (Stored { state: 4, key: key.stored(), ..none }.sending_vector(vector).with_ct1(ct1), &[])
             }
             Self::EkSentCt1Received { key, ct1, ct2 } => {
-                (Stored { state: 5, key: key.stored(), ct1: &ct1[..], ..none }, ct2.chunks())
+                (Stored { state: 5, key: key.stored(), ..none }.with_ct1(ct1), ct2.chunks())
             }
             Self::NoHeaderReceived { header } => (Stored { state: 6, ..none }, header.chunks()),
             Self::HeaderReceived { header } => (Stored { state: 7, header, ..none }, &[]),
-            Self::Ct1Sampled { encaps, ct1, next, vector } => {
+            Self::Ct1Sampled { encaps, ct1, vector } => {
                 let (header, m) = encaps.stored();
-                (Stored { state: 8, header, m, ct1: &ct1[..], next: *next, ..none }, vector.chunks())
+                (Stored { state: 8, header, m, ..none }.sending_ct1(ct1), vector.chunks())
             }
-            Self::EkReceivedCt1Sampled { encaps, ct1, next, vector } => {
+            Self::EkReceivedCt1Sampled { encaps, ct1, vector } => {
                 let (header, m) = encaps.stored();
-                (Stored { state: 9, header, m, ct1: &ct1[..], next: *next, vector: &vector[..], ..none }, &[])
+                (Stored { state: 9, header, m, ..none }.sending_ct1(ct1).with_vector(vector), &[])
             }
             Self::Ct1Acknowledged { encaps, vector } => {
                 let (header, m) = encaps.stored();
@@ -94,27 +126,73 @@ impl State {
         }
     }
 
-    /// Takes a state from its fields. What another state would hold is read over.
-    fn restore(stored: &Stored<'_>, key: &[u8], received: &[u8]) -> Result<Self, RecordError> {
-        let Stored { state, next, key: _, header, vector, ct1, ct2, mac, m } = *stored;
+    /// Takes a state from its fields. What another state would hold is read over, but for what lies apart.
+    fn restore(stored: &Stored<'_>, key: &[u8], received: &[u8], mut apart: Tail<'_>) -> Result<Self, RecordError> {
+        let Stored { state, next, key: _, header, vector, ct1, ct2, mac, m, ahead: _, apart: _ } = *stored;
         let key = || DecapsulationKey::from_slice(key).ok_or(CORRUPT);
         let encaps = || -> Result<Encapsulation, RecordError> {
             Ok(Encapsulation { header: array(header)?, m: Secret::from_slice(m).ok_or(CORRUPT)? })
         };
-        Ok(match state {
+        let ahead = apart.ahead.iter().copied().collect();
+        let restored = match state {
             1 => Self::KeysUnsampled,
-            2 => Self::KeysSampled { key: key()?, mac: array(mac)?, next },
-            3 => Self::HeaderSent { key: key()?, next, ct1: decoder(received)? },
-            4 => Self::Ct1Received { key: key()?, next, ct1: boxed(ct1)? },
-            5 => Self::EkSentCt1Received { key: key()?, ct1: boxed(ct1)?, ct2: decoder(received)? },
+            2 => Self::KeysSampled { key: key()?, vector: apart.long(vector)?, mac: array(mac)?, next },
+            3 => {
+                let vector = Outgoing { bytes: apart.long(vector)?, next, ahead };
+                Self::HeaderSent { key: key()?, vector, ct1: decoder(received)? }
+            }
+            4 => {
+                let vector = Outgoing { bytes: apart.long(vector)?, next, ahead };
+                Self::Ct1Received { key: key()?, vector, ct1: apart.long(ct1)? }
+            }
+            5 => Self::EkSentCt1Received { key: key()?, ct1: apart.long(ct1)?, ct2: decoder(received)? },
             6 => Self::NoHeaderReceived { header: decoder(received)? },
             7 => Self::HeaderReceived { header: array(header)? },
-            8 => Self::Ct1Sampled { encaps: encaps()?, ct1: boxed(ct1)?, next, vector: decoder(received)? },
-            9 => Self::EkReceivedCt1Sampled { encaps: encaps()?, ct1: boxed(ct1)?, next, vector: boxed(vector)? },
+            8 => {
+                let ct1 = Outgoing { bytes: apart.long(ct1)?, next, ahead };
+                Self::Ct1Sampled { encaps: encaps()?, ct1, vector: decoder(received)? }
+            }
+            9 => {
+                let vector = apart.long(vector)?;
+                let ct1 = Outgoing { bytes: apart.long(ct1)?, next, ahead };
+                Self::EkReceivedCt1Sampled { encaps: encaps()?, ct1, vector }
+            }
             10 => Self::Ct1Acknowledged { encaps: encaps()?, vector: decoder(received)? },
             11 => Self::Ct2Sampled { ct2: boxed(ct2)?, mac: array(mac)?, next },
             _ => return Err(CORRUPT),
-        })
+        };
+        if apart.is_used_up() { Ok(restored) } else { Err(CORRUPT) }
+    }
+}
+
+/// What is read of that which lies apart: keys and chunks from the record, the rest from behind it.
+struct Tail<'a> {
+    keys: &'a [[u8; 32]],
+    ahead: &'a [Data],
+    tail: &'a [u8],
+}
+
+impl<'a> Tail<'a> {
+    fn read(keys: &'a [u8], ahead: &'a [u8], tail: &'a [u8]) -> Result<Self, RecordError> {
+        match (keys.as_chunks(), ahead.as_chunks()) {
+            ((keys, []), (ahead, [])) if ahead.len() <= AHEAD => Ok(Self { keys, ahead, tail }),
+            _ => Err(CORRUPT),
+        }
+    }
+
+    /// The next of it, unless it is in the record.
+    fn long<const N: usize>(&mut self, inline: &[u8]) -> Result<Long<N>, RecordError> {
+        if !inline.is_empty() {
+            return boxed(inline).map(Long::from);
+        }
+        let (key, keys) = self.keys.split_first().ok_or(CORRUPT)?;
+        let (sealed, tail) = self.tail.split_at_checked(Long::<N>::SEALED_LEN).ok_or(CORRUPT)?;
+        (self.keys, self.tail) = (keys, tail);
+        Ok(Long::Apart(Apart::new(key, sealed)))
+    }
+
+    const fn is_used_up(&self) -> bool {
+        self.keys.is_empty() && self.tail.is_empty()
     }
 }
 
@@ -122,7 +200,8 @@ impl Braid {
     fn write(&self, out: &mut FieldWriter) {
         let (authenticator, state) = self.parts();
         let (root, mac_key) = authenticator.keys();
-        let (Stored { state, next, key, header, vector, ct1, ct2, mac, m }, received) = state.stored();
+        let (stored, received) = state.stored();
+        let Stored { state, next, key, header, vector, ct1, ct2, mac, m, ahead, apart } = stored;
         out.number(1, state);
         out.number(2, self.epoch());
         out.bytes(3, root.expose());
@@ -141,28 +220,31 @@ impl Braid {
         out.bytes(11, ct2);
         out.bytes(12, mac);
         out.bytes(13, m);
+        out.joined(14, |out| apart.iter().flatten().for_each(|apart| out.put(apart.key().expose())));
+        out.joined(15, |out| ahead.into_iter().flatten().for_each(|data| out.put(data)));
     }
 
-    fn read(mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+    fn read(mut fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
         let (state, epoch) = (fields.small(1)?, fields.number(2)?);
         let authenticator = Authenticator::from_keys(read_secret(&mut fields, 3)?, read_secret(&mut fields, 4)?);
         let (next, received, key) = (fields.small(5)?, fields.bytes(6)?, fields.bytes(7)?);
         let stored = Stored {
             state,
             next,
-            key: [&[]; 2],
             header: fields.bytes(8)?,
             vector: fields.bytes(9)?,
             ct1: fields.bytes(10)?,
             ct2: fields.bytes(11)?,
             mac: fields.bytes(12)?,
             m: fields.bytes(13)?,
+            ..Stored::default()
         };
+        let apart = Tail::read(fields.bytes(14)?, fields.bytes(15)?, tail)?;
         fields.end()?;
         if !(1..MAX_EPOCH).contains(&epoch) {
             return Err(CORRUPT);
         }
-        Ok(Self::from_parts(epoch, authenticator, State::restore(&stored, key, received)?))
+        Ok(Self::from_parts(epoch, authenticator, State::restore(&stored, key, received, apart)?))
     }
 }
 
@@ -258,10 +340,15 @@ impl Spqr {
         }
     }
 
+    /// What lies apart, for behind the record.
+    pub(crate) fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.braid.parts().1.stored().0.apart.into_iter().flatten().map(Apart::sealed)
+    }
+
     /// Reads the stored form, checked: braid and chains must be of the same moment.
-    pub(crate) fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
+    pub(crate) fn read(form: Form, mut fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
         let initiator = fields.flag(1)?;
-        let braid = Braid::read(fields.some_message(2)?)?;
+        let braid = Braid::read(fields.some_message(2)?, tail)?;
         let chains = PqChains::read(form, initiator, fields.some_message(3)?)?;
         let undo = fields.message(4)?.map(Undo::read).transpose()?;
         fields.end()?;

@@ -16,11 +16,15 @@ type Halt = Stop<StoredError>;
 /// brought for a trial at most. Of the keys that honest peers' messages carry hardly two begin alike.
 const MAX_MARKED: usize = 4;
 
+/// How exactly the list knows when a session was last read in: the list is not written with each message.
+const READ_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// An archived session, as the list has it.
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {
     suite: Suite,
     name: Name,
+    /// When it was archived, or read in, to the day.
     since: Timestamp,
     /// Of suite `Signal`: what the ratchet keys of its receiving chains begin with. None: not known.
     marks: Vec<Mark>,
@@ -146,6 +150,13 @@ impl Archive {
         }
     }
 
+    /// A message was read in a session, which stays where it is.
+    pub(super) fn read_in(&mut self, name: Name, now: Timestamp) {
+        if let Some(entry) = self.0.iter_mut().find(|entry| entry.name == name && now.since(entry.since) >= READ_MS) {
+            entry.since = now;
+        }
+    }
+
     pub(crate) fn remove(&mut self, name: Name) {
         self.0.retain(|entry| entry.name != name);
     }
@@ -156,7 +167,7 @@ impl Archive {
         self.0.drain(kept..).map(|entry| entry.name).collect()
     }
 
-    /// Those that were archived so long ago.
+    /// Those in which nothing was read for so long.
     pub(crate) fn older_than(&self, age_ms: u64, now: Timestamp) -> Vec<Name> {
         self.0.iter().filter(|entry| now.since(entry.since) > age_ms).map(|entry| entry.name).collect()
     }

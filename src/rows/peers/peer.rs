@@ -10,6 +10,9 @@ use crate::rows::{Mark, SentLog};
 use crate::session::{Name, RECORD_CAPACITY, Session};
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
+/// What a message makes the record longer, most of the time: one more message in the log, and chunks that are made ahead.
+const ROOM_TO_GROW: usize = 400;
+
 /// One peer device, and what of its parts was brought from the store. Boxed, as it is large and full of keys, of which every
 /// move would leave a copy.
 pub(crate) struct Peer {
@@ -22,6 +25,8 @@ pub(crate) struct Peer {
     /// What was sent to it, under the identity key that it has now.
     pub(crate) sent: SentLog,
     pub(super) archived: u32,
+    /// What the record takes, most likely.
+    room: usize,
     /// Whether the record is there.
     pub(super) is_new: bool,
     /// The current session when the record was read.
@@ -43,6 +48,7 @@ impl Peer {
             framing: None,
             sent: SentLog::default(),
             archived: 0,
+            room: RECORD_CAPACITY,
             is_new: true,
             current: None,
             brought: BTreeMap::new(),
@@ -50,12 +56,12 @@ impl Peer {
         })
     }
 
-    pub(super) fn from_bytes(bytes: &[u8], key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
-        let mut fields = FieldReader::record(RecordKind::Peer, bytes)?;
+    pub(super) fn from_bytes(record: &Record, key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Peer, record)?;
         let stored_generation = fields.number(1)?;
         let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
         let sent = SentLog::read(fields.message(4)?)?;
-        let session = Session::read_hot(fields.some_message(5)?)?;
+        let session = Session::read_hot(fields.some_message(5)?, record.tail())?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         fields.end()?;
         if stored_generation > generation {
@@ -70,6 +76,7 @@ impl Peer {
             framing,
             sent,
             archived,
+            room: record.len() + record.tail().len() + ROOM_TO_GROW,
             is_new: false,
             brought: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -81,9 +88,9 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Its own record.
+    /// Its own record, for which what is long was laid apart.
     pub(super) fn to_record(&self, generation: u64) -> Record {
-        let mut record = FieldWriter::row(RecordKind::Peer, RECORD_CAPACITY + self.sent.room());
+        let mut record = FieldWriter::row(RecordKind::Peer, self.room);
         record.number(1, generation);
         record.number(2, self.archived);
         record.number(3, self.parked);
@@ -92,7 +99,7 @@ impl Peer {
         if let Some(mark) = self.framing {
             record.bytes(6, &mark.to_bytes());
         }
-        record.into_record()
+        record.with_tail(self.session.tail())
     }
 
     pub(crate) const fn has_archived(&self) -> bool {

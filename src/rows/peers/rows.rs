@@ -9,7 +9,7 @@ use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::rows::Core;
-use crate::session::{Message, Name, RECORD_CAPACITY, Session};
+use crate::session::{ArchivedPart, FirstMessage, Message, Name, RECORD_CAPACITY, Session};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
 use crate::suite::v1::encode_address;
@@ -97,7 +97,7 @@ impl Peer {
             // Left behind by a record of the device that was deleted: of another key, it is not this device's.
             return Ok(());
         }
-        self.session.attach_archived(name, state, generation != core.generation)?;
+        self.session.attach_archived(name, state, bytes.tail(), generation != core.generation)?;
         self.brought.insert(name, bytes.clone());
         Ok(())
     }
@@ -131,6 +131,16 @@ impl Peer {
         Ok(!self.session.names().is_empty())
     }
 
+    /// Brings back what lies apart in the row and this message needs.
+    pub(crate) fn bring_whole(&mut self, message: &Message) -> Result<(), Halt> {
+        Ok(self.session.bring_whole(message).map_err(stored(RecordKind::Peer))?)
+    }
+
+    /// The same for a first message.
+    pub(crate) fn bring_whole_for_first(&mut self, first: &FirstMessage) -> Result<(), Halt> {
+        Ok(self.session.bring_whole_for_first(first).map_err(stored(RecordKind::Peer))?)
+    }
+
     /// Says that sessions that are here may be written apart for the first time: archived, or with keys kept for late
     /// messages. Such rows are absent and cost nothing, but for a round if they are asked for one after the other.
     pub(crate) fn announce_places(&self, core: &Core, work: &mut Workspace<'_>, names: impl IntoIterator<Item = Name>) {
@@ -144,6 +154,7 @@ impl Peer {
 
     /// Writes what has changed.
     pub(crate) fn save(mut self: Box<Self>, core: &Core, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        self.session.lay_apart();
         let current = self.session.current_name();
         if self.is_new || self.current != current || !self.is_alone() {
             self.save_parts(core, work, current)?;
@@ -190,16 +201,19 @@ impl Peer {
         let parts = self.session.archived_parts();
         let promoted = current.filter(|name| self.brought.contains_key(name));
         let came = parts.iter().filter(|part| !self.brought.contains_key(&part.name())).count();
+        let changed: Vec<_> = parts.iter().filter_map(|part| Some((part.name(), self.changed(core, part)?))).collect();
+        let read_in = || changed.iter().map(|(name, _)| *name).filter(|name| self.brought.contains_key(name));
         let mut evicted = Vec::new();
         // A session that its messages do not name may have other marks than before.
         let marked = || parts.iter().filter(|part| part.suite() == Suite::Signal);
-        let changes_archive = came > 0 || promoted.is_some() || !gone.is_empty() || marked().next().is_some();
-        if changes_archive {
+        let is_other = came > 0 || promoted.is_some() || !gone.is_empty() || marked().next().is_some();
+        if is_other || read_in().next().is_some() {
             // In one round: the list, and the places of those that come.
             let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name()));
             work.announce(places.chain([core.peer_key(RecordKind::Archive, &self.address)]));
             let before = Archive::load(core, work, &self.address)?;
             let mut archive = if self.is_new { Archive::default() } else { before.clone() };
+            read_in().for_each(|name| archive.read_in(name, work.now));
             // The newest is entered last: it stands first.
             for part in parts.iter().rev().filter(|part| !self.brought.contains_key(&part.name())) {
                 archive.enter(part.suite(), part.name(), work.now);
@@ -223,19 +237,23 @@ impl Peer {
                 archive.save(core, work, &self.address)?;
             }
         }
-        for part in parts.iter().filter(|part| !evicted.contains(&part.name())) {
-            let mut record = FieldWriter::row(RecordKind::Archived, RECORD_CAPACITY);
-            record.number(1, if part.is_retired() { 0 } else { core.generation });
-            record.bytes(2, &self.session.remote_identity().to_bytes());
-            record.message(3, |out| part.write(out));
-            let bytes = record.into_record();
-            if self.brought.get(&part.name()).is_none_or(|before| **before != *bytes) {
-                let key = core.session_key(RecordKind::Archived, &self.address, part.name());
-                work.row(key)?;
-                work.put(&core.keys, key, bytes);
-            }
+        for (name, record) in changed.into_iter().filter(|(name, _)| !evicted.contains(name)) {
+            let key = core.session_key(RecordKind::Archived, &self.address, name);
+            work.row(key)?;
+            work.put(&core.keys, key, record);
         }
         Ok(evicted)
+    }
+
+    /// The record of an archived session, if it is another one than was brought.
+    fn changed(&self, core: &Core, part: &ArchivedPart<'_>) -> Option<Record> {
+        let mut record = FieldWriter::row(RecordKind::Archived, RECORD_CAPACITY);
+        record.number(1, if part.is_retired() { 0 } else { core.generation });
+        record.bytes(2, &self.session.remote_identity().to_bytes());
+        record.message(3, |out| part.write(out));
+        let record = record.with_tail(part.tail());
+        // The keys of the tail are in the record, and each of one text.
+        self.brought.get(&part.name()).is_none_or(|before| **before != *record).then_some(record)
     }
 }
 

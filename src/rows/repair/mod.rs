@@ -5,5 +5,5 @@ mod table;
 mod wish_index;
 mod wishes;
 
-pub(crate) use table::{Action, Sending, Unread, action};
+pub(crate) use table::{Action, QUESTION, Sending, Unread, action};
 pub(crate) use wishes::{Asked, MAX_UNREAD, RESEND_MS, Stand, Wishes};

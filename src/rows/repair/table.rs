@@ -26,6 +26,9 @@ use crate::crypto::planted::{self, Defect};
 use crate::ident::Timestamp;
 
 const MINUTE_MS: u64 = 60 * 1000;
+/// Messages that one question names.
+pub(crate) const QUESTION: usize = 16;
+
 /// How long an answer is waited for before another session is started.
 pub(crate) const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// How long sessions and questions are counted.

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::table::{
-    Action, DAY_MS, HOUR_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, Sending, Spent, Unread, elapsed, wanted_in,
+    Action, DAY_MS, HOUR_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, QUESTION, Sending, Spent, Unread, elapsed, wanted_in,
 };
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
@@ -24,10 +24,11 @@ const MAX_RESEND: usize = 512;
 /// Most answers to one device in an hour.
 pub(crate) const MAX_ANSWERS: u32 = 64;
 
-/// How long a message that was asked for is waited for from the host: 24 hours. It may be asked for again.
-pub(crate) const RESEND_MS: u64 = DAY_MS;
+/// How long a message that was asked for is waited for from the host: as long as the device waits for it. What receives mail
+/// in the background may be days ahead of the app that does what is wanted.
+pub(crate) const RESEND_MS: u64 = UNREAD_MS;
 
-/// So long an unread message is remembered: 30 days.
+/// So long an unread message is remembered after it came, or was last asked for: 30 days.
 pub(crate) const UNREAD_MS: u64 = 30 * DAY_MS;
 
 /// A message that could not be read.
@@ -115,6 +116,8 @@ pub(crate) struct Wishes {
     answered: (Timestamp, u32),
     /// Whether a bundle is wanted whether or not anything is unread.
     pub(crate) bundle: bool,
+    /// What the device has asked for last, under an identity key that is not accepted.
+    unheard: Vec<MessageName>,
 }
 
 impl Wishes {
@@ -132,6 +135,7 @@ impl Wishes {
             resend: Vec::new(),
             answered: (Timestamp::new(0), 0),
             bundle: false,
+            unheard: Vec::new(),
         }
     }
 
@@ -161,6 +165,8 @@ impl Wishes {
         let (resend, rest) = stored.resend.as_chunks::<ASKED_LEN>();
         let resend: Vec<_> = resend.iter().filter_map(Asked::read).collect();
         let whole = rest.is_empty() && u32::try_from(unread.len()).ok() == stored.count;
+        let (unheard, rest) = stored.unheard.as_chunks();
+        let whole = whole && rest.is_empty() && unheard.len() <= QUESTION;
         if !whole || unread.len() > MAX_UNREAD || resend.len() > MAX_RESEND {
             return Err(RecordError::Corrupt);
         }
@@ -180,6 +186,7 @@ impl Wishes {
                 None => return Err(RecordError::Corrupt),
             },
             bundle: stored.bundle,
+            unheard: unheard.iter().copied().map(MessageName::new).collect(),
         })
     }
 
@@ -203,14 +210,15 @@ impl Wishes {
             resend: resend.collect(),
             answered,
             bundle: self.bundle,
+            unheard: self.unheard.iter().flat_map(|name| *name.as_bytes()).collect(),
             count: u32::try_from(self.unread.len()).ok(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { address: _, unread, dropped, started, questions, resend, answered, bundle } = self;
+        let Self { address: _, unread, dropped, started, questions, resend, answered, bundle, unheard } = self;
         let lists = unread.is_empty() && started.is_empty() && questions.is_empty() && resend.is_empty();
-        lists && *dropped == 0 && answered.1 == 0 && !bundle
+        lists && unheard.is_empty() && *dropped == 0 && answered.1 == 0 && !bundle
     }
 
     /// Writes the row, which was read, and what the index says of the device.
@@ -392,12 +400,30 @@ impl Wishes {
     pub(crate) fn begin_anew(&mut self) {
         self.begin_again();
         self.resend.clear();
+        // What it has asked under this one is answered now: perhaps it has given up asking.
+        self.bundle |= !self.unheard.is_empty();
+    }
+
+    /// The device asks under an identity key that is not accepted.
+    pub(crate) fn overhear(&mut self, names: impl Iterator<Item = MessageName>) {
+        self.unheard = names.take(QUESTION).collect();
+    }
+
+    /// What it has asked for so.
+    pub(crate) fn take_unheard(&mut self) -> Vec<MessageName> {
+        core::mem::take(&mut self.unheard)
     }
 
     /// Drops what is over, by a clock that is surely not ahead. Whether there was anything.
     pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
         let before = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
-        self.unread.retain(|message| now.since(message.at) <= UNREAD_MS);
+        let age = |message: &UnreadMessage| now.since(message.at.max(message.last_asked));
+        let mut changed = false;
+        // What looks as if it should have been dropped a month ago came under a clock that was behind, or nobody has tidied.
+        for message in self.unread.iter_mut().filter(|message| age(message) > 2 * UNREAD_MS) {
+            (message.at, changed) = (now, true);
+        }
+        self.unread.retain(|message| age(message) <= UNREAD_MS);
         self.resend.retain(|asked| now.since(asked.at) <= RESEND_MS);
         for list in [&mut self.started, &mut self.questions] {
             list.retain(|at| now.since(*at) < DAY_MS);
@@ -405,7 +431,8 @@ impl Wishes {
         if now.since(self.answered.0) >= HOUR_MS {
             self.answered = (Timestamp::new(0), 0);
         }
-        before != (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1)
+        let after = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
+        changed || before != after
     }
 }
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use crate::ident::{MessageId, MessageName, Timestamp};
 use crate::wire::FRAMED;
 
-/// How long a message can be asked for: 30 days.
-pub(crate) const SENT_LOG_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// How long a message can be asked for, in seconds: 30 days.
+pub(crate) const SENT_LOG: u32 = 30 * 24 * 60 * 60;
 
 /// What a message says, as the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,10 @@ impl Entry {
     /// When it was sent, in seconds since 1970.
     pub(crate) const fn at(&self) -> u32 {
         self.at
+    }
+
+    pub(crate) const fn set_at(&mut self, at: u32) {
+        self.at = at;
     }
 
     pub(crate) fn is_named(&self, name: &MessageName) -> bool {

@@ -3,18 +3,11 @@
 
 use alloc::vec::Vec;
 
-use super::entry::{Entry, mark};
+use super::dates::Dates;
+use super::entry::{ENTRY_LEN, Entry, mark};
+use super::index::{Filter, Index, MAX_SEGMENTS, NUMBERS, SEGMENT};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
-
-/// Messages of a segment, and most of those in the device's own row.
-pub(crate) const SEGMENT: usize = 8;
-
-/// Segments that a device has at most: with what its own row holds, 392 messages.
-const MAX_SEGMENTS: u8 = 48;
-
-/// Numbers of segments: they begin anew where the segments of before are long gone.
-const NUMBERS: u8 = 64;
 
 /// All numbers that a segment can have.
 pub(crate) const fn all_numbers() -> core::ops::Range<u8> {
@@ -31,73 +24,72 @@ pub(crate) struct SentLog {
     count: usize,
     /// The number of the next segment.
     next: u8,
-    /// What of each segment stands in the device's own row, the oldest first.
-    segments: Vec<[u8; HEAD_LEN]>,
-}
-
-/// Number; when the newest message was sent, u32 seconds since 1970; two bytes for each id, zeros where there are fewer.
-const HEAD_LEN: usize = 1 + 4 + 2 * SEGMENT;
-
-fn head(number: u8, entries: &[Entry]) -> [u8; HEAD_LEN] {
-    let newest = entries.iter().map(Entry::at).max().unwrap_or_default();
-    let marks = entries.iter().flat_map(|entry| mark(entry.id()));
-    let bytes = core::iter::once(number).chain(newest.to_be_bytes()).chain(marks);
-    let mut head = [0; HEAD_LEN];
-    head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-    head
-}
-
-const fn number_of(head: &[u8; HEAD_LEN]) -> u8 {
-    let [number, ..] = *head;
-    number
-}
-
-/// When the newest message of a segment was sent.
-const fn at(head: &[u8; HEAD_LEN]) -> u32 {
-    let [_, a, b, c, d, ..] = *head;
-    u32::from_be_bytes([a, b, c, d])
-}
-
-/// Whether a message may be in a segment.
-fn may_hold(head: &[u8; HEAD_LEN], mark: [u8; 2]) -> bool {
-    let [_, _, _, _, _, marks @ ..] = head;
-    marks.as_chunks().0.contains(&mark)
-}
-
-/// How many segments ago one was made, where `next` is the next one.
-const fn age(head: &[u8; HEAD_LEN], next: u8) -> u8 {
-    next.wrapping_sub(number_of(head)) % NUMBERS
+    /// Which ids may be in a segment; none if there are no segments.
+    filter: Option<Filter>,
+    /// Seconds since 1970 when the newest message of the oldest segment was sent.
+    oldest: u32,
 }
 
 impl SentLog {
     pub(crate) fn read(fields: Option<FieldReader<'_>>) -> Result<Self, RecordError> {
         let Some(mut fields) = fields else { return Ok(Self::default()) };
-        let (newest, next, segments) = (fields.bytes(1)?, fields.small(2)?, fields.bytes(3)?);
+        let (newest, next, filter, oldest) = (fields.bytes(1)?, fields.small(2)?, fields.bytes(3)?, fields.small(4)?);
         fields.end()?;
         let count = Entry::count(newest).filter(|count| *count <= SEGMENT).ok_or(RecordError::Corrupt)?;
-        let (segments, rest) = segments.as_chunks();
-        let ages = || segments.iter().map(|head| age(head, next));
-        // The oldest first, and none of a number that is to be given out before it goes.
-        let is_bounded = ages().all(|age| (1..=MAX_SEGMENTS).contains(&age));
-        let is_sorted = ages().is_sorted_by(|older, newer| older > newer);
-        let are_numbers = segments.iter().map(number_of).chain([next]).all(|number| number < NUMBERS);
-        let is_none = count == 0 && next == 0 && segments.is_empty();
-        if is_none || !(rest.is_empty() && is_bounded && is_sorted && are_numbers) {
+        let filter = match filter {
+            [] => None,
+            filter => Some(Filter::read(filter).ok_or(RecordError::Corrupt)?),
+        };
+        let is_none = count == 0 && next == 0 && filter.is_none();
+        if is_none || next >= NUMBERS || (oldest > 0 && filter.is_none()) {
             return Err(RecordError::Corrupt);
         }
-        Ok(Self { newest: newest.to_vec(), count, next, segments: segments.to_vec() })
+        // With room for one more, which most are read for.
+        let mut held = Vec::with_capacity(newest.len() + ENTRY_LEN);
+        held.extend_from_slice(newest);
+        Ok(Self { newest: held, count, next, filter, oldest })
     }
 
     /// Puts nothing if there is nothing.
     pub(crate) fn write(&self, out: &mut FieldWriter) {
         out.bytes(1, &self.newest);
         out.number(2, self.next);
-        out.bytes(3, self.segments.as_flattened());
+        out.bytes(3, self.filter.as_ref().map_or(&[], Filter::as_bytes));
+        out.number(4, self.oldest);
     }
 
-    /// Bytes that it takes, and no more.
-    pub(crate) const fn room(&self) -> usize {
-        16 + self.newest.len() + self.segments.len() * HEAD_LEN
+    /// Whether there are segments, which the index leads to.
+    pub(crate) const fn has_segments(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Whether a message of this id may be in a segment.
+    pub(crate) fn may_be_in_a_segment(&self, id: MessageId) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.passes(mark(id)))
+    }
+
+    /// Whether anything in it looks old.
+    pub(crate) fn looks_old(&self, dates: Dates) -> bool {
+        let segments = self.has_segments().then_some(self.oldest);
+        self.newest().map(|entry| entry.at()).chain(segments).any(|at| dates.looks_old(at))
+    }
+
+    /// Drops the messages of the row that are old, and corrects dates. Whether that changed anything in the row; and the
+    /// segments that are old.
+    pub(super) fn drop_old(&mut self, index: &mut Index, mut dates: Dates) -> (bool, Vec<u8>) {
+        let (mut changed, old) = (false, index.old(&mut dates));
+        self.retain(|entry| {
+            let (before, date) = (entry.at(), dates.next(entry.at()));
+            entry.set_at(date.unwrap_or(before));
+            changed |= date != Some(before);
+            date.is_some()
+        });
+        (changed, old)
+    }
+
+    /// Takes note of which segments there are.
+    pub(super) fn note(&mut self, index: &Index) {
+        (self.filter, self.oldest) = (index.filter(), index.oldest());
     }
 
     /// The segment that a message of now will lie in.
@@ -105,15 +97,9 @@ impl SentLog {
         self.next
     }
 
-    /// The numbers of the segments that there are, the newest first.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u8> + Clone {
-        self.segments.iter().rev().map(number_of)
-    }
-
-    /// Those that a message of this id may be in, the newest first: one of 65,536 others passes for it.
-    pub(crate) fn numbers_with(&self, id: MessageId) -> impl Iterator<Item = u8> + Clone {
-        let mark = mark(id);
-        self.segments.iter().rev().filter(move |head| may_hold(head, mark)).map(number_of)
+    /// The number of the segment that goes when another one is made with this number, if none was dropped before its time.
+    pub(super) const fn number_that_goes(number: u8) -> u8 {
+        (number + NUMBERS - MAX_SEGMENTS) % NUMBERS
     }
 
     /// The messages that the row holds, the oldest first.
@@ -132,25 +118,12 @@ impl SentLog {
     }
 
     /// Makes room: number and messages of the next segment, and the number of the one that goes, if one does.
-    pub(crate) fn begin_segment(&mut self) -> (u8, Vec<Entry>, Option<u8>) {
+    pub(super) fn begin_segment(&mut self, index: &mut Index) -> (u8, Vec<Entry>, Option<u8>) {
         let (entries, number): (Vec<_>, _) = (self.newest().collect(), self.next);
-        (self.newest, self.count) = (Vec::new(), 0);
-        self.segments.push(head(number, &entries));
-        self.next = (number + 1) % NUMBERS;
-        let old = self.segments.first().filter(|head| age(head, self.next) > MAX_SEGMENTS).map(number_of);
-        if old.is_some() {
-            self.segments.remove(0);
-        }
+        (self.newest, self.count, self.next) = (Vec::new(), 0, (number + 1) % NUMBERS);
+        let old = index.begin(number, &entries);
+        self.note(index);
         (number, entries, old)
-    }
-
-    /// Says what a segment holds now.
-    pub(crate) fn changed(&mut self, number: u8, entries: &[Entry]) {
-        if entries.is_empty() {
-            self.segments.retain(|head| number_of(head) != number);
-        } else if let Some(place) = self.segments.iter_mut().find(|head| number_of(head) == number) {
-            *place = head(number, entries);
-        }
     }
 
     /// Changes messages of the row, or drops them where `keep` says no.
@@ -164,27 +137,23 @@ impl SentLog {
         }
         self.count = count;
     }
-
-    /// The segments whose newest message was sent before this moment, in seconds since 1970.
-    pub(crate) fn older_than(&self, oldest: u32) -> Vec<u8> {
-        self.segments.iter().filter(|head| at(head) < oldest).map(number_of).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::entry::tests::entry;
     use super::*;
+    use crate::ident::Timestamp;
     use std::vec;
 
-    fn fill(log: &mut SentLog, at: u32) -> Option<u8> {
-        let gone = log.is_full().then(|| log.begin_segment().2).flatten();
+    fn fill(log: &mut SentLog, index: &mut Index, at: u32) -> Option<u8> {
+        let gone = log.is_full().then(|| log.begin_segment(index).2).flatten();
         (0..u8::try_from(SEGMENT - log.count).unwrap()).for_each(|number| log.enter(&entry(number, at)));
         gone
     }
 
     fn written(log: &SentLog) -> Vec<u8> {
-        let mut out = FieldWriter::with_capacity(log.room());
+        let mut out = FieldWriter::with_capacity(0);
         log.write(&mut out);
         out.into_public()
     }
@@ -196,60 +165,79 @@ mod tests {
     /// For ever: at most 48, each of another number, none of which is given out again before its segment is gone.
     #[test]
     fn segments_are_bounded_and_their_numbers_begin_anew() {
-        let mut log = SentLog::default();
+        let (mut log, mut index) = (SentLog::default(), Index::default());
         assert_eq!(SentLog::read(None), Ok(SentLog::default()));
         assert!(written(&log).is_empty());
         for round in 0..300_u32 {
-            let oldest = log.numbers().last();
-            let gone = fill(&mut log, round);
+            let oldest = index.numbers().last();
+            let gone = fill(&mut log, &mut index, round);
             assert_eq!(gone, oldest.filter(|_| round > 48));
-            let numbers: Vec<u8> = log.numbers().collect();
+            let numbers: Vec<u8> = index.numbers().collect();
             let expected = (1..=round.min(48)).map(|back| u8::try_from((round - back) % 64).unwrap());
             assert_eq!(numbers, expected.collect::<Vec<_>>());
             assert!(!numbers.contains(&log.number()));
+            assert_eq!(log.has_segments(), round > 0);
+            assert_eq!(log.oldest, round.saturating_sub(48));
             let bytes = written(&log);
-            assert!(bytes.len() <= log.room() && log.room() < 1_700);
+            assert!(bytes.len() < 256 + 8 * ENTRY_LEN + 20);
             assert_eq!(read(&bytes).as_ref(), Ok(&log));
         }
     }
 
+    /// Days, each of eight messages, the last of which are in the row; what is old on day 100; and which days remain.
     #[test]
-    fn a_segment_that_is_gone_in_between_holds_nothing_up() {
-        let mut log = SentLog::default();
-        for round in 0..4 {
-            fill(&mut log, round);
+    fn what_a_wrong_clock_has_sent_is_as_old_as_what_is_around_it() {
+        const DAY: u64 = 24 * 60 * 60;
+        for (days, settled, old, left) in [
+            ([65, 75, 85, 95], 98, vec![0], vec![75, 85, 95]),
+            ([55, 60, 65, 67], 98, vec![0, 1, 2], vec![]),
+            // Behind, for a while, by a month or longer.
+            ([75, 50, 50, 50], 98, vec![], vec![75; 4]),
+            ([65, 3, 85, 3], 98, vec![0, 1], vec![85, 85]),
+            ([3, 3, 3, 3], 98, vec![], vec![98; 4]),
+            // Ahead.
+            ([65, 465, 75, 85], 98, vec![0], vec![465, 75, 85]),
+            ([65, 465, 66, 67], 98, vec![0, 2], vec![465]),
+            // The time for deletions is not known.
+            ([65, 75, 85, 95], 0, vec![], vec![65, 75, 85, 95]),
+        ] {
+            let seconds = |days: u64| u32::try_from(days * DAY).unwrap();
+            let (mut log, mut index) = (SentLog::default(), Index::default());
+            days.iter().for_each(|day| _ = fill(&mut log, &mut index, seconds(*day)));
+            let [settled, now] = [settled, 100].map(|day| Timestamp::new(day * DAY * 1000));
+            let dates = Dates::new(settled, now);
+            let before = read(&written(&log)).unwrap();
+            let looks_old = log.looks_old(dates);
+            let (changed, dropped) = log.drop_old(&mut index, dates);
+            assert_eq!(changed, log != before, "{days:?}");
+            assert!(looks_old || (!changed && dropped.is_empty()), "{days:?}");
+            dropped.iter().for_each(|number| index.changed(*number, &[]));
+            assert_eq!(dropped, old, "{days:?}");
+            let row = log.newest().map(|entry| entry.at());
+            let mut dates: Vec<u32> = index.dates().chain(row).collect();
+            dates.dedup();
+            let mut expected: Vec<u32> = left.iter().map(|day| seconds(*day)).collect();
+            expected.dedup();
+            assert_eq!(dates, expected, "{days:?}");
         }
-        log.changed(1, &[]);
-        assert_eq!(log.numbers().collect::<Vec<_>>(), [2, 0]);
-        assert_eq!(log.older_than(1), [0]);
-        for round in 4..200 {
-            fill(&mut log, round);
-            assert_eq!(read(&written(&log)).as_ref(), Ok(&log));
-        }
-        assert_eq!(log.numbers().count(), 48);
     }
 
     #[test]
-    fn an_id_leads_to_where_it_may_be() {
-        let mut log = SentLog::default();
-        for round in 0..3 {
-            fill(&mut log, round);
-        }
+    fn messages_of_the_row_are_changed_and_dropped() {
+        let (mut log, mut index) = (SentLog::default(), Index::default());
+        fill(&mut log, &mut index, 1);
         let id = |number| MessageId::new([number; 16]);
-        let numbers = |log: &SentLog, id| log.numbers_with(id).collect::<Vec<u8>>();
-        assert_eq!(numbers(&log, id(5)), [1, 0]);
-        assert!(numbers(&log, id(8)).is_empty());
-        log.changed(0, &[entry(8, 9)]);
-        assert_eq!((numbers(&log, id(5)), numbers(&log, id(8))), (vec![1], vec![0]));
+        assert!(!log.may_be_in_a_segment(id(5)));
         log.retain(|entry| entry.id() != id(5));
         assert_eq!((log.count, log.newest().count()), (7, 7));
+        assert_eq!(read(&written(&log)).as_ref(), Ok(&log));
     }
 
     #[test]
     fn refused_by_name() {
-        let mut log = SentLog::default();
+        let (mut log, mut index) = (SentLog::default(), Index::default());
         for round in 0..4 {
-            fill(&mut log, round);
+            fill(&mut log, &mut index, round);
         }
         let with = |change: fn(&mut SentLog)| {
             let mut log = read(&written(&log)).unwrap();
@@ -261,12 +249,8 @@ mod tests {
             ("nothing", vec![]),
             ("nine messages", with(|log| log.enter(&entry(9, 9)))),
             ("a number that there is not", with(|log| log.next = 64)),
-            ("a segment of the next number", with(|log| log.next = 2)),
-            ("a segment of a number that there is not", with(|log| log.segments[0][0] = 64)),
-            ("a segment twice", with(|log| log.segments[1][0] = 0)),
-            ("segments in another order", with(|log| log.segments.reverse())),
-            ("a segment that is too old", with(|log| log.next = 49)),
-            ("half a segment", [&with(|log| log.segments.clear())[..], &[0x1a, 1, 0]].concat()),
+            ("an age without segments", with(|log| (log.filter, log.oldest) = (None, 7))),
+            ("half a filter", [&with(|log| (log.filter, log.oldest) = (None, 0))[..], &[0x1a, 1, 0]].concat()),
         ] {
             assert_eq!(read(&bytes), Err(RecordError::Corrupt), "{what}");
         }

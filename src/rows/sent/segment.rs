@@ -3,8 +3,10 @@
 
 use alloc::vec::Vec;
 
+use super::dates::Dates;
 use super::entry::{ENTRY_LEN, Entry};
-use super::log::{SEGMENT, SentLog};
+use super::index::{Index, SEGMENT};
+use super::log::SentLog;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::crypto::{PUBLIC_KEY_LEN, PublicKey};
@@ -75,6 +77,42 @@ fn read(bytes: &[u8]) -> Result<(PublicKey, Vec<Entry>), RecordError> {
 }
 
 impl Peer {
+    fn index_key(&self, core: &Core) -> RecordKey {
+        core.peer_key(RecordKind::SentIndex, &self.address)
+    }
+
+    /// Says that it will be looked into.
+    pub(crate) fn announce_index(&self, core: &Core, work: &mut Workspace<'_>) {
+        if self.sent.has_segments() {
+            work.announce([self.index_key(core)]);
+        }
+    }
+
+    /// Which segments there are. Nothing is read if there are none.
+    fn load_index(&self, core: &Core, work: &mut Workspace<'_>) -> Result<Index, Halt> {
+        if !self.sent.has_segments() {
+            return Ok(Index::default());
+        }
+        let read = work.read(&core.keys, RecordKind::SentIndex, self.index_key(core))?;
+        let index = read.map(|record| Index::read(record, self.sent.number())).transpose();
+        Ok(index.map_err(stored(RecordKind::SentIndex))?.unwrap_or_default())
+    }
+
+    /// Writes it, whose row was asked for.
+    fn save_index(&mut self, core: &Core, work: &mut Workspace<'_>, index: &Index) {
+        self.sent.note(index);
+        let key = self.index_key(core);
+        match index.to_record() {
+            Some(record) => work.put(&core.keys, key, record),
+            None => work.delete(key),
+        }
+    }
+
+    /// The numbers of its segments, the newest first.
+    pub(crate) fn segment_numbers(&self, core: &Core, work: &mut Workspace<'_>) -> Result<Vec<u8>, Halt> {
+        Ok(self.load_index(core, work)?.numbers().collect())
+    }
+
     /// Segments of the log with the device, in this order.
     pub(crate) fn load_segments(
         &self,
@@ -95,7 +133,11 @@ impl Peer {
         if let Some(entry) = self.sent.newest().filter(|entry| entry.id() == id).last() {
             return Ok(Some(entry));
         }
-        let segments = self.load_segments(core, work, self.sent.numbers_with(id))?;
+        if !self.sent.may_be_in_a_segment(id) {
+            return Ok(None);
+        }
+        let index = self.load_index(core, work)?;
+        let segments = self.load_segments(core, work, index.numbers_with(id))?;
         let newest_first = segments.into_iter().flat_map(|segment| segment.entries.into_iter().rev());
         Ok(newest_first.into_iter().find(|entry| entry.id() == id))
     }
@@ -105,11 +147,17 @@ impl Peer {
         if !self.sent.is_full() {
             return Ok(());
         }
-        let (number, entries, old) = self.sent.begin_segment();
+        // In one round: the index, the segment that is to be, and the one that goes if none was dropped before its time.
+        let number = self.sent.number();
+        let keys = [number, SentLog::number_that_goes(number)].map(|number| segment_key(core, &self.address, number));
+        work.announce(keys.into_iter().chain([self.index_key(core)]));
+        work.ready()?;
+        let mut index = self.load_index(core, work)?;
+        work.row(self.index_key(core))?;
+        let (number, entries, old) = self.sent.begin_segment(&mut index);
+        self.save_index(core, work, &index);
         let segment = Segment { number, key: segment_key(core, &self.address, number), entries };
         let old = old.map(|number| segment_key(core, &self.address, number));
-        work.announce(old.into_iter().chain([segment.key]));
-        work.ready()?;
         // One may be there, where the device's own row is an older one that was put back: it is written over.
         work.row(segment.key)?;
         segment.save(core, work, self.session.remote_identity());
@@ -123,7 +171,8 @@ impl Peer {
             entry.answered |= is_new;
             is_new
         };
-        for mut segment in self.load_segments(core, work, self.sent.numbers_with(id))? {
+        let index = self.load_index(core, work)?;
+        for mut segment in self.load_segments(core, work, index.numbers_with(id))? {
             if segment.entries.iter_mut().map(note).fold(false, |any, new| any | new) {
                 segment.save(core, work, self.session.remote_identity());
             }
@@ -137,7 +186,8 @@ impl Peer {
 
     /// Drops all messages of an id from the log. Whether there were any.
     pub(crate) fn drop_sent(&mut self, core: &Core, work: &mut Workspace<'_>, id: MessageId) -> Result<bool, Halt> {
-        let segments = self.load_segments(core, work, self.sent.numbers_with(id))?;
+        let mut index = self.load_index(core, work)?;
+        let segments = self.load_segments(core, work, index.numbers_with(id))?;
         let mut changed = self.sent.newest().any(|entry| entry.id() == id);
         self.sent.retain(|entry| entry.id() != id);
         for mut segment in segments {
@@ -145,34 +195,55 @@ impl Peer {
             segment.entries.retain(|entry| entry.id() != id);
             if segment.entries.len() != before {
                 segment.save(core, work, self.session.remote_identity());
-                self.sent.changed(segment.number, &segment.entries);
+                index.changed(segment.number, &segment.entries);
+                self.save_index(core, work, &index);
                 changed = true;
             }
         }
         Ok(changed)
     }
 
-    /// Drops what was sent before this moment, in seconds since 1970: of the segments those of which all was. Whether there
-    /// was any. The rows are to be asked for before.
-    pub(crate) fn drop_sent_before(
-        &mut self,
-        core: &Core,
-        work: &mut Workspace<'_>,
-        oldest: u32,
-    ) -> Result<bool, Halt> {
-        let mut changed = self.sent.newest().any(|entry| entry.at() < oldest);
-        self.sent.retain(|entry| entry.at() >= oldest);
-        for number in self.sent.older_than(oldest) {
+    /// Drops what is old: of the segments those of which all is. Whether anything has changed. The rows are to be asked for
+    /// before.
+    pub(crate) fn drop_old_sent(&mut self, core: &Core, work: &mut Workspace<'_>, dates: Dates) -> Result<bool, Halt> {
+        if !self.sent.looks_old(dates) {
+            return Ok(false);
+        }
+        let mut index = self.load_index(core, work)?;
+        let before = index.clone();
+        let (mut changed, old) = self.sent.drop_old(&mut index, dates);
+        for number in old {
             work.remove(segment_key(core, &self.address, number))?;
-            self.sent.changed(number, &[]);
+            index.changed(number, &[]);
+        }
+        // Where the row is gone, too, nothing is waited for any more.
+        if index != before || index.filter().is_some() != self.sent.has_segments() {
+            work.row(self.index_key(core))?;
+            self.save_index(core, work, &index);
             changed = true;
         }
         Ok(changed)
     }
 
-    /// The rows of its segments, or of some of them.
-    pub(crate) fn segment_keys(&self, core: &Core, numbers: impl IntoIterator<Item = u8>) -> Vec<RecordKey> {
-        numbers.into_iter().map(|number| segment_key(core, &self.address, number)).collect()
+    /// The rows of the log: of the index, and of the segments.
+    pub(crate) fn log_keys(&self, core: &Core, work: &mut Workspace<'_>) -> Result<Vec<RecordKey>, Halt> {
+        let numbers = self.load_index(core, work)?;
+        let keys = numbers.numbers().map(|number| segment_key(core, &self.address, number));
+        Ok(keys.chain(self.sent.has_segments().then(|| self.index_key(core))).collect())
+    }
+
+    /// The rows of those segments of which all is old.
+    pub(crate) fn old_segment_keys(
+        &self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        mut dates: Dates,
+    ) -> Result<Vec<RecordKey>, Halt> {
+        if !self.sent.looks_old(dates) {
+            return Ok(Vec::new());
+        }
+        let numbers = self.load_index(core, work)?.old(&mut dates);
+        Ok(numbers.into_iter().map(|number| segment_key(core, &self.address, number)).collect())
     }
 
     /// The log goes with the identity key that it is of.
@@ -181,7 +252,7 @@ impl Peer {
         if planted::is(Defect::AnyKey) {
             return Ok(());
         }
-        let keys = self.segment_keys(core, self.sent.numbers());
+        let keys = self.log_keys(core, work)?;
         work.announce(keys.iter().copied());
         work.ready()?;
         self.sent = SentLog::default();

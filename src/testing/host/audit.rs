@@ -36,7 +36,7 @@ impl Audit {
         self.rounds_of_bulk
     }
 
-    /// What that operation gave, as a type, and the kinds of records that it asked for, round by round.
+    /// What the operation gave that has needed most, as a type, and the kinds of records that it asked for, round by round.
     #[must_use]
     pub fn deepest(&self) -> &str {
         &self.deepest
@@ -108,13 +108,13 @@ impl Audit {
     }
 
     fn needed(&mut self, rounds: &[Vec<RecordKey>], gave: &str) {
-        if gave.starts_with("alloc::vec::Vec<core::result::Result<") {
-            self.rounds_of_bulk = self.rounds_of_bulk.max(rounds.len());
-        } else if rounds.len() > self.rounds {
+        if rounds.len() > self.rounds.max(self.rounds_of_bulk) {
             let kinds = |keys: &Vec<RecordKey>| keys.iter().map(|key| key.as_bytes()[0]).collect::<Vec<_>>();
-            let rounds: Vec<_> = rounds.iter().map(kinds).collect();
-            (self.rounds, self.deepest) = (rounds.len(), format!("{gave} {rounds:?}"));
+            self.deepest = format!("{gave} {:?}", rounds.iter().map(kinds).collect::<Vec<_>>());
         }
+        let bulk = gave.starts_with("alloc::vec::Vec<core::result::Result<");
+        let most = if bulk { &mut self.rounds_of_bulk } else { &mut self.rounds };
+        *most = rounds.len().max(*most);
     }
 
     /// Looks at what an app might log.

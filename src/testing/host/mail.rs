@@ -253,7 +253,7 @@ impl Host {
             }
         }
         let gone = |client: &Client| client.gone(message_id, address);
-        self.run(now, gone, |tables, said| said.iter().for_each(|outgoing| tables.post(outgoing)))?.ok();
+        self.run(now, gone, |tables, said| said.iter().for_each(|outgoing| tables.reply(outgoing)))?.ok();
         Ok(())
     }
 
@@ -297,7 +297,7 @@ impl Tables {
                     self.ask_about(&request.from, key);
                 }
                 self.meets(envelope, &request.identity);
-                request.reply.iter().for_each(|reply| self.post(reply));
+                request.reply.iter().for_each(|reply| self.reply(reply));
             }
             Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
             _ => {}

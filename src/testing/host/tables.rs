@@ -34,6 +34,8 @@ pub struct Tables {
     pub(in crate::testing) unreadable: BTreeSet<MessageName>,
     /// Of these, what will not come: its sender does not have it any more.
     pub(in crate::testing) gone: BTreeSet<MessageName>,
+    /// Of the envelopes that were made, those that say what is gone to whoever asked.
+    pub(in crate::testing) replies: BTreeSet<[u8; 16]>,
     /// What the envelopes that were made are of.
     pub(in crate::testing) made: BTreeMap<[u8; 16], Made>,
     /// The identity keys of others, as they came and were accepted.
@@ -147,6 +149,12 @@ impl Tables {
         if !self.outbox.iter().any(|held| held.id() == outgoing.id()) {
             self.outbox.push(outgoing.clone());
         }
+    }
+
+    /// The same of what says that messages are gone.
+    pub(super) fn reply(&mut self, outgoing: &Outgoing) {
+        self.replies.insert(*outgoing.id());
+        self.post(outgoing);
     }
 
     /// A message was received.

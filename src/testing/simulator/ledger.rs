@@ -7,11 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::accounts::START;
-use super::monitor::Monitor;
+use super::monitor::{Kind, Monitor};
 use crate::client::ReceiveError;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageName, Timestamp};
-use crate::testing::{Answer, Host, Tables};
+use crate::testing::{Answer, Entry, Host, Tables};
 use crate::wire::Envelope;
 
 /// What may become of a message.
@@ -95,6 +95,13 @@ pub(super) struct Made {
     fates: Vec<(Moment, Timestamp, Fate)>,
 }
 
+impl Made {
+    /// Whether it, or a copy of it, could not be read.
+    fn is_asked_for(&self) -> bool {
+        self.fates.iter().any(|(_, _, fate)| matches!(fate, Fate::Unreadable | Fate::Asked))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Dropped,
@@ -102,7 +109,7 @@ enum Fate {
     Read,
     Unreadable,
     Refused,
-    /// A copy that somebody had changed could not be read, and is asked for under the same name.
+    /// A copy that somebody had changed or wrapped anew could not be read, and is asked for under the same name.
     Asked,
 }
 
@@ -124,6 +131,8 @@ pub(super) struct Ledger {
     users: BTreeMap<Address, usize>,
     /// Users in whose database somebody has put back a row.
     put_back: BTreeSet<usize>,
+    /// First messages of suite `Signal` that were passed on under another name, and under which.
+    passed_off: BTreeSet<([u8; 16], Address)>,
     /// Whether a message was sent again to another identity key than before.
     other_key: bool,
     /// How often each message was sent again.
@@ -144,6 +153,7 @@ impl Default for Ledger {
             forgets: BTreeMap::new(),
             users: BTreeMap::new(),
             put_back: BTreeSet::new(),
+            passed_off: BTreeSet::new(),
             other_key: false,
             answers: BTreeMap::new(),
             monitor: Monitor::default(),
@@ -175,9 +185,9 @@ impl Ledger {
         self.promises.push(Promise { id, by, to, text, written, read: None, envelopes });
     }
 
-    /// Takes down what has come into an outbox.
-    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) {
-        let at = self.tick();
+    /// Takes down what has come into an outbox, and tells of what no user wrote now.
+    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) -> Vec<String> {
+        let (at, mut told) = (self.tick(), Vec::new());
         let tables = host.tables();
         for outgoing in &tables.outbox {
             if self.envelopes.contains_key(outgoing.id()) {
@@ -190,7 +200,13 @@ impl Ledger {
                 let earlier = promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
                 earlier.filter(|made| made.by == by).any(|made| !self.forgot(by, made.at))
             });
-            self.monitor.made(by, time.get() / DAY_MS, promise.is_some(), again);
+            let kind = match promise {
+                Some(_) if again => Kind::Again,
+                Some(_) => Kind::Message,
+                None if tables.replies.contains(outgoing.id()) => Kind::Gone,
+                None => Kind::Question,
+            };
+            self.monitor.made(by, to, time.get() / DAY_MS, kind);
             let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
             if let Some(promise) = promise.filter(|_| again) {
                 *self.answers.entry(promise).or_default() += 1;
@@ -199,10 +215,14 @@ impl Ledger {
             }
             let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
             self.envelopes.insert(*outgoing.id(), made);
+            if kind != Kind::Message {
+                told.push(format!("{by} sends {to} {}: {kind:?}", self.named(outgoing.id())));
+            }
             if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at)) {
                 promise.envelopes.push(*outgoing.id());
             }
         }
+        told
     }
 
     fn fate(&mut self, envelope: &[u8; 16], fate: Fate) {
@@ -225,6 +245,15 @@ impl Ledger {
     /// A copy of an envelope that somebody had changed could not be read.
     pub(super) fn unreadable_copy(&mut self, envelope: &[u8; 16]) {
         self.fate(envelope, Fate::Asked);
+    }
+
+    /// A first message of suite `Signal` is passed on under another name. Nothing in it says whose it is but the identity
+    /// key, which nobody knows yet: its text is shown under that name, and a second time it is a duplicate.
+    pub(super) fn passes_off(&mut self, envelope: &Envelope) {
+        let promise = self.envelopes.get(&envelope.id).and_then(|made| self.promises.get(made.promise?));
+        if let (Some(promise), Some(name)) = (promise, &envelope.from) {
+            self.passed_off.insert((promise.id, name.clone()));
+        }
     }
 
     /// What was said of an envelope, which came as it was sent, and is acknowledged.
@@ -251,8 +280,16 @@ impl Ledger {
         })
     }
 
-    /// Looks whether the message of an envelope is with its recipient by now.
+    /// Looks whether the message of an envelope is with its recipient by now, or is asked for: a host that comes to its end
+    /// after its transaction says nothing.
     pub(super) fn look_for(&mut self, envelope: &[u8; 16], tables: &Tables) {
+        let made = self.envelopes.get(envelope);
+        if made
+            .is_some_and(|made| made.name.is_some_and(|name| tables.unreadable.contains(&name)) && !made.is_asked_for())
+        {
+            self.fate(envelope, Fate::Asked);
+            self.monitor.unreadable(envelope);
+        }
         let promise = self.envelopes.get(envelope).and_then(|made| made.promise);
         if let Some(promise) = promise.and_then(|at| self.promises.get_mut(at))
             && promise.read.is_none()
@@ -306,12 +343,10 @@ impl Ledger {
         let too_often = |(promise, answers): &(&usize, &usize)| {
             let Some(promise) = self.promises.get(**promise) else { return false };
             let made = || promise.envelopes.iter().filter_map(|id| self.envelopes.get(id));
-            let unreadable =
-                |made: &&Made| made.fates.iter().any(|(_, _, fate)| matches!(fate, Fate::Unreadable | Fate::Asked));
             let back = [promise.by, promise.to]
                 .iter()
                 .any(|user| self.backs.contains_key(user) || self.put_back.contains(user));
-            **answers > made().filter(unreadable).count() && !back
+            **answers > made().filter(|made| made.is_asked_for()).count() && !back
         };
         self.answers.iter().find(too_often).map(|(promise, _)| *promise)
     }
@@ -329,15 +364,19 @@ impl Ledger {
         })
     }
 
-    /// Whether what a user reads is what was written to that user, by whom it says.
-    pub(super) fn is_in_place(&self, user: usize, tables: &Tables) -> bool {
-        tables.inbox.values().all(|entry| {
+    /// What a user reads that was not written to that user, or by somebody else than it says, or is not what was written.
+    pub(super) fn misplaced(&self, user: usize, tables: &Tables) -> Option<String> {
+        let misplaced = |entry: &&Entry| {
             let promise = self.by_id.get(&entry.id).and_then(|at| self.promises.get(*at));
-            promise.is_some_and(|promise| {
-                let by = self.users.get(&entry.from).copied();
-                promise.to == user && by == Some(promise.by) && promise.text == entry.text
-            })
-        })
+            let by = self.users.get(&entry.from).copied();
+            let is_by = |promise: &Promise| {
+                by == Some(promise.by) || self.passed_off.contains(&(promise.id, entry.from.clone()))
+            };
+            promise.is_none_or(|promise| promise.to != user || !is_by(promise) || promise.text != entry.text)
+        };
+        let entry = tables.inbox.values().find(misplaced)?;
+        let (number, by) = (self.number(&entry.id), self.users.get(&entry.from));
+        Some(format!("{user} reads message {number:?}, by {by:?}: {:?}", String::from_utf8_lossy(&entry.text)))
     }
 
     /// What became of each message. `identities` are the identity keys that the devices have now.

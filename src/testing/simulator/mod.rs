@@ -27,8 +27,8 @@
 //! - Nothing is read twice, whatever is replayed in whatever wrapping; a text comes twice only where its sender went back in
 //!   time and wrote it again, or where an answer had to be sent again. Nothing is in the wrong place, or altered.
 //! - Nothing is sent again to another identity key, or more often than it was asked for.
-//! - Envelopes that nobody asked for: at most 20 of a device in a day, and 10 for each message that was lost and each mishap
-//!   that ends sessions. [`recover`]: from a bad state of two or three devices all is well within 12 rounds, after 40
+//! - Envelopes that nobody asked for: at most 20 of a device to another in a day, and 10 for each message that was lost and
+//!   each mishap that ends sessions. [`recover`]: from a bad state of two or three devices all is well within 12 rounds, after 40
 //!   questions at most.
 //! - At the end a message goes each way between any two, in one session.
 //! - No key and nonce seals two texts; in suite `Signal` no message key goes out under two texts.
@@ -62,7 +62,7 @@ pub enum Broken {
     Lost(BTreeMap<Loss, usize>),
     /// From a bad state it took so many rounds and so many envelopes until all was well.
     Slow(usize, usize),
-    /// So many envelopes of one device in one day, and in all, that nobody asked for.
+    /// So many envelopes of one device to another in one day, and in all, that nobody asked for.
     Chatty(usize, usize),
     /// A text is with somebody whom it was not written to, or is not what was written.
     Misplaced,
@@ -130,7 +130,7 @@ pub struct Report {
     pub losses: usize,
     /// Envelopes that nobody asked for.
     pub unasked: usize,
-    /// The most of them of one device in one day.
+    /// The most of them of one device to another in one day.
     pub unasked_in_a_day: usize,
     /// The most bundles of one device that were handed out in one day.
     pub claimed_in_a_day: u64,

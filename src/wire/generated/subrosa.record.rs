@@ -277,8 +277,11 @@ pub struct Wishes {
     /// whether a bundle is wanted whether or not anything is unread
     #[prost(bool, tag = "8")]
     pub bundle: bool,
+    /// (32-byte name)*: what it has asked for last, under an identity key that is not accepted
+    #[prost(bytes = "vec", tag = "9")]
+    pub unheard: ::prost::alloc::vec::Vec<u8>,
     /// how many are unread; always written
-    #[prost(uint32, optional, tag = "9")]
+    #[prost(uint32, optional, tag = "10")]
     pub count: ::core::option::Option<u32>,
 }
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]

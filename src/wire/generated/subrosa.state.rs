@@ -105,7 +105,7 @@ pub struct Braid {
     /// (big-endian u16 index, 32 bytes)*, in order of arrival
     #[prost(bytes = "vec", tag = "6")]
     pub received: ::prost::alloc::vec::Vec<u8>,
-    /// its seed (d ‖ z), then what is sent of it: vector, header (ML-KEM Braid)
+    /// its seed (d ‖ z), then its header (ML-KEM Braid)
     #[prost(bytes = "vec", tag = "7")]
     pub decapsulation_key: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "8")]
@@ -120,6 +120,12 @@ pub struct Braid {
     pub mac: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "13")]
     pub encapsulation_secret: ::prost::alloc::vec::Vec<u8>,
+    /// in a record that has a tail: the keys of what lies there in the place of `vector` and `ct1`, in this order, 32 bytes each
+    #[prost(bytes = "vec", tag = "14")]
+    pub apart: ::prost::alloc::vec::Vec<u8>,
+    /// then, the next chunks to send, 32 bytes each, at most 8
+    #[prost(bytes = "vec", tag = "15")]
+    pub ahead: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
@@ -208,7 +214,8 @@ pub struct Session {
     #[prost(bytes = "vec", tag = "7")]
     pub remote_identity: ::prost::alloc::vec::Vec<u8>,
 }
-/// What changes with every message to or from one peer device.
+/// What changes with every message to or from one peer device. Behind the record is a tail: what lies apart of the current
+/// session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Peer {
@@ -396,9 +403,20 @@ pub struct SentLog {
     /// the number of the segment that they will be, 0 to 63
     #[prost(uint32, tag = "2")]
     pub next: u32,
+    /// if there are segments: the filter of the ids that are in them, 128 or 256 bytes
+    #[prost(bytes = "vec", tag = "3")]
+    pub filter: ::prost::alloc::vec::Vec<u8>,
+    /// seconds since 1970 when the newest message of the oldest segment was sent
+    #[prost(uint32, tag = "4")]
+    pub oldest: u32,
+}
+/// Which segments the sent log with one peer device has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SentIndex {
     /// (u8 number ‖ big-endian u32 seconds since 1970 when its newest message was sent ‖ for each message two bytes
     /// that its id comes to, 16 in all)*, the oldest segment first, at most 48
-    #[prost(bytes = "vec", tag = "3")]
+    #[prost(bytes = "vec", tag = "1")]
     pub segments: ::prost::alloc::vec::Vec<u8>,
 }
 /// One segment of the sent log with one peer device.

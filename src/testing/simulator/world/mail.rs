@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::wrapping::{may_differ, other_bytes, rewrapped};
+use super::wrapping::{is_passed_off, may_differ, other_bytes, rewrapped};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
 use crate::testing::{Answer, Posted};
@@ -178,6 +178,9 @@ impl World {
         let now = self.time(user);
         self.report.garbled += 1;
         self.ledger.monitor.mishap();
+        if is_passed_off(envelope, changed) {
+            self.ledger.passes_off(changed);
+        }
         let received = self.parties[user].host.receive(changed, now);
         self.look_whether_read(user, envelope);
         match received {

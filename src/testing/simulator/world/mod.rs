@@ -289,7 +289,8 @@ impl World {
 
     fn look(&mut self, user: usize) {
         let time = Timestamp::new(self.now);
-        self.ledger.look_at(user, &self.parties[user].host, self.step, time);
+        let told = self.ledger.look_at(user, &self.parties[user].host, self.step, time);
+        told.into_iter().for_each(|what| self.note(what));
     }
 }
 

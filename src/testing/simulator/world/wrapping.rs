@@ -34,15 +34,23 @@ pub(super) fn other_bytes(envelope: &Envelope, rng: &mut SeededRng) -> Envelope 
 }
 
 /// Whether nothing authenticates what differs: the envelope's id and stamp; in a first message of V1 the registration id,
-/// of `Signal` some numbers.
+/// of `Signal` some numbers, and [who it is from](is_passed_off).
 pub(super) fn may_differ(envelope: &Envelope, changed: &Envelope) -> bool {
     if envelope.body == changed.body {
-        return Envelope { id: changed.id, stamp: changed.stamp.clone(), ..envelope.clone() } == *changed;
+        let same = Envelope { id: changed.id, stamp: changed.stamp.clone(), ..envelope.clone() };
+        return same == *changed || is_passed_off(envelope, changed);
     }
     let [one, other] = [envelope, changed].map(|envelope| FirstMessage::parse(&envelope.body));
     let [Ok(one), Ok(other)] = [one, other] else { return false };
     envelope.kind == EnvelopeKind::First
         && (envelope.suite == EnvelopeSuite::Signal || one.registration_id() != other.registration_id())
+}
+
+/// Whether a first message of suite `Signal` is passed on under another name. It holds addresses where both names are
+/// service ids; those here are not, and it is for the platform to say whose it is.
+pub(super) fn is_passed_off(envelope: &Envelope, changed: &Envelope) -> bool {
+    let is_first = envelope.kind == EnvelopeKind::First && envelope.suite == EnvelopeSuite::Signal;
+    is_first && changed.from != envelope.from && Envelope { from: changed.from.clone(), ..envelope.clone() } == *changed
 }
 
 /// The same message of suite V1 in another wrapping: of a first one another registration id, or none; of a later one, that
