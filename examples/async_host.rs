@@ -7,12 +7,13 @@
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{ApplyError, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Staged, Step};
+use subrosa::client::{ApplyError, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Staged, Step};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::platform::Shelf;
@@ -47,21 +48,14 @@ impl Database {
     }
 
     /// One transaction: the batch, and what `own` writes with it.
-    async fn commit<T>(&self, staged: Staged<T>, own: impl FnOnce(&mut Tables, &T)) -> Result<T, ApplyError<Failure>> {
+    async fn commit<T>(
+        &self,
+        staged: Staged<T>,
+        own: impl FnOnce(&mut Tables, &T),
+    ) -> Result<T, ApplyError<Infallible>> {
         sleep(Duration::from_millis(1)).await;
         let mut tables = self.0.lock().await;
-        staged
-            .batch()
-            .apply(|change| Ok(tables.records.get(change.key()).map(|row| row.version) == change.expect()))?;
-        for change in staged.batch().changes() {
-            match change {
-                Change::Put { key, bytes, version, .. } => {
-                    tables.records.insert(*key, Row { version: *version, bytes: bytes.clone() });
-                }
-                Change::Delete { key, .. } => drop(tables.records.remove(key)),
-                _ => {}
-            }
-        }
+        staged.batch().apply_to(&mut tables.records)?;
         own(&mut tables, staged.output());
         Ok(staged.committed())
     }
@@ -83,7 +77,7 @@ impl Database {
             };
             match self.commit(staged, &own).await {
                 Ok(output) => return Ok((output, conflicts)),
-                Err(ApplyError::Store(error)) => return Err(error),
+                // What cannot fail can only come too late.
                 Err(_) => conflicts += 1,
             }
         }

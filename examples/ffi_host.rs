@@ -12,7 +12,8 @@ mod facade {
 
     use rand_core::UnwrapErr;
     use subrosa::client::{
-        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, UploadId, Want,
+        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, Task, UploadId,
+        Write,
     };
     use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
@@ -28,7 +29,8 @@ mod facade {
     pub(crate) enum Op {
         Put,
         Delete,
-        Check,
+        /// Only compared.
+        Keep,
     }
 
     /// One change. `expect` is the version that the row must have; `None`: there must be no such row.
@@ -64,16 +66,19 @@ mod facade {
         pub(crate) names: Vec<Vec<u8>>,
         /// The name of a message that cannot be read: if the table has it, the operation is dropped.
         pub(crate) unreadable: Option<Vec<u8>>,
-        /// What the app is to bring.
-        pub(crate) wants: Vec<PlainWant>,
+        /// What the app is to do.
+        pub(crate) tasks: Vec<PlainTask>,
     }
 
-    /// Something that the app is to bring, for this user.
+    /// Something that the app is to do.
     #[derive(Clone)]
-    pub(crate) struct PlainWant {
-        pub(crate) user: String,
-        /// The message of one's own that is to be sent again, by its id; `None`: a bundle of prekeys is wanted.
-        pub(crate) message_id: Option<Vec<u8>>,
+    pub(crate) enum PlainTask {
+        /// A bundle of prekeys of this user's is to be fetched.
+        FetchBundle(String),
+        /// A message of one's own is to be sent again to this user, by its id.
+        Resend(String, Vec<u8>),
+        PublishPrekeys,
+        Maintain,
     }
 
     /// One device.
@@ -153,16 +158,15 @@ mod facade {
         pub(crate) fn batch(&self) -> Result<Vec<PlainChange>, Failure> {
             let State::Ready(staged) = &*self.state() else { return Err("it is not ready".into()) };
             let plain = |change: &Change| {
-                let (op, version, bytes) = match change {
-                    Change::Put { version, bytes, .. } => (Op::Put, version.as_bytes().to_vec(), bytes.clone()),
-                    Change::Delete { .. } => (Op::Delete, Vec::new(), Vec::new()),
-                    Change::Check { .. } => (Op::Check, Vec::new(), Vec::new()),
-                    _ => return Err("this binding does not know that change".into()),
+                let (op, version, bytes) = match change.write() {
+                    Write::Put(row) => (Op::Put, row.version.as_bytes().to_vec(), row.bytes.clone()),
+                    Write::Delete => (Op::Delete, Vec::new(), Vec::new()),
+                    Write::Keep => (Op::Keep, Vec::new(), Vec::new()),
                 };
-                let expect = change.expect().map(|version| version.as_bytes().to_vec());
-                Ok(PlainChange { op, key: change.key().as_bytes().to_vec(), expect, version, bytes })
+                let expect = change.expected().map(|version| version.as_bytes().to_vec());
+                PlainChange { op, key: change.key().as_bytes().to_vec(), expect, version, bytes }
             };
-            staged.batch().changes().iter().map(plain).collect()
+            Ok(staged.batch().changes().iter().map(plain).collect())
         }
 
         /// What to write in the same transaction, and to use for nothing else before that is durable.
@@ -220,19 +224,32 @@ mod facade {
             Ok(Running::new(self.0.send(message_id(id)?, &address(to)?, text), Outcome::of_sent))
         }
 
-        /// What is to be brought. An app asks after its mail was received, and as long as it runs every few minutes.
-        pub(crate) fn wants(&self) -> Running {
-            Running::new(self.0.wants(), |wants| {
-                let plain = |want| match want {
-                    Want::Bundle(address) => Some(PlainWant { user: address.user().as_str().into(), message_id: None }),
-                    Want::Resend { address, message_id } => Some(PlainWant {
-                        user: address.user().as_str().into(),
-                        message_id: Some(message_id.as_bytes().to_vec()),
-                    }),
-                    _ => None,
+        /// What is to be done. An app asks after its mail was received, and as long as it runs every few minutes.
+        pub(crate) fn todo(&self) -> Running {
+            Running::new(self.0.todo(), |tasks| {
+                let plain = |task| match task {
+                    Task::FetchBundle(address) => PlainTask::FetchBundle(address.user().as_str().into()),
+                    Task::Resend { address, message_id } => {
+                        PlainTask::Resend(address.user().as_str().into(), message_id.as_bytes().to_vec())
+                    }
+                    Task::PublishPrekeys => PlainTask::PublishPrekeys,
+                    Task::Maintain => PlainTask::Maintain,
                 };
-                Outcome { wants: wants.into_iter().filter_map(plain).collect(), ..Outcome::default() }
+                Outcome { tasks: tasks.into_iter().map(plain).collect(), ..Outcome::default() }
             })
+        }
+
+        /// What is to be done once a day for the account as a whole.
+        pub(crate) fn maintain(&self) -> Running {
+            Running::new(self.0.maintain(), |done| Outcome {
+                anchor: done.anchor.and_then(Anchor::get),
+                ..Outcome::default()
+            })
+        }
+
+        /// The same for a page of peer devices, as far as one step goes.
+        pub(crate) fn tidy(&self, page: u8) -> Running {
+            Running::new(self.0.tidy(page), |_| Outcome::default())
         }
 
         /// Sends again what was sent under an id, with the bytes that the app's own table has under it.
@@ -289,7 +306,7 @@ mod facade {
 mod app {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use crate::facade::{Account, Failure, KEY_LEN, Op, Outcome, PlainRow, Running};
+    use crate::facade::{Account, Failure, KEY_LEN, Op, Outcome, PlainRow, PlainTask, Running};
 
     /// The app's database and key store.
     #[derive(Default)]
@@ -343,7 +360,7 @@ mod app {
                     }
                     Op::Put => return Err("a key of another length".into()),
                     Op::Delete => drop(self.records.remove(&change.key)),
-                    Op::Check => {}
+                    Op::Keep => {}
                 }
             }
             self.outbox.extend(own.envelopes);
@@ -359,15 +376,27 @@ mod app {
             self.records.len()
         }
 
-        /// Brings what the library wants: bundles of prekeys from the server, messages from the app's own table.
-        pub(crate) fn attend(&mut self, account: &Account, bundle: &[u8]) -> Result<(), Failure> {
-            for want in self.run(&account.wants())?.wants {
-                let running = match &want.message_id {
-                    None => account.add_session(bundle)?,
-                    Some(id) => match self.sent.get(id) {
-                        Some(text) => account.resend(id, &want.user, text)?,
-                        None => account.gone(id, &want.user)?,
+        /// Does what is to be done: with bundles from the server, messages from the app's own table.
+        pub(crate) fn attend(
+            &mut self,
+            account: &Account,
+            server: &mut impl FnMut(&str) -> Result<Vec<u8>, Failure>,
+        ) -> Result<(), Failure> {
+            for task in self.run(&account.todo())?.tasks {
+                let running = match task {
+                    PlainTask::FetchBundle(user) => account.add_session(&server(&user)?)?,
+                    PlainTask::Resend(user, id) => match self.sent.get(&id) {
+                        Some(text) => account.resend(&id, &user, text)?,
+                        None => account.gone(&id, &user)?,
                     },
+                    // There is no server here that could run out of them within these few messages.
+                    PlainTask::PublishPrekeys => continue,
+                    PlainTask::Maintain => {
+                        for page in 0..=u8::MAX {
+                            self.run(&account.tidy(page))?;
+                        }
+                        account.maintain()
+                    }
                 };
                 self.run(&running)?;
             }
@@ -392,8 +421,8 @@ fn main() -> Result<(), Failure> {
     let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
     let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
     let (mut his_shelf, mut her_shelf) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
-    let (his_bundle, her_bundle) = (claim(&mut his_shelf)?, claim(&mut her_shelf)?);
-    hers.run(&alice.add_session(&his_bundle)?)?;
+    let mut server = |user: &str| claim(if user == "alice" { &mut her_shelf } else { &mut his_shelf });
+    hers.run(&alice.add_session(&server("bob")?)?)?;
     println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
 
     // An operation that is stepped and dropped has not happened.
@@ -415,9 +444,9 @@ fn main() -> Result<(), Failure> {
     hers.sent.insert([4; 16].to_vec(), text.to_vec());
     hers.run(&alice.send(&[4; 16], "bob", text)?)?;
     deliver(&mut hers, &mut his, &bob)?;
-    his.attend(&bob, &her_bundle)?;
+    his.attend(&bob, &mut server)?;
     deliver(&mut his, &mut hers, &alice)?;
-    hers.attend(&alice, &his_bundle)?;
+    hers.attend(&alice, &mut server)?;
     deliver(&mut hers, &mut his, &bob)?;
     for (name, app) in [("alice", &hers), ("bob", &his)] {
         for text in &app.messages {

@@ -21,13 +21,16 @@
 //! | `rows` | what a client keeps, one file for each kind of row |
 //! | [`client`] | one device over a host's database: staged operations |
 //! | [`platform`] | the server's side, without any client's secret: stamps, verdicts on reports |
+//! | `sqlite` | a host's database in a SQLite file, feature `sqlite` |
 //! | `testing` | for a host's own tests, feature `testing`: a store in memory, a conformance suite, a simulator |
 //!
 //! # Where to start
 //!
-//! [`client::Client`] is one device over the host's database: what most hosts use. The example `sqlite_host` is the
-//! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
-//! `docs/storage.md` in the repository says what a host owes the rows. Below it are plain values without storage:
+//! [`client::Client`] is one device over the host's database: what most hosts use. Each of its operations is
+//! [run](client::Operation::run) in one call over a [`client::Database`], which `subrosa::sqlite` is (feature `sqlite`) and a host
+//! on something else implements; [`client::Client::todo`] says what is to be done. The example `sqlite_host` is the reference,
+//! `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and `docs/storage.md` in the
+//! repository says what a host owes the rows. Below it are plain values without storage:
 //! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
 //! `docs/protocol.md` specifies every byte; words that are used in a sense of their own are in the [`glossary`].
 //!
@@ -37,6 +40,7 @@
 //! |---|---|
 //! | `std` | adapters of [`attachment`] for `std::io`; a [`client::Client`] that keeps sessions in memory, where it is asked to |
 //! | `fast` | a faster X25519 and file encryption where the processor has the instructions, on x86-64 and 64-bit ARM; the same bytes. Needs the standard library |
+//! | `sqlite` | `subrosa::sqlite`: a host's database in a SQLite file, on `rusqlite`. Needs the standard library |
 //! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
 //!
 //! Without them the crate is `no_std` with `alloc`.
@@ -62,6 +66,8 @@ mod ratchet;
 pub mod report;
 mod rows;
 pub mod session;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod staging;
 pub mod suite;
 #[cfg(any(test, feature = "testing"))]

@@ -135,7 +135,7 @@ fn goes_on(file: &str, others: &[u8]) {
     let mut expected = [&KINDS, others].concat();
     expected.sort_unstable();
     assert_eq!(kinds, expected, "a row of every kind");
-    let (db, mut rng) = (Memory(RefCell::new(rows)), rng());
+    let (db, mut rng) = (Memory(RefCell::new(rows), RefCell::default()), rng());
     let key = StorageKey::new(bytes(&golden["storageKey"]));
     let opened = Client::open(&key, Anchor::UNAVAILABLE).stage(&db, NOW, &mut rng).unwrap();
     let client = opened.commit(|batch, _| db.write(batch)).unwrap().client;
@@ -156,7 +156,7 @@ fn goes_on(file: &str, others: &[u8]) {
     sent.commit(|batch, _| db.write(batch)).unwrap();
     let blocked = client.send(MessageId::new([78; 16]), &to(dave), b"on").stage(&db, NOW, &mut rng);
     assert!(matches!(blocked, Err(StageError::Operation(SendError::IdentityChanged))));
-    assert!(client.wants().stage(&db, NOW, &mut rng).unwrap().committed().contains(&Want::Bundle(to(bob))));
+    assert!(client.todo().stage(&db, NOW, &mut rng).unwrap().committed().contains(&Task::FetchBundle(to(bob))));
     for page in 0..=255 {
         assert!(client.tidy(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
     }

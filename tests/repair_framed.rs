@@ -23,8 +23,8 @@ fn receive(client: &Client, db: &Memory, envelope: &Envelope) -> Received {
     staged.commit(|batch, _| db.write(batch)).unwrap()
 }
 
-fn wants(client: &Client, db: &Memory) -> Vec<Want> {
-    client.wants().stage(db, NOW, &mut rng()).unwrap().committed()
+fn todo(client: &Client, db: &Memory) -> Vec<Task> {
+    client.todo().stage(db, NOW, &mut rng()).unwrap().committed()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn what_was_sealed_is_sent_again() {
     assert!(unreadable.asked && !unreadable.known);
     assert_eq!(Some(unreadable.name), framed.sent.name());
 
-    assert!(wants(&bob, &bob_db).contains(&Want::Bundle(alice.address().clone())));
+    assert!(todo(&bob, &bob_db).contains(&Task::FetchBundle(alice.address().clone())));
     let bundle = published(&alice, &alice_db).verify().unwrap();
     let added = bob.add_session(&bundle).stage(&bob_db, now, &mut rng).unwrap();
     let added = added.commit(|batch, _| bob_db.write(batch)).unwrap();
@@ -73,5 +73,5 @@ fn what_was_sealed_is_sent_again() {
     // It is once, and over.
     let refused = alice.resend(id, bob.address(), &framed.inner).stage(&alice_db, now, &mut rng).unwrap_err();
     assert!(matches!(refused, StageError::Operation(ResendError::NotAsked)));
-    assert!(!wants(&alice, &alice_db).iter().any(|want| matches!(want, Want::Resend { .. })));
+    assert!(!todo(&alice, &alice_db).iter().any(|task| matches!(task, Task::Resend { .. })));
 }

@@ -16,6 +16,7 @@ mod sqlite {
     #[cfg(feature = "testing")]
     mod conformance;
     pub(crate) mod cut;
+    mod defaults;
     pub(crate) mod erased;
     pub(crate) mod folder;
     pub(crate) mod kill;

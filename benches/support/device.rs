@@ -1,11 +1,11 @@
 //! Level 2: devices with a database in memory.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
-use subrosa::client::{Batch, Change, Client, Operation, PrekeyCounts, PrekeyUpload, Received, Row, Store};
+use subrosa::client::{Batch, Client, Operation, PrekeyCounts, PrekeyUpload, Received, Row, Store};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::Suites;
@@ -14,7 +14,7 @@ use subrosa::wire::Envelope;
 use super::pair::{NOW, PLAINTEXT, rng};
 
 #[derive(Clone, Default)]
-pub(crate) struct Memory(RefCell<HashMap<RecordKey, Row>>);
+pub(crate) struct Memory(RefCell<BTreeMap<RecordKey, Row>>);
 
 impl Store for Memory {
     type Error = Infallible;
@@ -27,22 +27,7 @@ impl Store for Memory {
 
 impl Memory {
     fn write(&self, batch: &Batch) {
-        let mut rows = self.0.borrow_mut();
-        batch
-            .apply(|change| {
-                assert_eq!(rows.get(change.key()).map(|row| row.version), change.expect());
-                match change {
-                    Change::Put { key, bytes, version, .. } => {
-                        rows.insert(*key, Row { version: *version, bytes: bytes.clone() });
-                    }
-                    Change::Delete { key, .. } => {
-                        rows.remove(key);
-                    }
-                    _ => {}
-                }
-                Ok::<_, Infallible>(true)
-            })
-            .unwrap();
+        batch.apply_to(&mut self.0.borrow_mut()).unwrap();
     }
 
     /// The lengths of all rows of a kind.

@@ -2,7 +2,6 @@
 //!
 //! Write first, then act: no byte goes to the relay that is not on the disk, and nothing is acknowledged before it is.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::net::TcpStream;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{ApplyError, Client, PrekeyCounts, SendError, StageError, UploadId, Want};
+use subrosa::client::{Client, PrekeyCounts, RunError, SendError, Task, UploadId};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
@@ -27,7 +26,7 @@ use crate::wire::Frame;
 /// The relay is asked again for the bundle of somebody who has none yet.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The library is asked again for what it wants.
+/// The library is asked again what is to be done.
 const ATTEND_AGAIN: Duration = Duration::from_secs(60);
 
 /// So long a script takes for a line.
@@ -63,7 +62,7 @@ struct Chat {
     draft: Option<Draft>,
     /// When the relay was last asked for the peer's prekeys.
     asked: Option<Instant>,
-    /// When the library was last asked for what it wants.
+    /// When the library was last asked what is to be done.
     attended: Instant,
     /// The highest row of the outbox that was posted in this run.
     posted: i64,
@@ -96,7 +95,7 @@ pub(crate) fn join(
     suite: Suite,
     scripted: bool,
 ) -> Result<(), Failure> {
-    let mut store = Store::open(db)?;
+    let store = Store::open(db)?;
     address(peer)?;
     let client = store.account(db, &address(name)?, suite)?;
     let relay = TcpStream::connect(relay)?;
@@ -175,11 +174,11 @@ impl Chat {
             Frame::Posted { id } => self.store.posted(id.cast_signed()),
             Frame::Published { id } => {
                 let id = UploadId::new(id.as_slice().try_into()?);
-                self.store.run(|| self.client.published(id), |_, _| Ok(()))?;
+                self.store.run(self.client.published(id), |_, _| Ok(()))?;
                 Ok(())
             }
             Frame::Deliver { number, from, bytes } => {
-                let outcome = inbound::take(&mut self.store, &self.client, &bytes)?;
+                let outcome = inbound::take(&self.store, &self.client, &bytes)?;
                 // It is on the disk: now, and not before, the relay may forget it.
                 if !matches!(outcome, Outcome::Later) {
                     self.tell(&Frame::Ack { number })?;
@@ -193,51 +192,41 @@ impl Chat {
         }
     }
 
-    /// Brings what the library wants from the network.
+    /// Does what the library says is to be done.
     fn attend(&mut self, prekeys_left: PrekeyCounts) -> Result<(), Failure> {
         self.attended = Instant::now();
         let peer = address(&self.peer)?;
-        for want in self.store.run(|| self.client.wants(), |_, _| Ok(()))? {
-            match want {
+        for task in self.store.run(self.client.todo(), |_, _| Ok(()))? {
+            match task {
                 // Anybody may write here, and be read; what cannot be read of others than the peer is not asked for.
-                Want::Bundle(device) if device == peer => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
-                Want::Resend { address, message_id } => self.answer(&address, message_id)?,
-                Want::UploadPrekeys => self.publish(prekeys_left)?,
-                _ => {}
+                Task::FetchBundle(device) if device != peer => {}
+                Task::FetchBundle(_) => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
+                Task::Resend { address, message_id } => self.answer(&address, message_id)?,
+                Task::PublishPrekeys => self.publish(prekeys_left)?,
+                Task::Maintain => self.store.maintain(&self.client)?,
             }
         }
         self.post()
     }
 
-    /// Sends a line again that its recipient could not read. The library knows whether that one may have it.
-    fn answer(&mut self, device: &Address, id: MessageId) -> Result<(), Failure> {
-        let answered = match self.store.sent_line(id, device.user().as_str())? {
-            Some(text) => self
-                .store
-                .run(
-                    || self.client.resend(id, device, text.as_bytes()),
-                    |tx, sent| sent.outgoing().map_or(Ok(()), |again| put_outgoing(tx, again)),
-                )
-                .map(drop),
-            None => self
-                .store
-                .run(
-                    || self.client.gone(id, device),
-                    |tx, said| said.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said)),
-                )
-                .map(drop),
-        };
+    /// Sends a line again that its recipient could not read, or says that it is gone. The library knows whether that one may
+    /// have it.
+    fn answer(&self, device: &Address, id: MessageId) -> Result<(), Failure> {
+        let text = self.store.sent_line(id, device.user().as_str())?;
+        let answer = self.client.answer(id, device, text.as_deref().map(str::as_bytes));
+        let answered =
+            self.store.run(answer, |tx, answer| answer.iter().try_for_each(|outgoing| put_outgoing(tx, outgoing)));
         match answered {
             // It was answered, or it waits.
-            Err(ApplyError::Store(StageError::Operation(_))) => Ok(()),
-            answered => Ok(answered?),
+            Ok(_) | Err(RunError::Operation(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Makes prekeys, and publishes them once their private halves are on the disk. Until the relay has them the same
     /// ones are published again.
     fn publish(&mut self, left: PrekeyCounts) -> Result<(), Failure> {
-        for upload in self.store.run(|| self.client.publish_prekeys(left), |_, _| Ok(()))? {
+        for upload in self.store.run(self.client.publish_prekeys(left), |_, _| Ok(()))? {
             self.tell(&Frame::Publish { upload: upload.to_bytes() })?;
         }
         Ok(())
@@ -250,10 +239,9 @@ impl Chat {
         if *bundle.address() != address(&self.peer)? {
             return Err("the relay gave somebody else's bundle".into());
         }
-        self.store.run(
-            || self.client.add_session(&bundle),
-            |tx, added| added.repair.iter().try_for_each(|question| put_outgoing(tx, question)),
-        )?;
+        self.store.run(self.client.add_session(&bundle), |tx, added| {
+            added.repair.iter().try_for_each(|question| put_outgoing(tx, question))
+        })?;
         self.asked = None;
         self.post()
     }
@@ -301,25 +289,19 @@ impl Chat {
     /// `false` if there is no session to send it in.
     fn send(&mut self, draft: &Draft) -> Result<bool, Failure> {
         let (to, at) = (address(&self.peer)?, i64::try_from(now().get())?);
-        let began = Cell::new(Instant::now());
-        let sent = self.store.run(
-            || {
-                began.set(Instant::now());
-                self.client.send(draft.id, &to, draft.text.as_bytes())
-            },
-            |tx, sent| {
-                let micros = began.get().elapsed().as_secs_f64() * 1e6;
-                // What was sent before is there.
-                let Some(outgoing) = sent.outgoing() else { return Ok(()) };
-                let (peer, text) = (self.peer.clone(), draft.text.clone());
-                let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
-                let first = outgoing.envelope().kind == EnvelopeKind::First;
-                put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
-                put_outgoing(tx, outgoing)
-            },
-        );
+        let began = Instant::now();
+        let sent = self.store.run(self.client.send(draft.id, &to, draft.text.as_bytes()), |tx, sent| {
+            let micros = began.elapsed().as_secs_f64() * 1e6;
+            // What was sent before is there.
+            let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+            let (peer, text) = (self.peer.clone(), draft.text.clone());
+            let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
+            let first = outgoing.envelope().kind == EnvelopeKind::First;
+            put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
+            put_outgoing(tx, outgoing)
+        });
         match sent {
-            Err(ApplyError::Store(StageError::Operation(SendError::NoSession))) => Ok(false),
+            Err(RunError::Operation(SendError::NoSession)) => Ok(false),
             sent => {
                 sent?;
                 self.post()?;

@@ -1,16 +1,13 @@
 //! What becomes of a received message: a decision of the library, made durable in one transaction.
 
-use std::cell::Cell;
 use std::time::Instant;
 
-use subrosa::client::{ApplyError, Client, Disposition, ReceiveError, Received, StageError};
+use subrosa::client::{Client, Disposition, ReceiveError, Received};
 use subrosa::report::PartKind;
-use subrosa::session::AcceptError;
 use subrosa::wire::{Envelope, EnvelopeKind};
 
 use crate::Failure;
 use crate::client::now;
-use crate::names::Names;
 use crate::store::{Line, Store, put_line, put_outgoing, tally};
 
 /// What became of it.
@@ -28,51 +25,30 @@ pub(crate) enum Outcome {
 }
 
 /// Takes a message: when this returns, its outcome is on the disk.
-pub(crate) fn take(store: &mut Store, client: &Client, bytes: &[u8]) -> Result<Outcome, Failure> {
-    let envelope = match Envelope::parse(bytes) {
-        Ok(envelope) => envelope,
-        Err(error) => return refuse(store, error.into()),
-    };
+pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<Outcome, Failure> {
     let (at, wire_len) = (i64::try_from(now().get())?, u32::try_from(bytes.len())?);
-    let (first, began) = (envelope.kind == EnvelopeKind::First, Cell::new(Instant::now()));
-    let received = store.receive(
-        || {
-            began.set(Instant::now());
-            client.receive(&envelope)
-        },
-        |tx, received| {
-            // Staged, not yet durable: whatever is told of it is told after the commit.
-            let micros = began.get().elapsed().as_secs_f64() * 1e6;
-            // Questions and the like too are known when they come again.
-            let is_new = Names::of(received).map_or(Ok(true), |names| names.note(tx))?;
-            match received {
-                Received::RepairRequest(request) => {
-                    request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
-                }
-                Received::Unreadable(_) => tally(tx, "refused", 1),
-                Received::Gone(gone) => tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX)),
-                received => {
-                    // It has two names if it was asked for; under either it may have been shown.
-                    let Some((peer, text)) = text(received).filter(|_| is_new) else { return Ok(()) };
-                    put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }, None)
-                }
+    let first = Envelope::parse(bytes).is_ok_and(|envelope| envelope.kind == EnvelopeKind::First);
+    let began = Instant::now();
+    let received = store.receive(client, bytes, |tx, arrival| {
+        // Staged, not yet durable: whatever is told of it is told after the commit.
+        let micros = began.elapsed().as_secs_f64() * 1e6;
+        match arrival.outcome {
+            Ok(Received::RepairRequest(request)) => {
+                request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
             }
-        },
-    );
+            Ok(Received::Unreadable(_)) => tally(tx, "refused", 1),
+            Ok(Received::Gone(gone)) => tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX)),
+            Ok(received) => {
+                let Some((peer, text)) = text(received).filter(|_| arrival.is_new) else { return Ok(()) };
+                put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }, None)
+            }
+            Err(_) => Ok(()),
+        }
+    })?;
     match received {
-        Ok(None) => refuse(store, ReceiveError::Duplicate),
-        Ok(Some(Received::Unreadable(unreadable))) => {
-            if unreadable.reason == AcceptError::LongPast {
-                // The library takes it for one that was read; the table of names knows better.
-                store.run(|| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| Ok(()))?;
-            }
-            Ok(Outcome::Refused(unreadable.reason.to_string()))
-        }
-        Ok(Some(received)) => {
-            Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text }))
-        }
-        Err(ApplyError::Store(StageError::Operation(error))) => refuse(store, error),
-        Err(error) => Err(error.into()),
+        Ok(Received::Unreadable(unreadable)) => Ok(Outcome::Refused(unreadable.reason.to_string())),
+        Ok(received) => Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text })),
+        Err(error) => refuse(store, error),
     }
 }
 

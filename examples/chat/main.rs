@@ -8,13 +8,12 @@
 //!
 //! `--suite signal`, before or behind, makes the clients speak Signal's own format instead of suite V1.
 //!
-//! The library does no I/O, so everything around it is here: [`store`] is what must be durable and when, over the tables
-//! of [`records`] and [`names`] and the [`anchor`] that the example `sqlite_host` has as well, [`client`] is the order of
-//! things, [`inbound`] is what becomes of a received message, [`wire`] and [`relay`] are some transport. [`script`], [`run`]
-//! and [`report`] are the demonstration only.
+//! The library does no I/O, so everything around it is here: [`store`] is what must be durable and when, over
+//! [`subrosa::sqlite`], [`client`] is the order of things, [`inbound`] is what becomes of a received message, [`wire`] and
+//! [`relay`] are some transport. [`script`], [`run`] and [`report`] are the demonstration only.
 //!
-//! **What is missing for a real application:** comparing of identity keys by the users, upkeep once a day and showing where
-//! messages are missing (the example `sqlite_host` has both), a relay that knows its users.
+//! **What is missing for a real application:** comparing of identity keys by the users, showing where messages are missing
+//! (the example `sqlite_host` does), a relay that knows its users.
 
 #![allow(
     clippy::print_stdout,
@@ -23,14 +22,8 @@
     reason = "an example is a host: it has a clock, files, threads and a terminal"
 )]
 
-#[path = "../sqlite_host/host/anchor.rs"]
-mod anchor;
 mod client;
 mod inbound;
-#[path = "../sqlite_host/host/names.rs"]
-mod names;
-#[path = "../sqlite_host/host/records.rs"]
-mod records;
 mod relay;
 mod report;
 mod run;

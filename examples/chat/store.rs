@@ -1,6 +1,6 @@
 //! What must be durable, and what must change together: a client's SQLite file.
 //!
-//! The library's rows are opaque and sealed, in [`records`]; beside them are the conversation and the outbox, in the clear,
+//! The library's rows are opaque and sealed, in tables of [`subrosa::sqlite`]; beside them are the conversation and the outbox, in the clear,
 //! as they would be in many applications. **One transaction for each step:** outgoing, the library's batch, the line and
 //! the envelope; incoming, the batch and the line. Whenever the process dies, it finds all of it or nothing, and posts or
 //! receives the same bytes again.
@@ -12,16 +12,15 @@ use std::io::Write;
 use std::path::Path;
 
 use rand_core::Rng;
-use rusqlite::{Connection, OptionalExtension, params};
-use subrosa::client::{ApplyError, Client, Operation, Outgoing, ReceiveError, Received, retry};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use subrosa::client::{Client, Operation, Outgoing, ReceiveError, Received, RunError};
 use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
+use subrosa::sqlite::{AnchorFile, Arrival, Sqlite, Transaction};
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
-use crate::anchor::AnchorFile;
-use crate::records::{ATTEMPTS, Database, Stopped, stopped};
-use crate::{Failure, client, names};
+use crate::{Failure, client};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, peer TEXT, bytes);
@@ -30,8 +29,8 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER);
 ";
 
-/// A client's file.
-pub(crate) struct Store(Database);
+/// A client's file, and the anchor beside it.
+pub(crate) struct Store(Sqlite, AnchorFile);
 
 /// An envelope that the relay has not confirmed yet.
 pub(crate) struct Queued {
@@ -64,49 +63,44 @@ pub(crate) struct Rows {
 
 impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        Ok(Self(Database::open(path, &[TABLES, names::TABLE].concat())?))
+        Ok(Self(Sqlite::open(path, TABLES)?, AnchorFile::at(&path.with_extension("anchor"))))
     }
 
     /// The account in the file, or a new one.
-    pub(crate) fn account(&mut self, path: &Path, address: &Address, suite: Suite) -> Result<Client, Failure> {
-        let (key, anchor) = (storage_key(&path.with_extension("key"))?, AnchorFile::at(&path.with_extension("anchor")));
+    pub(crate) fn account(&self, path: &Path, address: &Address, suite: Suite) -> Result<Client, Failure> {
+        let key = storage_key(&path.with_extension("key"))?;
         let suites = if suite == Suite::Signal { Suites::SIGNAL } else { Suites::V1 };
-        let create = || Client::create(&key, address, suites);
-        let opened = anchor.advance(|counter| {
-            let opened = self.0.account(&key, counter, client::now(), create)?;
-            let counter = opened.anchor;
-            Ok::<_, Failure>((opened, counter))
-        })?;
-        self.0.empty_log()?;
+        let opened = self.0.account(&self.1, &key, address, suites, client::now(), &mut client::rng())?;
         if opened.rolled_back {
             eprintln!("the file is an older copy: messages may be missing");
         }
-        if opened.client.address() == address { Ok(opened.client) } else { Err("the file is somebody else's".into()) }
+        Ok(opened.client)
     }
 
-    /// Stages an operation and commits it with the host's own rows.
+    /// Does what is to be done once a day.
+    pub(crate) fn maintain(&self, client: &Client) -> Result<(), Failure> {
+        let done = self.0.maintain(&self.1, client, client::now(), &mut client::rng())?;
+        done.anchor.map(drop).ok_or_else(|| "the file went back in time: start again".into())
+    }
+
+    /// Does an operation, and writes the host's own rows with it.
     pub(crate) fn run<T, E>(
-        &mut self,
-        operation: impl Fn() -> Operation<T, E>,
+        &self,
+        operation: Operation<T, E>,
         own: impl Fn(&Connection, &T) -> rusqlite::Result<()>,
-    ) -> Result<T, Stopped<E>> {
-        self.0.run(ATTEMPTS, client::now(), operation, own)
+    ) -> Result<T, RunError<E, rusqlite::Error>> {
+        operation.run(&self.0, client::now(), &mut client::rng(), |tx, output| own(tx, output))
     }
 
-    /// Receives a message, unless it turns out to be one that was read long ago: that is dropped with all that was staged.
+    /// Receives a message, and writes the host's own rows with it.
     pub(crate) fn receive(
-        &mut self,
-        operation: impl Fn() -> Operation<Received, ReceiveError>,
-        own: impl Fn(&Connection, &Received) -> rusqlite::Result<()>,
-    ) -> Result<Option<Received>, Stopped<ReceiveError>> {
-        retry(ATTEMPTS, || {
-            let staged = operation().stage(&self.0, client::now(), &mut client::rng()).map_err(ApplyError::Store)?;
-            if names::is_late(self.0.sql(), Some(staged.output())).map_err(|error| stopped(error.into()))? {
-                return Ok(None);
-            }
-            let commit = staged.commit(|batch, received| self.0.write(batch, |tx| own(tx, received)));
-            commit.map(Some).map_err(stopped)
-        })
+        &self,
+        client: &Client,
+        bytes: &[u8],
+        own: impl FnMut(&mut Transaction<'_>, Arrival<'_>) -> rusqlite::Result<()>,
+    ) -> Result<Result<Received, ReceiveError>, Failure> {
+        let mut outcomes = self.0.receive(client, &[bytes], client::now(), &mut client::rng(), own)?;
+        outcomes.pop().ok_or_else(|| "no outcome".into())
     }
 
     /// The line that was sent to a peer under this id.
@@ -159,7 +153,7 @@ impl Store {
     /// All that can be told of sealed rows: their kinds and sizes.
     pub(crate) fn rows(&self) -> Result<Rows, Failure> {
         let query = "SELECT count(*), sum(length(bytes)), sum(length(bytes) * (substr(key, 1, 1) = ?1)),
-            sum(substr(key, 1, 1) = ?2) FROM record";
+            sum(substr(key, 1, 1) = ?2) FROM subrosa_record";
         let kinds = [[RecordKind::Peer.number()], [RecordKind::Archived.number()]];
         Ok(self.0.sql().query_row(query, kinds, |row| {
             let (records, bytes, peer_bytes) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use rand_core::{Rng as _, UnwrapErr};
 use subrosa::attachment;
-use subrosa::client::{ApplyError, Batch, Change, Client, FramedMessage, PrekeyCounts, Received, Row, Store, Want};
+use subrosa::client::{ApplyError, Batch, Client, Database, FramedMessage, PrekeyCounts, Received, Row, Store, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::report::{
@@ -20,6 +20,7 @@ use crate::platform::Platform;
 use crate::{Result, Rng};
 
 /// A row of the app's: a message, and what proves it.
+#[derive(Clone)]
 struct Message {
     evidence: Vec<u8>,
     parts: Vec<Part>,
@@ -30,71 +31,59 @@ struct Message {
 }
 
 /// The client's records, and the app's messages by their commitments.
-#[derive(Default)]
-struct Database {
-    records: RefCell<BTreeMap<RecordKey, Row>>,
-    messages: RefCell<Vec<(Commitment, Message)>>,
+#[derive(Clone, Default)]
+struct Tables {
+    records: BTreeMap<RecordKey, Row>,
+    messages: Vec<(Commitment, Message)>,
 }
 
-impl Store for Database {
+#[derive(Default)]
+struct Memory(RefCell<Tables>);
+
+impl Store for Memory {
     type Error = Infallible;
 
     fn load(&self, keys: &[RecordKey]) -> std::result::Result<Vec<Option<Row>>, Infallible> {
-        Ok(keys.iter().map(|key| self.records.borrow().get(key).cloned()).collect())
+        Ok(keys.iter().map(|key| self.0.borrow().records.get(key).cloned()).collect())
     }
 }
 
-impl Database {
-    /// One transaction: the batch and the app's own rows, or neither.
-    fn write(
+impl Database for Memory {
+    type Transaction<'a> = Tables;
+
+    fn transact(
         &self,
         batch: &Batch,
-        own: impl FnOnce(&mut Vec<(Commitment, Message)>),
+        own: impl FnOnce(&mut Tables) -> std::result::Result<(), Infallible>,
     ) -> std::result::Result<(), ApplyError<Infallible>> {
-        let mut rows = self.records.borrow().clone();
-        batch.apply(|change| {
-            if rows.get(change.key()).map(|row| row.version) != change.expect() {
-                return Ok(false);
-            }
-            match change {
-                Change::Put { key, bytes, version, .. } => {
-                    rows.insert(*key, Row { version: *version, bytes: bytes.clone() });
-                }
-                Change::Delete { key, .. } => {
-                    rows.remove(key);
-                }
-                _ => {}
-            }
-            Ok(true)
-        })?;
-        *self.records.borrow_mut() = rows;
-        own(&mut self.messages.borrow_mut());
+        let mut tables = self.0.borrow().clone();
+        batch.apply_to(&mut tables.records)?;
+        own(&mut tables)?;
+        *self.0.borrow_mut() = tables;
         Ok(())
     }
 }
 
 pub(crate) struct Phone {
     client: Client,
-    db: Database,
+    db: Memory,
     policy: FramingPolicy,
     rng: Rng,
 }
 
 impl Phone {
     pub(crate) fn new(user: &UserId, platform: &mut Platform) -> Result<Self> {
-        let (db, now, mut rng) = (Database::default(), platform.now(), UnwrapErr(getrandom::SysRng));
+        let (db, now, mut rng) = (Memory::default(), platform.now(), UnwrapErr(getrandom::SysRng));
         // A real app keeps this key, and an anchor, outside of its database.
         let mut storage_key = [0; 32];
         rng.fill_bytes(&mut storage_key);
         let address = Address::new(user.clone(), DeviceId::new(1));
-        let created = Client::create(&StorageKey::new(storage_key), &address, Suites::V1).stage(&db, now, &mut rng)?;
+        let create = Client::create(&StorageKey::new(storage_key), &address, Suites::V1);
         let policy = FramingPolicy::default();
-        let client = created.commit(|batch, _| db.write(batch, |_| {}))?.client.with_framing(policy);
-        let uploads = client.publish_prekeys(PrekeyCounts::default()).stage(&db, now, &mut rng)?;
-        for upload in uploads.commit(|batch, _| db.write(batch, |_| {}))? {
+        let client = create.run(&db, now, &mut rng, |_, _| Ok(()))?.client.with_framing(policy);
+        for upload in client.publish_prekeys(PrekeyCounts::default()).run(&db, now, &mut rng, |_, _| Ok(()))? {
             platform.publish(&upload.to_bytes())?;
-            let published = client.published(upload.id).stage(&db, now, &mut rng)?;
-            published.commit(|batch, _| db.write(batch, |_| {}))?;
+            client.published(upload.id).run(&db, now, &mut rng, |_, _| Ok(()))?;
         }
         Ok(Self { client, db, policy, rng })
     }
@@ -105,8 +94,7 @@ impl Phone {
 
     pub(crate) fn start_talking_to(&mut self, peer: &Address, platform: &mut Platform) -> Result<()> {
         let bundle = platform.bundle(peer).ok_or("no such device")?.verify()?;
-        let added = self.client.add_session(&bundle).stage(&self.db, platform.now(), &mut self.rng)?;
-        added.commit(|batch, _| self.db.write(batch, |_| {}))?;
+        self.client.add_session(&bundle).run(&self.db, platform.now(), &mut self.rng, |_, _| Ok(()))?;
         Ok(())
     }
 
@@ -114,22 +102,22 @@ impl Phone {
     pub(crate) fn send(&mut self, to: &Address, parts: &[Part], platform: &mut Platform) -> Result<Commitment> {
         let (db, now, mut id) = (&self.db, platform.now(), [0; 16]);
         self.rng.fill_bytes(&mut id);
-        let framed = self.client.send_framed(MessageId::new(id), to, parts).stage(db, now, &mut self.rng)?;
-        let framed = framed.commit(|batch, framed| {
-            let sent = Some((to.clone(), framed.sent.message_id, framed.inner.clone()));
-            db.write(batch, |messages| messages.extend(framed.evidence.as_ref().map(|it| row(it, parts, sent))))
-        })?;
+        let framed =
+            self.client.send_framed(MessageId::new(id), to, parts).run(db, now, &mut self.rng, |tx, framed| {
+                let sent = Some((to.clone(), framed.sent.message_id, framed.inner.clone()));
+                tx.messages.extend(framed.evidence.as_ref().map(|it| row(it, parts, sent)));
+                Ok(())
+            })?;
         let evidence = framed.evidence.ok_or("sent before")?;
         let envelope = framed.sent.outgoing().ok_or("sent before")?.envelope().clone();
         let stamp = platform.submit(self.client.address().user(), envelope)?;
-        let stamped = self.client.own_stamp(to.user(), &evidence, &stamp).stage(db, now, &mut self.rng)?;
-        stamped.commit(|batch, stamped| {
-            db.write(batch, |messages| {
-                let of = |(commitment, _): &&mut (Commitment, Message)| commitment == evidence.commitment();
-                if let (Ok(stamped), Some((_, message))) = (stamped, messages.iter_mut().find(of)) {
-                    message.evidence = stamped.to_bytes().to_vec();
-                }
-            })
+        let own_stamp = self.client.own_stamp(to.user(), &evidence, &stamp);
+        own_stamp.run(db, now, &mut self.rng, |tx, stamped| {
+            let of = |(commitment, _): &&mut (Commitment, Message)| commitment == evidence.commitment();
+            if let (Ok(stamped), Some((_, message))) = (stamped, tx.messages.iter_mut().find(of)) {
+                message.evidence = stamped.to_bytes().to_vec();
+            }
+            Ok(())
         })??;
         Ok(*evidence.commitment())
     }
@@ -138,18 +126,16 @@ impl Phone {
     pub(crate) fn receive_all(&mut self, platform: &mut Platform) -> Result<()> {
         for envelope in platform.fetch(self.client.address()) {
             let (db, now) = (&self.db, platform.now());
-            let staged = self.client.receive(&envelope).stage(db, now, &mut self.rng)?;
             let mut told = String::new();
-            let received = staged.commit(|batch, received| {
-                db.write(batch, |messages| {
-                    if let Received::Framed(message) = received {
-                        told = take(messages, message, &self.policy, now);
-                    }
-                })
+            let received = self.client.receive(&envelope).run(db, now, &mut self.rng, |tx, received| {
+                if let Received::Framed(message) = received {
+                    told = take(&mut tx.messages, message, &self.policy, now);
+                }
+                Ok(())
             })?;
             let message = match received {
                 Received::Framed(message) => message,
-                // What it asks for is wanted now.
+                // What it asks for is to be sent again now.
                 Received::RepairRequest(_) => {
                     self.send_again(platform)?;
                     continue;
@@ -171,15 +157,16 @@ impl Phone {
     /// Sends again what its recipient could not read: what was sealed, so that it is the message that can be reported.
     pub(crate) fn send_again(&mut self, platform: &mut Platform) -> Result<()> {
         let (db, now) = (&self.db, platform.now());
-        for want in self.client.wants().stage(db, now, &mut self.rng)?.committed() {
-            let Want::Resend { address, message_id } = want else { continue };
-            let sealed = db.messages.borrow().iter().find_map(|(_, message)| match &message.sent {
+        for task in self.client.todo().run(db, now, &mut self.rng, |_, _| Ok(()))? {
+            // The others are the same for every app: the example `sqlite_host` does them.
+            let Task::Resend { address, message_id } = task else { continue };
+            let sealed = db.0.borrow().messages.iter().find_map(|(_, message)| match &message.sent {
                 Some((to, id, inner)) if *to == address && *id == message_id => Some(inner.clone()),
                 _ => None,
             });
             let sealed = sealed.ok_or("deleted: `Client::gone`")?;
-            let again = self.client.resend(message_id, &address, &sealed).stage(db, now, &mut self.rng)?;
-            let again = again.commit(|batch, _| db.write(batch, |_| {}))?;
+            let resend = self.client.resend(message_id, &address, &sealed);
+            let again = resend.run(db, now, &mut self.rng, |_, _| Ok(()))?;
             let envelope = again.outgoing().ok_or("sent before")?.envelope().clone();
             platform.submit(self.client.address().user(), envelope)?;
         }
@@ -188,8 +175,8 @@ impl Phone {
 
     /// What it has, as it was stored.
     pub(crate) fn messages(&self) -> Result<Vec<(Evidence, Vec<Part>)>> {
-        let messages = self.db.messages.borrow();
-        messages.iter().map(|(_, it)| Ok((Evidence::from_bytes(&it.evidence)?, it.parts.clone()))).collect()
+        let tables = self.db.0.borrow();
+        tables.messages.iter().map(|(_, it)| Ok((Evidence::from_bytes(&it.evidence)?, it.parts.clone()))).collect()
     }
 }
 

@@ -75,7 +75,7 @@ fn perform(folder: &Path) -> Result<(), Failure> {
     println!("alice and bob talk; each has one SQLite file:");
     show(&[("alice", &alice), ("bob", &bob)])?;
 
-    alice.rest()?;
+    alice.db.empty_log()?;
     let yesterday = keep(folder, "alice")?;
     drop(alice);
     let status = Command::new(std::env::current_exe()?).arg("die").arg(folder).status()?;
@@ -100,8 +100,9 @@ fn perform(folder: &Path) -> Result<(), Failure> {
 fn show(hosts: &[(&str, &Host)]) -> Result<(), Failure> {
     for (name, host) in hosts {
         let size = |query: &str| host.sql().query_row(query, [], |row| row.get::<_, i64>(0));
-        let (rows, bytes) = (size("SELECT count(*) FROM record")?, size("SELECT sum(length(bytes)) FROM record")?);
-        println!("  {name}: {rows} sealed records of {} kB, {} conflicts", bytes / 1000, host.conflicts());
+        let (rows, bytes) =
+            (size("SELECT count(*) FROM subrosa_record")?, size("SELECT sum(length(bytes)) FROM subrosa_record")?);
+        println!("  {name}: {rows} sealed records of {} kB, {} conflicts", bytes / 1000, host.db.conflicts());
         println!("    sent     {:?}", messages::texts(host.sql(), true)?);
         println!("    received {:?}", messages::texts(host.sql(), false)?);
         let missing = messages::missing(host.sql())?;

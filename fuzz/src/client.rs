@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use subrosa::client::{Client, Staged, Store as _, Want};
+use subrosa::client::{Client, Staged, Store as _, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
 use subrosa::persist::StorageKey;
 use subrosa::prekey::Bundle;
@@ -125,8 +125,8 @@ pub fn client(data: &[u8]) -> bool {
     drop(client.send(MessageId::new([9; 16]), &bob, b"hi").stage(&store, NOW, &mut rng));
     drop(client.add_session(&world.bundle).stage(&store, NOW, &mut rng));
     drop(client.reset(&bob).stage(&store, NOW, &mut rng));
-    for want in client.wants().stage(&store, NOW, &mut rng).map(Staged::committed).unwrap_or_default() {
-        if let Want::Resend { address, message_id } = want {
+    for want in client.todo().stage(&store, NOW, &mut rng).map(Staged::committed).unwrap_or_default() {
+        if let Task::Resend { address, message_id } = want {
             drop(client.resend(message_id, &address, b"other text").stage(&store, NOW, &mut rng));
             drop(client.gone(message_id, &address).stage(&store, NOW, &mut rng));
         }

@@ -2,7 +2,7 @@
 //! operations that are staged, committed in one transaction of the host's, and only then exist.
 //!
 //! Owns: [`Client`] and its operations, by subject: the account, prekeys, contacts, messages, repair, upkeep; and what the
-//! network must bring ([`Want`]).
+//! host is to do ([`Task`]).
 //!
 //! **Not its concern:** how an operation is staged and committed (room [`staging`](crate::staging), whose types that a host
 //! writes down are here as well), what lies in which row (room `rows`, docs/records.md); transport, the database itself,
@@ -11,20 +11,23 @@
 //! # How an operation goes
 //!
 //! 1. [`Client::send`], [`Client::receive`] and the others make an [`Operation`]. Nothing has happened.
-//! 2. It is staged: it loads the records it needs and computes. Nothing has happened.
-//! 3. The host commits [`Staged::batch`] in one durable transaction, with rows of its own: the message it shows, the
-//!    envelope it will post. A row that somebody else changed meanwhile is a conflict, and the operation is staged
-//!    again; so many workers and processes share one database without locks.
-//! 4. [`Staged::committed`] gives the outcome.
+//! 2. [`Operation::run`] does the rest over the host's [`Database`]. It loads the records that are needed and computes. Nothing
+//!    has happened.
+//! 3. It commits the changes in one durable transaction, with rows of the host's: the message it shows, the envelope it will
+//!    post. A row that somebody else changed meanwhile is a conflict, and all begins anew; so many workers and processes share
+//!    one database without locks.
+//! 4. It gives the outcome, which is durable.
+//!
+//! Whoever cannot lend a database steps the operation by hand ([`Step`], [`Staged`]), to the same bytes.
 //!
 //! # When something breaks
 //!
 //! | where | what is true | what the host does |
 //! |---|---|---|
 //! | before the commit | nothing happened | receives the same bytes again; sends again with the same message id |
-//! | the commit's outcome is unknown | either | stages again: the same message id gives the same envelope, a received message is [`ReceiveError::Duplicate`] |
+//! | the commit's outcome is unknown | either | stages again: of a message id that was sent nothing goes out twice, its envelope is in the outbox; a received message is [`ReceiveError::Duplicate`] |
 //! | after the commit, before the network | the envelope is in the outbox | posts the same bytes again; the recipient sees a duplicate |
-//! | a lost race | [`ApplyError::Conflict`], nothing happened | stages again, see [`retry`] |
+//! | a lost race | [`ApplyError::Conflict`], nothing happened | stages again: [`Operation::run`] does |
 //! | an older database came back | found when it is opened, by the [`Anchor`] | goes on: new sessions are made, old ones still read |
 //!
 //! Sources: `docs/protocol.md`, `docs/records.md`.
@@ -53,13 +56,14 @@ pub use messages::{
     ReceiveError, Received, RepairRequest, SendError, Sent, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
-pub use repair::{AskError, ResendError, Want};
+pub use repair::{AskError, ResendError, Task};
 pub use upkeep::{MaintainError, Maintained, Tidied, TidyFrom};
 
 pub use crate::prekey::{PrekeyCounts, PrekeyUpload, UploadId};
 pub use crate::rows::OldRow;
 pub use crate::staging::{
-    ApplyError, Batch, Change, NotInOrder, Operation, Over, Row, StageError, Staged, Step, Store, StoredError, retry,
+    ApplyError, Batch, Change, Database, NotInOrder, Operation, Over, Row, RunError, StageError, Staged, Step, Store,
+    StoredError, Write,
 };
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
@@ -72,16 +76,14 @@ pub use crate::staging::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
 /// // What is sent, and the row of the host's outbox, in one transaction.
-/// let sent = alice
-///     .send(MessageId::new([1; 16]), bob.address(), b"Hello, Bob")
-///     .stage(&alice_db, now, &mut rng)?
-///     .commit(|batch, _sent| alice_db.write(batch))?;
+/// let send = alice.send(MessageId::new([1; 16]), bob.address(), b"Hello, Bob");
+/// send.run(&alice_db, now, &mut rng, |tx, sent| {
+///     tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+///     Ok(())
+/// })?;
 /// // Posted from there; the other host receives it.
-/// let envelope = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
-/// let received = bob
-///     .receive(&envelope)
-///     .stage(&bob_db, now, &mut rng)?
-///     .commit(|batch, _message| bob_db.write(batch))?;
+/// let envelope = Envelope::parse(&alice_db.outbox()[0])?;
+/// let received = bob.receive(&envelope).run(&bob_db, now, &mut rng, |_, _| Ok(()))?;
 /// let Received::Message(message) = received else { panic!() };
 /// assert_eq!(message.plaintext(), Some(&b"Hello, Bob"[..]));
 /// # Ok(())
@@ -145,8 +147,8 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let alice = alice.with_session_cache(64);
     /// for number in 0..3 {
-    ///     let message = alice.send(MessageId::new([number; 16]), bob.address(), b"hi").stage(&db, now, &mut rng)?;
-    ///     message.commit(|batch, _| db.write(batch))?;
+    ///     let send = alice.send(MessageId::new([number; 16]), bob.address(), b"hi");
+    ///     send.run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// }
     /// # Ok(())
     /// # }

@@ -31,7 +31,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # let (alice, db) = account("alice");
 /// # let (now, mut rng) = (NOW, rng());
 /// use subrosa::platform::Shelf;
-/// let uploads = alice.publish_prekeys(PrekeyCounts::default()).stage(&db, now, &mut rng)?.commit(|b, _| db.write(b))?;
+/// let uploads = alice.publish_prekeys(PrekeyCounts::default()).run(&db, now, &mut rng, |_, _| Ok(()))?;
 /// // At the server:
 /// let upload = PrekeyUpload::parse(&uploads[0].to_bytes())?;
 /// let mut shelf = Shelf::new(alice.address().clone(), upload.suite);

@@ -12,7 +12,7 @@ use crate::crypto::planted::{self, Defect};
 use crate::ident::Timestamp;
 use crate::persist::RecordKey;
 use crate::staging::{Stop, StoredError, Workspace};
-use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -23,6 +23,8 @@ pub(crate) struct Clock {
     candidate: Timestamp,
     /// What it has said and gone on from for a day.
     settled: Timestamp,
+    /// When the account was maintained, to the day: when it is due again.
+    maintained: Option<Timestamp>,
 }
 
 /// What a look at the clock gave.
@@ -36,7 +38,7 @@ pub(crate) struct Round {
 
 impl Clock {
     const fn starting(now: Timestamp) -> Self {
-        Self { candidate: now, settled: Timestamp::new(0) }
+        Self { candidate: now, settled: Timestamp::new(0), maintained: None }
     }
 
     fn turn(&mut self, now: Timestamp) -> Round {
@@ -51,12 +53,25 @@ impl Clock {
         Round { settled: self.settled, is_new }
     }
 
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.maintained.is_none_or(|last| now.since(last) >= DAY_MS || now < last)
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Clock, bytes)?;
         let candidate = Timestamp::new(fields.some_number(1)?);
         let settled = Timestamp::new(fields.some_number(2)?);
+        let maintained = fields.optional(3)?.map(Timestamp::new);
         fields.end()?;
-        Ok(Self { candidate, settled })
+        Ok(Self { candidate, settled, maintained })
+    }
+
+    fn to_record(self) -> Record {
+        let mut row = FieldWriter::row(RecordKind::Clock, 36);
+        row.optional(1, Some(self.candidate.get()));
+        row.optional(2, Some(self.settled.get()));
+        row.optional(3, self.maintained.map(Timestamp::get));
+        row.into_record()
     }
 }
 
@@ -80,12 +95,24 @@ impl Core {
         let mut clock = before.unwrap_or_else(|| Clock::starting(work.now));
         let round = clock.turn(work.now);
         if before != Some(clock) {
-            let mut row = FieldWriter::row(RecordKind::Clock, 24);
-            row.optional(1, Some(clock.candidate.get()));
-            row.optional(2, Some(clock.settled.get()));
-            work.put(&self.keys, self.clock_key(), row.into_record());
+            work.put(&self.keys, self.clock_key(), clock.to_record());
         }
         Ok(round)
+    }
+
+    /// Whether the account has not been maintained for a day.
+    pub(crate) fn is_maintenance_due(&self, work: &mut Workspace<'_>) -> Result<bool, Stop<StoredError>> {
+        Ok(self.load_clock(work)?.is_none_or(|clock| clock.is_due(work.now)))
+    }
+
+    /// Notes that the account was maintained, once a day.
+    pub(crate) fn note_maintained(&self, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
+        let mut clock = self.load_clock(work)?.unwrap_or_else(|| Clock::starting(work.now));
+        if clock.is_due(work.now) {
+            clock.maintained = Some(work.now);
+            work.put(&self.keys, self.clock_key(), clock.to_record());
+        }
+        Ok(())
     }
 
     /// A damaged one starts anew: then nothing is deleted for a day.
@@ -148,12 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn maintenance_is_due_once_a_day() {
+        let mut clock = Clock::starting(at(0));
+        assert!(clock.is_due(at(0)), "never yet");
+        clock.maintained = Some(at(0));
+        assert!(!clock.is_due(at(23)) && clock.is_due(at(24)));
+        assert!(clock.is_due(at(-1)), "the clock was ahead, for nobody knows how long");
+        let record = clock.to_record();
+        assert_eq!(Clock::from_bytes(&record), Ok(clock));
+    }
+
+    #[test]
     fn the_record_has_one_form() {
         let mut row = FieldWriter::record(RecordKind::Clock, 24);
         row.optional(1, Some(3u64));
         row.optional(2, Some(0u64));
         let bytes = row.finish();
-        assert_eq!(Clock::from_bytes(&bytes), Ok(Clock { candidate: Timestamp::new(3), settled: Timestamp::new(0) }));
+        assert_eq!(
+            Clock::from_bytes(&bytes),
+            Ok(Clock { candidate: Timestamp::new(3), settled: Timestamp::new(0), maintained: None })
+        );
         for len in 0..bytes.len() {
             assert_eq!(Clock::from_bytes(&bytes[..len]), Err(RecordError::Corrupt), "{len}");
         }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::store::Row;
+use super::row::Row;
 use crate::persist::{Keys, RecordKey, Version};
 use crate::wire::{Record, RecordError};
 

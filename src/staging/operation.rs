@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::batch::ApplyError;
 use super::held::{Held, Rows};
+use super::row::Row;
 use super::staged::Staged;
-use super::store::{Row, Store};
+use super::store::Store;
 use super::workspace::{Stop, Workspace};
 use crate::crypto::{Expander, Secret, sha256};
 use crate::ident::Timestamp;
@@ -30,10 +30,10 @@ pub enum StageError<E, S> {
     #[error(transparent)]
     Operation(E),
     /// The store could not load.
-    #[error("store could not load")]
-    Store(S),
+    #[error("the store could not load")]
+    Store(#[source] S),
     /// The store gave more or fewer rows than it was asked for: a defect of the host's.
-    #[error("store gave another number of rows than it was asked for")]
+    #[error("the store gave another number of rows than it was asked for")]
     Rows,
 }
 
@@ -42,8 +42,8 @@ pub enum StageError<E, S> {
 /// It needs at most four rounds of loading ([`Client::receive_many`](crate::client::Client::receive_many) six). What no batch
 /// checks, an error or an outcome without changes, costs one more if it came of several: all rows once more, of one moment.
 ///
-/// [`Self::stage`] runs it on a [`Store`]. A host that cannot lend one (async storage, another language) steps it by
-/// hand; both give the same bytes.
+/// [`Self::run`] does all of it on a [`Database`](super::Database), in one call. A host that cannot lend one (async storage,
+/// another language) steps it by hand, as below; both give the same bytes.
 ///
 /// # Examples
 ///
@@ -183,13 +183,23 @@ impl<T, E> Operation<T, E> {
         self.rows.extend(self.needed.drain(..).zip(rows.into_iter().map(|row| row.map(Held::from))));
     }
 
-    /// Loads what it needs and goes to the end.
+    /// Loads what it needs and goes to the end. [`Self::run`] commits as well.
     ///
     /// # Errors
     ///
     /// [`StageError`]. Nothing has happened.
     pub fn stage<S: Store>(
         mut self,
+        store: &S,
+        now: Timestamp,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Staged<T>, StageError<E, S::Error>> {
+        self.stage_once(store, now, rng)
+    }
+
+    /// The same; staged once more it begins anew, from fresh rows and with other random bytes.
+    pub(super) fn stage_once<S: Store>(
+        &mut self,
         store: &S,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
@@ -205,40 +215,6 @@ impl<T, E> Operation<T, E> {
                     self.supply(rows);
                 }
             }
-        }
-    }
-}
-
-/// Stages and commits until no conflict is in the way, at most `attempts` times.
-///
-/// `attempt` makes the operation anew, stages it and commits it: what it relied on has changed.
-///
-/// # Errors
-///
-/// The last attempt's.
-///
-/// # Examples
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let Talking { alice, alice_db, bob, now, mut rng, .. } = talking();
-/// use subrosa::client::retry;
-/// let sent = retry(5, || {
-///     let staged = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng).unwrap();
-///     staged.commit(|batch, _sent| alice_db.write(batch))
-/// })?;
-/// # assert!(!sent.outgoing().unwrap().bytes().is_empty());
-/// # Ok(())
-/// # }
-/// ```
-pub fn retry<T, E>(attempts: u32, mut attempt: impl FnMut() -> Result<T, ApplyError<E>>) -> Result<T, ApplyError<E>> {
-    let mut left = attempts.max(1);
-    loop {
-        left -= 1;
-        match attempt() {
-            Err(ApplyError::Conflict) if left > 0 => {}
-            outcome => return outcome,
         }
     }
 }

@@ -23,6 +23,7 @@ impl<T> RowCache<T> {
         match self.0 {}
     }
 
+    #[expect(clippy::boxed_local, reason = "as the one that there is with the standard library")]
     pub(crate) fn keep(&self, _key: RecordKey, _version: Version, _sealed: &[u8], _held: Box<T>) {
         match self.0 {}
     }

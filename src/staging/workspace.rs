@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::batch::{Batch, Change};
 use super::held::{Held, Rows};
+use super::row::Row;
 use super::row_cache::RowCache;
 use super::stored::StoredError;
 use crate::crypto::Expander;
@@ -48,7 +49,7 @@ enum Write {
     /// The same, where there is surely no row: it was not read.
     New(Arc<Keys>, Record),
     /// Sealed otherwise.
-    Sealed(Version, Vec<u8>),
+    Sealed(Row),
     Deleted,
 }
 
@@ -189,7 +190,7 @@ impl<'a> Workspace<'a> {
     pub(crate) fn put_vault(&mut self, storage_key: &StorageKey, record: &[u8]) {
         let version = Version::random(&mut self.public);
         let sealed = seal_vault(storage_key, &version, record, &mut self.public);
-        self.write(RecordKey::VAULT, Write::Sealed(version, sealed));
+        self.write(RecordKey::VAULT, Write::Sealed(Row { version, bytes: sealed }));
     }
 
     fn write(&mut self, key: RecordKey, write: Write) {
@@ -266,26 +267,26 @@ impl<'a> Workspace<'a> {
         if writes.is_empty() && !self.insists {
             return Batch::default();
         }
-        let expect = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);
+        let expected = |key: &RecordKey| self.rows.get(key).and_then(Option::as_ref).map(|row| row.version);
         let mut changes = Vec::with_capacity(self.relied_on.len() + writes.len());
         for key in self.relied_on.iter().copied().filter(|key| self.checks && !writes.contains_key(key)) {
-            changes.push(Change::Check { key, expect: expect(&key) });
+            changes.push(Change::keep(key, expected(&key)));
         }
         for (key, write) in writes {
             let known = self.rows.contains_key(&key) || matches!(write, Write::New(..));
             debug_assert!(known, "a row is written that was not read");
-            changes.push(match (write, expect(&key)) {
-                (Write::Sealed(version, bytes), expect) => Change::Put { key, bytes, expect, version },
-                (Write::Record(keys, record) | Write::New(keys, record), expect) => {
+            changes.push(match (write, expected(&key)) {
+                (Write::Sealed(row), expected) => Change::put(key, expected, row),
+                (Write::Record(keys, record) | Write::New(keys, record), expected) => {
                     let version = Version::random(&mut self.public);
                     let bytes = keys.seal(&key, &version, record);
                     if let Some(keep) = self.cached.remove(&key) {
                         keep(key, version, &bytes);
                     }
-                    Change::Put { key, bytes, expect, version }
+                    Change::put(key, expected, Row { version, bytes })
                 }
-                (Write::Deleted, Some(expect)) => Change::Delete { key, expect },
-                (Write::Deleted, None) => Change::Check { key, expect: None },
+                (Write::Deleted, Some(expected)) => Change::delete(key, expected),
+                (Write::Deleted, None) => Change::keep(key, None),
             });
         }
         changes.sort_unstable_by(|a, b| a.key().cmp(b.key()));

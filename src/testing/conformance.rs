@@ -8,8 +8,8 @@
 //!
 //! ```
 //! use core::convert::Infallible;
-//! use subrosa::client::{ApplyError, Batch, Row, Store};
-//! use subrosa::{persist::RecordKey, testing::{MemoryStore, conformance::{self, HostStore}}};
+//! use subrosa::client::{ApplyError, Batch, Database, Row, Store};
+//! use subrosa::{persist::RecordKey, testing::{MemoryStore, conformance::{self, Reopen}}};
 //!
 //! struct Mine(MemoryStore);
 //!
@@ -18,8 +18,18 @@
 //!     fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Infallible> { self.0.load(keys) }
 //! }
 //!
-//! impl HostStore for Mine {
-//!     fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Infallible>> { self.0.write(batch) }
+//! impl Database for Mine {
+//!     type Transaction<'a> = ();
+//!     fn transact(
+//!         &self,
+//!         batch: &Batch,
+//!         own: impl FnOnce(&mut ()) -> Result<(), Infallible>,
+//!     ) -> Result<(), ApplyError<Infallible>> {
+//!         self.0.transact(batch, own)
+//!     }
+//! }
+//!
+//! impl Reopen for Mine {
 //!     // A database on disk is closed here, and opened again.
 //!     fn reopen(self) -> Result<Self, Infallible> { Ok(self) }
 //! }
@@ -30,18 +40,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::client::{ApplyError, Batch, Change, Row, Store};
+use crate::client::{ApplyError, Batch, Change, Database, Row, Store};
 use crate::persist::{RecordKey, Version};
 
-/// A host's store with the writing half, as the suite drives it.
-pub trait HostStore: Store + Sized {
-    /// Applies a batch in one durable transaction.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError::Conflict`] if a row has not the expected version: then nothing was written.
-    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Self::Error>>;
-
+/// A host's database that can be closed and opened again, as the suite does.
+pub trait Reopen: Database + Sized {
     /// Closes the store and opens it again, as when the app starts anew.
     ///
     /// # Errors
@@ -60,12 +63,12 @@ pub enum Rule {
     Order,
     /// Bytes and version come back exactly as they were put, whatever they are, empty ones too.
     Exactness,
-    /// A `Put` that expects no row is refused where there is one; one that expects a version, where there is none or
+    /// A [`Put`](crate::client::Write::Put) that expects no row is refused where there is one; one that expects a version, where there is none or
     /// another.
     ComparePut,
-    /// A `Delete` is refused where there is no row, or another version.
+    /// A [`Delete`](crate::client::Write::Delete) is refused where there is no row, or another version.
     CompareDelete,
-    /// A `Check` is refused where the row is another, is absent and should be there, or is there and should be absent.
+    /// A [`Keep`](crate::client::Write::Keep) is refused where the row is another, is absent and should be there, or is there and should be absent.
     CompareCheck,
     /// What is as expected is applied: a store that refuses everything is of no use.
     Applies,
@@ -94,7 +97,7 @@ pub enum Nonconformance<E> {
     Failed(Rule, E),
 }
 
-/// Tries every [`Rule`], each on an empty store that `make_store` gives.
+/// Tries every [`Rule`], each on an empty database that `make_store` gives.
 ///
 /// # Errors
 ///
@@ -103,7 +106,7 @@ pub enum Nonconformance<E> {
 /// # Examples
 ///
 /// See the [module](self).
-pub fn run<S: HostStore>(mut make_store: impl FnMut() -> Result<S, S::Error>) -> Result<(), Nonconformance<S::Error>> {
+pub fn run<S: Reopen>(mut make_store: impl FnMut() -> Result<S, S::Error>) -> Result<(), Nonconformance<S::Error>> {
     let rules: [(Rule, Attempt<S>); 12] = [
         (Rule::Applies, applies),
         (Rule::Absence, absence),
@@ -138,11 +141,11 @@ type Attempt<S> = fn(&mut Trial<S>) -> Outcome<S>;
 /// The store under trial; nothing while it is closed.
 struct Trial<S>(Option<S>);
 
-impl<S: HostStore> Trial<S> {
+impl<S: Reopen> Trial<S> {
     /// Whether a batch was applied.
-    fn write(&mut self, changes: Vec<Change>) -> Outcome<S> {
-        let Some(store) = &mut self.0 else { return Ok(false) };
-        match store.write(&Batch::new(changes)) {
+    fn write(&self, changes: Vec<Change>) -> Outcome<S> {
+        let Some(store) = &self.0 else { return Ok(false) };
+        match store.transact(&Batch::new(changes), |_| Ok(())) {
             Ok(()) => Ok(true),
             Err(ApplyError::Conflict) => Ok(false),
             Err(ApplyError::Store(error)) => Err(error),
@@ -193,19 +196,19 @@ fn row(number: u8) -> Row {
     Row { version: version(number), bytes: vec![number; usize::from(number)] }
 }
 
-fn put(number: u32, expect: Option<Version>, row: &Row) -> Change {
-    Change::Put { key: key(number), bytes: row.bytes.clone(), expect, version: row.version }
+fn put(number: u32, expected: Option<Version>, row: &Row) -> Change {
+    Change::put(key(number), expected, row.clone())
 }
 
-fn delete(number: u32, expect: Version) -> Change {
-    Change::Delete { key: key(number), expect }
+fn delete(number: u32, expected: Version) -> Change {
+    Change::delete(key(number), expected)
 }
 
-fn check(number: u32, expect: Option<Version>) -> Change {
-    Change::Check { key: key(number), expect }
+fn check(number: u32, expected: Option<Version>) -> Change {
+    Change::keep(key(number), expected)
 }
 
-fn applies<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn applies<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     Ok(store.write(Vec::new())?
         && store.write(vec![put(1, None, &row(1)), check(2, None)])?
         && store.write(vec![put(1, Some(version(1)), &row(2))])?
@@ -214,20 +217,20 @@ fn applies<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
         && store.write(vec![check(1, None), put(2, None, &row(4))])?)
 }
 
-fn absence<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn absence<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     let never = store.holds(1, None)?;
     store.write(vec![put(1, None, &row(1)), put(2, None, &row(2))])?;
     store.write(vec![delete(1, version(1))])?;
     Ok(never && store.holds(1, None)? && store.holds(2, Some(&row(2)))? && store.load(&[])?.is_empty())
 }
 
-fn order<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn order<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.write(vec![put(1, None, &row(1)), put(3, None, &row(3)), put(5, None, &row(5))])?;
     let rows = store.load(&[5, 2, 1, 5, 4, 3].map(key))?;
     Ok(rows == [Some(row(5)), None, Some(row(1)), Some(row(5)), None, Some(row(3))])
 }
 
-fn exactness<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn exactness<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     let zeros = Version::from_bytes([0; Version::LEN]);
     let every_byte: Vec<u8> = (0..=u8::MAX).collect();
     let rows = [
@@ -249,7 +252,7 @@ fn exactness<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
 }
 
 /// The same bytes come back under another version: whoever relied on the first finds it gone.
-fn versions<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn versions<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     let (first, between) = (row(1), row(2));
     let again = Row { version: version(3), bytes: first.bytes.clone() };
     let written = store.write(vec![put(1, None, &first)])?
@@ -269,7 +272,7 @@ fn versions<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
         && !store.write(vec![delete(1, version(3))])?)
 }
 
-fn compare_put<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn compare_put<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.refuses(vec![
         vec![put(1, None, &row(2))],
         vec![put(1, Some(version(9)), &row(2))],
@@ -277,16 +280,16 @@ fn compare_put<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
     ])
 }
 
-fn compare_delete<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn compare_delete<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.refuses(vec![vec![delete(1, version(9))], vec![delete(2, version(1))]])
 }
 
-fn compare_check<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn compare_check<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.refuses(vec![vec![check(1, None)], vec![check(1, Some(version(9)))], vec![check(2, Some(version(1)))]])
 }
 
 /// The refusal comes after changes of every kind, and with each kind.
-fn all_or_nothing<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn all_or_nothing<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.write(vec![put(5, None, &row(5))])?;
     let refused = [check(9, Some(version(9))), put(9, Some(version(9)), &row(9)), delete(9, version(9))];
     let batches = refused.into_iter().flat_map(|last| {
@@ -299,7 +302,7 @@ fn all_or_nothing<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
     Ok(store.refuses(batches.collect())? && store.holds(5, Some(&row(5)))?)
 }
 
-fn reopened<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn reopened<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     store.write(vec![put(1, None, &row(1)), put(2, None, &row(2))])?;
     store.write(vec![put(1, Some(version(1)), &row(3)), delete(2, version(2))])?;
     store.0 = store.0.take().map(S::reopen).transpose()?;
@@ -309,13 +312,13 @@ fn reopened<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
         && store.write(vec![put(1, Some(version(3)), &row(4))])?)
 }
 
-fn large_row<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn large_row<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     let bytes: Vec<u8> = (0..=250).cycle().take(600_000).collect();
     let large = Row { version: version(1), bytes };
     Ok(store.write(vec![put(1, None, &large)])? && store.holds(1, Some(&large))?)
 }
 
-fn many_rows<S: HostStore>(store: &mut Trial<S>) -> Outcome<S> {
+fn many_rows<S: Reopen>(store: &mut Trial<S>) -> Outcome<S> {
     const MANY: u32 = 2_000;
     let rows: Vec<_> = (0..=250).cycle().map(row).zip(0..MANY).collect();
     let written = store.write(rows.iter().map(|(row, number)| put(*number, None, row)).collect())?;

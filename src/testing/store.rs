@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::client::{ApplyError, Batch, Change, Row, Store};
+use crate::client::{ApplyError, Batch, Change, Database, Row, Store, Write};
 use crate::persist::RecordKey;
 
 /// A database in memory, for tests and for hosts that keep nothing: compare-and-swap, all of a batch or nothing.
@@ -19,9 +19,7 @@ use crate::persist::RecordKey;
 /// use subrosa::testing::{MemoryStore, SeededRng};
 /// let (store, now, mut rng) = (MemoryStore::new(), Timestamp::new(1_800_000_000_000), SeededRng::new(1));
 /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
-/// Client::create(&StorageKey::new([7; 32]), &alice, Suites::V1)
-///     .stage(&store, now, &mut rng)?
-///     .commit(|batch, _| store.write(batch))?;
+/// Client::create(&StorageKey::new([7; 32]), &alice, Suites::V1).run(&store, now, &mut rng, |_, _| Ok(()))?;
 /// assert_eq!((store.len(), store.counters().puts), (2, 2));
 /// # Ok(())
 /// # }
@@ -79,7 +77,7 @@ impl MemoryStore {
     /// [`ApplyError::Conflict`] if a row has not the version that a change expects.
     pub fn write(&self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
         let inner = &mut *self.inner();
-        let as_expected = |change: &Change| inner.rows.get(change.key()).map(|row| row.version) == change.expect();
+        let as_expected = |change: &Change| inner.rows.get(change.key()).map(|row| row.version) == change.expected();
         let applied = batch.apply(|change| Ok::<_, Infallible>(as_expected(change)));
         if applied.is_err() {
             inner.counters.conflicts += 1;
@@ -171,18 +169,18 @@ impl Inner {
         let Self { rows, counters } = self;
         counters.batches += 1;
         for change in batch.changes() {
-            match change {
-                Change::Put { key, bytes, version, .. } => {
+            match change.write() {
+                Write::Put(row) => {
                     counters.puts += 1;
-                    counters.bytes_written += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    counters.largest_row = counters.largest_row.max(bytes.len());
-                    rows.insert(*key, Arc::new(Row { version: *version, bytes: bytes.clone() }));
+                    counters.bytes_written += u64::try_from(row.bytes.len()).unwrap_or(u64::MAX);
+                    counters.largest_row = counters.largest_row.max(row.bytes.len());
+                    rows.insert(*change.key(), Arc::new(row.clone()));
                 }
-                Change::Delete { key, .. } => {
+                Write::Delete => {
                     counters.deletes += 1;
-                    rows.remove(key);
+                    rows.remove(change.key());
                 }
-                Change::Check { .. } => counters.checks += 1,
+                Write::Keep => counters.checks += 1,
             }
         }
     }
@@ -199,6 +197,21 @@ impl Store for MemoryStore {
         inner.counters.rows_asked += u64::try_from(keys.len()).unwrap_or(u64::MAX);
         inner.counters.bytes_loaded += u64::try_from(bytes).unwrap_or(u64::MAX);
         Ok(rows)
+    }
+}
+
+/// The host's own rows are its own matter: of a transaction it is given nothing.
+impl Database for MemoryStore {
+    type Transaction<'a> = ();
+
+    fn transact(
+        &self,
+        batch: &Batch,
+        own: impl FnOnce(&mut ()) -> Result<(), Infallible>,
+    ) -> Result<(), ApplyError<Infallible>> {
+        self.write(batch)?;
+        own(&mut ())?;
+        Ok(())
     }
 }
 
@@ -234,8 +247,7 @@ mod tests {
             let threads: Vec<_> = (2..10)
                 .map(|number| {
                     scope.spawn(move || {
-                        let Row { version, bytes } = row(number);
-                        let change = Change::Put { key, bytes, expect: Some(row(1).version), version };
+                        let change = Change::put(key, Some(row(1).version), row(number));
                         store.write(&Batch::new(vec![change])).is_ok()
                     })
                 })

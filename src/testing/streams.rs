@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::vec::Vec;
 
 use super::{Forge, Host, MemoryStore, Relay, SeededRng};
-use crate::client::{Batch, Change, Client, PrekeyCounts, Store};
+use crate::client::{Batch, Client, PrekeyCounts};
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::StorageKey;
 use crate::suite::Suites;
@@ -29,12 +29,11 @@ fn seen(batch: &Batch, store: &MemoryStore, key: &StorageKey) -> [Vec<u8>; 2] {
     store.write(batch).unwrap();
     let forge = Forge::new(key, store).unwrap();
     for change in batch.changes() {
-        if let Change::Put { key, bytes, version, .. } = change {
-            public.extend_from_slice(key.as_bytes());
-            public.extend_from_slice(version.as_bytes());
-            public.extend_from_slice(bytes);
-            let row = store.load(&[*key]).unwrap().pop().unwrap().unwrap();
-            secret.extend(forge.open(key, &row).unwrap_or_default());
+        if let Some(row) = change.row() {
+            public.extend_from_slice(change.key().as_bytes());
+            public.extend_from_slice(row.version.as_bytes());
+            public.extend_from_slice(&row.bytes);
+            secret.extend(forge.open(change.key(), row).unwrap_or_default());
         }
     }
     [public, secret]

@@ -132,7 +132,7 @@ impl Rich {
                 _ => None,
             });
         }
-        damage(side.clone().run(client.wants()).err());
+        damage(side.clone().run(client.todo()).err());
         let mut tidied = side.clone();
         tidied.now = subrosa::ident::Timestamp::new(tidied.now.get() + 40 * super::side::DAY);
         for page in 0..=255 {

@@ -1,7 +1,7 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Want,
+    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Task,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
@@ -46,7 +46,8 @@ fn a_question_of_before_the_key_was_accepted_is_answered() {
         let [question] = &new.run(new.client.add_session(&bundle)).unwrap().repair[..] else { panic!() };
         let Ok(Received::RepairRequest(request)) = alice.receive(question.envelope()) else { panic!() };
         assert!(request.messages.is_empty() && request.reply.is_none());
-        let wanted = |side: &mut Side| side.run(side.client.wants()).unwrap().contains(&Want::Bundle(address("bob")));
+        let wanted =
+            |side: &mut Side| side.run(side.client.todo()).unwrap().contains(&Task::FetchBundle(address("bob")));
         assert!(!wanted(&mut alice), "nothing is said before");
         if !accepts {
             alice.run(alice.client.refuse_identity(&address("bob"))).unwrap();
@@ -119,11 +120,11 @@ fn after_a_reset_a_new_session_starts_and_late_messages_are_read() {
         alice.run(alice.client.reset(&address("bob"))).unwrap();
         let id = alice.message_id();
         assert_eq!(alice.run(alice.client.send(id, &address("bob"), b"x")).unwrap_err(), SendError::NoSession);
-        assert!(alice.run(alice.client.wants()).unwrap().contains(&Want::Bundle(address("bob"))));
+        assert!(alice.run(alice.client.todo()).unwrap().contains(&Task::FetchBundle(address("bob"))));
         let bundle = bob.bundle();
         let added = alice.run(alice.client.add_session(&bundle)).unwrap();
         assert!(added.started && added.repair.is_empty());
-        assert!(!alice.run(alice.client.wants()).unwrap().contains(&Want::Bundle(address("bob"))));
+        assert!(!alice.run(alice.client.todo()).unwrap().contains(&Task::FetchBundle(address("bob"))));
         assert_eq!(alice.read(&late), b"late");
         let envelope = alice.send("bob", b"new");
         assert_eq!(bob.read(&envelope), b"new");
@@ -196,11 +197,12 @@ fn a_database_that_went_back_is_found_and_heals() {
         for page in 0..=255 {
             alice.run(alice.client.tidy(page)).unwrap();
         }
-        assert_eq!(alice.run(alice.client.wants()).unwrap(), [Want::UploadPrekeys], "nothing waits yet");
+        let tasks = alice.run(alice.client.todo()).unwrap();
+        assert_eq!(tasks, [Task::PublishPrekeys, Task::Maintain], "nothing waits yet");
         let envelope = bob.send("alice", b"are you there?");
         let received = alice.receive(&envelope).unwrap();
         assert_eq!(matches!(received, Received::Message(_)), suite == Suite::V1, "it can still be read");
-        assert!(alice.run(alice.client.wants()).unwrap().contains(&Want::Bundle(address("bob"))));
+        assert!(alice.run(alice.client.todo()).unwrap().contains(&Task::FetchBundle(address("bob"))));
         let bundle = bob.bundle();
         assert!(alice.run(alice.client.add_session(&bundle)).unwrap().started);
         let envelope = alice.send("bob", b"here again");

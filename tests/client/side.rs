@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use subrosa::client::{
-    Batch, Change, Client, Operation, PrekeyCounts, ReceiveError, Received, Row, Staged, Step, Store,
+    Batch, Change, Client, Operation, PrekeyCounts, ReceiveError, Received, Row, Staged, Step, Store, Write,
 };
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
@@ -31,18 +31,7 @@ impl Store for Rowed<'_> {
 
 /// Applies a batch that nobody can have come before.
 pub(crate) fn apply(rows: &mut Rows, batch: &Batch) {
-    for change in batch.changes() {
-        assert_eq!(rows.get(change.key()).map(|row| row.version), change.expect(), "nobody else writes");
-        match change {
-            Change::Put { key, bytes, version, .. } => {
-                rows.insert(*key, Row { version: *version, bytes: bytes.clone() });
-            }
-            Change::Delete { key, .. } => {
-                rows.remove(key);
-            }
-            _ => {}
-        }
-    }
+    batch.apply_to(rows).expect("nobody else writes");
 }
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -189,10 +178,10 @@ impl Side {
 
     /// What the last operation did: a letter and the kind of each row, in order.
     pub(crate) fn done(&self) -> Vec<(char, u8)> {
-        let letter = |change: &Change| match change {
-            Change::Put { .. } => 'p',
-            Change::Delete { .. } => 'd',
-            _ => 'c',
+        let letter = |change: &Change| match change.write() {
+            Write::Put(_) => 'p',
+            Write::Delete => 'd',
+            Write::Keep => 'c',
         };
         self.changes.iter().map(|change| (letter(change), kind(change.key()))).collect()
     }

@@ -6,10 +6,8 @@ use super::*;
 
 /// Bytes of the rows that a batch writes: of all, and of the chains.
 fn written(batch: &Batch) -> (usize, usize) {
-    let puts = batch.changes().iter().filter_map(|change| match change {
-        Change::Put { key, bytes, .. } => Some((key.as_bytes()[0], bytes.len())),
-        _ => None,
-    });
+    let puts =
+        batch.changes().iter().filter_map(|change| Some((change.key().as_bytes()[0], change.row()?.bytes.len())));
     puts.fold((0, 0), |(all, framing), (kind, len)| {
         (all + len, framing + if kind == RecordKind::Framing.number() { len } else { 0 })
     })
@@ -28,7 +26,7 @@ fn a_steady_framed_message_writes_little() {
         for (from, from_db, to, to_db) in [(&alice, &alice_db, &bob, &bob_db), (&bob, &bob_db, &alice, &alice_db)] {
             let parts = [Part::text("a message of forty bytes or thereabouts.")];
             let staged = from.send_framed(id, to.address(), &parts).stage(from_db, NOW, &mut rng()).unwrap();
-            let rows = staged.batch().changes().iter().filter(|change| matches!(change, Change::Put { .. })).count();
+            let rows = staged.batch().changes().iter().filter_map(Change::row).count();
             assert!(rows == 2 || rows == 4, "{rows}");
             segments += (rows - 2) / 2;
             let (sending, framing) = written(staged.batch());

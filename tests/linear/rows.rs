@@ -1,6 +1,6 @@
 //! Level 2: rows that a message loads and writes, and their bytes.
 
-use subrosa::client::{Change, Operation, PrekeyCounts, Received, Step, Store as _};
+use subrosa::client::{Operation, PrekeyCounts, Received, Step, Store as _};
 use subrosa::suite::Suite;
 use subrosa::wire::Envelope;
 
@@ -59,9 +59,7 @@ fn count<T, E: std::fmt::Debug>(side: &mut Side, mut operation: Operation<T, E>)
     };
     for change in staged.batch().changes() {
         cost.written.push(kind(change.key()));
-        if let Change::Put { bytes, .. } = change {
-            cost.bytes_written += bytes.len();
-        }
+        cost.bytes_written += change.row().map_or(0, |row| row.bytes.len());
     }
     apply(&mut side.rows, staged.batch());
     (staged.committed(), cost)

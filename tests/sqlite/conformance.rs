@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use subrosa::client::{ApplyError, Batch, Row, Store};
+use subrosa::client::{ApplyError, Batch, Database, Row, Store};
 use subrosa::persist::RecordKey;
-use subrosa::testing::conformance::{self, HostStore};
+use subrosa::sqlite::{Sqlite, Transaction};
+use subrosa::testing::conformance::{self, Reopen};
 
 use super::folder::Folder;
-use crate::host::records::Database;
 
 struct Tried {
-    db: Database,
+    db: Sqlite,
     path: PathBuf,
 }
 
 impl Tried {
     fn open(path: &Path) -> rusqlite::Result<Self> {
-        Ok(Self { db: Database::open(path, "")?, path: path.to_owned() })
+        Ok(Self { db: Sqlite::open(path, "")?, path: path.to_owned() })
     }
 }
 
@@ -28,11 +28,19 @@ impl Store for Tried {
     }
 }
 
-impl HostStore for Tried {
-    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<rusqlite::Error>> {
-        self.db.write(batch, |_| Ok(()))
-    }
+impl Database for Tried {
+    type Transaction<'a> = Transaction<'a>;
 
+    fn transact(
+        &self,
+        batch: &Batch,
+        own: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), ApplyError<rusqlite::Error>> {
+        self.db.transact(batch, own)
+    }
+}
+
+impl Reopen for Tried {
     fn reopen(self) -> rusqlite::Result<Self> {
         let Self { db, path } = self;
         drop(db);

@@ -6,9 +6,9 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use subrosa::client::{Anchor, Client};
+use subrosa::sqlite::Sqlite;
 
-use super::folder::{Folder, deliver, key};
-use crate::host::records::Database;
+use super::folder::{Folder, advance, deliver, key};
 use crate::host::{Host, address, message_id, messages, now, rng};
 
 const HEADER: usize = 32;
@@ -16,7 +16,7 @@ const FRAME: usize = 24 + 4096;
 
 /// Every row of every table.
 fn dump(db: &Connection) -> Vec<Vec<Value>> {
-    let tables = ["record", "message", "read", "gap", "outbox", "inbox", "due"];
+    let tables = ["subrosa_record", "subrosa_read", "message", "gap", "outbox", "inbox"];
     let rows = tables.into_iter().flat_map(|table| {
         let mut query = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let columns = query.column_count();
@@ -55,16 +55,16 @@ impl Recorded {
             waiting.extend(messages::outbox(bob.sql()).unwrap().into_iter().map(|row| (row.bytes, row.id)));
             bob.post().unwrap();
         }
-        bob.rest().unwrap();
+        bob.db.empty_log().unwrap();
         drop(bob);
-        alice.rest().unwrap();
+        alice.db.empty_log().unwrap();
         let base = fs::read(folder.path("alice.sqlite")).unwrap();
         let mut recorded = Self { folder, base, log: Vec::new(), commits: Vec::new(), posted: Vec::new(), waiting };
         recorded.note(&alice);
         // Each of these is one transaction.
         let send = |alice: &mut Host| alice.send(message_id(), "bob", &"of alice's ".repeat(50)).unwrap();
         let receive = |alice: &mut Host| assert_eq!(alice.receive(1).unwrap(), 1);
-        let advance = |alice: &mut Host| assert!(!alice.advance().unwrap(), "prekeys are due");
+        let advance = |alice: &mut Host| assert!(!advance(alice).prekeys_due);
         let steps: [&dyn Fn(&mut Host); 6] = [&send, &receive, &send, &advance, &receive, &send];
         for step in steps {
             step(&mut alice);
@@ -106,8 +106,8 @@ impl Recorded {
     }
 }
 
-fn database(folder: &Folder) -> Database {
-    Database::open(Path::new(&folder.path("alice.sqlite")), "").unwrap()
+fn database(folder: &Folder) -> Sqlite {
+    Sqlite::open(Path::new(&folder.path("alice.sqlite")), "").unwrap()
 }
 
 #[test]

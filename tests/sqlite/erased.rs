@@ -13,7 +13,7 @@ const WINDOW: usize = 32;
 /// Key and bytes of the rows of one-time prekeys, and of KEM prekeys.
 fn prekeys(host: &Host) -> Vec<(Vec<u8>, Vec<u8>)> {
     let kinds = [RecordKind::OneTimePrekey.number(), RecordKind::KemPrekey.number()];
-    let mut query = host.sql().prepare("SELECT key, bytes FROM record").unwrap();
+    let mut query = host.sql().prepare("SELECT key, bytes FROM subrosa_record").unwrap();
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(|row: rusqlite::Result<(Vec<u8>, Vec<u8>)>| row.unwrap())
         .filter(|(key, _)| kinds.contains(&key[0]))

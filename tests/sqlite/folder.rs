@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use subrosa::client::{MaintainError, Maintained};
 use subrosa::persist::StorageKey;
+use subrosa::sqlite::AccountError;
 
 use super::{kill, together};
-use crate::host::Host;
 use crate::host::relay::Relay;
+use crate::host::{Host, now, rng};
 
 /// The folder is gone when the test is over.
 pub(crate) struct Folder(PathBuf);
@@ -90,6 +92,16 @@ impl Drop for Folder {
 
 pub(crate) const fn key() -> StorageKey {
     StorageKey::new([7; 32])
+}
+
+/// Maintains the account alone, in one transaction.
+pub(crate) fn advance(host: &Host) -> Maintained {
+    let maintained = host.anchor.advance(|stored| {
+        let maintain = host.client.maintain();
+        let done = maintain.run(&host.db, now(), &mut rng(), |_, _| Ok(())).map_err(AccountError::from)?;
+        Ok::<_, AccountError<MaintainError>>((done, done.anchor.unwrap_or(stored)))
+    });
+    maintained.unwrap()
 }
 
 /// Delivers until nothing is under way.

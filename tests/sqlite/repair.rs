@@ -14,7 +14,7 @@ fn missing(host: &Host) -> i64 {
 
 /// What the host knows of its peer is damaged and deleted, as docs/storage.md says. What it has read stays.
 fn forget(host: &Host) {
-    let delete = "DELETE FROM record WHERE substr(key, 1, 1) = ?1";
+    let delete = "DELETE FROM subrosa_record WHERE substr(key, 1, 1) = ?1";
     assert_eq!(host.sql().execute(delete, [[RecordKind::Peer.number()]]).unwrap(), 1);
 }
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use subrosa::client::{Anchor, ApplyError, Client, Received, Row, Step, Store};
+use subrosa::client::{Anchor, ApplyError, Client, Database as _, Received, Row, Step, Store};
 use subrosa::persist::RecordKey;
+use subrosa::sqlite::Sqlite;
 use subrosa::wire::Envelope;
 
 use super::folder::{Folder, deliver, key};
-use crate::host::records::Database;
 use crate::host::{Host, address, message_id, messages, now, rng};
 
 /// Messages that bob sends.
@@ -32,7 +32,7 @@ pub(crate) fn work(folder: &Folder, name: &str, role: &str, most: usize) {
         host.post().unwrap();
         host.receive(most).unwrap();
     }
-    fs::write(folder.path(&format!("{role}.report")), format!("{} {}", host.received, host.conflicts())).unwrap();
+    fs::write(folder.path(&format!("{role}.report")), format!("{} {}", host.received, host.db.conflicts())).unwrap();
 }
 
 /// Bob's process.
@@ -91,7 +91,7 @@ fn two_processes_share_one_file() {
 }
 
 /// A store that tries, whenever it is asked to load, whether somebody else could write.
-struct Open<'a>(&'a Database, Connection);
+struct Open<'a>(&'a Sqlite, Connection);
 
 impl Store for Open<'_> {
     type Error = rusqlite::Error;
@@ -109,7 +109,7 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     let folder = Folder::new();
     drop(folder.talking());
     let path = folder.path("alice.sqlite");
-    let (mut db, bob) = (Database::open(&path, "").unwrap(), address("bob").unwrap());
+    let (db, bob) = (Sqlite::open(&path, "").unwrap(), address("bob").unwrap());
     let other = Connection::open(&path).unwrap();
     other.busy_timeout(Duration::ZERO).unwrap();
     let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
@@ -123,9 +123,9 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     let tx = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     tx.execute("INSERT INTO inbox (bytes) VALUES (x'00')", []).unwrap();
     tx.commit().unwrap();
-    assert!(first.commit(|batch, _| db.write(batch, |_| Ok(()))).is_ok());
+    assert!(first.commit(|batch, _| db.transact(batch, |_| Ok(()))).is_ok());
     // Whoever comes second has lost, and nothing of it is there.
-    let lost = second.commit(|batch, sent| db.write(batch, |tx| messages::sent(tx, sent, "bob", "two")));
+    let lost = second.commit(|batch, sent| db.transact(batch, |tx| messages::sent(tx, sent, "bob", "two")));
     assert!(matches!(lost, Err(ApplyError::Conflict)));
     assert!(messages::outbox(db.sql()).unwrap().is_empty());
 }
@@ -142,14 +142,11 @@ fn rows_of_two_moments_are_no_damage() {
     }
     let queued = messages::outbox(alice.sql()).unwrap();
     let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at].bytes).unwrap());
-    let mut db = Database::open(&folder.path("bob.sqlite"), "").unwrap();
+    let db = Sqlite::open(&folder.path("bob.sqlite"), "").unwrap();
     let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let bob = opened.committed().client;
-    let receive = |db: &mut Database, envelope: &Envelope| {
-        let staged = bob.receive(envelope).stage(&*db, now(), &mut rng()).unwrap();
-        staged.commit(|batch, _| db.write(batch, |_| Ok(()))).unwrap()
-    };
-    receive(&mut db, &three);
+    let receive = |envelope: &Envelope| bob.receive(envelope).run(&db, now(), &mut rng(), |_, _| Ok(())).unwrap();
+    receive(&three);
 
     let (mut operation, mut loads) = (bob.receive(&one), 0);
     let staged = loop {
@@ -158,14 +155,14 @@ fn rows_of_two_moments_are_no_damage() {
                 operation.supply(db.load(&keys).unwrap());
                 loads += 1;
                 if loads == 1 {
-                    receive(&mut db, &two);
+                    receive(&two);
                 }
             }
             Step::Ready(staged) => break staged,
         }
     };
     assert!(loads > 1, "there was no moment in between");
-    let received = staged.commit(|batch, _| db.write(batch, |_| Ok(()))).unwrap();
+    let received = staged.commit(|batch, _| db.transact(batch, |_| Ok(()))).unwrap();
     assert!(matches!(received, Received::Message(message) if message.plaintext() == Some(b"one")));
 }
 

@@ -22,8 +22,15 @@ fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
 
+/// The host's own tables: what goes out.
+#[derive(Clone, Default)]
+struct Own {
+    outbox: Vec<Vec<u8>>,
+}
+
+/// The library's rows, and the host's own ones beside them.
 #[derive(Default)]
-struct Memory(RefCell<BTreeMap<RecordKey, Row>>);
+struct Memory(RefCell<BTreeMap<RecordKey, Row>>, RefCell<Own>);
 
 impl Store for Memory {
     type Error = Infallible;
@@ -33,41 +40,44 @@ impl Store for Memory {
     }
 }
 
+impl Database for Memory {
+    type Transaction<'a> = Own;
+
+    fn transact(
+        &self,
+        batch: &Batch,
+        own: impl FnOnce(&mut Own) -> Result<(), Infallible>,
+    ) -> Result<(), ApplyError<Infallible>> {
+        let (mut rows, mut tables) = (self.0.borrow().clone(), self.1.borrow().clone());
+        batch.apply_to(&mut rows)?;
+        own(&mut tables)?;
+        (*self.0.borrow_mut(), *self.1.borrow_mut()) = (rows, tables);
+        Ok(())
+    }
+}
+
+#[allow(dead_code, reason = "not every example uses all of it")]
 impl Memory {
     fn write(&self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
-        let mut rows = self.0.borrow().clone();
-        batch.apply(|change| {
-            if rows.get(change.key()).map(|row| row.version) != change.expect() {
-                return Ok(false);
-            }
-            match change {
-                Change::Put { key, bytes, version, .. } => {
-                    rows.insert(*key, Row { version: *version, bytes: bytes.clone() });
-                }
-                Change::Delete { key, .. } => {
-                    rows.remove(key);
-                }
-                _ => {}
-            }
-            Ok(true)
-        })?;
-        *self.0.borrow_mut() = rows;
-        Ok(())
+        self.transact(batch, |_| Ok(()))
+    }
+
+    fn outbox(&self) -> Vec<Vec<u8>> {
+        self.1.borrow().outbox.clone()
     }
 }
 
 #[allow(dead_code, reason = "not every example uses all of it")]
 fn account(name: &str) -> (Client, Memory) {
     let (db, address) = (Memory::default(), Address::new(UserId::new(name).unwrap(), DeviceId::new(1)));
-    let created = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&db, NOW, &mut rng()).unwrap();
-    let client = created.commit(|batch, _| db.write(batch)).unwrap().client;
-    (client, db)
+    let create = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1);
+    (create.run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap().client, db)
 }
 
 #[allow(dead_code, reason = "not every example uses all of it")]
 fn published(client: &Client, db: &Memory) -> UnverifiedBundle {
-    let uploads = client.publish_prekeys(PrekeyCounts::default()).stage(db, NOW, &mut rng()).unwrap();
-    let upload = uploads.commit(|batch, _| db.write(batch)).unwrap().remove(0);
+    let publish = client.publish_prekeys(PrekeyCounts::default());
+    let upload = publish.run(db, NOW, &mut rng(), |_, _| Ok(())).unwrap().remove(0);
     upload.bundle(upload.one_time.first(), upload.one_time_kem.first())
 }
 
@@ -86,8 +96,7 @@ struct Talking {
 fn talking() -> Talking {
     let ((alice, alice_db), (bob, bob_db)) = (account("alice"), account("bob"));
     let bundle = published(&bob, &bob_db).verify().unwrap();
-    let added = alice.add_session(&bundle).stage(&alice_db, NOW, &mut rng()).unwrap();
-    added.commit(|batch, _| alice_db.write(batch)).unwrap();
+    alice.add_session(&bundle).run(&alice_db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
     let alice_key = StorageKey::new([7; 32]);
     Talking { alice, alice_db, alice_key, bob, bob_db, now: NOW, rng: rng() }
 }

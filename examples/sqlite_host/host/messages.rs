@@ -1,12 +1,10 @@
 //! The host's own tables: what people see, what goes out, what is kept for a newer version.
 
-use rusqlite::{Connection, OptionalExtension, params};
-use subrosa::client::{Disposition, Outgoing, ReceiveError, Received, Sent};
-use subrosa::ident::{Address, MessageId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use subrosa::client::{Disposition, Identity, Outgoing, Received, Sent};
+use subrosa::ident::{Address, MessageId};
 use subrosa::report::{Part, PartKind};
-use subrosa::wire::Envelope;
-
-use super::names::Names;
+use subrosa::sqlite::{Arrival, Transaction};
 
 pub(crate) const TABLES: &str = "
     -- What people see. `id` is what a message of one's own was sent under: its text is found by it, should its recipient not
@@ -21,8 +19,6 @@ pub(crate) const TABLES: &str = "
         lane BLOB NOT NULL, bytes BLOB NOT NULL);
     -- What came in and only a newer version of this program may be able to read.
     CREATE TABLE IF NOT EXISTS inbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL);
-    -- When to maintain the account again.
-    CREATE TABLE IF NOT EXISTS due (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), at INTEGER NOT NULL);
 ";
 
 /// A row of the outbox.
@@ -36,77 +32,61 @@ pub(crate) struct Queued {
 /// A row of the inbox.
 pub(crate) struct Kept {
     seq: i64,
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-/// What a received envelope means for the host's tables.
-pub(crate) enum Incoming<'a> {
-    /// It was read; and what there is to be shown of it.
-    Read(Names<'a>, Option<&'a [u8]>),
-    /// A question, and what is said to it at once.
-    Question(Names<'a>, Option<&'a Outgoing>),
-    Gap {
-        names: Option<Names<'a>>,
-        from: &'a Address,
-        gone: usize,
-        dropped: u64,
-    },
-    Keep(Vec<u8>),
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
-impl<'a> Incoming<'a> {
-    pub(crate) fn of(outcome: &'a Result<Received, ReceiveError>, envelope: &Envelope) -> Option<Self> {
-        match outcome {
-            Ok(received @ Received::Message(message)) => Some(Self::Read(Names::of(received)?, message.plaintext())),
-            // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
-            Ok(received @ Received::Framed(framed)) => {
-                let text = framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT);
-                Some(Self::Read(Names::of(received)?, text.map(Part::body)))
-            }
-            // What it asks for `wants` tells; that something is gone is said at once.
-            Ok(received @ Received::RepairRequest(request)) => {
-                Some(Self::Question(Names::of(received)?, request.reply.as_ref()))
-            }
-            Ok(received @ Received::Gone(gone)) => {
-                Some(Self::Gap { names: Names::of(received), from: &gone.from, gone: gone.names.len(), dropped: 0 })
-            }
-            // The library asks for it; of very many it gives up the oldest.
-            Ok(Received::Unreadable(unreadable)) if unreadable.dropped > 0 => {
-                Some(Self::Gap { names: None, from: &unreadable.from, gone: 0, dropped: unreadable.dropped })
-            }
-            Err(error) if error.disposition() == Disposition::Later => Some(Self::Keep(envelope.to_bytes())),
-            // Other errors: nothing has happened.
-            _ => None,
+/// What the host makes of what came in, in the transaction of its batch.
+pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlite::Result<()> {
+    let received = match arrival.outcome {
+        Ok(received) => received,
+        Err(error) if error.disposition() == Disposition::Later => {
+            let mut insert = tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?;
+            return insert.execute([arrival.bytes]).map(drop);
         }
+        // Nothing has happened.
+        Err(_) => return Ok(()),
+    };
+    let is_new = arrival.is_new;
+    match received {
+        // It may have two names, if it was asked for; under either it may have been shown.
+        Received::Message(message) if is_new => show(tx, message.sender(), message.identity(), message.plaintext()),
+        // This host offers no reports: it shows what a framed message says, and keeps nothing that proves it.
+        Received::Framed(framed) if is_new => {
+            let text = framed.accepted.parts.iter().find(|part| part.kind() == PartKind::TEXT);
+            show(tx, &framed.from, &framed.identity, text.map(Part::body))
+        }
+        // What it asks for is among what is to be done; that something is gone is said at once.
+        Received::RepairRequest(request) => queue_all(tx, &request.reply),
+        Received::Gone(gone) => note_gap(tx, &gone.from, gone.names.len(), 0),
+        // The library asks for it; of very many it gives up the oldest.
+        Received::Unreadable(unreadable) => note_gap(tx, &unreadable.from, 0, unreadable.dropped),
+        // Nothing that this host shows.
+        _ => Ok(()),
     }
+}
 
-    pub(crate) fn write(&self, tx: &Connection) -> rusqlite::Result<()> {
-        match self {
-            Self::Read(names, text) => {
-                if let (true, Some(text)) = (names.note(tx)?, text) {
-                    let insert = "INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)";
-                    tx.prepare_cached(insert)?.execute(params![names.from.user().as_str(), text, names.new_key])?;
-                }
-            }
-            // Nothing to be shown; but it may come again, and is known then.
-            Self::Question(names, reply) => {
-                names.note(tx)?;
-                reply.map_or(Ok(()), |reply| queue(tx, reply))?;
-            }
-            Self::Gap { names, from, gone, dropped } => {
-                names.as_ref().map_or(Ok(true), |names| names.note(tx))?;
-                let insert = "INSERT INTO gap VALUES (?1, ?2, ?3, ?4)
-                    ON CONFLICT DO UPDATE SET gone = gone + ?3, dropped = max(dropped, ?4)";
-                let [gone, dropped] = [i64::try_from(*gone), i64::try_from(*dropped)].map(|it| it.unwrap_or(i64::MAX));
-                let values = params![from.user().as_str(), from.device().get(), gone, dropped];
-                tx.prepare_cached(insert)?.execute(values)?;
-            }
-            Self::Keep(bytes) => {
-                tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?.execute([bytes])?;
-            }
-        }
-        Ok(())
+fn show(tx: &Connection, from: &Address, identity: &Identity, text: Option<&[u8]>) -> rusqlite::Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    let new_key = matches!(identity, Identity::Changed(_));
+    let mut insert = tx.prepare_cached("INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)")?;
+    insert.execute(params![from.user().as_str(), text, new_key]).map(drop)
+}
+
+fn note_gap(tx: &Connection, from: &Address, gone: usize, dropped: u64) -> rusqlite::Result<()> {
+    if (gone, dropped) == (0, 0) {
+        return Ok(());
     }
+    let insert = "INSERT INTO gap VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO UPDATE SET gone = gone + ?3, dropped = max(dropped, ?4)";
+    let [gone, dropped] = [i64::try_from(gone), i64::try_from(dropped)].map(|it| it.unwrap_or(i64::MAX));
+    let values = params![from.user().as_str(), from.device().get(), gone, dropped];
+    tx.prepare_cached(insert)?.execute(values).map(drop)
 }
 
 /// A message that is sent: what people see, and what goes out. What was sent before is there.
@@ -133,6 +113,11 @@ pub(crate) fn queue(tx: &Connection, outgoing: &Outgoing) -> rusqlite::Result<()
     let insert = "INSERT INTO outbox (id, lane, bytes) VALUES (?1, ?2, ?3)";
     tx.prepare_cached(insert)?.execute(params![outgoing.id(), outgoing.lane().as_bytes(), outgoing.bytes()])?;
     Ok(())
+}
+
+/// The same, if there is one.
+pub(crate) fn queue_all<'a>(tx: &Connection, outgoing: impl IntoIterator<Item = &'a Outgoing>) -> rusqlite::Result<()> {
+    outgoing.into_iter().try_for_each(|outgoing| queue(tx, outgoing))
 }
 
 /// What is to be posted, oldest first.
@@ -167,15 +152,4 @@ pub(crate) fn texts(db: &Connection, mine: bool) -> rusqlite::Result<Vec<String>
     let mut query = db.prepare_cached("SELECT text FROM message WHERE mine = ?1 ORDER BY seq")?;
     let text = |row: &rusqlite::Row<'_>| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_blob()?).into_owned());
     query.query_map([mine], text)?.collect()
-}
-
-/// When the account is to be maintained again.
-pub(crate) fn due(db: &Connection) -> rusqlite::Result<Timestamp> {
-    let at: Option<i64> = db.query_row("SELECT at FROM due", [], |row| row.get(0)).optional()?;
-    Ok(Timestamp::new(at.map_or(0, i64::cast_unsigned)))
-}
-
-pub(crate) fn set_due(tx: &Connection, at: Timestamp) -> rusqlite::Result<()> {
-    tx.execute("REPLACE INTO due VALUES (1, ?1)", [at.get().cast_signed()])?;
-    Ok(())
 }

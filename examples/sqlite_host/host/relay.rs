@@ -21,7 +21,13 @@ pub(crate) struct Relay(PathBuf);
 /// A message in a mail box.
 pub(crate) struct Letter {
     path: PathBuf,
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Letter {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Relay {

@@ -55,9 +55,10 @@ pub struct Opened {
     pub client: Client,
     /// What the host stores after the commit.
     pub anchor: Anchor,
+    /// Whether the account was made just now. Where there should have been one, it is lost, and the user is told.
+    pub is_new: bool,
     /// Whether the database is an older copy. Its sessions send no more; messages of suite V1 that are under way are
-    /// still read. Publish prekeys, [tidy](Client::tidy) every page to learn who needs a new session, and tell the user
-    /// that messages may be missing.
+    /// still read. Tell the user that messages may be missing; what else is to be done [`Client::todo`] says.
     pub rolled_back: bool,
 }
 
@@ -80,6 +81,9 @@ pub enum OpenError {
     /// The database was sealed with another storage key. Find that; nothing is damaged.
     #[error("the storage key is another one")]
     WrongStorageKey,
+    /// The account is another device's than the one that it was to be made for.
+    #[error("the account is another device's")]
+    OtherDevice,
     /// The vault is damaged or newer. Without it no other record opens.
     #[error(transparent)]
     Stored(#[from] StoredError),
@@ -155,8 +159,7 @@ impl Client {
     /// # let (db, now, mut rng) = (Memory::default(), NOW, rng());
     /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
     /// let opened = Client::create(&StorageKey::new([7; 32]), &alice, Suites::V1)
-    ///     .stage(&db, now, &mut rng)?
-    ///     .commit(|batch, _| db.write(batch))?;
+    ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert_eq!(opened.client.address(), &alice);
     /// # Ok(())
     /// # }
@@ -184,8 +187,7 @@ impl Client {
     /// # let (db, now, mut rng) = (Memory::default(), NOW, rng());
     /// let device = subrosa::prekey::Device::generate(Address::new(UserId::new("alice")?, DeviceId::new(1)), &mut rng);
     /// let opened = Client::adopt(&StorageKey::new([7; 32]), &device)
-    ///     .stage(&db, now, &mut rng)?
-    ///     .commit(|batch, _| db.write(batch))?;
+    ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert_eq!(opened.client.address(), device.address());
     /// # Ok(())
     /// # }
@@ -212,8 +214,7 @@ impl Client {
     /// # let Talking { alice_db: db, alice_key: storage_key, now, mut rng, .. } = talking();
     /// # let mut keychain = now.get();
     /// let opened = Client::open(&storage_key, Anchor::new(keychain))
-    ///     .stage(&db, now, &mut rng)?
-    ///     .commit(|batch, _| db.write(batch))?;
+    ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// keychain = opened.anchor.get().unwrap().max(keychain);
     /// assert!(!opened.rolled_back);
     /// # assert_eq!(keychain, now.get() + 1);
@@ -222,27 +223,73 @@ impl Client {
     /// ```
     pub fn open(storage_key: &StorageKey, anchor: Anchor) -> Operation<Opened, OpenError> {
         let storage_key = storage_key.clone();
-        Operation::new("open", move |work| {
-            let mut vault = read_vault(work, &storage_key)?;
-            // A host that has no anchor neither finds a rollback nor makes another process find one.
-            let Some(counter) = anchor.0 else {
-                let client = Self::new(vault.into_core(&storage_key));
-                return Ok(Opened { client, anchor: Anchor::UNAVAILABLE, rolled_back: false });
-            };
-            // Above what the vault has told: the vault is older. Below what it was shown: on another machine, or after
-            // a reset. Between the two: hosts have died between the commit and the storing of the anchor.
-            let rolled_back = counter > vault.anchor || counter < vault.confirmed;
-            vault.generation = vault.generation.saturating_add(u64::from(rolled_back));
-            vault.confirmed = vault.confirmed.max(counter);
-            vault.anchor = vault.anchor.max(counter).saturating_add(1);
-            if rolled_back {
-                vault.confirmed = counter;
+        Operation::new("open", move |work| open(work, &storage_key, anchor))
+    }
+
+    /// Opens the account of this database, or makes one for this address where there is none: what a host does when it starts.
+    /// [`Opened::is_new`] says which.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], when it is staged.
+    ///
+    /// # Security
+    ///
+    /// A database that was deleted is one without an account: the new one has another identity key, which others have to accept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (db, now, mut rng, storage_key) = (Memory::default(), NOW, rng(), StorageKey::new([7; 32]));
+    /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
+    /// let mut start = |anchor| {
+    ///     Client::open_or_create(&storage_key, anchor, &alice, Suites::V1).run(&db, now, &mut rng, |_, _| Ok(()))
+    /// };
+    /// let created = start(Anchor::new(0))?;
+    /// let opened = start(created.anchor)?;
+    /// assert!(created.is_new && !opened.is_new);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open_or_create(
+        storage_key: &StorageKey,
+        anchor: Anchor,
+        address: &Address,
+        suites: Suites,
+    ) -> Operation<Opened, OpenError> {
+        let (storage_key, address) = (storage_key.clone(), address.clone());
+        Operation::new("open_or_create", move |work| {
+            if work.row::<OpenError>(RecordKey::VAULT)?.is_none() {
+                let device = Device::generate(address.clone(), &mut work.rng).with_suites(suites);
+                return Ok(make(work, &storage_key, &device));
             }
-            work.put_vault(&storage_key, &vault.to_bytes());
-            let anchor = Anchor::new(vault.anchor);
-            Ok(Opened { client: Self::new(vault.into_core(&storage_key)), anchor, rolled_back })
+            let opened = open(work, &storage_key, anchor)?;
+            if *opened.client.address() == address { Ok(opened) } else { Err(OpenError::OtherDevice.into()) }
         })
     }
+}
+
+fn open(work: &mut Workspace<'_>, storage_key: &StorageKey, anchor: Anchor) -> Result<Opened, Stop<OpenError>> {
+    let mut vault = read_vault(work, storage_key)?;
+    // A host that has no anchor neither finds a rollback nor makes another process find one.
+    let Some(counter) = anchor.0 else {
+        let client = Client::new(vault.into_core(storage_key));
+        return Ok(Opened { client, anchor: Anchor::UNAVAILABLE, is_new: false, rolled_back: false });
+    };
+    // Above what the vault has told: the vault is older. Below what it was shown: on another machine, or after a reset.
+    // Between the two: hosts have died between the commit and the storing of the anchor.
+    let rolled_back = counter > vault.anchor || counter < vault.confirmed;
+    vault.generation = vault.generation.saturating_add(u64::from(rolled_back));
+    vault.confirmed = vault.confirmed.max(counter);
+    vault.anchor = vault.anchor.max(counter).saturating_add(1);
+    if rolled_back {
+        vault.confirmed = counter;
+    }
+    work.put_vault(storage_key, &vault.to_bytes());
+    let anchor = Anchor::new(vault.anchor);
+    Ok(Opened { client: Client::new(vault.into_core(storage_key)), anchor, is_new: false, rolled_back })
 }
 
 impl Client {
@@ -264,7 +311,7 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice_db: db, alice_key: old, now, mut rng, .. } = talking();
     /// let new = StorageKey::new([9; 32]);
-    /// Client::change_storage_key(&old, &new).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// Client::change_storage_key(&old, &new).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(Client::open(&old, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
     /// assert!(Client::open(&new, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
     /// # Ok(())
@@ -305,6 +352,11 @@ fn create(
         return Err(CreateError::Exists.into());
     }
     let device = device(work);
+    Ok(make(work, storage_key, &device))
+}
+
+/// Makes an account where there is none.
+fn make(work: &mut Workspace<'_>, storage_key: &StorageKey, device: &Device) -> Opened {
     let mut instance = [0; 16];
     work.rng.fill_bytes(&mut instance);
     let data_key = Secret::random(&mut work.rng);
@@ -315,5 +367,5 @@ fn create(
     let core = vault.into_core(storage_key);
     // Under a key that nobody has ever derived: there can be no such row.
     work.put_new(&core.keys, core.device_key(), device.to_bytes());
-    Ok(Opened { client: Client::new(core), anchor: Anchor::new(anchor), rolled_back: false })
+    Opened { client: Client::new(core), anchor: Anchor::new(anchor), is_new: true, rolled_back: false }
 }

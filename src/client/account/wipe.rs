@@ -22,7 +22,7 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, alice_key, now, mut rng, .. } = talking();
-    /// alice.wipe().stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.wipe().run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// let opened = Client::open(&alice_key, Anchor::UNAVAILABLE).stage(&db, now, &mut rng);
     /// assert!(matches!(opened, Err(StageError::Operation(OpenError::NoAccount))));
     /// # Ok(())

@@ -28,7 +28,7 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.forget_device(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.forget_device(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_err());
     /// # Ok(())
     /// # }
@@ -56,9 +56,8 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.forget_device(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let forgotten = alice.forget_identity(bob.address()).stage(&db, now, &mut rng)?;
-    /// assert!(forgotten.commit(|batch, _| db.write(batch))?);
+    /// alice.forget_device(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// assert!(alice.forget_identity(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?);
     /// # Ok(())
     /// # }
     /// ```

@@ -63,7 +63,7 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// # let device = subrosa::prekey::Device::generate(bob.address().clone(), &mut rng);
     /// # let new_key = device.identity_key();
-    /// alice.accept_identity(bob.address(), new_key).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.accept_identity(bob.address(), new_key).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// // The old session is gone: a new one needs a bundle.
     /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_err());
     /// # Ok(())
@@ -112,7 +112,7 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.refuse_identity(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.refuse_identity(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&db, now, &mut rng).is_ok());
     /// # Ok(())
     /// # }

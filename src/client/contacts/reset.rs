@@ -18,7 +18,7 @@ pub enum ResetError {
 
 impl Client {
     /// Archives the session with a peer device: late messages of it are still read, and nothing more is sent with it. Its
-    /// bundle is [wanted](crate::client::Want::Bundle), and a new session is started with [`Client::add_session`].
+    /// bundle is [wanted](crate::client::Task::FetchBundle), and a new session is started with [`Client::add_session`].
     ///
     /// # Errors
     ///
@@ -30,9 +30,9 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// alice.reset(bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// let wants = alice.wants().stage(&db, now, &mut rng)?.committed();
-    /// assert!(wants.contains(&Want::Bundle(bob.address().clone())));
+    /// alice.reset(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// let tasks = alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// assert!(tasks.contains(&Task::FetchBundle(bob.address().clone())));
     /// # Ok(())
     /// # }
     /// ```

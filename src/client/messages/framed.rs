@@ -94,8 +94,7 @@ impl Client {
     /// let parts = [Part::text("Hello, Bob")];
     /// let framed = alice
     ///     .send_framed(MessageId::new([1; 16]), bob.address(), &parts)
-    ///     .stage(&alice_db, now, &mut rng)?
-    ///     .commit(|batch, _| alice_db.write(batch))?;
+    ///     .run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
     /// // The platform stamps the commitment, for the account that submits it:
     /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
     /// let commitment = Commitment::new(envelope.commitment.unwrap());
@@ -104,7 +103,7 @@ impl Client {
     /// envelope.stamp = Some(stamp(&keys, 1, &commitment, &context)?.to_bytes().to_vec());
     /// // Bob shows nothing that he could not report.
     /// let bob = bob.with_framing(FramingPolicy::default());
-    /// let received = bob.receive(&envelope).stage(&bob_db, now, &mut rng)?.commit(|batch, _| bob_db.write(batch))?;
+    /// let received = bob.receive(&envelope).run(&bob_db, now, &mut rng, |_, _| Ok(()))?;
     /// let Received::Framed(message) = received else { panic!() };
     /// assert_eq!(message.accepted.parts, parts);
     /// # Ok(())
@@ -136,15 +135,14 @@ impl Client {
     /// # let mut keys = StampKeys::default();
     /// # keys.generate(1, &mut rng)?;
     /// # let framed = alice.send_framed(MessageId::new([1; 16]), bob.address(), &[Part::text("hi")]);
-    /// # let framed = framed.stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// # let framed = framed.run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
     /// # let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
     /// let evidence = framed.evidence.unwrap();
     /// # let stamp = stamp(&keys, 1, evidence.commitment(), &context)?.to_bytes();
     /// let stamped = alice
     ///     .own_stamp(bob.address().user(), &evidence, &stamp)
-    ///     .stage(&db, now, &mut rng)?
-    ///     .commit(|batch, _| db.write(batch))??;
+    ///     .run(&db, now, &mut rng, |_, _| Ok(()))??;
     /// assert!(stamped.stamp().is_some());
     /// # Ok(())
     /// # }
@@ -179,9 +177,9 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db, bob, bob_db: db, now, mut rng, .. } = talking();
     /// let bob = bob.with_framing(FramingPolicy::default());
-    /// bob.set_framing(alice.address().user(), true).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
-    /// # let sent = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").stage(&alice_db, now, &mut rng)?;
-    /// # let sent = sent.commit(|batch, _| alice_db.write(batch))?;
+    /// bob.set_framing(alice.address().user(), true).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// # let send = alice.send(MessageId::new([1; 16]), bob.address(), b"hi");
+    /// # let sent = send.run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
     /// let plain = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
     /// match bob.receive(&plain).stage(&db, now, &mut rng) {
     ///     Err(StageError::Operation(error)) => assert_eq!(error.disposition(), Disposition::Later),

@@ -35,13 +35,13 @@ impl Client {
     /// # let Talking { alice, alice_db, bob, bob_db: db, now, mut rng, .. } = talking();
     /// # let mut inbox = Vec::new();
     /// # for text in [b"one", b"two"] {
-    /// #     let sent = alice.send(MessageId::new([text[0]; 16]), bob.address(), text).stage(&alice_db, now, &mut rng)?;
-    /// #     let sent = sent.commit(|batch, _| alice_db.write(batch))?;
+    /// #     let send = alice.send(MessageId::new([text[0]; 16]), bob.address(), text);
+    /// #     let sent = send.run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
     /// #     inbox.push(sent.outgoing().unwrap().envelope().clone());
     /// # }
-    /// let outcomes = bob.receive_many(&inbox).stage(&db, now, &mut rng)?.commit(|batch, outcomes| {
-    ///     // ... and the host's rows of the messages among `outcomes`
-    ///     db.write(batch)
+    /// let outcomes = bob.receive_many(&inbox).run(&db, now, &mut rng, |tx, outcomes| {
+    ///     // … the host's rows of the messages among `outcomes` …
+    ///     Ok(())
     /// })?;
     /// assert!(outcomes.len() == 2 && outcomes.iter().all(Result::is_ok));
     /// # Ok(())

@@ -18,13 +18,13 @@ pub enum Received {
     /// A message.
     Message(Message),
     /// A message that cannot be read, for want of a session or of a key. What is staged is what
-    /// [`Client::wants`](crate::client::Client::wants) then tells. Acknowledge it to the transport.
+    /// [`Client::todo`](crate::client::Client::todo) then tells. Acknowledge it to the transport.
     ///
     /// A host drops the staging, and acknowledges, where its table knows a message of this
     /// [name](Unreadable::name): it was read before, and comes again.
     Unreadable(Unreadable),
     /// The peer device could not read messages from here, and asks for them. Nothing to be shown: what is to be sent again
-    /// [`Client::wants`](crate::client::Client::wants) tells.
+    /// [`Client::todo`](crate::client::Client::todo) tells.
     RepairRequest(RepairRequest),
     /// What was asked for is not to be had any more: the host shows where it is missing.
     Gone(Gone),
@@ -199,7 +199,7 @@ pub struct RepairRequest {
     pub identity: Identity,
     /// What both sides know the question by, see [`Message::name`]: into the table of names, like all that was read.
     pub name: MessageName,
-    /// What of it the host is to [send again](crate::client::Want::Resend).
+    /// What of it the host is to [send again](crate::client::Task::Resend).
     pub messages: Vec<MessageId>,
     /// For the host's outbox: word that others are not to be had any more.
     pub reply: Option<Outgoing>,

@@ -101,9 +101,9 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let id = MessageId::new([1; 16]);
-    /// let sent = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// let sent = alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// // Was the commit durable? Whoever does not know sends again.
-    /// let again = alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// let again = alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(!sent.repeated && again.repeated && again.outgoing().is_none());
     /// # Ok(())
     /// # }
@@ -138,8 +138,8 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let id = MessageId::new([1; 16]);
-    /// alice.send(id, bob.address(), b"hi").stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
-    /// alice.forget(id, bob.address()).stage(&db, now, &mut rng)?.commit(|batch, ()| db.write(batch))?;
+    /// alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// alice.forget(id, bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # Ok(())
     /// # }
     /// ```

@@ -30,7 +30,7 @@ pub(in crate::client) fn from_stored(stop: Stop<StoredError>) -> Halt {
 
 impl Client {
     /// Makes the prekeys that are due, and gives what is to be uploaded, one upload for each suite: when the account is
-    /// new, when [`Client::maintain`] or [`Client::wants`] says so, or when the server reports that one-time prekeys run
+    /// new, when [`Client::maintain`] or [`Client::todo`] says so, or when the server reports that one-time prekeys run
     /// low.
     ///
     /// `server` is what the server still has of suite V1, or of `Signal` if the device speaks nothing else; a host that
@@ -51,12 +51,11 @@ impl Client {
     /// # let (now, mut rng) = (NOW, rng());
     /// let uploads = alice
     ///     .publish_prekeys(PrekeyCounts::default())
-    ///     .stage(&db, now, &mut rng)?
-    ///     .commit(|batch, _| db.write(batch))?;
+    ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert_eq!(uploads[0].one_time.len(), 100);
     /// for upload in uploads {
     ///     // The host brings `upload.to_bytes()` to the server, and when that has said that it has it:
-    ///     alice.published(upload.id).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///     alice.published(upload.id).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// }
     /// # Ok(())
     /// # }
@@ -87,7 +86,7 @@ impl Client {
     /// # let (now, mut rng) = (NOW, rng());
     /// # use subrosa::suite::Suite;
     /// let server = [(Suite::V1, PrekeyCounts { one_time: 90, one_time_kem: 12 }), (Suite::Signal, PrekeyCounts::FULL)];
-    /// let uploads = alice.publish_prekeys_of(&server).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// let uploads = alice.publish_prekeys_of(&server).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # assert_eq!(uploads.len(), 1);
     /// # Ok(())
     /// # }

@@ -30,7 +30,7 @@ pub enum ResendError {
     /// These are not the bytes that were sent under this id. Nothing else is sent in their place.
     #[error("it is not what was sent before")]
     OtherContent,
-    /// The device was answered 64 times within an hour. [`Client::wants`] says when to go on.
+    /// The device was answered 64 times within an hour. [`Client::todo`] says when to go on.
     #[error("the device was answered too often")]
     TooMany,
     /// It cannot be sent now: as [`SendError`] says.
@@ -48,7 +48,7 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 }
 
 impl Client {
-    /// Sends again what a device could not read and asks for, see [`Want::Resend`](super::Want::Resend): the bytes that were
+    /// Sends again what a device could not read and asks for, see [`Task::Resend`](super::Task::Resend): the bytes that were
     /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
     ///
     /// # Errors
@@ -68,12 +68,12 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// # let mut table = std::collections::BTreeMap::<MessageId, Vec<u8>>::new();
-    /// for want in alice.wants().stage(&db, now, &mut rng)?.committed() {
-    ///     let Want::Resend { address, message_id } = want else { continue };
+    /// for task in alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))? {
+    ///     let Task::Resend { address, message_id } = task else { continue };
     ///     match table.get(&message_id) {
-    ///         Some(text) => alice.resend(message_id, &address, text).stage(&db, now, &mut rng)?.commit(|batch, sent| {
-    ///             // ... and `sent.outgoing()` into the outbox
-    ///             db.write(batch)
+    ///         Some(text) => alice.resend(message_id, &address, text).run(&db, now, &mut rng, |tx, sent| {
+    ///             tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+    ///             Ok(())
     ///         })?,
     ///         None => continue, // `Client::gone`
     ///     };
@@ -85,45 +85,10 @@ impl Client {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
         // Nothing longer was ever sent: it is neither kept nor hashed.
         let content = (content.len() <= MAX_LEN).then(|| content.to_vec());
-        Operation::new("resend", move |work| {
-            let (mut peer, mut wishes) = core.load_asked(work, &place)?;
-            let asked = is_open(&wishes, &place, work)?;
-            let entry = peer.sent_as(&core, work, place.id).map_err(from_stored)?;
-            #[cfg(test)]
-            let entry = entry.map(|mut entry| {
-                entry.answered &= !planted::is(Defect::AnswersTwice);
-                entry
-            });
-            let entry = entry.filter(|entry| !entry.answered).ok_or(ResendError::NotAsked)?;
-            let Digest { content: digest, parts, number } = entry.digest;
-            let content = content.as_deref().ok_or(ResendError::OtherContent)?;
-            let message = Outward::again(&asked.name, number, content);
-            if first(message.digest()) != digest {
-                return Err(ResendError::OtherContent.into());
-            }
-            if wishes.answers_left(work.now) == 0 {
-                return Err(ResendError::TooMany.into());
-            }
-            let commitment = if message.is_framed() {
-                let (me, dest) = (AccountTag::of(core.address.user()), AccountTag::of(place.to.user()));
-                Some(crate::report::commitment_of(content, &me, &Dest::Direct(dest)).ok_or(ResendError::OtherContent)?)
-            } else {
-                None
-            };
-            peer.answered(&core, work, place.id).map_err(from_stored)?;
-            peer.make_room(&core, work).map_err(from_stored)?;
-            let encrypted = peer.encrypt(&core, work, &message, commitment.as_ref(), Some(&place.way));
-            let (envelope, name) = encrypted.map_err(|stop| stop.map(ResendError::from))?;
-            let digest = Digest { content: digest, parts, number };
-            peer.sent.enter(&Entry::new(place.id, &name, digest, work.now));
-            wishes.resent(place.id);
-            wishes.answer(1, work.now);
-            core.save_asked(work, peer, &wishes)?;
-            Ok(Sent::new(place.id, place.way.outgoing(envelope), name))
-        })
+        Operation::new("resend", move |work| core.send_again(work, &place, content.as_deref()))
     }
 
-    /// Tells a device that what it asks for is not there any more, see [`Want::Resend`](super::Want::Resend): what it has of it
+    /// Tells a device that what it asks for is not there any more, see [`Task::Resend`](super::Task::Resend): what it has of it
     /// is a gap, and it can show one. What is given goes into the outbox; `None` if there is no session to say it in.
     ///
     /// # Errors
@@ -144,13 +109,48 @@ impl Client {
     /// ```
     pub fn gone(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
-        Operation::new("gone", move |work| {
-            let (mut peer, mut wishes) = core.load_asked(work, &place)?;
-            let asked = is_open(&wishes, &place, work)?;
-            let said = core.say_gone(work, &mut peer, &[asked.name]).map_err(from_stored)?;
-            wishes.resent(place.id);
-            core.save_asked(work, peer, &wishes)?;
-            Ok(said)
+        Operation::new("gone", move |work| core.tell_gone(work, &place))
+    }
+
+    /// Answers a device that could not read a message and asks for it, as [`Task::Resend`](super::Task::Resend) says:
+    /// with the message, if `content` is what was sent under this id, and else with word that it is gone. `content` is what the
+    /// host's own table has under the id, see [`Self::resend`]; `None` if it has nothing any more. What is given goes into the
+    /// outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`ResendError`], when it is run; never [`ResendError::OtherContent`]. Nothing is lost by any of them: what is to be
+    /// answered still is among the tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, now, mut rng, .. } = talking();
+    /// # let table = BTreeMap::<MessageId, Vec<u8>>::new();
+    /// for task in alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))? {
+    ///     let Task::Resend { address, message_id } = task else { continue };
+    ///     let text = table.get(&message_id).map(Vec::as_slice);
+    ///     alice.answer(message_id, &address, text).run(&db, now, &mut rng, |tx, answer| {
+    ///         tx.outbox.extend(answer.as_ref().map(Outgoing::bytes));
+    ///         Ok(())
+    ///     })?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn answer(
+        &self,
+        message_id: MessageId,
+        address: &Address,
+        content: Option<&[u8]>,
+    ) -> Operation<Option<Outgoing>, ResendError> {
+        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
+        let content = content.filter(|content| content.len() <= MAX_LEN).map(<[u8]>::to_vec);
+        Operation::new("answer", move |work| match core.send_again(work, &place, content.as_deref()) {
+            Err(Stop::Fail(ResendError::OtherContent)) => core.tell_gone(work, &place),
+            sent => Ok(sent?.outgoing().cloned()),
         })
     }
 }
@@ -162,6 +162,52 @@ fn is_open(wishes: &Wishes, place: &Place, work: &Workspace<'_>) -> Result<Asked
 }
 
 impl Core {
+    fn send_again(&self, work: &mut Workspace<'_>, place: &Place, content: Option<&[u8]>) -> Result<Sent, Halt> {
+        let (mut peer, mut wishes) = self.load_asked(work, place)?;
+        let asked = is_open(&wishes, place, work)?;
+        let entry = peer.sent_as(self, work, place.id).map_err(from_stored)?;
+        #[cfg(test)]
+        let entry = entry.map(|mut entry| {
+            entry.answered &= !planted::is(Defect::AnswersTwice);
+            entry
+        });
+        let entry = entry.filter(|entry| !entry.answered).ok_or(ResendError::NotAsked)?;
+        let Digest { content: digest, parts, number } = entry.digest;
+        let content = content.ok_or(ResendError::OtherContent)?;
+        let message = Outward::again(&asked.name, number, content);
+        if first(message.digest()) != digest {
+            return Err(ResendError::OtherContent.into());
+        }
+        if wishes.answers_left(work.now) == 0 {
+            return Err(ResendError::TooMany.into());
+        }
+        let commitment = if message.is_framed() {
+            let (me, dest) = (AccountTag::of(self.address.user()), AccountTag::of(place.to.user()));
+            Some(crate::report::commitment_of(content, &me, &Dest::Direct(dest)).ok_or(ResendError::OtherContent)?)
+        } else {
+            None
+        };
+        peer.answered(self, work, place.id).map_err(from_stored)?;
+        peer.make_room(self, work).map_err(from_stored)?;
+        let encrypted = peer.encrypt(self, work, &message, commitment.as_ref(), Some(&place.way));
+        let (envelope, name) = encrypted.map_err(|stop| stop.map(ResendError::from))?;
+        let digest = Digest { content: digest, parts, number };
+        peer.sent.enter(&Entry::new(place.id, &name, digest, work.now));
+        wishes.resent(place.id);
+        wishes.answer(1, work.now);
+        self.save_asked(work, peer, &wishes)?;
+        Ok(Sent::new(place.id, place.way.outgoing(envelope), name))
+    }
+
+    fn tell_gone(&self, work: &mut Workspace<'_>, place: &Place) -> Result<Option<Outgoing>, Halt> {
+        let (mut peer, mut wishes) = self.load_asked(work, place)?;
+        let asked = is_open(&wishes, place, work)?;
+        let said = self.say_gone(work, &mut peer, &[asked.name]).map_err(from_stored)?;
+        wishes.resent(place.id);
+        self.save_asked(work, peer, &wishes)?;
+        Ok(said)
+    }
+
     /// A device that has asked for a message, and what waits with it.
     fn load_asked(&self, work: &mut Workspace<'_>, place: &Place) -> Result<(Box<Peer>, Wishes), Halt> {
         work.announce(self.wish_keys(&place.to));

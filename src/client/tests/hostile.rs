@@ -97,7 +97,7 @@ fn everything(world: &World, store: &MemoryStore, rng: &mut SeededRng) -> usize 
             count(client.tidy(*page).stage(store, now, rng).is_err());
         }
         count(client.maintain().stage(store, now, rng).is_err());
-        count(client.wants().stage(store, now, rng).is_err());
+        count(client.todo().stage(store, now, rng).is_err());
         // Twice as dear as all the rest: it makes a hundred keys.
         if rng.happens(5) {
             let counts = PrekeyCounts { one_time: 100, one_time_kem: 100 };

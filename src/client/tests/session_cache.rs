@@ -9,7 +9,6 @@ use rand_core::Rng;
 
 use crate::client::{
     Client, Operation, PrekeyCounts, ReceiveError, Received, SendError, Sent, StageError, Store as _, StoredError,
-    retry,
 };
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::{RecordKey, StorageKey, Version};
@@ -277,10 +276,7 @@ fn many_workers_share_one_memory() {
                 let mut rng = SeededRng::new(100 + u64::from(worker));
                 let mut send = |number: u8| {
                     let id = MessageId::new([worker + 1, number, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
-                    let sent = retry(1_000, || {
-                        let staged = client.send(id, bobs, b"text").stage(store, NOW, &mut rng).unwrap();
-                        staged.commit(|batch, _| store.write(batch))
-                    });
+                    let sent = client.send(id, bobs, b"text").run(store, NOW, &mut rng, |(), _| Ok(()));
                     sent.unwrap().outgoing().unwrap().envelope().clone()
                 };
                 (0..20).map(&mut send).collect::<Vec<_>>()

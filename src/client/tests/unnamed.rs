@@ -81,10 +81,10 @@ impl Side {
         let cost = |written| Cost { asked, written, agreements: count::agreements() - before };
         match staged {
             Ok(staged) => {
-                let letter = |change: &Change| match change {
-                    Change::Put { .. } => 'p',
-                    Change::Delete { .. } => 'd',
-                    Change::Check { .. } => 'c',
+                let letter = |change: &Change| match change.write() {
+                    Write::Put(_) => 'p',
+                    Write::Delete => 'd',
+                    Write::Keep => 'c',
                 };
                 let written = staged.batch().changes().iter().map(|change| (letter(change), kind(change.key())));
                 let mut written: Vec<_> = written.collect();

@@ -34,7 +34,7 @@ const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 impl Client {
     /// Does what is due for the account as a whole: advances the anchor, deletes private prekeys that were replaced on the
     /// server 30 days ago, says whether others are to be uploaded. It is also what looks at the clock for all deletions by age:
-    /// they go by a time that the clock has said a day or longer before. To be called once a day, at start for instance;
+    /// they go by a time that the clock has said a day or longer before. [`Client::todo`] says when it is due, once a day; then
     /// [`Client::tidy`] does what is due for peer devices.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Client {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, now, mut rng, .. } = talking();
-    /// let done = alice.maintain().stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    /// let done = alice.maintain().run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(done.next_due > now);
     /// # Ok(())
     /// # }
@@ -58,7 +58,9 @@ impl Client {
             work.announce([core.prekeys_key(), core.clock_key()]);
             let anchor = core.advance_anchor(work).map_err(|stop| {
                 stop.map(|error| match error {
-                    OpenError::NoAccount | OpenError::WrongStorageKey => MaintainError::NoAccount,
+                    OpenError::NoAccount | OpenError::WrongStorageKey | OpenError::OtherDevice => {
+                        MaintainError::NoAccount
+                    }
                     OpenError::Stored(error) => MaintainError::Stored(error),
                 })
             })?;
@@ -67,6 +69,9 @@ impl Client {
             // A handle of before the store went back deletes nothing.
             if anchor.is_some() && core.delete_expired(work, &mut prekeys).map_err(stored)? {
                 core.save_prekeys(work, &prekeys);
+            }
+            if anchor.is_some() {
+                core.note_maintained(work).map_err(stored)?;
             }
             let prekeys_due = prekeys.is_pending(&core, work.now);
             let daily = work.now.get().saturating_add(EVERY_MS);

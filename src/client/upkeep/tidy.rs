@@ -64,9 +64,9 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let mut peers = Vec::new();
     /// for page in 0..=255 {
-    ///     let mut tidied = alice.tidy(page).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///     let mut tidied = alice.tidy(page).run(&db, now, &mut rng, |_, _| Ok(()))?;
     ///     while let Some(next) = tidied.next {
-    ///         tidied = alice.tidy_on(next).stage(&db, now, &mut rng)?.commit(|batch, _| db.write(batch))?;
+    ///         tidied = alice.tidy_on(next).run(&db, now, &mut rng, |_, _| Ok(()))?;
     ///     }
     ///     peers.extend(tidied.peers);
     /// }

@@ -18,6 +18,7 @@ fn braid(party: &Party) -> std::string::String {
 }
 
 /// Two parties whose messages take so many steps to arrive, each message as many as the others of its direction.
+#[derive(Clone)]
 struct Talk {
     parties: [Party; 2],
     under_way: [VecDeque<(usize, Ciphertext)>; 2],
@@ -98,35 +99,23 @@ impl Talk {
 fn a_lost_write_heals_wherever_it_was_lost() {
     let mut states = BTreeSet::new();
     for latency in [0, 2] {
+        let mut going_on = (Talk::new(3, latency), rng(5 + u64::try_from(latency).unwrap()));
         for at in 0..150 {
-            for party in 0..2 {
-                let mut dice = rng(5 + u64::try_from(latency).unwrap());
-                let mut talk = Talk::new(3, latency);
-                (0..at).for_each(|_| talk.go(70, &mut dice));
-                // Lost are a message sent, and one received.
-                for sends in [true, false] {
-                    let mut talk = Talk {
-                        copies: talk.copies.clone(),
-                        parties: talk.parties.clone(),
-                        under_way: talk.under_way.clone(),
-                        ..talk
-                    };
-                    let mut dice = dice.clone();
-                    if sends {
-                        talk.send(party);
-                    } else {
-                        talk.send(1 - party);
-                        talk.step += latency;
-                        talk.receive(party);
-                    }
-                    states.insert((sends, braid(&talk.parties[party])));
-                    talk.lose_last_write(party);
-                    talk.assert_healed(
-                        &mut dice,
-                        &format!("latency {latency}, step {at}, party {party}, sent {sends}"),
-                    );
+            // Lost are a message sent, and one received.
+            for (party, sends) in [(0, true), (0, false), (1, true), (1, false)] {
+                let (mut talk, mut dice) = going_on.clone();
+                if sends {
+                    talk.send(party);
+                } else {
+                    talk.send(1 - party);
+                    talk.step += latency;
+                    talk.receive(party);
                 }
+                states.insert((sends, braid(&talk.parties[party])));
+                talk.lose_last_write(party);
+                talk.assert_healed(&mut dice, &format!("latency {latency}, step {at}, party {party}, sent {sends}"));
             }
+            going_on.0.go(70, &mut going_on.1);
         }
     }
     // A message sent leaves neither KeysUnsampled nor HeaderReceived, and in EkReceivedCt1Sampled is who has got all of the
@@ -139,12 +128,11 @@ fn a_lost_write_heals_wherever_it_was_lost() {
 /// has last answered.
 #[test]
 fn many_lost_messages_heal() {
+    let mut going_on = (Talk::new(4, 0), rng(9));
     for at in 0..60 {
         for lost in [2, 3, 5, 40] {
             for heard in [true, false] {
-                let mut dice = rng(9);
-                let mut talk = Talk::new(4, 0);
-                (0..at).for_each(|_| talk.go(70, &mut dice));
+                let (mut talk, mut dice) = going_on.clone();
                 let mut copy = talk.parties[0].clone();
                 copy.rng = rng(77);
                 for _ in 0..lost {
@@ -161,6 +149,7 @@ fn many_lost_messages_heal() {
                 talk.assert_healed(&mut dice, &format!("step {at}, {lost} lost, heard {heard}"));
             }
         }
+        going_on.0.go(70, &mut going_on.1);
     }
 }
 

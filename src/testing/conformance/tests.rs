@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::*;
+use crate::client::Write;
 use crate::testing::MemoryStore;
 
 /// What is wrong with a store.
@@ -40,8 +41,8 @@ enum Defect {
 
 struct Faulty {
     defect: Defect,
-    rows: BTreeMap<RecordKey, Row>,
-    on_disk: BTreeMap<RecordKey, Row>,
+    rows: RefCell<BTreeMap<RecordKey, Row>>,
+    on_disk: RefCell<BTreeMap<RecordKey, Row>>,
     tags: RefCell<BTreeMap<Vec<u8>, Version>>,
 }
 
@@ -53,8 +54,9 @@ impl Store for Faulty {
         if self.defect == Defect::Unordered {
             keys.sort_unstable();
         }
+        let rows = self.rows.borrow();
         let found = |key: &RecordKey| {
-            self.rows.get(key).filter(|row| self.defect != Defect::EmptyIsAbsent || !row.bytes.is_empty()).cloned()
+            rows.get(key).filter(|row| self.defect != Defect::EmptyIsAbsent || !row.bytes.is_empty()).cloned()
         };
         Ok(keys.iter().map(found).collect())
     }
@@ -62,43 +64,47 @@ impl Store for Faulty {
 
 impl Faulty {
     fn apply(&self, rows: &mut BTreeMap<RecordKey, Row>, change: &Change) -> bool {
-        let as_expected = rows.get(change.key()).map(|row| row.version) == change.expect();
+        let as_expected = rows.get(change.key()).map(|row| row.version) == change.expected();
         let passed_over = matches!(
-            (self.defect, change),
-            (Defect::NoCompare, _)
-                | (Defect::LostCheck, Change::Check { .. })
-                | (Defect::BlindDelete, Change::Delete { .. })
+            (self.defect, change.write()),
+            (Defect::NoCompare, _) | (Defect::LostCheck, Write::Keep) | (Defect::BlindDelete, Write::Delete)
         );
         if !as_expected && !passed_over {
             return false;
         }
-        match change {
-            Change::Put { key, bytes, version, .. } => {
-                let mut row = Row { version: *version, bytes: bytes.clone() };
+        match change.write() {
+            Write::Put(row) => {
+                let mut row = row.clone();
                 if self.defect == Defect::ReusedVersions {
                     row.version = *self.tags.borrow_mut().entry(row.bytes.clone()).or_insert(row.version);
                 }
                 if self.defect == Defect::Cut {
                     row.bytes.truncate(65_535);
                 }
-                rows.insert(*key, row);
+                rows.insert(*change.key(), row);
             }
-            Change::Delete { .. } if self.defect == Defect::Undead => {}
-            Change::Delete { key, .. } => {
-                rows.remove(key);
+            Write::Delete if self.defect == Defect::Undead => {}
+            Write::Delete => {
+                rows.remove(change.key());
             }
-            Change::Check { .. } => {}
+            Write::Keep => {}
         }
         true
     }
 }
 
-impl HostStore for Faulty {
-    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
+impl Database for Faulty {
+    type Transaction<'a> = ();
+
+    fn transact(
+        &self,
+        batch: &Batch,
+        own: impl FnOnce(&mut ()) -> Result<(), Infallible>,
+    ) -> Result<(), ApplyError<Infallible>> {
         if self.defect == Defect::Shut {
             return Err(ApplyError::Conflict);
         }
-        let mut rows = self.rows.clone();
+        let mut rows = self.rows.borrow().clone();
         let mut left = if self.defect == Defect::Few { 1_000 } else { usize::MAX };
         let applied = batch.apply(|change| {
             left = left.saturating_sub(1);
@@ -106,23 +112,27 @@ impl HostStore for Faulty {
         });
         if applied.is_ok() || self.defect == Defect::HalfABatch {
             if self.defect == Defect::Lazy {
-                self.on_disk = self.rows.clone();
+                self.on_disk.replace(self.rows.borrow().clone());
             }
-            self.rows = rows;
+            self.rows.replace(rows);
         }
-        applied
+        applied?;
+        own(&mut ())?;
+        Ok(())
     }
+}
 
-    fn reopen(mut self) -> Result<Self, Infallible> {
+impl Reopen for Faulty {
+    fn reopen(self) -> Result<Self, Infallible> {
         if self.defect == Defect::Lazy {
-            self.rows = self.on_disk.clone();
+            self.rows.replace(self.on_disk.borrow().clone());
         }
         Ok(self)
     }
 }
 
 fn verdict(defect: Defect) -> Result<(), Nonconformance<Infallible>> {
-    run(|| Ok(Faulty { defect, rows: BTreeMap::new(), on_disk: BTreeMap::new(), tags: RefCell::default() }))
+    run(|| Ok(Faulty { defect, rows: RefCell::default(), on_disk: RefCell::default(), tags: RefCell::default() }))
 }
 
 #[test]
@@ -150,21 +160,7 @@ fn each_defect_is_named() {
     }
 }
 
-struct Memory(MemoryStore);
-
-impl Store for Memory {
-    type Error = Infallible;
-
-    fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Infallible> {
-        self.0.load(keys)
-    }
-}
-
-impl HostStore for Memory {
-    fn write(&mut self, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
-        self.0.write(batch)
-    }
-
+impl Reopen for MemoryStore {
     fn reopen(self) -> Result<Self, Infallible> {
         Ok(self)
     }
@@ -172,5 +168,5 @@ impl HostStore for Memory {
 
 #[test]
 fn the_store_in_memory_passes() {
-    assert_eq!(run(|| Ok(Memory(MemoryStore::new()))), Ok(()));
+    assert_eq!(run(|| Ok(MemoryStore::new())), Ok(()));
 }

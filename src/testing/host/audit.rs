@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt::{Arguments, Debug, Display};
 
 use super::search::Search;
-use crate::client::{Batch, Change, Staged, Store as _};
+use crate::client::{Batch, Staged, Store as _};
 use crate::persist::RecordKey;
 use crate::testing::MemoryStore;
 
@@ -77,10 +77,10 @@ impl Audit {
         self.staged += 1;
         self.needed(rounds, core::any::type_name::<T>());
         for change in batch.changes() {
-            if let Change::Put { key, bytes, .. } = change {
-                let [kind, ..] = *key.as_bytes();
+            if let Some(row) = change.row() {
+                let [kind, ..] = *change.key().as_bytes();
                 let largest = self.largest.entry(kind).or_default();
-                *largest = bytes.len().max(*largest);
+                *largest = row.bytes.len().max(*largest);
             }
         }
         self.printed(staged);
@@ -96,7 +96,7 @@ impl Audit {
         let wrong = batch.changes().iter().filter_map(|change| {
             let Ok(rows) = store.load(&[*change.key()]);
             let version = rows.into_iter().next().flatten().map(|row| row.version);
-            let expected = change.expect();
+            let expected = change.expected();
             let [kind, ..] = *change.key().as_bytes();
             (version != expected).then(|| format!("{kind}: expects {expected:?}, is {version:?}; "))
         });

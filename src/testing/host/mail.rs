@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use super::{Crash, Crashed, Directory, Draft, Host, Tables};
 use crate::client::{
-    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResendError, ResetError, SendError, Want,
+    AddError, Added, Client, Disposition, Outgoing, ReceiveError, Received, ResendError, ResetError, SendError, Task,
 };
 use crate::ident::{Address, MessageId, Timestamp};
 use crate::session::AcceptError;
@@ -218,20 +218,22 @@ impl Host {
         self.run(now, |client| client.reset(peer), |_, ()| {})
     }
 
-    /// Brings what the library wants from the network.
+    /// Does what the library says is to be done, but for its [upkeep](Self::attend).
     ///
     /// # Errors
     ///
     /// [`Crashed`].
     pub fn bring(&mut self, relay: &mut impl Directory, now: Timestamp) -> Result<(), Crashed> {
-        let wants = self.run(now, Client::wants, |_, _| {})?;
-        for want in wants.unwrap_or_default() {
-            match want {
-                Want::Bundle(peer) => {
+        let tasks = self.run(now, Client::todo, |_, _| {})?;
+        for task in tasks.unwrap_or_default() {
+            match task {
+                Task::FetchBundle(peer) => {
                     self.add(relay, &peer, now)?.ok();
                 }
-                Want::Resend { address, message_id } => self.resend(&address, message_id, now)?,
-                Want::UploadPrekeys => self.upload(relay, now)?,
+                Task::Resend { address, message_id } => self.resend(&address, message_id, now)?,
+                Task::PublishPrekeys => self.upload(relay, now)?,
+                // Whoever drives the host says when it is awake for long enough.
+                Task::Maintain => {}
             }
         }
         Ok(())

@@ -1,0 +1,60 @@
+//! A host's database in a SQLite file, feature `sqlite`: the library's rows and the host's own tables, changed together.
+//!
+//! Owns: [`Sqlite`], a [`Database`](crate::client::Database) whose commits are on the disk when they return, whose deleted keys
+//! are gone from it, and which several processes share; the table of [names](note_read) of what was read; [`AnchorFile`], the
+//! counter that finds out an older copy of the file. So it keeps what docs/storage.md asks of a host, but for what only the
+//! host can: its messages, its outbox, where the storage key is kept, and what is left out of backups.
+//!
+//! **Not its concern:** transport, and what the host's own tables look like.
+//!
+//! The crate brings no SQLite of its own. Of `rusqlite`, which is part of the interface ([`Connection`]), a host that has no
+//! SQLite enables the feature `bundled`.
+//!
+//! # Examples
+//!
+//! Alice sends a message: the ratchet and her outbox in one transaction.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("subrosa-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+//! # let (now, key) = (subrosa::ident::Timestamp::new(1_800_000_000_000), subrosa::persist::StorageKey::new([7; 32]));
+//! use subrosa::{client::*, ident::*, sqlite::*, suite::Suites};
+//!
+//! let db = Sqlite::open(&folder.join("alice.sqlite"), "CREATE TABLE IF NOT EXISTS outbox (id BLOB UNIQUE, bytes BLOB)")?;
+//! let anchor = AnchorFile::at(&folder.join("alice.anchor"));
+//! let address = Address::new(UserId::new("alice")?, DeviceId::new(1));
+//! let alice = db.account(&anchor, &key, &address, Suites::V1, now, &mut rng)?.client;
+//!
+//! let bob = Address::new(UserId::new("bob")?, DeviceId::new(1));
+//! let sent = alice.send(MessageId::new([1; 16]), &bob, b"Hello").run(&db, now, &mut rng, |tx, sent| {
+//!     let Some(outgoing) = sent.outgoing() else { return Ok(()) }; // it was sent before
+//!     tx.execute("INSERT INTO outbox VALUES (?1, ?2)", (outgoing.id(), outgoing.bytes())).map(drop)
+//! });
+//! // Nobody has fetched his prekeys yet.
+//! assert!(matches!(sent, Err(RunError::Operation(SendError::NoSession))));
+//! # drop(db);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the anchor is a file: this room is part of a host"
+)]
+mod anchor;
+mod file;
+mod names;
+mod receive;
+
+pub use rusqlite::{self, Connection, Transaction};
+
+pub use account::AccountError;
+pub use anchor::AnchorFile;
+pub use file::Sqlite;
+pub use names::{note_read, was_read};
+pub use receive::Arrival;

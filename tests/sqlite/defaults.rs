@@ -1,0 +1,81 @@
+//! What a file has without anything being asked for, and what is made of mail that is none.
+
+use subrosa::client::{Database as _, Disposition, ReceiveError};
+use subrosa::sqlite::{Connection, Sqlite, rusqlite};
+use subrosa::wire::Envelope;
+
+use super::folder::Folder;
+use crate::host::{message_id, messages, now, rng};
+
+fn pragma(db: &Sqlite, name: &str) -> String {
+    let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+    format!("{:?}", db.sql().query_row(&format!("PRAGMA {name}"), [], value).unwrap())
+}
+
+#[test]
+fn commits_are_durable_and_what_is_deleted_is_overwritten() {
+    let folder = Folder::new();
+    let path = folder.path("a.sqlite");
+    drop(Connection::open(&path).unwrap());
+    for _ in 0..2 {
+        // On every connection: only the journal's mode is in the file.
+        let db = Sqlite::open(&path, "").unwrap();
+        assert_eq!(pragma(&db, "journal_mode"), "Text(\"wal\")");
+        assert_eq!(pragma(&db, "synchronous"), "Integer(2)");
+        assert_eq!(pragma(&db, "secure_delete"), "Integer(1)");
+        assert_eq!(pragma(&db, "fullfsync"), "Integer(1)");
+    }
+}
+
+#[test]
+fn what_the_host_fails_to_write_rolls_the_batch_back() {
+    let folder = Folder::new();
+    let (alice, _bob) = folder.talking();
+    let rows = || alice.sql().query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = rows();
+    let failed = alice.db.transact(&subrosa::client::Batch::default(), |tx| {
+        tx.execute("INSERT INTO message (peer, mine, text) VALUES ('bob', 1, x'00')", [])?;
+        tx.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
+    });
+    assert!(failed.is_err());
+    assert_eq!(rows(), before);
+    assert!(alice.sql().is_autocommit(), "no transaction is left open");
+}
+
+/// Mail of a later version waits; what is no mail is done with; what lies between them is read.
+#[test]
+fn one_bad_letter_spoils_no_other() {
+    let folder = Folder::new();
+    let (mut alice, mut bob) = folder.talking();
+    for text in ["one", "two"] {
+        alice.send(message_id(), "bob", text).unwrap();
+    }
+    let [one, two] = [0, 1].map(|at| messages::outbox(alice.sql()).unwrap().remove(at).bytes);
+    assert!(Envelope::parse(&one).is_ok());
+    let mut newer = one.clone();
+    // The number of the suite.
+    newer[3] = 9;
+    let mail = [vec![], one.clone(), newer.clone(), two, one];
+    let mut kept = Vec::new();
+    let outcomes = bob.db.receive(&bob.client, &mail, now(), &mut rng(), |tx, arrival| {
+        if let Err(error) = arrival.outcome
+            && error.disposition() == Disposition::Later
+        {
+            kept.push(arrival.bytes.to_vec());
+        }
+        messages::arrived(tx, arrival)
+    });
+    let outcomes = outcomes.unwrap();
+    let shown: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map(drop)).collect();
+    assert!(matches!(shown[0], Err(ReceiveError::Malformed(_))), "{shown:?}");
+    assert!(shown[1].is_ok() && shown[3].is_ok(), "{shown:?}");
+    assert_eq!(shown[4], Err(&ReceiveError::Duplicate));
+    assert_eq!(kept, [newer]);
+    assert_eq!(messages::texts(bob.sql(), false).unwrap()[3..], ["one", "two"]);
+    // It is kept as it came, and tried again by the next version; here it is kept once more.
+    let inbox = || bob.sql().query_row("SELECT count(*) FROM inbox", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(inbox(), 1);
+    drop(folder.open("bob"));
+    assert_eq!(inbox(), 1);
+    bob.post().unwrap();
+}
