@@ -31,7 +31,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 8;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 20] = [
+const BOUNDS: [(u8, usize); 21] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -52,6 +52,7 @@ const BOUNDS: [(u8, usize); 20] = [
     (29, 256),
     (30, 256 << 10),
     (31, 256),
+    (32, 1_200),
 ];
 
 /// How a world came to rest.
@@ -106,7 +107,9 @@ impl World {
             let count = lost.values().map(Vec::len).sum();
             if count < fewest {
                 (fewest, since) = (count, round);
-                self.note(format!("missing: {lost:?}"));
+                if count > 0 {
+                    self.note(format!("missing: {lost:?}"));
+                }
             }
             if round - since >= ROUNDS {
                 break;
