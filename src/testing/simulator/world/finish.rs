@@ -52,7 +52,7 @@ const BOUNDS: [(u8, usize); 21] = [
     (29, 256),
     (30, 256 << 10),
     (31, 256),
-    (32, 1_152),
+    (32, 1_200),
 ];
 
 /// How a world came to rest.
@@ -107,7 +107,9 @@ impl World {
             let count = lost.values().map(Vec::len).sum();
             if count < fewest {
                 (fewest, since) = (count, round);
-                self.note(format!("missing: {lost:?}"));
+                if count > 0 {
+                    self.note(format!("missing: {lost:?}"));
+                }
             }
             if round - since >= ROUNDS {
                 break;
