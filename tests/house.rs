@@ -108,6 +108,9 @@ impl House {
                 found.push(format!("{file}:{line}: this room may not name {name}"));
             }
         }
+        if source::lines_of_tests(&self::tokens(source)).is_some_and(|(code, tests)| tests > code) {
+            found.push(format!("{file}: tests that are longer than what they test belong beside it"));
+        }
         found.extend(unfinished(&tokens).into_iter().map(|(line, fault)| format!("{file}:{line}: {fault}")));
         found.extend(closed_errors(&tokens).into_iter().map(|(line, name)| format!("{file}:{line}: {name} is closed")));
         found
@@ -266,6 +269,9 @@ fn the_house_is_in_order() {
     let contributing = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
     found.extend(plan::faults(&plan::read(&contributing), &plan_of(&code)));
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+    let mut lines: Vec<usize> = files.iter().map(|(_, source)| source.lines().count()).collect();
+    lines.sort_unstable();
+    assert!(lines[lines.len() / 2] < 200, "the median file has {} lines", lines[lines.len() / 2]);
     assert!(looked_at > 30, "only {looked_at} files were found");
     assert!(house.doors["crypto"].contains("braid_kem") && !house.doors["crypto"].contains("dh"));
     assert!(
@@ -389,6 +395,7 @@ fn bad_sources_are_reported() {
         ("ratchet/chain.rs", "fn f() { unimplemented!(\"later\") }", "unimplemented!"),
         ("wire/mod.rs", "#[derive(Debug)] pub enum WireError { A }", "WireError is closed"),
         ("wire/mod.rs", "#[non_exhaustive] pub enum A { } pub enum WireError { A }", "WireError is closed"),
+        ("ratchet/chain.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n}", "belong beside it"),
         ("common/mod.rs", "", "is in no room"),
         ("helpers.rs", "", "is in no room"),
         // What follows test code is looked at again, and what only resembles test code as well.
@@ -418,9 +425,11 @@ fn bad_sources_are_reported() {
         ("ratchet/chain.rs", "// crate::session\n/* use crate::session; */ const S: &str = \"crate::session\\\"\";"),
         (
             "ratchet/chain.rs",
-            "#[cfg(test)] #[path = \"x\"] mod tests { use crate::session::Session; use super::super::X; }",
+            "\n#[cfg(test)] #[path = \"x\"] mod tests { use crate::session::Session; use super::super::X; }",
         ),
         ("ratchet/chain.rs", "#[cfg(all(test, unix))] fn f<A, B>(a: crate::session::S) -> [u8; 3] { { sha2::x() } }"),
+        ("ratchet/chain.rs", "fn f() {\n}\n\n#[cfg(test)]\nmod tests {\n}"),
+        ("ratchet/chain.rs", "fn f() {}\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\nuse a::{\n b, c };"),
         ("crypto/kdf.rs", "use hkdf::Hkdf; use sha2::Sha256;"),
         (
             "wire/mod.rs",

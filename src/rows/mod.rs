@@ -20,5 +20,8 @@ pub(crate) use self::core::Core;
 pub(crate) use self::mark::Mark;
 pub(crate) use self::peers::{Archive, Peer, erase, erase_kept};
 pub(crate) use self::prekeys::{Plan, SEEN_SHARDS, Set};
-pub(crate) use self::repair::{Action, Asked, MAX_UNREAD, QUESTION, RESEND_MS, Sending, Stand, Unread, Wishes, action};
+pub(crate) use self::repair::{
+    Asked, DAY_MS, HOUR_MS, MAX_QUESTIONS, MAX_STARTS, MAX_UNREAD, MINUTE_MS, QUESTION, RESEND_MS, UnreadMessage,
+    Wishes, elapsed,
+};
 pub(crate) use self::sent::{Dates, Digest, Entry, Segment, SentLog, all_numbers, first, segment_key};

@@ -283,6 +283,40 @@ fn an_archived_session_that_is_read_in_stays() {
     assert!(matches!(bob.receive(&slow[8]), Ok(Received::Unreadable(_))));
 }
 
+/// For an hour the clocks are a year behind: one writes, and the other one cannot read it.
+#[test]
+fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
+    let (mut alice, mut bob) = Side::talking(Suite::V1, 26);
+    let right = alice.now;
+    for side in [&mut alice, &mut bob] {
+        side.settle_time();
+        side.now = subrosa::ident::Timestamp::new(right.get() - 365 * DAY);
+    }
+    let (id, text) = (alice.message_id(), b"not long ago");
+    let sent = alice.run(alice.client.send(id, &address("bob"), text)).unwrap();
+    let mut envelope = sent.outgoing().unwrap().envelope().clone();
+    *envelope.body.last_mut().unwrap() ^= 1;
+    assert!(matches!(bob.receive(&envelope), Ok(Received::Unreadable(_))));
+    for side in [&mut alice, &mut bob] {
+        side.run(side.client.maintain()).unwrap();
+        side.now = subrosa::ident::Timestamp::new(right.get() + 2 * DAY);
+        for _ in 0..10 {
+            side.settle_time();
+            tidy(side);
+        }
+    }
+    let bundle = alice.bundle();
+    let added = bob.run(bob.client.add_session(&bundle)).unwrap();
+    let [question] = &added.repair[..] else { panic!("{added:?}") };
+    alice.receive(question.envelope()).unwrap();
+    // Her app was not opened for weeks.
+    alice.now = subrosa::ident::Timestamp::new(alice.now.get() + 29 * DAY);
+    let tasks = alice.run(alice.client.todo()).unwrap();
+    assert!(tasks.contains(&Task::Resend { address: address("bob"), message_id: id }), "{tasks:?}");
+    let again = alice.run(alice.client.resend(id, &address("bob"), text)).unwrap();
+    assert_eq!(bob.read(again.outgoing().unwrap().envelope()), text);
+}
+
 /// Of a long sent log all is gone that is old, in stagings of bounded size.
 #[test]
 fn a_long_log_is_tidied() {

@@ -188,6 +188,16 @@ pub(crate) fn test_files(file: &str, tokens: &[Token<'_>]) -> Vec<String> {
     found
 }
 
+/// Lines of the code in front of the tests that stand in the same file, and lines of these.
+pub(crate) fn lines_of_tests(tokens: &[Token<'_>]) -> Option<(usize, usize)> {
+    (0..tokens.len()).filter(|at| starts_test_item(&tokens[*at..])).find_map(|at| {
+        let item = &tokens[at..behind_item(tokens, at)];
+        let is_module = item.windows(3).any(|window| window[0].text == "mod" && window[2].text == "{");
+        let (first, last) = (item.first()?.line, item.last()?.line);
+        is_module.then_some((first - 1, last + 1 - first))
+    })
+}
+
 /// Modules that others may enter: `pub mod` and `pub(crate) mod`.
 pub(crate) fn open_modules(tokens: &[Token<'_>]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

@@ -3,8 +3,9 @@ use alloc::vec::Vec;
 use super::identity::Identity;
 use crate::client::Client;
 use crate::client::messages::{Outgoing, SendError, Way};
+use crate::client::repair::{Action, Sending, Stand, Unread, action};
 use crate::prekey::Bundle;
-use crate::rows::{Action, Core, Peer, QUESTION, Sending, Stand, Unread, Wishes, action};
+use crate::rows::{Core, Peer, QUESTION, Wishes};
 use crate::session::{InitiateError, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
@@ -118,7 +119,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
             wishes.give_up();
         }
     }
-    wishes.spend(action, unread != Unread::Nothing, repair.len(), work.now);
+    wishes.spend(action == Action::Start && unread != Unread::Nothing, repair.len(), work.now);
     if !peer.parked {
         let unheard = wishes.take_unheard();
         repair.extend(core.say_gone(work, &mut peer, &unheard).map_err(from_stored)?);

@@ -1,9 +1,10 @@
 use alloc::boxed::Box;
 
 use crate::client::Client;
+use crate::client::repair::Stand;
 use crate::crypto::PublicKey;
 use crate::ident::Address;
-use crate::rows::{Archive, Core, Peer, Stand, Wishes, erase, erase_kept};
+use crate::rows::{Archive, Core, Peer, Wishes, erase, erase_kept};
 use crate::session::Session;
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;

@@ -1,6 +1,7 @@
 use crate::client::Client;
+use crate::client::repair::Stand;
 use crate::ident::Address;
-use crate::rows::{Stand, Wishes};
+use crate::rows::Wishes;
 use crate::staging::{Operation, Stop, StoredError};
 
 /// Why no session was reset. Nothing has happened.

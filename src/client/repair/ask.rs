@@ -1,6 +1,7 @@
+use super::stand::Stand;
 use crate::client::Client;
 use crate::ident::{Address, MessageName};
-use crate::rows::{MAX_UNREAD, Stand, Wishes};
+use crate::rows::{MAX_UNREAD, Wishes};
 use crate::staging::{Operation, Stop, StoredError};
 
 /// Why nothing was asked for. Nothing has happened.

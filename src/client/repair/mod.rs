@@ -3,6 +3,8 @@
 mod answer;
 mod ask;
 mod resend;
+mod stand;
+mod table;
 mod todo;
 
 pub use ask::AskError;
@@ -10,3 +12,5 @@ pub use resend::ResendError;
 pub use todo::Task;
 
 pub(in crate::client) use answer::{gone, is_gone};
+pub(in crate::client) use stand::Stand;
+pub(in crate::client) use table::{Action, Sending, Unread, action};

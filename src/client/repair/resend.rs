@@ -1,10 +1,11 @@
+use super::stand::Stand;
 use crate::client::Client;
 use crate::client::messages::{MAX_LEN, Outgoing, Place, SendError, Sent};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId};
 use crate::report::{AccountTag, Dest};
-use crate::rows::{Asked, Core, Digest, Entry, Peer, RESEND_MS, Stand, Wishes, first};
+use crate::rows::{Asked, Core, Digest, Entry, Peer, RESEND_MS, Wishes, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::Outward;
 

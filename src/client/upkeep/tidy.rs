@@ -1,10 +1,11 @@
 use alloc::vec::Vec;
 
 use crate::client::Client;
+use crate::client::repair::Stand;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
-use crate::rows::{Archive, Core, Dates, Stand, Wishes, erase, erase_kept};
+use crate::rows::{Archive, Core, Dates, Wishes, erase, erase_kept};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 

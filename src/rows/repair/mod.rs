@@ -1,9 +1,8 @@
-//! What could not be read and what is asked for: of each device a row, an index of them, and the table that says when
-//! something is to be done about it.
+//! What could not be read and what is asked for: of each device a row, and an index of them.
 
-mod table;
+mod limits;
 mod wish_index;
 mod wishes;
 
-pub(crate) use table::{Action, QUESTION, Sending, Unread, action};
-pub(crate) use wishes::{Asked, MAX_UNREAD, RESEND_MS, Stand, Wishes};
+pub(crate) use limits::{DAY_MS, HOUR_MS, MAX_QUESTIONS, MAX_STARTS, MINUTE_MS, QUESTION, elapsed};
+pub(crate) use wishes::{Asked, MAX_UNREAD, RESEND_MS, UnreadMessage, Wishes};

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::table::{DAY_MS, elapsed};
+use super::limits::{DAY_MS, elapsed};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};

@@ -3,14 +3,12 @@
 
 use alloc::vec::Vec;
 
-use super::table::{
-    Action, DAY_MS, HOUR_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, QUESTION, Sending, Spent, Unread, elapsed, wanted_in,
-};
+use super::limits::{DAY_MS, HOUR_MS, MAX_ASKED, MAX_QUESTIONS, MAX_STARTS, QUESTION, elapsed};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::persist::RecordKey;
-use crate::rows::{Core, Peer};
+use crate::rows::Core;
 use crate::session::Name;
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{RecordError, RecordKind, address_from_record, address_to_record, decode_record, encode_row, record};
@@ -221,8 +219,15 @@ impl Wishes {
         lists && unheard.is_empty() && *dropped == 0 && answered.1 == 0 && !bundle
     }
 
-    /// Writes the row, which was read, and what the index says of the device.
-    pub(crate) fn save(&self, core: &Core, work: &mut Workspace<'_>, stand: Stand) -> Result<(), Stop<StoredError>> {
+    /// Writes the row, which was read, and what the index says of the device: from when on its bundle is of use, and whether it
+    /// is a stranger.
+    pub(crate) fn write(
+        &self,
+        core: &Core,
+        work: &mut Workspace<'_>,
+        due: Option<Timestamp>,
+        stranger: bool,
+    ) -> Result<(), Stop<StoredError>> {
         let key = Self::key(core, &self.address);
         if self.is_empty() {
             work.remove(key)?;
@@ -230,35 +235,22 @@ impl Wishes {
             work.row(key)?;
             work.put(&core.keys, key, encode_row(RecordKind::Wishes, &self.to_record()));
         }
-        let due = self.wanted_in(stand, work.now).map(|wait| work.now.get().saturating_add(wait));
-        let resend = !self.resend.is_empty();
-        core.enter_wish(work, &self.address, due.map(Timestamp::new), resend, stand == Stand::Stranger)
+        core.enter_wish(work, &self.address, due, !self.resend.is_empty(), stranger)
     }
 
-    /// In how long the device's bundle is of use.
-    fn wanted_in(&self, stand: Stand, now: Timestamp) -> Option<u64> {
-        match stand {
-            // While the user has another key to decide upon, nothing is asked for.
-            Stand::Parked => None,
-            _ if self.bundle => Some(0),
-            Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None), self.spent(), now),
-            Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session), self.spent(), now),
-        }
+    /// Sessions that were started for repair in the last day, oldest first.
+    pub(crate) fn started(&self) -> &[Timestamp] {
+        &self.started
     }
 
-    pub(crate) fn spent(&self) -> Spent<'_> {
-        Spent { started: &self.started, questions: &self.questions }
+    /// Envelopes with questions of the last day, oldest first.
+    pub(crate) fn questions(&self) -> &[Timestamp] {
+        &self.questions
     }
 
-    /// What may still be asked for, as seen from the session that there is to send with.
-    pub(crate) fn unread_in(&self, session: Option<Name>) -> Unread {
-        let askable = || self.unread.iter().filter(|message| message.may_be_asked_for());
-        let is_asked = |message: &UnreadMessage| message.asked > 0 && Some(message.asked_in) == session;
-        if askable().next().is_none() {
-            return Unread::Nothing;
-        }
-        let asked = askable().filter(|message| is_asked(message)).map(|message| message.last_asked).min();
-        Unread::Something { unasked: askable().any(|message| !is_asked(message)), asked }
+    /// What may still be asked for.
+    pub(crate) fn askable(&self) -> impl Iterator<Item = &UnreadMessage> {
+        self.unread.iter().filter(|message| message.may_be_asked_for())
     }
 
     /// Whether there is anything to be asked for, or to be counted.
@@ -314,9 +306,9 @@ impl Wishes {
         .collect()
     }
 
-    /// Counts what was done when a bundle came.
-    pub(crate) fn spend(&mut self, action: Action, for_repair: bool, questions: usize, now: Timestamp) {
-        if action == Action::Start && for_repair {
+    /// Counts what was done when a bundle came: whether a session was started for repair, and envelopes with questions.
+    pub(crate) fn spend(&mut self, started: bool, questions: usize, now: Timestamp) {
+        if started {
             self.started.push(now);
             self.started.drain(..self.started.len().saturating_sub(MAX_STARTS));
         }
@@ -443,36 +435,5 @@ fn times(bytes: &[u8], most: usize) -> Result<Vec<Timestamp>, RecordError> {
         Ok(times.iter().map(|at| Timestamp::new(u64::from_be_bytes(*at))).collect())
     } else {
         Err(RecordError::Corrupt)
-    }
-}
-
-/// How a device stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stand {
-    /// Nothing is known of it.
-    Stranger,
-    /// It has shown an identity key that nobody has accepted.
-    Parked,
-    Known {
-        sending: Sending,
-        /// The session that there is to send with.
-        session: Option<Name>,
-    },
-}
-
-impl Stand {
-    /// How a device stands of which this is known.
-    pub(crate) fn of(peer: Option<&Peer>, now: Timestamp) -> Self {
-        let Some(peer) = peer else { return Self::Stranger };
-        if peer.parked {
-            return Self::Parked;
-        }
-        let sending = match peer.session.unanswered_since() {
-            _ if !peer.session.can_send(now) => Sending::Nothing,
-            // Which bundle it is of shows when one is brought.
-            Some(since) => Sending::Pending { same_bundle: true, since },
-            None => Sending::Answered,
-        };
-        Self::Known { sending, session: peer.session.current_name() }
     }
 }

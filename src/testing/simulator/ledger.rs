@@ -86,6 +86,8 @@ pub(super) struct Made {
     to: usize,
     at: Moment,
     step: u64,
+    /// How many came before it, from the same device to the same one.
+    before: usize,
     /// What it was sealed to.
     identity: Option<PublicKey>,
     /// By what both sides know it.
@@ -125,6 +127,8 @@ pub(super) struct Ledger {
     promises: Vec<Promise>,
     by_id: BTreeMap<[u8; 16], usize>,
     envelopes: BTreeMap<[u8; 16], Made>,
+    /// How many there are from one device to another.
+    counts: BTreeMap<(usize, usize), usize>,
     backs: BTreeMap<usize, Vec<Back>>,
     /// When a user's device has forgotten another one the last time, and with it what it had sent there.
     forgets: BTreeMap<(usize, usize), Moment>,
@@ -149,6 +153,7 @@ impl Default for Ledger {
             promises: Vec::new(),
             by_id: BTreeMap::new(),
             envelopes: BTreeMap::new(),
+            counts: BTreeMap::new(),
             backs: BTreeMap::new(),
             forgets: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -213,7 +218,10 @@ impl Ledger {
                 let earlier = self.promises.get(promise).into_iter().flat_map(|promise| &promise.envelopes);
                 self.other_key |= earlier.filter_map(|id| self.envelopes.get(id)).all(|made| made.identity != identity);
             }
-            let made = Made { promise, by, to, at, step, time, identity, name, fates: Vec::new() };
+            let count = self.counts.entry((by, to)).or_default();
+            let (before, fates) = (*count, Vec::new());
+            *count += 1;
+            let made = Made { promise, by, to, at, step, before, time, identity, name, fates };
             self.envelopes.insert(*outgoing.id(), made);
             if kind != Kind::Message {
                 told.push(format!("{by} sends {to} {}: {kind:?}", self.named(outgoing.id())));
@@ -328,9 +336,8 @@ impl Ledger {
 
     /// Whether the sender's library can still know an envelope: for 30 days, of many only the newest. `now` is the world's.
     fn is_in_log(&self, made: &Made) -> bool {
-        let later = |other: &&Made| (other.by, other.to) == (made.by, made.to) && other.at > made.at;
-        self.time.since(made.time) < 29 * DAY_MS
-            && (self.time.since(made.time) < DAY_MS || self.envelopes.values().filter(later).count() < FEW)
+        let count = self.counts.get(&(made.by, made.to)).copied().unwrap_or_default();
+        self.time.since(made.time) < 29 * DAY_MS && (self.time.since(made.time) < DAY_MS || count - made.before <= FEW)
     }
 
     /// Whether a message was sent again to another identity key than it was sealed to.
@@ -424,7 +431,8 @@ impl Ledger {
             let identity = identities.get(promise.to).copied().flatten();
             let forgotten = self.forgets.get(&(made.by, made.to)).is_some_and(|at| *at > made.at);
             let in_log = !forgotten && !put_back(&made.by) && self.is_in_log(made);
-            kept |= !lost_by_sender && made.identity == identity && in_log;
+            // An answer that nobody has seen is not asked for: nobody knows its name.
+            kept |= !lost_by_sender && made.identity == identity && in_log && made.is_asked_for();
             if self.forgot(made.by, made.at) {
                 end.get_or_insert(End::NeverLeft);
             }

@@ -106,6 +106,7 @@ impl World {
             let count = lost.values().map(Vec::len).sum();
             if count < fewest {
                 (fewest, since) = (count, round);
+                self.note(format!("missing: {lost:?}"));
             }
             if round - since >= ROUNDS {
                 break;

@@ -24,36 +24,14 @@
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::Timestamp;
-
-const MINUTE_MS: u64 = 60 * 1000;
-/// Messages that one question names.
-pub(crate) const QUESTION: usize = 16;
-
-/// How long an answer is waited for before another session is started.
-pub(crate) const HOUR_MS: u64 = 60 * MINUTE_MS;
-/// How long sessions and questions are counted.
-pub(crate) const DAY_MS: u64 = 24 * HOUR_MS;
+use crate::rows::{DAY_MS, HOUR_MS, MAX_QUESTIONS, MAX_STARTS, MINUTE_MS, elapsed};
 
 /// How long after the first, and after the second session of a day the next one may be started.
-const WAITS_MS: [u64; 2] = [MINUTE_MS, 10 * MINUTE_MS];
-
-/// Most sessions that are started for repair with one device in a day.
-pub(crate) const MAX_STARTS: usize = WAITS_MS.len() + 1;
-
-/// Most envelopes with questions to one device in a day.
-pub(crate) const MAX_QUESTIONS: usize = 16;
-
-/// So often a message is asked for.
-pub(crate) const MAX_ASKED: u8 = 3;
-
-/// How much time has passed. A moment that lies in the future was noted by a clock that was wrong: it is long ago.
-pub(crate) const fn elapsed(now: Timestamp, then: Timestamp) -> u64 {
-    if then.since(now) > MINUTE_MS { u64::MAX } else { now.since(then) }
-}
+const WAITS_MS: [u64; MAX_STARTS - 1] = [MINUTE_MS, 10 * MINUTE_MS];
 
 /// What there is to send with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sending {
+pub(in crate::client) enum Sending {
     /// No session, or none that can be gone on with.
     Nothing,
     /// A session that was started here and never answered.
@@ -68,7 +46,7 @@ pub(crate) enum Sending {
 
 /// What could not be read, of that which may still be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub(in crate::client) enum Unread {
     Nothing,
     Something {
         /// Whether there is something that was not asked for in the session that is there to send with.
@@ -80,7 +58,7 @@ pub(crate) enum Unread {
 
 /// What is to be done when a bundle has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(in crate::client) enum Action {
     Nothing,
     /// Put the question in the session that is there.
     Ask,
@@ -90,9 +68,9 @@ pub(crate) enum Action {
 
 /// Sessions and questions of the last day, oldest first.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spent<'a> {
-    pub(crate) started: &'a [Timestamp],
-    pub(crate) questions: &'a [Timestamp],
+pub(in crate::client) struct Spent<'a> {
+    pub(in crate::client) started: &'a [Timestamp],
+    pub(in crate::client) questions: &'a [Timestamp],
 }
 
 impl Spent<'_> {
@@ -123,14 +101,14 @@ impl Spent<'_> {
     }
 
     /// How many questions may be put now.
-    pub(crate) fn questions_left(&self, now: Timestamp) -> usize {
+    pub(in crate::client) fn questions_left(&self, now: Timestamp) -> usize {
         let today = self.questions.iter().filter(|at| elapsed(now, **at) < DAY_MS).count();
         MAX_QUESTIONS.saturating_sub(today)
     }
 }
 
 /// What is to be done, now that a bundle has come.
-pub(crate) fn action(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Action {
+pub(in crate::client) fn action(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Action {
     let (may_start, may_ask) = (spent.start_waits(now).is_none(), spent.question_waits(now).is_none());
     let is_old = |at| elapsed(now, at) >= HOUR_MS;
     #[cfg(test)]
@@ -166,7 +144,7 @@ fn planted_action(sending: Sending, unread: Unread) -> Option<Action> {
 }
 
 /// In how long a bundle brings something: 0 for now; `None` if nothing waits for one.
-pub(crate) fn wanted_in(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Option<u64> {
+pub(in crate::client) fn wanted_in(sending: Sending, unread: Unread, spent: Spent<'_>, now: Timestamp) -> Option<u64> {
     let Unread::Something { unasked, asked } = unread else { return None };
     let started = |at| spent.start_waits(now).unwrap_or_default().max(HOUR_MS.saturating_sub(elapsed(now, at)));
     match sending {
