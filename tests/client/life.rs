@@ -311,8 +311,8 @@ fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
     alice.receive(question.envelope()).unwrap();
     // Her app was not opened for weeks.
     alice.now = subrosa::ident::Timestamp::new(alice.now.get() + 29 * DAY);
-    let wants = alice.run(alice.client.wants()).unwrap();
-    assert!(wants.contains(&Want::Resend { address: address("bob"), message_id: id }), "{wants:?}");
+    let tasks = alice.run(alice.client.todo()).unwrap();
+    assert!(tasks.contains(&Task::Resend { address: address("bob"), message_id: id }), "{tasks:?}");
     let again = alice.run(alice.client.resend(id, &address("bob"), text)).unwrap();
     assert_eq!(bob.read(again.outgoing().unwrap().envelope()), text);
 }
