@@ -4,6 +4,8 @@ use super::adopt::SEEN_SHARDS;
 use super::inventory::{Expired, Prekeys, Set};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Operation, PrekeyCounts, PrekeyUpload, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::PrekeyId;
 use crate::persist::RecordKey;
 use crate::prekey::rotation::Lot;
@@ -119,7 +121,10 @@ impl Client {
         let core = self.core.clone();
         Operation::new("published", move |work| {
             let mut prekeys = core.load_prekeys(work)?;
-            let Some(set) = prekeys.sets.iter_mut().find(|set| set.pending == Some(upload)) else {
+            let is_it = |set: &Set| set.pending == Some(upload);
+            #[cfg(test)]
+            let is_it = |set: &Set| is_it(set) || (set.pending.is_some() && planted::is(Defect::AnyUpload));
+            let Some(set) = prekeys.sets.iter_mut().find(|set| is_it(set)) else {
                 return Ok(Publication::NotPending);
             };
             set.confirm();

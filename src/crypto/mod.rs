@@ -27,6 +27,8 @@ pub(crate) mod planted;
 pub(crate) mod seals;
 mod secret;
 mod sign;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod steps;
 #[cfg(test)]
 mod wycheproof;
 mod x25519;

@@ -20,7 +20,7 @@ pub(crate) enum Defect {
     NothingStartsNothing,
     /// A session of another bundle stands for one of this one.
     AnyBundle,
-    /// A question that was put a moment ago is put again, in another session.
+    /// Whoever has started a session and is not heard wants another one at once.
     Impatient,
     /// In a session that was answered nothing is asked for.
     NeverAsks,
@@ -46,6 +46,53 @@ pub(crate) enum Defect {
     NamedByWrapping,
     /// A message that repeats a start which is long past is asked for.
     PastIsPresent,
+    /// Of two sessions that crossed, each side goes on with the one that it read in last.
+    NeverSettles,
+    /// An exchange of the braid that a lost write has broken is not begun anew.
+    LostWriteStays,
+    /// What was read and led to no change is not checked.
+    NoChecks,
+    /// Prekeys that wait to be uploaded get successors.
+    SecondSet,
+    /// Whichever upload is said to have arrived, it is taken for the one that waits.
+    AnyUpload,
+    /// A device is asked whatever its user's identity key has become.
+    AsksUndecided,
+    /// Chains are stepped as far as somebody says.
+    FarJumps,
+}
+
+impl Defect {
+    /// All that there are.
+    pub(crate) const ALL: [Self; 27] = [
+        Self::PrekeysByAge,
+        Self::TimeOfDay,
+        Self::FewWishes,
+        Self::NoStrangers,
+        Self::TidyWishes,
+        Self::NothingStartsNothing,
+        Self::AnyBundle,
+        Self::Impatient,
+        Self::NeverAsks,
+        Self::NeverGivesUp,
+        Self::WaitsForEver,
+        Self::AlwaysStarts,
+        Self::NoLimits,
+        Self::EndlessQuestions,
+        Self::DeafToReturns,
+        Self::AnyKey,
+        Self::AnswersTwice,
+        Self::TellsNothing,
+        Self::NamedByWrapping,
+        Self::PastIsPresent,
+        Self::NeverSettles,
+        Self::LostWriteStays,
+        Self::NoChecks,
+        Self::SecondSet,
+        Self::AnyUpload,
+        Self::AsksUndecided,
+        Self::FarJumps,
+    ];
 }
 
 std::thread_local! {

@@ -173,6 +173,7 @@ impl Host {
         };
         self.run(now, decide, |tables, ()| {
             tables.changed.remove(peer);
+            tables.undecided.remove(peer);
             if accept {
                 tables.known.insert(peer.clone(), key);
             }

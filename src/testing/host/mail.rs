@@ -147,7 +147,9 @@ impl Host {
             // Read before, and delivered again: it was dropped with its staging.
             Ok(received) if self.tables.is_late(received) => return Ok(Answer::Refused(ReceiveError::Duplicate)),
             // The library cannot know that it was never read; the table does.
-            Ok(Received::Unreadable(unreadable)) if !unreadable.asked && unreadable.reason == AcceptError::LongPast => {
+            Ok(Received::Unreadable(unreadable))
+                if !unreadable.asked && unreadable.reason == AcceptError::LongPast && !self.tables.names_lost =>
+            {
                 self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
             }
             _ => {}
@@ -207,6 +209,31 @@ impl Host {
             let _ = self.commit(staged.batch(), |tables| tables.sent(one, staged.output()));
         }
         Ok(())
+    }
+
+    /// Two workers that both receive, one while the other one loads.
+    pub(in crate::testing) fn race_of_receivers(
+        &mut self,
+        one: &Envelope,
+        other: &Envelope,
+        now: Timestamp,
+    ) -> Result<[Answer; 2], Crashed> {
+        let mut second = Err(Crashed);
+        let staged = self.stage_amid(self.client.receive(one), now, |host| second = host.receive(other, now));
+        let second = second?;
+        if let Ok(staged) = staged
+            && !self.tables.is_late(staged.output())
+            && self.commit(staged.batch(), |tables| tables.arrived(one, staged.output())).is_ok()
+        {
+            return Ok([self.then(one, Ok(staged.committed()), now)?, second]);
+        }
+        Ok([self.receive(one, now)?, second])
+    }
+
+    /// The table of the names of what was read is lost, and the host knows.
+    pub(in crate::testing) fn lose_names(&mut self) {
+        self.tables.read.clear();
+        self.tables.names_lost = true;
     }
 
     /// Archives the session with a peer.
@@ -273,6 +300,7 @@ impl Host {
             |tables, added| {
                 tables.known.insert(peer.clone(), key);
                 added.repair.iter().for_each(|question| tables.post(question));
+                tables.asked_undecided += u64::from(!added.repair.is_empty() && tables.undecided.contains(peer));
             },
         )?;
         if added == Err(AddError::IdentityChanged) {
@@ -289,10 +317,12 @@ impl Tables {
             Received::Message(message) => self.received(envelope, message),
             Received::Unreadable(unreadable) => {
                 self.unreadable.insert(unreadable.name);
+                self.untrue += u64::from(!unreadable.known && self.known.contains_key(&unreadable.from));
             }
             Received::RepairRequest(request) => {
                 if let Some(key) = request.identity.changed_key() {
                     self.ask_about(&request.from, key);
+                    self.undecided.insert(request.from.clone());
                 }
                 self.meets(envelope, &request.identity);
                 request.reply.iter().for_each(|reply| self.post(reply));

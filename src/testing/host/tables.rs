@@ -30,6 +30,8 @@ pub struct Tables {
     pub(in crate::testing) changed: BTreeMap<Address, PublicKey>,
     /// What was read, by what both sides know it by, and what that answers: for late duplicates.
     pub(in crate::testing) read: BTreeSet<MessageName>,
+    /// Whether the names of some time were lost: then nothing is asked for because its name is not here.
+    pub(in crate::testing) names_lost: bool,
     /// What could not be read: the user sees a gap.
     pub(in crate::testing) unreadable: BTreeSet<MessageName>,
     /// Of these, what will not come: its sender does not have it any more.
@@ -38,6 +40,12 @@ pub struct Tables {
     pub(in crate::testing) made: BTreeMap<[u8; 16], Made>,
     /// The identity keys of others, as they came and were accepted.
     pub(in crate::testing) known: BTreeMap<Address, PublicKey>,
+    /// Devices that have come under another identity key that the user has not decided about.
+    pub(in crate::testing) undecided: BTreeSet<Address>,
+    /// How often something was asked for of such a device: never.
+    pub(in crate::testing) asked_undecided: u64,
+    /// How often a device was said not to be known that was: never.
+    pub(in crate::testing) untrue: u64,
     /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
     pub(in crate::testing) told: BTreeMap<[u8; 16], String>,
 }
@@ -154,6 +162,7 @@ impl Tables {
         let changed = message.identity().changed_key();
         if let Some(key) = changed {
             self.ask_about(message.sender(), key);
+            self.undecided.insert(message.sender().clone());
         }
         self.meets(envelope, message.identity());
         self.opened_twice += u64::from(!self.opened.insert(message.name()));

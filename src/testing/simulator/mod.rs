@@ -42,6 +42,8 @@ mod accounts;
 mod ledger;
 mod monitor;
 mod server;
+mod shelved;
+mod starts;
 #[expect(clippy::indexing_slicing, reason = "devices are known by their places in a list that stays; a tool of tests")]
 mod world;
 
@@ -68,12 +70,29 @@ pub enum Broken {
     OpenedTwice,
     /// A text came twice, and its sender had no reason.
     CameTwice,
+    /// Some messages after a commit was lost others still could not be read.
+    Unhealed,
     /// Two devices that have heard each other do not go on in one session.
     Apart,
     /// A message was sent again to a device with another identity key than the one it was sealed to.
     OtherKey,
     /// A message was sent again more often than it was asked for.
     AnsweredTwice,
+    /// Somebody was told of a message that nobody has written, or of one under two names.
+    Misnamed,
+    /// A session was started to ask in, and the other device had been heard in the one that is there and was not given an
+    /// hour to answer; or the fourth one in a day, with a device that was not heard.
+    Needless(usize, usize),
+    /// Something was asked for of a device while its user's identity key was to be decided upon.
+    AskedUndecided,
+    /// What an operation said was not true of the rows that it was committed to.
+    Untrue,
+    /// For one message chains were stepped so often.
+    Overworked(u64),
+    /// A prekey was deleted that somebody may have got a few weeks ago.
+    PrekeyGone,
+    /// Prekeys were made while others waited to be uploaded, or were taken for uploaded that were not.
+    Prekeys,
     /// The two sides do not come to rest.
     Restless,
     /// An operation can never be committed: its batch does not fit the rows that it was staged on.
@@ -252,11 +271,28 @@ pub fn recover(seed: u64) -> Result<Report, Failure> {
     watched(seed, None, true, world::World::recover)
 }
 
+/// Runs one seed of two or three devices to which one thing happens that is rare in the others, again and again: which one
+/// hangs on the seed.
+///
+/// # Errors
+///
+/// [`Failure`] with the seed and every step.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::testing::simulator::directed;
+/// assert!(directed(1).unwrap().written > 0);
+/// ```
+pub fn directed(seed: u64) -> Result<Report, Failure> {
+    watched(seed, None, true, |world| world.directed(seed))
+}
+
 fn watched(
     seed: u64,
     mutation: Option<Mutation>,
     small: bool,
-    run: fn(&mut world::World) -> Result<Report, Broken>,
+    run: impl FnOnce(&mut world::World) -> Result<Report, Broken>,
 ) -> Result<Report, Failure> {
     // Changes nothing that happens.
     let cached = [seed & 1 == 1, seed & 2 == 2];
@@ -271,5 +307,7 @@ fn watched(
     outcome.map_err(|broken| Failure { seed, broken, trace: world.into_trace() })
 }
 
+#[cfg(test)]
+mod defects;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::ident::Address;
 use crate::platform::Shelf;
 use crate::prekey::UnverifiedBundle;
 use crate::testing::{Directory, Posted, Relay, SeededRng};
+use super::shelved::Shelved;
 use crate::wire::Envelope;
 
 /// For so long a server keeps mail: 60 days.
@@ -56,6 +57,8 @@ pub(super) struct Server {
     pub(super) counts_nothing: BTreeSet<Address>,
     /// Uploads that arrived, and of which the device was not told.
     unheard: BTreeMap<Address, UploadId>,
+    /// What devices do with their prekeys.
+    pub(super) shelved: Shelved,
     /// How many bundles of a device were handed out, day by day.
     pub(super) claimed: BTreeMap<(Address, u64), u64>,
 }
@@ -73,6 +76,7 @@ impl Server {
             failing: BTreeMap::new(),
             counts_nothing: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            shelved: Shelved::default(),
             claimed: BTreeMap::new(),
         }
     }
@@ -87,6 +91,7 @@ impl Server {
     /// What a new account uploads always arrives: there would be no account.
     pub(super) fn registers(&mut self, address: &Address, shelves: &[Shelf]) {
         self.relay.stock(address, shelves.to_vec());
+        self.shelved.registers(address);
     }
 
     /// The identity key that a device has now.
@@ -156,6 +161,7 @@ impl Server {
 
     fn honest_bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         let bundle = self.relay.bundle(address)?;
+        self.shelved.hands_out(&bundle, self.now);
         let handed = self.handed.entry(address.clone()).or_default();
         handed.push(bundle.clone());
         Some(bundle)
@@ -181,18 +187,16 @@ impl Server {
 
 impl Directory for Server {
     fn upload(&mut self, upload: PrekeyUpload) -> bool {
-        if self.failing.get(&upload.address).is_some_and(|until| self.now < *until) {
-            return false;
-        }
-        if self.rng.happens(self.malice.uploads) {
-            if self.rng.happens(50) {
+        let fails = self.failing.get(&upload.address).is_some_and(|until| self.now < *until);
+        let is_told = !fails && !self.rng.happens(self.malice.uploads);
+        self.shelved.offered(&upload, is_told);
+        if !fails && (is_told || self.rng.happens(50)) {
+            if !is_told {
                 self.unheard.insert(upload.address.clone(), upload.id);
-                self.relay.upload(upload);
             }
-            return false;
+            self.relay.upload(upload);
         }
-        self.relay.upload(upload);
-        true
+        is_told
     }
 
     fn counts(&self, address: &Address) -> PrekeyCounts {

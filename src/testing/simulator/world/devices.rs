@@ -87,6 +87,7 @@ impl World {
         for (peer, key) in changed {
             let accept = self.server.identity(&peer) == Some(key) && willing;
             let now = self.time(user);
+            self.ledger.starts.forget(user);
             let done = self.parties[user].host.decide(&peer, accept, now);
             self.note(format!("{user} decides on a new identity: {accept}, {done:?}"));
             self.opened(user, done.map(|_| ()))?;
@@ -103,6 +104,7 @@ impl World {
         let now = self.time(user);
         let peer = self.parties[to].address.clone();
         self.ledger.monitor.mishap();
+        self.ledger.starts.forget(user);
         let done = self.parties[user].host.reset(&peer, now).map(|_| ());
         self.note(format!("{user} resets its session with {to}"));
         self.opened(user, done)
@@ -149,14 +151,21 @@ impl World {
 
     /// The power goes: what was last committed, and perhaps posted, is not on the disk.
     pub(super) fn lose_write(&mut self, user: usize) -> Step {
+        self.loses(user, |world| {
+            match world.rng.below(3) {
+                0 => world.write(user)?,
+                1 => world.deliver(user)?,
+                _ => world.bring(user)?,
+            }
+            world.post(user, 5)
+        })
+    }
+
+    /// A device does something, and its database is as before.
+    pub(super) fn loses(&mut self, user: usize, what: impl FnOnce(&mut Self) -> Step) -> Step {
         self.parties[user].host.crash_next(None);
         let (before, at) = (self.parties[user].host.back_up(), self.ledger.tick());
-        match self.rng.below(3) {
-            0 => self.write(user)?,
-            1 => self.deliver(user)?,
-            _ => self.bring(user)?,
-        }
-        self.post(user, 5)?;
+        what(self)?;
         self.note(format!("{user} loses what it did last"));
         self.report.losses += 1;
         self.parties[user].host.restore(&before);

@@ -207,6 +207,12 @@ impl World {
         if self.ledger.monitor.is_too_much() {
             return Err(Broken::Chatty(self.ledger.monitor.most_in_a_day(), self.ledger.monitor.unasked()));
         }
+        if let Some((by, to)) = self.ledger.starts.needless() {
+            return Err(Broken::Needless(by, to));
+        }
+        if self.server.shelved.hasty().any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user))) {
+            return Err(Broken::Prekeys);
+        }
         if self.ledger.went_to_another_key() {
             return Err(Broken::OtherKey);
         }
@@ -238,6 +244,16 @@ impl World {
             }
             if !self.ledger.is_in_place(user, tables) {
                 return Err(Broken::Misplaced);
+            }
+            if self.ledger.is_misnamed(tables) {
+                return Err(Broken::Misnamed);
+            }
+            // Rows that are put back say what they like.
+            if report.rows_back == 0 && tables.untrue > 0 {
+                return Err(Broken::Untrue);
+            }
+            if report.rows_back == 0 && tables.asked_undecided > 0 {
+                return Err(Broken::AskedUndecided);
             }
         }
         Ok(report)

@@ -16,7 +16,10 @@ mod clocks;
 mod devices;
 mod finish;
 mod mail;
+mod scenes;
 mod wrapping;
+
+pub(super) use wrapping::{name_of, tag_of};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -289,7 +292,8 @@ impl World {
 
     fn look(&mut self, user: usize) {
         let time = Timestamp::new(self.now);
-        self.ledger.look_at(user, &self.parties[user].host, self.step, time);
+        let clock = self.parties[user].clock;
+        self.ledger.look_at(user, &self.parties[user].host, self.step, (time, clock));
     }
 }
 
