@@ -45,7 +45,7 @@ impl Core {
         let (from, messages) = (peer.address.clone(), Vec::new());
         let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
         // Under a key that nobody accepted nothing can have been sent.
-        if matches!(outcome.identity, Identity::Changed(_)) || wishes.answers_left(work.now) == 0 {
+        if matches!(outcome.identity, Identity::Changed(_)) {
             return Ok(Received::RepairRequest(outcome));
         }
         let mut gone = Vec::new();
@@ -61,6 +61,10 @@ impl Core {
                 Some(_) => {}
                 None => gone.push(name),
             }
+        }
+        // What is asked for is noted however much was answered lately, and waits: whoever has asked does not ask for it again today.
+        if wishes.answers_left(work.now) == 0 {
+            return Ok(Received::RepairRequest(outcome));
         }
         outcome.reply = self.say_gone(work, peer, &gone).map_err(|stop| stop.map(ReceiveError::from))?;
         if outcome.reply.is_some() {

@@ -5,6 +5,8 @@ use super::segment::segment_key;
 use super::sent_log::all_numbers;
 use super::workspace::{Stop, Workspace, unless_damaged};
 use super::{Client, Core, Operation, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::Address;
 use crate::session::Name;
 use crate::wire::RecordKind;
@@ -57,6 +59,10 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
         core.pin(work, address, peer.session.remote_identity())?;
     }
     core.forget_chains(work, address)?;
+    #[cfg(test)]
+    if planted::is(Defect::PinGoes) {
+        keys.push(pin);
+    }
     let names = names(core, work, address)?;
     for name in &names {
         keys.push(core.session_key(RecordKind::Archived, address, *name));

@@ -7,6 +7,8 @@ use super::received::{Message, ReceiveError, Received, Unreadable};
 use super::wishes::{Stand, Wishes};
 use super::workspace::{Stop, Workspace};
 use super::{Client, Core, Identity, Operation, StoredError};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::persist::RecordKey;
 use crate::prekey::Device;
@@ -416,6 +418,10 @@ impl Core {
             (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
             (_, None, Some(policy)) if refuse_unframed(&message.content) == Err(Unframed) => {
                 message.lacks_frame = self.is_framed(work, peer).map_err(from_stored)?;
+                #[cfg(test)]
+                if message.lacks_frame && planted::is(Defect::UnframedIsDropped) {
+                    return Err(ReceiveError::NotAuthentic.into());
+                }
                 if message.lacks_frame && policy.unframed == UnframedContent::Withhold {
                     return Err(ReceiveError::Unframed.into());
                 }

@@ -60,11 +60,21 @@ pub(crate) enum Defect {
     AsksUndecided,
     /// Chains are stepped as far as somebody says.
     FarJumps,
+    /// A chain of framed messages goes on from a row that was found to be an older one.
+    OldChains,
+    /// It is not looked at whether two rows were written together.
+    MarksAlike,
+    /// A chain goes on though the whole database went back.
+    RestoredChains,
+    /// Content without a frame is acknowledged, and not shown.
+    UnframedIsDropped,
+    /// With a device, the key is forgotten that it is known by.
+    PinGoes,
 }
 
 impl Defect {
     /// All that there are.
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::PrekeysByAge,
         Self::TimeOfDay,
         Self::FewWishes,
@@ -92,6 +102,11 @@ impl Defect {
         Self::AnyUpload,
         Self::AsksUndecided,
         Self::FarJumps,
+        Self::OldChains,
+        Self::MarksAlike,
+        Self::RestoredChains,
+        Self::UnframedIsDropped,
+        Self::PinGoes,
     ];
 }
 

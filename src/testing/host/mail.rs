@@ -55,15 +55,20 @@ impl Host {
 
     /// Sends one draft.
     pub(in crate::testing) fn send(&mut self, draft: &Draft, now: Timestamp) -> Result<Result<(), SendError>, Crashed> {
-        let sent = self.run(
-            now,
-            |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
-            |tables, sent| tables.sent(draft, sent),
-        )?;
+        let sent = if self.frames {
+            self.send_framed(draft, now)?
+        } else {
+            let sent = self.run(
+                now,
+                |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
+                |tables, sent| tables.sent(draft, sent),
+            )?;
+            sent.map(|_| ())
+        };
         if let Err(SendError::Stored(error)) = &sent {
             self.damaged.insert(draft.to.clone(), *error);
         }
-        Ok(sent.map(|_| ()))
+        Ok(sent)
     }
 
     /// Makes the envelope of the first draft and gives it away before anything is stored: a defect for the simulator to
@@ -201,6 +206,9 @@ impl Host {
         other: &Draft,
         now: Timestamp,
     ) -> Result<(), Crashed> {
+        if self.frames {
+            return self.race_of_framers(one, other, now);
+        }
         let sending = self.client.send(one.message_id, &one.to, &one.plaintext());
         let staged = self.stage(sending, now);
         self.send(other, now)?.ok();
@@ -211,15 +219,22 @@ impl Host {
         Ok(())
     }
 
-    /// Two workers that both receive, one while the other one loads.
+    /// Two workers that both receive: one before the other one commits, or `amid` its loading.
     pub(in crate::testing) fn race_of_receivers(
         &mut self,
         one: &Envelope,
         other: &Envelope,
+        amid: bool,
         now: Timestamp,
     ) -> Result<[Answer; 2], Crashed> {
-        let mut second = Err(Crashed);
-        let staged = self.stage_amid(self.client.receive(one), now, |host| second = host.receive(other, now));
+        let (receiving, mut second) = (self.client.receive(one), Err(Crashed));
+        let staged = if amid {
+            self.stage_amid(receiving, now, |host| second = host.receive(other, now))
+        } else {
+            let staged = self.stage(receiving, now);
+            second = self.receive(other, now);
+            staged
+        };
         let second = second?;
         if let Ok(staged) = staged
             && !self.tables.is_late(staged.output())
@@ -268,9 +283,10 @@ impl Host {
     fn resend(&mut self, address: &Address, message_id: MessageId, now: Timestamp) -> Result<(), Crashed> {
         let draft = self.tables.sent.get(&message_id).filter(|draft| draft.to == *address).cloned();
         if let Some(draft) = draft {
+            let content = self.tables.inner.get(&message_id).cloned().unwrap_or_else(|| draft.plaintext());
             let resent = self.run(
                 now,
-                |client| client.resend(message_id, address, &draft.plaintext()),
+                |client| client.resend(message_id, address, &content),
                 |tables, sent| tables.sent(&draft, sent),
             )?;
             if resent != Err(ResendError::OtherContent) {
@@ -298,7 +314,7 @@ impl Host {
             now,
             |client| client.add_session(&bundle),
             |tables, added| {
-                tables.known.insert(peer.clone(), key);
+                tables.is_now(peer, &key);
                 added.repair.iter().for_each(|question| tables.post(question));
                 tables.asked_undecided += u64::from(!added.repair.is_empty() && tables.undecided.contains(peer));
             },
@@ -315,6 +331,8 @@ impl Tables {
     fn arrived(&mut self, envelope: &Envelope, received: &Received) {
         match received {
             Received::Message(message) => self.received(envelope, message),
+            Received::Framed(message) => self.received_frame(envelope, message),
+            Received::Forked(message) => self.forked(message),
             Received::Unreadable(unreadable) => {
                 self.unreadable.insert(unreadable.name);
                 self.untrue += u64::from(!unreadable.known && self.known.contains_key(&unreadable.from));
@@ -328,7 +346,6 @@ impl Tables {
                 request.reply.iter().for_each(|reply| self.post(reply));
             }
             Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
-            _ => {}
         }
     }
 }

@@ -43,6 +43,7 @@ mod ledger;
 mod monitor;
 mod server;
 mod shelved;
+mod stamps;
 mod starts;
 #[expect(clippy::indexing_slicing, reason = "devices are known by their places in a list that stays; a tool of tests")]
 mod world;
@@ -89,6 +90,12 @@ pub enum Broken {
     Untrue,
     /// For one message chains were stepped so often.
     Overworked(u64),
+    /// An honest device was said to tell two stories, or to name what was never sent.
+    Blamed,
+    /// A device was taken for a new one, under another identity key than it had, and nobody was asked.
+    Mistaken,
+    /// What the platform says to an honest report of what was read.
+    Report(String),
     /// A prekey was deleted that somebody may have got a few weeks ago.
     PrekeyGone,
     /// Prekeys were made while others waited to be uploaded, or were taken for uploaded that were not.

@@ -10,6 +10,7 @@ use crate::platform::Shelf;
 use crate::prekey::UnverifiedBundle;
 use crate::testing::{Directory, Posted, Relay, SeededRng};
 use super::shelved::Shelved;
+use super::stamps::Stamps;
 use crate::wire::Envelope;
 
 /// For so long a server keeps mail: 60 days.
@@ -57,6 +58,7 @@ pub(super) struct Server {
     pub(super) counts_nothing: BTreeSet<Address>,
     /// Uploads that arrived, and of which the device was not told.
     unheard: BTreeMap<Address, UploadId>,
+    pub(super) stamps: Stamps,
     /// What devices do with their prekeys.
     pub(super) shelved: Shelved,
     /// How many bundles of a device were handed out, day by day.
@@ -76,6 +78,7 @@ impl Server {
             failing: BTreeMap::new(),
             counts_nothing: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            stamps: Stamps::new(seed ^ (1 << 60)),
             shelved: Shelved::default(),
             claimed: BTreeMap::new(),
         }
@@ -112,6 +115,7 @@ impl Server {
         if self.rng.happens(loss) {
             return Posted::Lost;
         }
+        let envelope = &self.stamps.stamped(envelope, self.now);
         let letter = Letter { envelope: envelope.clone(), posted: self.now, overtaken: 0 };
         self.mail.entry(envelope.to.clone()).or_default().push(letter);
         let past = self.past.entry(envelope.to.clone()).or_default();

@@ -56,6 +56,7 @@ impl World {
         party.host = made.host(seed);
         party.host.blind = self.mutation == Some(Mutation::SkippedCheck);
         party.host.keep_sessions(if party.cached { CACHED } else { 0 });
+        party.host.frame(self.nature.framed);
         if !self.nature.anchored {
             party.host.lose_keychain();
         }
@@ -112,8 +113,17 @@ impl World {
 
     /// Somebody who can write the database puts one row back as it was, whether it is there now or not.
     pub(super) fn put_row_back(&mut self, user: usize) -> Step {
+        self.put_back(user, &[])
+    }
+
+    /// One of these kinds, or of all.
+    pub(super) fn put_back(&mut self, user: usize, kinds: &[u8]) -> Step {
         // That of the vault is found as a database that went back; the device's stays the same.
         const NOT_THESE: [u8; 2] = [RecordKind::Vault.number(), RecordKind::Device.number()];
+        // Two of one time are not found.
+        if self.nature.framed && !self.ledger.is_unspoilt(user) {
+            return Ok(());
+        }
         let party = &mut self.parties[user];
         let Some(old) = party.old.as_ref() else { return Ok(()) };
         let now = party.host.store().snapshot();
@@ -124,7 +134,9 @@ impl World {
                 changed.entry(kind).or_default().push((*key, row.clone()));
             }
         }
-        let Some((kind, rows)) = changed.into_iter().nth(self.rng.below(8)) else { return Ok(()) };
+        changed.retain(|kind, _| kinds.is_empty() || kinds.contains(kind));
+        let which = if kinds.is_empty() { self.rng.below(8) } else { 0 };
+        let Some((kind, rows)) = changed.into_iter().nth(which) else { return Ok(()) };
         let Some((key, row)) = rows.get(self.rng.below(rows.len())) else { return Ok(()) };
         party.host.store().tamper(*key, Some(row.clone()));
         self.report.rows_back += 1;

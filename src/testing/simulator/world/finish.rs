@@ -30,7 +30,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 8;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 20] = [
+const BOUNDS: [(u8, usize); 21] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -46,6 +46,7 @@ const BOUNDS: [(u8, usize); 20] = [
     (23, 4 << 10),
     (24, 8 << 10),
     (25, 70 << 10),
+    (26, 40 << 10),
     (27, 2_560),
     (28, 512),
     (29, 256),
@@ -193,8 +194,12 @@ impl World {
             }
             for (user, to) in [(user, to), (to, user)] {
                 self.write_to(user, to);
-                self.round(1)?;
+                // There, whoever writes at the same time may never stop.
+                if self.nature.signal {
+                    self.round(1)?;
+                }
             }
+            self.round(1)?;
         }
         Err(Broken::Apart)
     }
@@ -245,6 +250,18 @@ impl World {
             if !self.ledger.is_in_place(user, tables) {
                 return Err(Broken::Misplaced);
             }
+            if !tables.blamed.is_empty() {
+                return Err(Broken::Blamed);
+            }
+            if tables.mistaken > 0 {
+                return Err(Broken::Mistaken);
+            }
+            if tables.old_rows > 0 && report.rows_back == 0 {
+                return Err(Broken::RollbackInvented);
+            }
+            if self.nature.framed {
+                self.reports_hold(&party.host)?;
+            }
             if self.ledger.is_misnamed(tables) {
                 return Err(Broken::Misnamed);
             }
@@ -257,6 +274,21 @@ impl World {
             }
         }
         Ok(report)
+    }
+
+    /// What was read can be proven, and whoever wrote it honestly is blamed for nothing.
+    fn reports_hold(&self, host: &Host) -> Result<(), Broken> {
+        for party in &self.parties {
+            let Some(verdict) = host.report(&party.address, &self.server.stamps.keys) else { continue };
+            let verdict = verdict.map_err(|error| Broken::Report(format!("{error}")))?;
+            if let Some((_, why)) = verdict.rejected.first() {
+                return Err(Broken::Report(format!("{why}")));
+            }
+            if verdict.findings.iter().any(|finding| finding.blames().is_some()) {
+                return Err(Broken::Blamed);
+            }
+        }
+        Ok(())
     }
 
     fn look_into(host: &Host, report: &mut Report) -> Result<(), Broken> {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::wrapping::{may_differ, other_bytes, rewrapped, tag_of};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
+use crate::report::AcceptError as FrameError;
 use crate::session::{AcceptError, PrekeyKind};
 use crate::testing::{Answer, Posted};
 use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
@@ -79,6 +80,11 @@ impl World {
             let posted = self.server.post(outgoing.envelope(), withheld, faults);
             if matches!(posted, Posted::Taken | Posted::Lost) {
                 self.parties[user].host.posted(outgoing.id());
+            }
+            if let (Posted::Taken, Some(stamp)) = (posted, self.server.stamps.of(outgoing.envelope())) {
+                let now = self.time(user);
+                let taken = self.parties[user].host.take_stamp(&outgoing, stamp, now);
+                self.opened(user, taken)?;
             }
             if posted != Posted::Taken {
                 let which = self.ledger.named(outgoing.id());
@@ -227,6 +233,14 @@ impl World {
                 self.server.put_back(envelope.clone(), true);
                 self.mend(user)
             }
+            Answer::Again(ReceiveError::Unframed) => {
+                self.server.put_back(envelope.clone(), true);
+                // The user is asked, and lets it in.
+                let (now, from) = (self.time(user), envelope.from.clone());
+                let allowed = from.map(|from| self.parties[user].host.allow_unframed(&from, now));
+                allowed.map_or(Ok(()), |allowed| self.opened(user, allowed))
+            }
+            Answer::Refused(ReceiveError::Frame(FrameError::FalseSeen)) => Err(Broken::Blamed),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }

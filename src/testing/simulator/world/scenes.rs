@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use super::wrapping::{liar, rewrapped};
 use super::{Broken, DAY_MS, Nature, Report, Step, World};
 use crate::testing::simulator::server::Malice;
-use crate::wire::{Envelope, EnvelopeKind};
+use crate::wire::{Envelope, EnvelopeKind, RecordKind};
 
 const MINUTE_MS: u64 = 60 * 1000;
 
 /// What may happen in a directed run; which it is, hangs on the seed.
-const SCENES: [fn(&mut World) -> Step; 10] = [
+const SCENES: [fn(&mut World) -> Step; 14] = [
     World::prekeys_turn,
     World::much_is_unread,
     World::unread_mail_trickles,
@@ -22,6 +22,10 @@ const SCENES: [fn(&mut World) -> Step; 10] = [
     World::workers_race,
     World::a_key_is_undecided,
     World::counters_lie,
+    World::frames_and_rows_go_back,
+    World::frames_and_devices_go_back,
+    World::frames_are_left_out,
+    World::a_damaged_device_is_forgotten,
 ];
 
 impl World {
@@ -29,6 +33,7 @@ impl World {
     pub(in crate::testing::simulator) fn directed(&mut self, seed: u64) -> Result<Report, Broken> {
         self.nature = Nature { anchored: self.nature.anchored, ..Nature::default() };
         self.server.malice = Malice::default();
+        self.parties.iter_mut().for_each(|party| party.host.frame(false));
         let at = usize::try_from(seed).unwrap_or_default() % SCENES.len();
         if let Some(scene) = SCENES.get(at) {
             scene(self)?;
@@ -194,11 +199,13 @@ impl World {
         self.talk(0, 1, turns)?;
         for _ in 0..5 {
             let user = self.rng.below(2);
+            // Not a turn of the ratchet as well: what the other one answers to that is read in a new session alone.
+            let (many, sends) = (1 + self.rng.below(6), self.rng.happens(50));
             self.loses(user, |world| {
-                if world.rng.happens(50) {
-                    return world.says(user, 1 - user, 1);
+                if sends {
+                    return world.says(user, 1 - user, many);
                 }
-                world.says(1 - user, user, 1)?;
+                world.says(1 - user, user, many)?;
                 world.read_all(user)
             })?;
             // What stands at places that were used before is lost.
@@ -225,7 +232,8 @@ impl World {
         let mut starts = self.mail(1);
         for (one, other) in unread.iter().zip(&starts) {
             let now = self.time(1);
-            let answers = self.parties[1].host.race_of_receivers(one, other, now);
+            let amid = self.rng.happens(30);
+            let answers = self.parties[1].host.race_of_receivers(one, other, amid, now);
             self.look(1);
             match answers {
                 Ok(answers) => {
@@ -282,5 +290,79 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// All that is written is framed from now on.
+    fn frames(&mut self) {
+        self.nature.is_framed();
+        self.parties.iter_mut().for_each(|party| party.host.frame(true));
+    }
+
+    /// Of what is written with every framed message, one row is put back.
+    fn frames_and_rows_go_back(&mut self) -> Step {
+        self.frames();
+        let turns = 1 + self.rng.below(4);
+        self.talk(0, 1, turns)?;
+        let user = self.rng.below(2);
+        self.parties[user].old = Some(self.parties[user].host.store().snapshot());
+        let turns = self.rng.below(4);
+        self.talk(0, 1, turns)?;
+        if self.rng.happens(80) {
+            self.says(user, 1 - user, 1)?;
+        }
+        self.read_all(1 - user)?;
+        let kind = if self.rng.happens(60) { RecordKind::Framing } else { RecordKind::Peer };
+        self.put_back(user, &[kind.number()])?;
+        let turns = 1 + self.rng.below(4);
+        self.talk(user, 1 - user, turns)
+    }
+
+    /// A whole database goes back, and its anchor tells.
+    fn frames_and_devices_go_back(&mut self) -> Step {
+        self.frames();
+        if !self.nature.anchored {
+            return self.talk(0, 1, 3);
+        }
+        let turns = 1 + self.rng.below(3);
+        self.talk(0, 1, turns)?;
+        let many = 1 + self.rng.below(20);
+        self.goes_back_behind(1, 0, many)?;
+        self.read_all(1)?;
+        let turns = 1 + self.rng.below(3);
+        self.talk(1, 0, turns)
+    }
+
+    /// Somebody writes without a frame where all is framed: it waits until the other user lets it in.
+    fn frames_are_left_out(&mut self) -> Step {
+        self.frames();
+        let turns = 1 + self.rng.below(3);
+        self.talk(0, 1, turns)?;
+        self.parties[0].host.frame(false);
+        let many = 1 + self.rng.below(4);
+        self.says(0, 1, many)?;
+        self.parties[0].host.frame(true);
+        let many = self.rng.below(3);
+        self.says(0, 1, many)?;
+        self.read_all(1)
+    }
+
+    /// What is kept of a device does not open, and is deleted; the device is another one when it writes next.
+    fn a_damaged_device_is_forgotten(&mut self) -> Step {
+        let turns = 1 + self.rng.below(3);
+        self.talk(0, 1, turns)?;
+        let rows = self.parties[0].host.store().rows();
+        for (key, mut row) in rows.into_iter().filter(|(key, _)| key.as_bytes().first() == Some(&RecordKind::Peer.number())) {
+            row.bytes.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
+            self.parties[0].host.store().tamper(key, Some(row));
+        }
+        self.note("what 0 keeps of 1 is damaged".into());
+        self.report.rows_back += 1;
+        self.ledger.row_put_back(0);
+        self.says(0, 1, 1)?;
+        if self.rng.happens(50) {
+            self.new_account(1)?;
+        }
+        self.says(1, 0, 1)?;
+        self.read_all(0)
     }
 }
