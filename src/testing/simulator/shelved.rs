@@ -3,8 +3,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::client::{PrekeyUpload, UploadId};
-use crate::ident::{Address, PrekeyId};
+use crate::ident::{Address, PrekeyId, Timestamp};
 use crate::prekey::UnverifiedBundle;
+use crate::suite::Suite;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -15,6 +16,8 @@ const GOOD_MS: u64 = 27 * DAY_MS;
 /// What was last given to the server, or was to be.
 struct Offer {
     id: UploadId,
+    /// When the signed prekey was made.
+    created: Timestamp,
     /// Of the signed and the last-resort prekey.
     lasting: [PrekeyId; 2],
     one_time: BTreeSet<PrekeyId>,
@@ -43,10 +46,13 @@ impl Shelved {
         let lasting = [upload.signed.id, upload.last_resort.id];
         let kem = upload.one_time_kem.iter().map(|prekey| prekey.id);
         let one_time = upload.one_time.iter().map(|(id, _)| *id).chain(kem).collect();
-        let offer = Offer { id: upload.id, lasting, one_time, told };
+        let offer = Offer { id: upload.id, created: upload.signed.created, lasting, one_time, told };
         let before = self.offers.insert(upload.address.clone(), offer).filter(|before| !before.told);
         let offer = self.offers.get(&upload.address);
         if let (Some(before), Some(offer)) = (before, offer)
+            && upload.suite == Suite::V1
+            // No server takes an older date: where a clock goes back, other keys are made.
+            && before.created.since(offer.created) < DAY_MS
             // Of those that arrived some may have been used.
             && (before.lasting != offer.lasting || !offer.one_time.is_subset(&before.one_time))
         {

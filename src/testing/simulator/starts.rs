@@ -40,10 +40,19 @@ pub(super) struct Starts {
     needless: Option<(usize, usize)>,
 }
 
+impl Between {
+    /// Nothing is certain any more that could be held against it.
+    fn begin_anew(&mut self) {
+        (self.current, self.heard) = (None, BTreeSet::new());
+        self.started.clear();
+    }
+}
+
 impl Starts {
     /// A device has lost what it knew, or begins anew because somebody said so.
     pub(super) fn forget(&mut self, user: usize) {
-        self.between.retain(|(by, _), _| *by != user);
+        let of_user = self.between.iter_mut().filter(|((by, _), _)| *by == user);
+        of_user.for_each(|(_, between)| between.begin_anew());
     }
 
     /// A device has read something.
@@ -58,7 +67,8 @@ impl Starts {
         let (Some(tag), (now, clock)) = (tag_of(envelope), at) else { return };
         let between = self.between.entry(pair).or_default();
         if between.clock != clock {
-            *between = Between { clock, ..Between::default() };
+            between.begin_anew();
+            between.clock = clock;
         }
         let is_new = between.known.insert(tag) && envelope.kind == EnvelopeKind::First;
         if is_new && automatic {

@@ -187,7 +187,7 @@ impl World {
     }
 
     /// Two devices that write to each other come to send in one session, sooner or later.
-    fn come_together(&mut self, user: usize, to: usize) -> Result<(), Broken> {
+    pub(super) fn come_together(&mut self, user: usize, to: usize) -> Result<(), Broken> {
         for _ in 0..TURNS {
             if self.tags.get(&(user, to)) == self.tags.get(&(to, user)) {
                 return Ok(());

@@ -189,7 +189,7 @@ impl World {
                 }
             }
         }
-        Ok(())
+        self.come_together(0, 1)
     }
 
     /// Commits that were answered are lost. What is said a while later is read at once.
@@ -197,8 +197,16 @@ impl World {
         self.nature.losses = true;
         let turns = 1 + self.rng.below(12);
         self.talk(0, 1, turns)?;
-        for _ in 0..5 {
+        for _ in 0..6 {
             let user = self.rng.below(2);
+            // Where an exchange of keys begins it is most easily broken.
+            if self.rng.happens(60) {
+                self.reset_with(0, 1)?;
+                self.bring(0)?;
+                let many = 4 * self.rng.below(2);
+                self.says(0, 1, many)?;
+                self.read_all(1)?;
+            }
             // Not a turn of the ratchet as well: what the other one answers to that is read in a new session alone.
             let (many, sends) = (1 + self.rng.below(6), self.rng.happens(50));
             self.loses(user, |world| {
@@ -209,11 +217,10 @@ impl World {
                 world.read_all(user)
             })?;
             // What stands at places that were used before is lost.
-            self.talk(0, 1, 12)?;
+            self.talk(0, 1, 8)?;
             let unread = |world: &Self| [0, 1].map(|user| world.parties[user].host.tables().unreadable.len());
             let before = unread(self);
-            let turns = 4 + self.rng.below(12);
-            self.talk(0, 1, turns)?;
+            self.talk(0, 1, 4)?;
             if unread(self) != before {
                 return Err(Broken::Unhealed);
             }
