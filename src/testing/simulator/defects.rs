@@ -72,7 +72,7 @@ fn rules_that_do_not_hold_are_found() {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
-/// Looks for the first few runs of each kind that find a defect: `SUBROSA_DEFECT`, or all.
+/// Looks for the first few runs that find a defect, of the first kind that does: `SUBROSA_DEFECT`, or all.
 #[test]
 #[ignore = "takes minutes, and says which runs find what"]
 #[allow(clippy::disallowed_methods, reason = "a test reads the environment")]
@@ -88,6 +88,9 @@ fn where_rules_that_do_not_hold_are_found() {
             let found = (0..SEEDS).filter_map(|seed| Some((seed, kind.finds(defect, seed)?)));
             let found: Vec<_> = found.take(4).map(|(seed, broken)| (seed, rule(&broken))).collect();
             println!("{name} {kind:?}: {found:?}");
+            if !found.is_empty() {
+                break;
+            }
         }
     }
 }

@@ -199,16 +199,14 @@ impl World {
         self.talk(0, 1, turns)?;
         for _ in 0..6 {
             let user = self.rng.below(2);
-            // Where an exchange of keys begins it is most easily broken.
-            if self.rng.happens(60) {
-                self.reset_with(0, 1)?;
-                self.bring(0)?;
-                let many = 4 * self.rng.below(2);
-                self.says(0, 1, many)?;
-                self.read_all(1)?;
-            }
             // Not a turn of the ratchet as well: what the other one answers to that is read in a new session alone.
-            let (many, sends) = (1 + self.rng.below(6), self.rng.happens(50));
+            let (mut many, mut sends) = (1 + self.rng.below(6), self.rng.happens(50));
+            // Where an exchange of keys begins it is most easily broken.
+            if self.rng.happens(50) {
+                self.reset_with(user, 1 - user)?;
+                self.bring(user)?;
+                (many, sends) = (1 + self.rng.below(2), true);
+            }
             self.loses(user, |world| {
                 if sends {
                     return world.says(user, 1 - user, many);
@@ -271,10 +269,10 @@ impl World {
             self.deliver_changed(1, &whole, &envelope)?;
             self.ledger.dropped(&whole.id);
         }
-        self.server.malice.old = 100;
         self.new_account(0)?;
         self.says(0, 1, 1)?;
         self.read_all(1)?;
+        self.server.malice.old = 100;
         for _ in 0..3 {
             self.bring(1)?;
             self.passes(61 * MINUTE_MS);
