@@ -99,11 +99,7 @@ impl Host {
 
     /// Reports all that was said with a device, as far as it was stamped, and what the platform says to it; `None` if there is
     /// nothing.
-    pub(in crate::testing) fn report(
-        &self,
-        peer: &Address,
-        keys: &StampKeys,
-    ) -> Option<Result<Verdict, ReportError>> {
+    pub(in crate::testing) fn report(&self, peer: &Address, keys: &StampKeys) -> Option<Result<Verdict, ReportError>> {
         let me = AccountTag::of(self.address.user());
         let mut report = ReportBuilder::new(me);
         for proof in self.tables.proofs.values().filter(|proof| proof.peer == *peer) {

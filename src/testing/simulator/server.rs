@@ -3,14 +3,14 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::shelved::Shelved;
+use super::stamps::Stamps;
 use crate::client::{PrekeyCounts, PrekeyUpload, UploadId};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::platform::Shelf;
 use crate::prekey::UnverifiedBundle;
 use crate::testing::{Directory, Posted, Relay, SeededRng};
-use super::shelved::Shelved;
-use super::stamps::Stamps;
 use crate::wire::Envelope;
 
 /// For so long a server keeps mail: 60 days.

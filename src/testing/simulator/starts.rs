@@ -25,6 +25,8 @@ struct Between {
     known: BTreeSet<Tag>,
     /// Those in which it has heard the other one.
     heard: BTreeSet<Tag>,
+    /// Of these, in which since it last sent: it may go on in one of them.
+    lately: BTreeSet<Tag>,
     /// When it first asked for something in a session.
     asked: BTreeMap<Tag, Timestamp>,
     /// When it has started sessions since the other one was heard.
@@ -43,7 +45,7 @@ pub(super) struct Starts {
 impl Between {
     /// Nothing is certain any more that could be held against it.
     fn begin_anew(&mut self) {
-        (self.current, self.heard) = (None, BTreeSet::new());
+        (self.current, self.heard, self.lately) = (None, BTreeSet::new(), BTreeSet::new());
         self.started.clear();
     }
 }
@@ -60,6 +62,7 @@ impl Starts {
         let between = self.between.entry((user, from)).or_default();
         between.started.clear();
         between.heard.extend(tag_of(envelope));
+        between.lately.extend(tag_of(envelope));
     }
 
     /// A device has made an envelope; a question, if it is `automatic`.
@@ -74,7 +77,9 @@ impl Starts {
         if is_new && automatic {
             let waited = |tag: &Tag| between.asked.get(tag).is_some_and(|asked| now.since(*asked) >= HOUR_MS);
             // The other one is there, and was not given the time to answer.
-            let hasty = between.current.is_some_and(|tag| between.heard.contains(&tag) && !waited(&tag));
+            let is_hasty =
+                |tag: &Tag| between.heard.contains(tag) && !waited(tag) && !between.lately.iter().any(waited);
+            let hasty = between.current.as_ref().is_some_and(is_hasty);
             between.started.retain(|at| now.since(*at) < DAY_MS);
             if hasty || between.started.len() >= MOST {
                 self.needless = Some(pair);
@@ -85,6 +90,7 @@ impl Starts {
             between.asked.entry(tag).or_insert(now);
         }
         between.current = Some(tag);
+        between.lately.clear();
     }
 
     /// Who has started a session without need, and with whom.

@@ -35,7 +35,11 @@ fn what_is_rare_does_no_harm() {
     for failure in &failures {
         println!("{failure}");
     }
-    assert!(failures.is_empty(), "{:?}", failures.iter().map(|failure| (failure.seed, &failure.broken)).collect::<Vec<_>>());
+    assert!(
+        failures.is_empty(),
+        "{:?}",
+        failures.iter().map(|failure| (failure.seed, &failure.broken)).collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -17,6 +17,10 @@ const ROUNDS: usize = 30;
 const FEW_ROUNDS: usize = 12;
 const FEW_ENVELOPES: usize = 40;
 
+/// Bundles of one device that each other one fetches in a day, at most: for three sessions and sixteen questions, and some for
+/// what its user does.
+const MOST_CLAIMED: u64 = 20;
+
 /// Messages each way until two devices send in one session: one that waits for the other gives way after 64.
 const TURNS: usize = 150;
 
@@ -215,7 +219,8 @@ impl World {
         if let Some((by, to)) = self.ledger.starts.needless() {
             return Err(Broken::Needless(by, to));
         }
-        if self.server.shelved.hasty().any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user))) {
+        if self.server.shelved.hasty().any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user)))
+        {
             return Err(Broken::Prekeys);
         }
         if self.ledger.went_to_another_key() {
@@ -231,6 +236,9 @@ impl World {
         report.unasked = self.ledger.monitor.unasked();
         report.unasked_in_a_day = self.ledger.monitor.most_in_a_day();
         report.claimed_in_a_day = self.server.claimed.values().copied().max().unwrap_or_default();
+        if report.claimed_in_a_day > MOST_CLAIMED * u64::try_from(self.parties.len()).unwrap_or_default() {
+            return Err(Broken::Claimed(report.claimed_in_a_day));
+        }
         report.days = self.day();
         report.devices = self.parties.len();
         let again = self.parties.iter().flat_map(|party| &party.host.tables().came_again);

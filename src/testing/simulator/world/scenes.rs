@@ -356,7 +356,9 @@ impl World {
         let turns = 1 + self.rng.below(3);
         self.talk(0, 1, turns)?;
         let rows = self.parties[0].host.store().rows();
-        for (key, mut row) in rows.into_iter().filter(|(key, _)| key.as_bytes().first() == Some(&RecordKind::Peer.number())) {
+        for (key, mut row) in
+            rows.into_iter().filter(|(key, _)| key.as_bytes().first() == Some(&RecordKind::Peer.number()))
+        {
             row.bytes.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
             self.parties[0].host.store().tamper(key, Some(row));
         }

@@ -4,7 +4,9 @@ use super::{USERS, address};
 use crate::ident::{MessageName, RegistrationId};
 use crate::session::{FirstMessage, Message};
 use crate::testing::SeededRng;
-use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, FieldReader, PrekeyHeader, V1FirstMessage, V1Header, V1Message};
+use crate::wire::{
+    Envelope, EnvelopeKind, EnvelopeSuite, FieldReader, PrekeyHeader, V1FirstMessage, V1Header, V1Message,
+};
 
 /// A bit changed somewhere: mostly in the body, else in the fields around it.
 pub(super) fn other_bytes(envelope: &Envelope, rng: &mut SeededRng) -> Envelope {
