@@ -253,6 +253,15 @@ impl Ledger {
 
     /// What was said of an envelope, which came as it was sent, and is acknowledged.
     pub(super) fn answered(&mut self, envelope: &Envelope, answer: &Answer) {
+        if let (Some(from), Some(to)) =
+            (envelope.from.as_ref().and_then(|from| self.user(from)), self.user(&envelope.to))
+        {
+            match answer {
+                Answer::Read => self.starts.heard(to, from, envelope),
+                Answer::Refused(ReceiveError::Duplicate) => self.starts.may_have_heard(to, from),
+                _ => {}
+            }
+        }
         let fate = match answer {
             Answer::Read => Fate::Read,
             Answer::Unreadable(_) => Fate::Unreadable,
@@ -261,11 +270,6 @@ impl Ledger {
             _ => Fate::Refused,
         };
         self.fate(&envelope.id, fate);
-        if let (Fate::Read, Some(from)) = (fate, envelope.from.as_ref().and_then(|from| self.user(from)))
-            && let Some(to) = self.user(&envelope.to)
-        {
-            self.starts.heard(to, from, envelope);
-        }
         if fate == Fate::Unreadable {
             self.monitor.unreadable(&envelope.id);
         }

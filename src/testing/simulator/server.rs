@@ -102,6 +102,11 @@ impl Server {
         self.relay.identity(address)
     }
 
+    /// Somebody fetches all one-time prekeys of a device.
+    pub(super) fn sells_out(&mut self, address: &Address) {
+        while self.relay.bundle(address).is_some_and(|bundle| !bundle.kem_is_last_resort) {}
+    }
+
     /// Late news of an upload that has arrived.
     pub(super) fn late_news(&mut self, address: &Address) -> Option<UploadId> {
         self.unheard.remove(address)

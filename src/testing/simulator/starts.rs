@@ -65,6 +65,11 @@ impl Starts {
         between.lately.extend(tag_of(envelope));
     }
 
+    /// A device was given something that it may have read just before, in one batch with others.
+    pub(super) fn may_have_heard(&mut self, user: usize, from: usize) {
+        self.between.entry((user, from)).or_default().started.clear();
+    }
+
     /// A device has made an envelope; a question, if it is `automatic`.
     pub(super) fn made(&mut self, pair: (usize, usize), envelope: &Envelope, automatic: bool, at: (Timestamp, i64)) {
         let (Some(tag), (now, clock)) = (tag_of(envelope), at) else { return };

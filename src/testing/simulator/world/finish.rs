@@ -17,9 +17,9 @@ const ROUNDS: usize = 30;
 const FEW_ROUNDS: usize = 12;
 const FEW_ENVELOPES: usize = 40;
 
-/// Bundles of one device that each other one fetches in a day, at most: for three sessions and sixteen questions, and some for
-/// what its user does.
-const MOST_CLAIMED: u64 = 20;
+/// Bundles of one device that each other one fetches in a day, at most: for sixteen questions, for a session an hour where more
+/// is asked for than may be answered, and some for what its user does.
+const MOST_CLAIMED: u64 = 50;
 
 /// Messages each way until two devices send in one session: one that waits for the other gives way after 64.
 const TURNS: usize = 150;

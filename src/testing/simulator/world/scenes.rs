@@ -11,10 +11,11 @@ use crate::wire::{Envelope, EnvelopeKind, RecordKind};
 const MINUTE_MS: u64 = 60 * 1000;
 
 /// What may happen in a directed run; which it is, hangs on the seed.
-const SCENES: [fn(&mut World) -> Step; 14] = [
+const SCENES: [fn(&mut World) -> Step; 15] = [
     World::prekeys_turn,
     World::much_is_unread,
     World::unread_mail_trickles,
+    World::nobody_can_be_asked,
     World::starts_are_wrapped_anew,
     World::starts_are_replayed,
     World::starts_cross,
@@ -89,6 +90,9 @@ impl World {
                 self.reset_with(1, 0)?;
                 self.says(1, 0, 1)?;
             }
+            if self.rng.happens(20) {
+                self.uploads_fail(0)?;
+            }
             let days = 2 + self.rng.below(8);
             self.passes(u64::try_from(days).unwrap_or_default() * DAY_MS);
             self.note(format!("{days} days pass"));
@@ -116,18 +120,68 @@ impl World {
         let many = 30 + self.rng.below(20);
         self.goes_back_behind(1, 0, many)?;
         let (late, is_there) = (self.mail(1), self.rng.happens(50));
+        // Then one bundle is like another.
+        if self.rng.happens(50) {
+            let address = self.parties[0].address.clone();
+            self.server.sells_out(&address);
+        }
         let minutes = 5 + self.rng.below(60);
         for envelope in late {
             self.receive_all(1, [envelope].into())?;
             self.bring(1)?;
             if is_there {
                 self.read_all(0)?;
+                self.bring(0)?;
                 self.says(0, 1, 1)?;
                 self.read_all(1)?;
             }
             self.passes(u64::try_from(minutes).unwrap_or_default() * MINUTE_MS);
         }
         Ok(())
+    }
+
+    /// Something cannot be read, and who could be asked is not there, or is not reached; clocks are wrong meanwhile.
+    fn nobody_can_be_asked(&mut self) -> Step {
+        let many = 1 + self.rng.below(3);
+        self.goes_back_behind(1, 0, many)?;
+        if self.rng.happens(50) {
+            let address = self.parties[0].address.clone();
+            self.server.sells_out(&address);
+        }
+        self.read_all(1)?;
+        if self.rng.happens(40) {
+            self.wrong_clock(1)?;
+        }
+        self.bring(1)?;
+        match self.rng.below(3) {
+            0 => {
+                for _ in 0..30 {
+                    self.passes(DAY_MS / 2);
+                    self.bring(1)?;
+                }
+            }
+            1 => self.loses_mail(0),
+            _ => {
+                for _ in 0..4 {
+                    self.loses_mail(0);
+                    self.passes(61 * MINUTE_MS);
+                    self.bring(1)?;
+                }
+                self.loses_mail(0);
+                self.passes(DAY_MS);
+                self.reset_with(0, 1)?;
+                self.says(0, 1, 1)?;
+                self.read_all(1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server drops all that waits for a device.
+    fn loses_mail(&mut self, user: usize) {
+        for envelope in self.mail(user) {
+            self.ledger.dropped(&envelope.id);
+        }
     }
 
     /// Messages that start sessions cannot be read, since their prekey was given out twice; and come in other wrappings.
