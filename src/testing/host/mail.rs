@@ -270,6 +270,7 @@ impl Host {
         for want in wants.unwrap_or_default() {
             match want {
                 Want::Bundle(peer) => {
+                    self.tables.idle_wants += u64::from(self.tables.unreadable.is_empty());
                     self.add(relay, &peer, now)?.ok();
                 }
                 Want::Resend { address, message_id } => self.resend(&address, message_id, now)?,

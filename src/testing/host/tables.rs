@@ -55,6 +55,8 @@ pub struct Tables {
     pub(in crate::testing) undecided: BTreeSet<Address>,
     /// How often something was asked for of such a device: never.
     pub(in crate::testing) asked_undecided: u64,
+    /// How often a bundle was wanted though nothing could not be read.
+    pub(in crate::testing) idle_wants: u64,
     /// How often a device was said not to be known that was: never.
     pub(in crate::testing) untrue: u64,
     /// Why a draft cannot be sent for the time being: the user sees it beside the draft.

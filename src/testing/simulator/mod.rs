@@ -93,6 +93,8 @@ pub enum Broken {
     /// A session was started to ask in, and the other device had been heard in the one that is there and was not given an
     /// hour to answer; or the fourth one in a day, with a device that was not heard.
     Needless(usize, usize),
+    /// A bundle was wanted, and nothing waited for it.
+    Idle,
     /// Something was asked for of a device while its user's identity key was to be decided upon.
     AskedUndecided,
     /// What an operation said was not true of the rows that it was committed to.

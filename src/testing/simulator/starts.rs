@@ -39,6 +39,8 @@ struct Between {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Starts {
     between: BTreeMap<(usize, usize), Between>,
+    /// Devices that have lost something, or whose users have begun something anew.
+    stirred: BTreeSet<usize>,
     needless: Option<(usize, usize)>,
 }
 
@@ -53,6 +55,7 @@ impl Between {
 impl Starts {
     /// A device has lost what it knew, or begins anew because somebody said so.
     pub(super) fn forget(&mut self, user: usize) {
+        self.stirred.insert(user);
         let of_user = self.between.iter_mut().filter(|((by, _), _)| *by == user);
         of_user.for_each(|(_, between)| between.begin_anew());
     }
@@ -96,6 +99,11 @@ impl Starts {
         }
         between.current = Some(tag);
         between.lately.clear();
+    }
+
+    /// Whether nothing has happened to a device for which it would want another session.
+    pub(super) fn is_at_rest(&self, user: usize) -> bool {
+        !self.stirred.contains(&user)
     }
 
     /// Who has started a session without need, and with whom.

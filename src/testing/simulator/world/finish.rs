@@ -273,6 +273,9 @@ impl World {
             if self.ledger.is_misnamed(tables) {
                 return Err(Broken::Misnamed);
             }
+            if tables.idle_wants > 0 && self.ledger.starts.is_at_rest(user) {
+                return Err(Broken::Idle);
+            }
             // Rows that are put back say what they like.
             if report.rows_back == 0 && tables.untrue > 0 {
                 return Err(Broken::Untrue);
