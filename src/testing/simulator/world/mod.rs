@@ -15,6 +15,7 @@ use crate::testing::{Crash, Crashed, Host, SeededRng, Snapshot, Tables};
 mod clocks;
 mod devices;
 mod finish;
+mod framing;
 mod mail;
 mod scenes;
 mod wrapping;

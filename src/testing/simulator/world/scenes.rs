@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::wrapping::{liar, rewrapped};
 use super::{Broken, DAY_MS, Nature, Report, Step, World};
 use crate::testing::simulator::server::Malice;
-use crate::wire::{Envelope, EnvelopeKind, RecordKind};
+use crate::wire::{Envelope, EnvelopeKind};
 
 const MINUTE_MS: u64 = 60 * 1000;
 
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Everything that has come is read, and nothing else done.
-    fn read_all(&mut self, user: usize) -> Step {
+    pub(super) fn read_all(&mut self, user: usize) -> Step {
         let mail = self.mail(user);
         self.receive_all(user, mail)
     }
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// A user writes so much, and it is posted.
-    fn says(&mut self, user: usize, to: usize, many: usize) -> Step {
+    pub(super) fn says(&mut self, user: usize, to: usize, many: usize) -> Step {
         for _ in 0..many {
             self.write_to(user, to);
         }
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Both say something and read it, so often.
-    fn talk(&mut self, user: usize, to: usize, turns: usize) -> Step {
+    pub(super) fn talk(&mut self, user: usize, to: usize, turns: usize) -> Step {
         for _ in 0..turns {
             for (user, to) in [(user, to), (to, user)] {
                 self.says(user, to, 1)?;
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// A device that talks with another one goes back to before it did, and then is written to.
-    fn goes_back_behind(&mut self, user: usize, from: usize, many: usize) -> Step {
+    pub(super) fn goes_back_behind(&mut self, user: usize, from: usize, many: usize) -> Step {
         self.back_up(user)?;
         let turns = 1 + self.rng.below(3);
         self.talk(user, from, turns)?;
@@ -349,81 +349,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// All that is written is framed from now on.
-    fn frames(&mut self) {
-        self.nature.is_framed();
-        self.parties.iter_mut().for_each(|party| party.host.frame(true));
-    }
-
-    /// Of what is written with every framed message, one row is put back.
-    fn frames_and_rows_go_back(&mut self) -> Step {
-        self.frames();
-        let turns = 1 + self.rng.below(4);
-        self.talk(0, 1, turns)?;
-        let user = self.rng.below(2);
-        self.parties[user].old = Some(self.parties[user].host.store().snapshot());
-        let turns = self.rng.below(4);
-        self.talk(0, 1, turns)?;
-        if self.rng.happens(80) {
-            self.says(user, 1 - user, 1)?;
-        }
-        self.read_all(1 - user)?;
-        let kind = if self.rng.happens(60) { RecordKind::Framing } else { RecordKind::Peer };
-        self.put_back(user, &[kind.number()])?;
-        let turns = 1 + self.rng.below(4);
-        self.talk(user, 1 - user, turns)
-    }
-
-    /// A whole database goes back, and its anchor tells.
-    fn frames_and_devices_go_back(&mut self) -> Step {
-        self.frames();
-        if !self.nature.anchored {
-            return self.talk(0, 1, 3);
-        }
-        let turns = 1 + self.rng.below(3);
-        self.talk(0, 1, turns)?;
-        let many = 1 + self.rng.below(20);
-        self.goes_back_behind(1, 0, many)?;
-        self.read_all(1)?;
-        let turns = 1 + self.rng.below(3);
-        self.talk(1, 0, turns)
-    }
-
-    /// Somebody writes without a frame where all is framed: it waits until the other user lets it in.
-    fn frames_are_left_out(&mut self) -> Step {
-        self.frames();
-        let turns = 1 + self.rng.below(3);
-        self.talk(0, 1, turns)?;
-        self.parties[0].host.frame(false);
-        let many = 1 + self.rng.below(4);
-        self.says(0, 1, many)?;
-        self.parties[0].host.frame(true);
-        let many = self.rng.below(3);
-        self.says(0, 1, many)?;
-        self.read_all(1)
-    }
-
-    /// What is kept of a device does not open, and is deleted; the device is another one when it writes next.
-    fn a_damaged_device_is_forgotten(&mut self) -> Step {
-        let turns = 1 + self.rng.below(3);
-        self.talk(0, 1, turns)?;
-        let rows = self.parties[0].host.store().rows();
-        for (key, mut row) in
-            rows.into_iter().filter(|(key, _)| key.as_bytes().first() == Some(&RecordKind::Peer.number()))
-        {
-            row.bytes.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
-            self.parties[0].host.store().tamper(key, Some(row));
-        }
-        self.note("what 0 keeps of 1 is damaged".into());
-        self.report.rows_back += 1;
-        self.ledger.row_put_back(0);
-        self.says(0, 1, 1)?;
-        if self.rng.happens(50) {
-            self.new_account(1)?;
-        }
-        self.says(1, 0, 1)?;
-        self.read_all(0)
     }
 }
