@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use subrosa::testing::simulator::{Broken, Failure, Mutation, Report, recover, run};
+use subrosa::testing::simulator::{Broken, Failure, Mutation, Report, directed, recover, run};
 
 /// How many seeds: `SUBROSA_SEEDS`, from `SUBROSA_SEED`.
 fn seeds(default: u64) -> std::ops::Range<u64> {
@@ -22,6 +22,9 @@ fn kind(broken: &Broken) -> String {
         Broken::Lost(losses) => format!("Lost {:?}", losses.keys().collect::<Vec<_>>()),
         Broken::Slow(..) => "Slow".into(),
         Broken::Chatty(..) => "Chatty".into(),
+        Broken::Needless(..) => "Needless".into(),
+        Broken::Claimed(_) => "Claimed".into(),
+        Broken::Overworked(_) => "Overworked".into(),
         Broken::Stuck(_) => "Stuck".into(),
         Broken::TooLong(kind, _) => format!("TooLong({kind})"),
         other => format!("{other:?}"),
@@ -65,6 +68,12 @@ fn what_is_promised_is_kept() {
 #[test]
 fn whatever_happened_all_is_well_soon() {
     all(seeds(1000), recover);
+}
+
+/// One thing again and again, that is rare in other runs.
+#[test]
+fn what_is_rare_does_no_harm() {
+    all(seeds(140), directed);
 }
 
 /// Whether every fault has happened that a promise is made about.

@@ -27,6 +27,8 @@ pub(crate) mod planted;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod seals;
 mod secret;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod steps;
 #[cfg(test)]
 mod wycheproof;
 

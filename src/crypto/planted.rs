@@ -20,7 +20,7 @@ pub(crate) enum Defect {
     NothingStartsNothing,
     /// A session of another bundle stands for one of this one.
     AnyBundle,
-    /// A question that was put a moment ago is put again, in another session.
+    /// Whoever has started a session and is not heard wants another one at once.
     Impatient,
     /// In a session that was answered nothing is asked for.
     NeverAsks,
@@ -46,6 +46,68 @@ pub(crate) enum Defect {
     NamedByWrapping,
     /// A message that repeats a start which is long past is asked for.
     PastIsPresent,
+    /// Of two sessions that crossed, each side goes on with the one that it read in last.
+    NeverSettles,
+    /// An exchange of the braid that a lost write has broken is not begun anew.
+    LostWriteStays,
+    /// What was read and led to no change is not checked.
+    NoChecks,
+    /// Prekeys that wait to be uploaded get successors.
+    SecondSet,
+    /// Whichever upload is said to have arrived, it is taken for the one that waits.
+    AnyUpload,
+    /// A device is asked whatever its user's identity key has become.
+    AsksUndecided,
+    /// Chains are stepped as far as somebody says.
+    FarJumps,
+    /// A chain of framed messages goes on from a row that was found to be an older one.
+    OldChains,
+    /// It is not looked at whether two rows were written together.
+    MarksAlike,
+    /// A chain goes on though the whole database went back.
+    RestoredChains,
+    /// Content without a frame is acknowledged, and not shown.
+    UnframedIsDropped,
+    /// With a device, the key is forgotten that it is known by.
+    PinGoes,
+}
+
+impl Defect {
+    /// All that there are.
+    pub(crate) const ALL: [Self; 32] = [
+        Self::PrekeysByAge,
+        Self::TimeOfDay,
+        Self::FewWishes,
+        Self::NoStrangers,
+        Self::TidyWishes,
+        Self::NothingStartsNothing,
+        Self::AnyBundle,
+        Self::Impatient,
+        Self::NeverAsks,
+        Self::NeverGivesUp,
+        Self::WaitsForEver,
+        Self::AlwaysStarts,
+        Self::NoLimits,
+        Self::EndlessQuestions,
+        Self::DeafToReturns,
+        Self::AnyKey,
+        Self::AnswersTwice,
+        Self::TellsNothing,
+        Self::NamedByWrapping,
+        Self::PastIsPresent,
+        Self::NeverSettles,
+        Self::LostWriteStays,
+        Self::NoChecks,
+        Self::SecondSet,
+        Self::AnyUpload,
+        Self::AsksUndecided,
+        Self::FarJumps,
+        Self::OldChains,
+        Self::MarksAlike,
+        Self::RestoredChains,
+        Self::UnframedIsDropped,
+        Self::PinGoes,
+    ];
 }
 
 std::thread_local! {

@@ -117,6 +117,8 @@ impl Rotation {
         let ahead = newest.created.since(now) > DAY_MS;
         let old = now.since(newest.created) >= ROTATE_AFTER_MS;
         let published = newest.published.is_some();
+        #[cfg(test)]
+        let published = published || planted::is(Defect::SecondSet);
         if (ahead || (published && (old || worn))) && self.0.len() < MAX_MADE {
             Due::Make
         } else if (ahead || old) && !published {

@@ -30,6 +30,8 @@ pub(super) struct Chain {
 impl Chain {
     /// The seed of message `index`; the chain goes on. `None` after 2^32 − 1 messages.
     pub(super) fn step(&mut self) -> Option<Secret<32>> {
+        #[cfg(any(test, feature = "testing"))]
+        crate::crypto::steps::note();
         let index = self.index.checked_add(1)?;
         let key = MacKey::new(&self.key);
         let seed = key.mac(&[&[0x01]]);

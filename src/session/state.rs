@@ -5,6 +5,8 @@ use zeroize::Zeroize;
 
 use super::message::Wire;
 use super::{DecryptError, EncryptError, MAX_UNANSWERED_MS, Name};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::crypto::{KemCiphertext, PublicKey};
 use crate::ident::{Address, PrekeyId, RegistrationId, Timestamp};
 use crate::ratchet::{Exhausted, Header, MAX_JUMP, MAX_JUMP_SELF, Outgoing, Refused, Step, TripleRatchet};
@@ -30,6 +32,10 @@ impl Ends {
     /// suite V1, where no peer needs it, nobody may.
     fn max_jump(&self, suite: Suite) -> u32 {
         let same = self.local_identity == self.remote_identity && self.local.user() == self.remote.user();
+        #[cfg(test)]
+        if planted::is(Defect::FarJumps) {
+            return 8 * MAX_JUMP;
+        }
         if same && suite == Suite::Signal { MAX_JUMP_SELF } else { MAX_JUMP }
     }
 }

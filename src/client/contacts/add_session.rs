@@ -4,6 +4,8 @@ use super::identity::Identity;
 use crate::client::Client;
 use crate::client::messages::{Outgoing, SendError, Way};
 use crate::client::repair::{Action, Sending, Stand, Unread, action};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::prekey::Bundle;
 use crate::rows::{Core, Peer, QUESTION, Wishes};
 use crate::session::{InitiateError, Session};
@@ -103,7 +105,10 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     };
     let mut wishes = Wishes::load(core, work, address).map_err(from_stored)?;
     // While the user has another key to decide upon, nothing is asked for, and the wish stays.
-    let unread = if peer.parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
+    let parked = peer.parked;
+    #[cfg(test)]
+    let parked = parked && !planted::is(Defect::AsksUndecided);
+    let unread = if parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
     let action = action(sending(&peer, bundle, work), unread, wishes.spent(), work.now);
     if action == Action::Start {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;

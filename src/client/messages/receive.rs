@@ -6,6 +6,8 @@ use super::received::{Message, ReceiveError, Received, Unreadable};
 use crate::client::Client;
 use crate::client::contacts::Identity;
 use crate::client::repair::{self, Stand};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
 use crate::persist::RecordKey;
 use crate::prekey::Device;
@@ -423,6 +425,10 @@ impl Core {
             (Content::Framed(_), ..) | (_, Some(_), _) => return Err(ReceiveError::from(WireError::Field).into()),
             (_, None, Some(policy)) if refuse_unframed(&message.content) == Err(Unframed) => {
                 message.lacks_frame = self.is_framed(work, peer).map_err(from_stored)?;
+                #[cfg(test)]
+                if message.lacks_frame && planted::is(Defect::UnframedIsDropped) {
+                    return Err(ReceiveError::NotAuthentic.into());
+                }
                 if message.lacks_frame && policy.unframed == UnframedContent::Withhold {
                     return Err(ReceiveError::Unframed.into());
                 }

@@ -44,9 +44,6 @@ impl Core {
             wishes.overhear(items.iter().filter_map(parts).map(|(_, name)| name));
             return Ok(Received::RepairRequest(outcome));
         }
-        if wishes.answers_left(work.now) == 0 {
-            return Ok(Received::RepairRequest(outcome));
-        }
         let mut gone = Vec::new();
         for (name, entry) in self.find_sent(work, peer, items).map_err(|stop| stop.map(ReceiveError::from))? {
             match entry {
@@ -60,6 +57,10 @@ impl Core {
                 Some(_) => {}
                 None => gone.push(name),
             }
+        }
+        // What is asked for is noted however much was answered lately, and waits: whoever has asked does not ask for it again today.
+        if wishes.answers_left(work.now) == 0 {
+            return Ok(Received::RepairRequest(outcome));
         }
         outcome.reply = self.say_gone(work, peer, &gone).map_err(|stop| stop.map(ReceiveError::from))?;
         if outcome.reply.is_some() {

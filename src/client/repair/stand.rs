@@ -1,6 +1,8 @@
 //! How a device stands, and what is to be done by the table with what waits with it.
 
 use super::table::{Sending, Spent, Unread, wanted_in};
+#[cfg(test)]
+use crate::crypto::planted::{self, Defect};
 use crate::ident::Timestamp;
 use crate::rows::{Core, Peer, UnreadMessage, Wishes};
 use crate::session::Name;
@@ -24,7 +26,10 @@ impl Stand {
     /// How a device stands of which this is known.
     pub(in crate::client) fn of(peer: Option<&Peer>, now: Timestamp) -> Self {
         let Some(peer) = peer else { return Self::Stranger };
-        if peer.parked {
+        let parked = peer.parked;
+        #[cfg(test)]
+        let parked = parked && !planted::is(Defect::AsksUndecided);
+        if parked {
             return Self::Parked;
         }
         let sending = match peer.session.unanswered_since() {

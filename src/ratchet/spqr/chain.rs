@@ -29,6 +29,8 @@ impl PqChain {
 
     /// The chain one step on, and its next message key; `None` after 2^32 − 1 of them.
     fn step(&self, unsalted: &Unsalted) -> Option<(Self, Secret<32>)> {
+        #[cfg(any(test, feature = "testing"))]
+        crate::crypto::steps::note();
         let index = self.index.checked_add(1)?;
         let info: &[&[u8]] = &[&index.to_be_bytes(), b"Signal PQ Ratchet V1 Chain Next"];
         let [key, message_key] = unsalted.hkdf::<64>(&self.key, info).split2();

@@ -29,7 +29,23 @@ impl Host {
         };
         let (tables, audit, address, damaged) = (Tables::default(), Audit::default(), address.clone(), BTreeMap::new());
         let (keychain, cached, crash, blind) = (Some(1), 0, None, false);
-        Self { address, storage_key, keychain, client, cached, store, tables, rng, crash, audit, damaged, blind }
+        let (framing, frames) = (false, false);
+        Self {
+            address,
+            storage_key,
+            keychain,
+            client,
+            cached,
+            framing,
+            frames,
+            store,
+            tables,
+            rng,
+            crash,
+            audit,
+            damaged,
+            blind,
+        }
     }
 
     /// The same device with another generator.
@@ -38,8 +54,10 @@ impl Host {
             address: self.address.clone(),
             storage_key: self.storage_key.clone(),
             keychain: self.keychain,
-            client: self.client.with_session_cache(self.cached),
+            client: self.dressed(&self.client),
             cached: self.cached,
+            framing: self.framing,
+            frames: self.frames,
             store: self.store.snapshot().into(),
             tables: self.tables.clone(),
             rng: SeededRng::new(seed),
@@ -63,7 +81,7 @@ impl Host {
     /// Keeps sessions with so many devices in memory from now on, see [`Client::with_session_cache`].
     pub(in crate::testing) fn keep_sessions(&mut self, devices: usize) {
         self.cached = devices;
-        self.client = self.client.with_session_cache(devices);
+        self.client = self.dressed(&self.client);
     }
 
     /// Opens the client anew, as after a crash. Whether the database was found to be an older copy.
@@ -80,7 +98,7 @@ impl Host {
         let opened = self.run(now, |_| Client::open(&key, anchor), |_, _| {})?;
         #[expect(clippy::expect_used, reason = "a tool of tests stops where something is wrong")]
         let Opened { client, anchor, rolled_back, .. } = opened.expect("the database does not open");
-        self.client = client.with_session_cache(self.cached);
+        self.client = self.dressed(&client);
         if self.keychain.is_some() {
             self.keychain = anchor.get();
         }
@@ -173,6 +191,7 @@ impl Host {
         };
         self.run(now, decide, |tables, ()| {
             tables.changed.remove(peer);
+            tables.undecided.remove(peer);
             if accept {
                 tables.known.insert(peer.clone(), key);
             }

@@ -55,15 +55,20 @@ impl Host {
 
     /// Sends one draft.
     pub(in crate::testing) fn send(&mut self, draft: &Draft, now: Timestamp) -> Result<Result<(), SendError>, Crashed> {
-        let sent = self.run(
-            now,
-            |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
-            |tables, sent| tables.sent(draft, sent),
-        )?;
+        let sent = if self.frames {
+            self.send_framed(draft, now)?
+        } else {
+            let sent = self.run(
+                now,
+                |client| client.send(draft.message_id, &draft.to, &draft.plaintext()),
+                |tables, sent| tables.sent(draft, sent),
+            )?;
+            sent.map(|_| ())
+        };
         if let Err(SendError::Stored(error)) = &sent {
             self.damaged.insert(draft.to.clone(), *error);
         }
-        Ok(sent.map(|_| ()))
+        Ok(sent)
     }
 
     /// Makes the envelope of the first draft and gives it away before anything is stored: a defect for the simulator to
@@ -147,7 +152,9 @@ impl Host {
             // Read before, and delivered again: it was dropped with its staging.
             Ok(received) if self.tables.is_late(received) => return Ok(Answer::Refused(ReceiveError::Duplicate)),
             // The library cannot know that it was never read; the table does.
-            Ok(Received::Unreadable(unreadable)) if !unreadable.asked && unreadable.reason == AcceptError::LongPast => {
+            Ok(Received::Unreadable(unreadable))
+                if !unreadable.asked && unreadable.reason == AcceptError::LongPast && !self.tables.names_lost =>
+            {
                 self.run(now, |client| client.ask_again(&unreadable.from, &[unreadable.name]), |_, ()| {})?.ok();
             }
             _ => {}
@@ -199,6 +206,9 @@ impl Host {
         other: &Draft,
         now: Timestamp,
     ) -> Result<(), Crashed> {
+        if self.frames {
+            return self.race_of_framers(one, other, now);
+        }
         let sending = self.client.send(one.message_id, &one.to, &one.plaintext());
         let staged = self.stage(sending, now);
         self.send(other, now)?.ok();
@@ -207,6 +217,38 @@ impl Host {
             let _ = self.commit(staged.batch(), |tables| tables.sent(one, staged.output()));
         }
         Ok(())
+    }
+
+    /// Two workers that both receive: one before the other one commits, or `amid` its loading.
+    pub(in crate::testing) fn race_of_receivers(
+        &mut self,
+        one: &Envelope,
+        other: &Envelope,
+        amid: bool,
+        now: Timestamp,
+    ) -> Result<[Answer; 2], Crashed> {
+        let (receiving, mut second) = (self.client.receive(one), Err(Crashed));
+        let staged = if amid {
+            self.stage_amid(receiving, now, |host| second = host.receive(other, now))
+        } else {
+            let staged = self.stage(receiving, now);
+            second = self.receive(other, now);
+            staged
+        };
+        let second = second?;
+        if let Ok(staged) = staged
+            && !self.tables.is_late(staged.output())
+            && self.commit(staged.batch(), |tables| tables.arrived(one, staged.output())).is_ok()
+        {
+            return Ok([self.then(one, Ok(staged.committed()), now)?, second]);
+        }
+        Ok([self.receive(one, now)?, second])
+    }
+
+    /// The table of the names of what was read is lost, and the host knows.
+    pub(in crate::testing) fn lose_names(&mut self) {
+        self.tables.read.clear();
+        self.tables.names_lost = true;
     }
 
     /// Archives the session with a peer.
@@ -228,6 +270,7 @@ impl Host {
         for task in tasks.unwrap_or_default() {
             match task {
                 Task::FetchBundle(peer) => {
+                    self.tables.idle_wants += u64::from(self.tables.unreadable.is_empty());
                     self.add(relay, &peer, now)?.ok();
                 }
                 Task::Resend { address, message_id } => self.resend(&address, message_id, now)?,
@@ -243,9 +286,10 @@ impl Host {
     fn resend(&mut self, address: &Address, message_id: MessageId, now: Timestamp) -> Result<(), Crashed> {
         let draft = self.tables.sent.get(&message_id).filter(|draft| draft.to == *address).cloned();
         if let Some(draft) = draft {
+            let content = self.tables.inner.get(&message_id).cloned().unwrap_or_else(|| draft.plaintext());
             let resent = self.run(
                 now,
-                |client| client.resend(message_id, address, &draft.plaintext()),
+                |client| client.resend(message_id, address, &content),
                 |tables, sent| tables.sent(&draft, sent),
             )?;
             if resent != Err(ResendError::OtherContent) {
@@ -273,8 +317,9 @@ impl Host {
             now,
             |client| client.add_session(&bundle),
             |tables, added| {
-                tables.known.insert(peer.clone(), key);
+                tables.is_now(peer, &key);
                 added.repair.iter().for_each(|question| tables.post(question));
+                tables.asked_undecided += u64::from(!added.repair.is_empty() && tables.undecided.contains(peer));
             },
         )?;
         if added == Err(AddError::IdentityChanged) {
@@ -289,18 +334,21 @@ impl Tables {
     fn arrived(&mut self, envelope: &Envelope, received: &Received) {
         match received {
             Received::Message(message) => self.received(envelope, message),
+            Received::Framed(message) => self.received_frame(envelope, message),
+            Received::Forked(message) => self.forked(message),
             Received::Unreadable(unreadable) => {
                 self.unreadable.insert(unreadable.name);
+                self.untrue += u64::from(!unreadable.known && self.known.contains_key(&unreadable.from));
             }
             Received::RepairRequest(request) => {
                 if let Some(key) = request.identity.changed_key() {
                     self.ask_about(&request.from, key);
+                    self.undecided.insert(request.from.clone());
                 }
                 self.meets(envelope, &request.identity);
                 request.reply.iter().for_each(|reply| self.reply(reply));
             }
             Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
-            _ => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod directory;
+mod framed;
 mod mail;
 mod search;
 mod tables;
@@ -68,6 +69,9 @@ pub struct Host {
     client: Client,
     /// For how many devices the client keeps sessions in memory.
     cached: usize,
+    /// Whether framed messages are read, and whether what is written is framed.
+    framing: bool,
+    frames: bool,
     store: MemoryStore,
     tables: Tables,
     rng: SeededRng,

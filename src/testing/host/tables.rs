@@ -3,7 +3,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::client::{Identity, Message, Outgoing, Received, Sent};
+use super::framed::{Proof, content};
+use crate::client::{FramedMessage, Identity, Message, Outgoing, Received, Sent};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
 use crate::session::FirstMessage;
@@ -16,6 +17,16 @@ pub struct Tables {
     pub(in crate::testing) drafts: Vec<Draft>,
     /// What was sent, by the id that it was sent under: where it is looked for when a peer asks for it.
     pub(in crate::testing) sent: BTreeMap<MessageId, Draft>,
+    /// What of it was framed, as it was sealed, by the same id.
+    pub(in crate::testing) inner: BTreeMap<MessageId, Vec<u8>>,
+    /// What proves framed messages, by their commitments.
+    pub(in crate::testing) proofs: BTreeMap<[u8; 32], Proof>,
+    /// Who is said to tell two stories.
+    pub(in crate::testing) blamed: BTreeSet<Address>,
+    /// How often a row was said to be an older one.
+    pub(in crate::testing) old_rows: u64,
+    /// How often a device was taken for one that was never seen, under another identity key than before: never.
+    pub(in crate::testing) mistaken: u64,
     /// What is to be posted, in order.
     pub(in crate::testing) outbox: Vec<Outgoing>,
     /// What the user reads, by the id that its sender gave it.
@@ -30,6 +41,8 @@ pub struct Tables {
     pub(in crate::testing) changed: BTreeMap<Address, PublicKey>,
     /// What was read, by what both sides know it by, and what that answers: for late duplicates.
     pub(in crate::testing) read: BTreeSet<MessageName>,
+    /// Whether the names of some time were lost: then nothing is asked for because its name is not here.
+    pub(in crate::testing) names_lost: bool,
     /// What could not be read: the user sees a gap.
     pub(in crate::testing) unreadable: BTreeSet<MessageName>,
     /// Of these, what will not come: its sender does not have it any more.
@@ -40,6 +53,14 @@ pub struct Tables {
     pub(in crate::testing) made: BTreeMap<[u8; 16], Made>,
     /// The identity keys of others, as they came and were accepted.
     pub(in crate::testing) known: BTreeMap<Address, PublicKey>,
+    /// Devices that have come under another identity key that the user has not decided about.
+    pub(in crate::testing) undecided: BTreeSet<Address>,
+    /// How often something was asked for of such a device: never.
+    pub(in crate::testing) asked_undecided: u64,
+    /// How often a bundle was wanted though nothing could not be read.
+    pub(in crate::testing) idle_wants: u64,
+    /// How often a device was said not to be known that was: never.
+    pub(in crate::testing) untrue: u64,
     /// Why a draft cannot be sent for the time being: the user sees it beside the draft.
     pub(in crate::testing) told: BTreeMap<[u8; 16], String>,
 }
@@ -103,6 +124,15 @@ impl core::fmt::Debug for Entry {
     }
 }
 
+/// What came of an envelope with content.
+struct News<'a> {
+    from: &'a Address,
+    identity: &'a Identity,
+    /// What both sides know it by, and what it answers.
+    names: [Option<MessageName>; 2],
+    content: Option<([u8; 16], Vec<u8>)>,
+}
+
 impl Tables {
     /// What the user reads.
     pub fn inbox(&self) -> impl Iterator<Item = &Entry> {
@@ -159,23 +189,41 @@ impl Tables {
 
     /// A message was received.
     pub(super) fn received(&mut self, envelope: &Envelope, message: &Message) {
-        let changed = message.identity().changed_key();
+        let text = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>);
+        let news = News {
+            from: message.sender(),
+            identity: message.identity(),
+            names: [Some(message.name()), message.answers()],
+            content: text.map(|(id, text)| (*id, text.to_vec())),
+        };
+        self.arrives(envelope, news);
+    }
+
+    /// A framed message was received.
+    pub(super) fn received_frame(&mut self, envelope: &Envelope, message: &FramedMessage) {
+        self.received_framed(message);
+        let names = [Some(message.name), message.answers];
+        let (from, identity, content) = (&message.from, &message.identity, content(&message.accepted.parts));
+        self.arrives(envelope, News { from, identity, names, content });
+    }
+
+    fn arrives(&mut self, envelope: &Envelope, news: News<'_>) {
+        let News { from, identity, names, content } = news;
+        let changed = identity.changed_key();
         if let Some(key) = changed {
-            self.ask_about(message.sender(), key);
+            self.ask_about(from, key);
+            self.undecided.insert(from.clone());
         }
-        self.meets(envelope, message.identity());
-        self.opened_twice += u64::from(!self.opened.insert(message.name()));
-        let names = || message.answers().into_iter().chain([message.name()]);
+        self.meets(envelope, identity);
+        let [name, _] = names;
+        self.opened_twice += u64::from(name.is_some_and(|name| !self.opened.insert(name)));
         // Read before, and sent again because nobody knew.
-        let was_read = names().any(|name| self.read.contains(&name));
-        self.read.extend(names());
-        if was_read {
-            return;
-        }
-        let Some((id, text)) = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>) else { return };
-        let entry = Entry { id: *id, from: message.sender().clone(), text: text.to_vec(), changed: changed.is_some() };
-        if self.inbox.insert(*id, entry).is_some() {
-            self.came_again.push(*id);
+        let was_read = names.iter().flatten().any(|name| self.read.contains(name));
+        self.read.extend(names.into_iter().flatten());
+        let Some((id, text)) = content.filter(|_| !was_read) else { return };
+        let entry = Entry { id, from: from.clone(), text, changed: changed.is_some() };
+        if self.inbox.insert(id, entry).is_some() {
+            self.came_again.push(id);
         }
     }
 
@@ -184,8 +232,14 @@ impl Tables {
         if *identity == Identity::First
             && let (Some(from), Ok(first)) = (&envelope.from, FirstMessage::parse(&envelope.body))
         {
-            self.known.insert(from.clone(), *first.identity_key());
+            self.is_now(from, first.identity_key());
         }
+    }
+
+    /// A device is known by this key from now on, and nobody was asked: so it is no other one than before.
+    pub(super) fn is_now(&mut self, device: &Address, key: &PublicKey) {
+        let before = self.known.insert(device.clone(), *key);
+        self.mistaken += u64::from(before.is_some_and(|before| before != *key));
     }
 
     /// Whether this cannot be read because it was read before: its chain is long gone.

@@ -122,6 +122,35 @@ fn who_forgets_what_it_was_asked_for_is_asked_again() {
     }
 }
 
+/// However much is asked for in an hour, it is answered in the next ones, without being asked for again.
+#[test]
+fn what_is_asked_for_waits_until_it_may_be_answered() {
+    const MANY: usize = 150;
+    let mut relay = Relay::new();
+    let (mut alice, mut bob, question) = asking(&mut relay);
+    read(&mut alice, &question);
+    bob.run(NOW, |client| client.forget_device(alice.address()), |_, ()| {}).unwrap().unwrap();
+    for number in 0..MANY {
+        let lost = write(&mut alice, &bob, &std::format!("lost {number}"), &mut relay);
+        assert!(matches!(bob.receive(&lost[0], NOW), Ok(Answer::Unreadable(_))));
+    }
+    bob.attend(&mut relay, NOW).unwrap();
+    let questions = post(&mut bob);
+    assert_eq!(questions.len(), MANY.div_ceil(16));
+    // The last of them come when all answers of this hour were given.
+    let (early, late) = questions.split_at(5);
+    for (hour, questions) in [(0, early), (0, late), (1, &early[..0]), (2, &early[..0])] {
+        for envelope in questions {
+            assert_eq!(alice.receive(envelope, at(hour)), Ok(Answer::Read));
+        }
+        alice.attend(&mut relay, at(hour)).unwrap();
+        for envelope in post(&mut alice) {
+            assert_eq!(bob.receive(&envelope, at(hour)), Ok(Answer::Read));
+        }
+    }
+    assert_eq!(texts(&bob).iter().filter(|text| text.starts_with(b"lost ")).count(), MANY);
+}
+
 /// What was sent to who has it no more is told to be gone, and nothing is waited for.
 #[test]
 fn who_has_it_no_more_says_so() {

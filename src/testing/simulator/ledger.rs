@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 
 use super::accounts::START;
 use super::monitor::{Kind, Monitor};
+use super::starts::Starts;
+use super::world::name_of;
 use crate::client::ReceiveError;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageName, Timestamp};
@@ -142,6 +144,9 @@ pub(super) struct Ledger {
     /// How often each message was sent again.
     answers: BTreeMap<usize, usize>,
     pub(super) monitor: Monitor,
+    pub(super) starts: Starts,
+    /// The names of all that was sent, and of what somebody has made of it.
+    names: BTreeSet<MessageName>,
     /// The world's clock.
     pub(super) time: Timestamp,
 }
@@ -162,6 +167,8 @@ impl Default for Ledger {
             other_key: false,
             answers: BTreeMap::new(),
             monitor: Monitor::default(),
+            starts: Starts::default(),
+            names: BTreeSet::new(),
             time: START,
         }
     }
@@ -190,8 +197,14 @@ impl Ledger {
         self.promises.push(Promise { id, by, to, text, written, read: None, envelopes });
     }
 
-    /// Takes down what has come into an outbox, and tells of what no user wrote now.
-    pub(super) fn look_at(&mut self, by: usize, host: &Host, step: u64, time: Timestamp) -> Vec<String> {
+    /// Takes down what has come into an outbox of a device whose clock is wrong by so much, and tells of what no user wrote now.
+    pub(super) fn look_at(
+        &mut self,
+        by: usize,
+        host: &Host,
+        step: u64,
+        (time, clock): (Timestamp, i64),
+    ) -> Vec<String> {
         let (at, mut told) = (self.tick(), Vec::new());
         let tables = host.tables();
         for outgoing in &tables.outbox {
@@ -212,6 +225,8 @@ impl Ledger {
                 None => Kind::Question,
             };
             self.monitor.made(by, to, time.get() / DAY_MS, kind);
+            self.starts.made((by, to), outgoing.envelope(), promise.is_none(), (time, clock));
+            self.names.extend(name_of(outgoing.envelope()));
             let (name, identity) = (sealed.map(|made| made.name), sealed.and_then(|made| made.identity));
             if let Some(promise) = promise.filter(|_| again) {
                 *self.answers.entry(promise).or_default() += 1;
@@ -264,8 +279,32 @@ impl Ledger {
         }
     }
 
+    /// Somebody has made this of an envelope.
+    pub(super) fn changed(&mut self, envelope: &Envelope) {
+        self.names.extend(name_of(envelope));
+    }
+
+    /// Whether a host knows something as unreadable that nobody has sent.
+    pub(super) fn is_misnamed(&self, tables: &Tables) -> bool {
+        !tables.unreadable.is_subset(&self.names)
+    }
+
+    /// Whether nothing has happened to a user's device but what happens to all.
+    pub(super) fn is_unspoilt(&self, user: usize) -> bool {
+        !self.backs.contains_key(&user) && !self.put_back.contains(&user)
+    }
+
     /// What was said of an envelope, which came as it was sent, and is acknowledged.
     pub(super) fn answered(&mut self, envelope: &Envelope, answer: &Answer) {
+        if let (Some(from), Some(to)) =
+            (envelope.from.as_ref().and_then(|from| self.user(from)), self.user(&envelope.to))
+        {
+            match answer {
+                Answer::Read => self.starts.heard(to, from, envelope),
+                Answer::Refused(ReceiveError::Duplicate) => self.starts.may_have_heard(to, from),
+                _ => {}
+            }
+        }
         let fate = match answer {
             Answer::Read => Fate::Read,
             Answer::Unreadable(_) => Fate::Unreadable,
@@ -311,6 +350,7 @@ impl Ledger {
     pub(super) fn goes_back(&mut self, user: usize, to: Moment) {
         let at = self.tick();
         self.backs.entry(user).or_default().push(Back { to, at });
+        self.starts.forget(user);
         self.monitor.mishap();
     }
 
@@ -318,12 +358,14 @@ impl Ledger {
     pub(super) fn row_put_back(&mut self, user: usize) {
         self.monitor.mishap();
         self.put_back.insert(user);
+        self.starts.forget(user);
     }
 
     /// A user's device forgets another one.
     pub(super) fn forgets(&mut self, user: usize, other: &Address) {
         let at = self.tick();
         self.monitor.mishap();
+        self.starts.forget(user);
         if let Some(other) = self.users.get(other) {
             self.forgets.insert((user, *other), at);
         }

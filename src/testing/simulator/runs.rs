@@ -36,11 +36,28 @@ pub fn recover(seed: u64) -> Result<Report, Failure> {
     watched(seed, None, true, World::recover)
 }
 
+/// Runs one seed of two or three devices to which one thing happens that is rare in the others, again and again: which one
+/// hangs on the seed.
+///
+/// # Errors
+///
+/// [`Failure`] with the seed and every step.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::testing::simulator::directed;
+/// assert!(directed(1).unwrap().written > 0);
+/// ```
+pub fn directed(seed: u64) -> Result<Report, Failure> {
+    watched(seed, None, true, |world| world.directed(seed))
+}
+
 fn watched(
     seed: u64,
     mutation: Option<Mutation>,
     small: bool,
-    run: fn(&mut World) -> Result<Report, Broken>,
+    run: impl FnOnce(&mut World) -> Result<Report, Broken>,
 ) -> Result<Report, Failure> {
     // Changes nothing that happens.
     let cached = [seed & 1 == 1, seed & 2 == 2];

@@ -3,6 +3,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::shelved::Shelved;
+use super::stamps::Stamps;
 use crate::client::{PrekeyCounts, PrekeyUpload, UploadId};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
@@ -56,6 +58,9 @@ pub(super) struct Server {
     pub(super) counts_nothing: BTreeSet<Address>,
     /// Uploads that arrived, and of which the device was not told.
     unheard: BTreeMap<Address, UploadId>,
+    pub(super) stamps: Stamps,
+    /// What devices do with their prekeys.
+    pub(super) shelved: Shelved,
     /// How many bundles of a device were handed out, day by day.
     pub(super) claimed: BTreeMap<(Address, u64), u64>,
 }
@@ -73,6 +78,8 @@ impl Server {
             failing: BTreeMap::new(),
             counts_nothing: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            stamps: Stamps::new(seed ^ (1 << 60)),
+            shelved: Shelved::default(),
             claimed: BTreeMap::new(),
         }
     }
@@ -87,11 +94,17 @@ impl Server {
     /// What a new account uploads always arrives: there would be no account.
     pub(super) fn registers(&mut self, address: &Address, shelves: &[Shelf]) {
         self.relay.stock(address, shelves.to_vec());
+        self.shelved.registers(address);
     }
 
     /// The identity key that a device has now.
     pub(super) fn identity(&self, address: &Address) -> Option<PublicKey> {
         self.relay.identity(address)
+    }
+
+    /// Somebody fetches all one-time prekeys of a device.
+    pub(super) fn sells_out(&mut self, address: &Address) {
+        while self.relay.bundle(address).is_some_and(|bundle| !bundle.kem_is_last_resort) {}
     }
 
     /// Late news of an upload that has arrived.
@@ -107,6 +120,7 @@ impl Server {
         if self.rng.happens(loss) {
             return Posted::Lost;
         }
+        let envelope = &self.stamps.stamped(envelope, self.now);
         let letter = Letter { envelope: envelope.clone(), posted: self.now, overtaken: 0 };
         self.mail.entry(envelope.to.clone()).or_default().push(letter);
         let past = self.past.entry(envelope.to.clone()).or_default();
@@ -156,6 +170,7 @@ impl Server {
 
     fn honest_bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         let bundle = self.relay.bundle(address)?;
+        self.shelved.hands_out(&bundle, self.now);
         let handed = self.handed.entry(address.clone()).or_default();
         handed.push(bundle.clone());
         Some(bundle)
@@ -181,18 +196,16 @@ impl Server {
 
 impl Directory for Server {
     fn upload(&mut self, upload: PrekeyUpload) -> bool {
-        if self.failing.get(&upload.address).is_some_and(|until| self.now < *until) {
-            return false;
-        }
-        if self.rng.happens(self.malice.uploads) {
-            if self.rng.happens(50) {
+        let fails = self.failing.get(&upload.address).is_some_and(|until| self.now < *until);
+        let is_told = !fails && !self.rng.happens(self.malice.uploads);
+        self.shelved.offered(&upload, is_told);
+        if !fails && (is_told || self.rng.happens(50)) {
+            if !is_told {
                 self.unheard.insert(upload.address.clone(), upload.id);
-                self.relay.upload(upload);
             }
-            return false;
+            self.relay.upload(upload);
         }
-        self.relay.upload(upload);
-        true
+        is_told
     }
 
     fn counts(&self, address: &Address) -> PrekeyCounts {

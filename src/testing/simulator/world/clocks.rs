@@ -2,7 +2,8 @@
 
 use alloc::format;
 
-use super::{DAY_MS, Step, World};
+use super::{Broken, DAY_MS, Step, World};
+use crate::client::Publication;
 
 /// The longest sleep: 90 days.
 const LONGEST: usize = 90;
@@ -99,7 +100,11 @@ impl World {
         if self.rng.happens(30)
             && let Some(upload) = self.server.late_news(&self.parties[user].address)
         {
+            let is_last = self.server.shelved.told(&self.parties[user].address, upload);
             let told = self.parties[user].host.run(now, |client| client.published(upload), |_, _| {});
+            if told == Ok(Ok(Publication::Confirmed)) && !is_last && self.ledger.is_unspoilt(user) {
+                return Err(Broken::Prekeys);
+            }
             self.note(format!("{user} hears of an upload: {told:?}"));
             self.opened(user, told.map(|_| ()))?;
         }

@@ -56,6 +56,7 @@ impl World {
         party.host = made.host(seed);
         party.host.blind = self.mutation == Some(Mutation::SkippedCheck);
         party.host.keep_sessions(if party.cached { CACHED } else { 0 });
+        party.host.frame(self.nature.framed);
         if !self.nature.anchored {
             party.host.lose_keychain();
         }
@@ -87,6 +88,7 @@ impl World {
         for (peer, key) in changed {
             let accept = self.server.identity(&peer) == Some(key) && willing;
             let now = self.time(user);
+            self.ledger.starts.forget(user);
             let done = self.parties[user].host.decide(&peer, accept, now);
             self.note(format!("{user} decides on a new identity: {accept}, {done:?}"));
             self.opened(user, done.map(|_| ()))?;
@@ -103,6 +105,7 @@ impl World {
         let now = self.time(user);
         let peer = self.parties[to].address.clone();
         self.ledger.monitor.mishap();
+        self.ledger.starts.forget(user);
         let done = self.parties[user].host.reset(&peer, now).map(|_| ());
         self.note(format!("{user} resets its session with {to}"));
         self.opened(user, done)
@@ -110,8 +113,17 @@ impl World {
 
     /// Somebody who can write the database puts one row back as it was, whether it is there now or not.
     pub(super) fn put_row_back(&mut self, user: usize) -> Step {
+        self.put_back(user, &[])
+    }
+
+    /// One of these kinds, or of all.
+    pub(super) fn put_back(&mut self, user: usize, kinds: &[u8]) -> Step {
         // That of the vault is found as a database that went back; the device's stays the same.
         const NOT_THESE: [u8; 2] = [RecordKind::Vault.number(), RecordKind::Device.number()];
+        // Two of one time are not found.
+        if self.nature.framed && !self.ledger.is_unspoilt(user) {
+            return Ok(());
+        }
         let party = &mut self.parties[user];
         let Some(old) = party.old.as_ref() else { return Ok(()) };
         let now = party.host.store().snapshot();
@@ -122,7 +134,9 @@ impl World {
                 changed.entry(kind).or_default().push((*key, row.clone()));
             }
         }
-        let Some((kind, rows)) = changed.into_iter().nth(self.rng.below(8)) else { return Ok(()) };
+        changed.retain(|kind, _| kinds.is_empty() || kinds.contains(kind));
+        let which = if kinds.is_empty() { self.rng.below(8) } else { 0 };
+        let Some((kind, rows)) = changed.into_iter().nth(which) else { return Ok(()) };
         let Some((key, row)) = rows.get(self.rng.below(rows.len())) else { return Ok(()) };
         party.host.store().tamper(*key, Some(row.clone()));
         self.report.rows_back += 1;
@@ -149,14 +163,21 @@ impl World {
 
     /// The power goes: what was last committed, and perhaps posted, is not on the disk.
     pub(super) fn lose_write(&mut self, user: usize) -> Step {
+        self.loses(user, |world| {
+            match world.rng.below(3) {
+                0 => world.write(user)?,
+                1 => world.deliver(user)?,
+                _ => world.bring(user)?,
+            }
+            world.post(user, 5)
+        })
+    }
+
+    /// A device does something, and its database is as before.
+    pub(super) fn loses(&mut self, user: usize, what: impl FnOnce(&mut Self) -> Step) -> Step {
         self.parties[user].host.crash_next(None);
         let (before, at) = (self.parties[user].host.back_up(), self.ledger.tick());
-        match self.rng.below(3) {
-            0 => self.write(user)?,
-            1 => self.deliver(user)?,
-            _ => self.bring(user)?,
-        }
-        self.post(user, 5)?;
+        what(self)?;
         self.note(format!("{user} loses what it did last"));
         self.report.losses += 1;
         self.parties[user].host.restore(&before);

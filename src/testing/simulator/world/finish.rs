@@ -18,6 +18,10 @@ const ROUNDS: usize = 30;
 const FEW_ROUNDS: usize = 12;
 const FEW_ENVELOPES: usize = 40;
 
+/// Bundles of one device that each other one fetches in a day, at most: for sixteen questions, for a session an hour where more
+/// is asked for than may be answered, and some for what its user does.
+const MOST_CLAIMED: u64 = 50;
+
 /// Messages each way until two devices send in one session: one that waits for the other gives way after 64.
 const TURNS: usize = 150;
 
@@ -31,7 +35,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 8;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 21] = [
+const BOUNDS: [(u8, usize); 22] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -47,6 +51,7 @@ const BOUNDS: [(u8, usize); 21] = [
     (23, 4 << 10),
     (24, 8 << 10),
     (25, 70 << 10),
+    (26, 40 << 10),
     (27, 2_560),
     (28, 512),
     (29, 256),
@@ -196,7 +201,7 @@ impl World {
     }
 
     /// Two devices that write to each other come to send in one session, sooner or later.
-    fn come_together(&mut self, user: usize, to: usize) -> Result<(), Broken> {
+    pub(super) fn come_together(&mut self, user: usize, to: usize) -> Result<(), Broken> {
         for _ in 0..TURNS {
             if self.tags.get(&(user, to)) == self.tags.get(&(to, user)) {
                 return Ok(());
@@ -207,6 +212,7 @@ impl World {
                 self.passes(ROUND_MS);
                 self.round(1)?;
             }
+            self.round(1)?;
         }
         Err(Broken::Apart)
     }
@@ -218,6 +224,13 @@ impl World {
         }
         if self.ledger.monitor.is_too_much() {
             return Err(Broken::Chatty(self.ledger.monitor.most_in_a_day(), self.ledger.monitor.unasked()));
+        }
+        if let Some((by, to)) = self.ledger.starts.needless() {
+            return Err(Broken::Needless(by, to));
+        }
+        if self.server.shelved.hasty().any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user)))
+        {
+            return Err(Broken::Prekeys);
         }
         if self.ledger.went_to_another_key() {
             return Err(Broken::OtherKey);
@@ -232,6 +245,9 @@ impl World {
         report.unasked = self.ledger.monitor.unasked();
         report.unasked_in_a_day = self.ledger.monitor.most_in_a_day();
         report.claimed_in_a_day = self.server.claimed.values().copied().max().unwrap_or_default();
+        if report.claimed_in_a_day > MOST_CLAIMED * u64::try_from(self.parties.len()).unwrap_or_default() {
+            return Err(Broken::Claimed(report.claimed_in_a_day));
+        }
         report.days = self.day();
         report.devices = self.parties.len();
         let again = self.parties.iter().flat_map(|party| &party.host.tables().came_again);
@@ -252,8 +268,48 @@ impl World {
                 self.note(what);
                 return Err(Broken::Misplaced);
             }
+            if !tables.blamed.is_empty() {
+                return Err(Broken::Blamed);
+            }
+            if tables.mistaken > 0 {
+                return Err(Broken::Mistaken);
+            }
+            if tables.old_rows > 0 && report.rows_back == 0 {
+                return Err(Broken::RollbackInvented);
+            }
+            if self.nature.framed {
+                self.reports_hold(&party.host)?;
+            }
+            if self.ledger.is_misnamed(tables) {
+                return Err(Broken::Misnamed);
+            }
+            if tables.idle_wants > 0 && self.ledger.starts.is_at_rest(user) {
+                return Err(Broken::Idle);
+            }
+            // Rows that are put back say what they like.
+            if report.rows_back == 0 && tables.untrue > 0 {
+                return Err(Broken::Untrue);
+            }
+            if report.rows_back == 0 && tables.asked_undecided > 0 {
+                return Err(Broken::AskedUndecided);
+            }
         }
         Ok(report)
+    }
+
+    /// What was read can be proven, and whoever wrote it honestly is blamed for nothing.
+    fn reports_hold(&self, host: &Host) -> Result<(), Broken> {
+        for party in &self.parties {
+            let Some(verdict) = host.report(&party.address, &self.server.stamps.keys) else { continue };
+            let verdict = verdict.map_err(|error| Broken::Report(format!("{error}")))?;
+            if let Some((_, why)) = verdict.rejected.first() {
+                return Err(Broken::Report(format!("{why}")));
+            }
+            if verdict.findings.iter().any(|finding| finding.blames().is_some()) {
+                return Err(Broken::Blamed);
+            }
+        }
+        Ok(())
     }
 
     fn look_into(host: &Host, report: &mut Report) -> Result<(), Broken> {

@@ -3,13 +3,17 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::wrapping::{is_passed_off, may_differ, other_bytes, rewrapped};
+use super::wrapping::{is_passed_off, may_differ, other_bytes, rewrapped, tag_of};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
+use crate::report::AcceptError as FrameError;
+use crate::session::{AcceptError, PrekeyKind};
 use crate::testing::{Answer, Posted};
-use crate::wire::{
-    Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage, V1FirstMessage, V1Message,
-};
+use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};
+
+/// Most steps of chains for one message: what a counter may say, in each of two ratchets, and something for what is looked at
+/// twice.
+const MOST_STEPS: u64 = 60_000;
 
 impl World {
     /// A user writes something; a row, and no more.
@@ -77,6 +81,11 @@ impl World {
             if matches!(posted, Posted::Taken | Posted::Lost) {
                 self.parties[user].host.posted(outgoing.id());
             }
+            if let (Posted::Taken, Some(stamp)) = (posted, self.server.stamps.of(outgoing.envelope())) {
+                let now = self.time(user);
+                let taken = self.parties[user].host.take_stamp(&outgoing, stamp, now);
+                self.opened(user, taken)?;
+            }
             if posted != Posted::Taken {
                 let which = self.ledger.named(outgoing.id());
                 self.note(format!("{user} posts {which}: {posted:?}"));
@@ -91,11 +100,7 @@ impl World {
 
     /// In suite `Signal` no key goes out under two texts.
     fn went_out(&mut self, user: usize, envelope: &Envelope) -> Step {
-        let tag = match envelope.kind {
-            EnvelopeKind::First => V1FirstMessage::parse(&envelope.body).ok().map(|first| first.message.session),
-            _ => V1Message::parse(&envelope.body).ok().map(|message| message.session),
-        };
-        if let (Some(tag), Some(to)) = (tag, self.ledger.user(&envelope.to)) {
+        if let (Some(tag), Some(to)) = (tag_of(envelope), self.ledger.user(&envelope.to)) {
             self.tags.insert((user, to), tag);
         }
         if envelope.suite != EnvelopeSuite::Signal {
@@ -157,8 +162,7 @@ impl World {
     }
 
     pub(super) fn deliver_as_it_is(&mut self, user: usize, envelope: &Envelope) -> Step {
-        let now = self.time(user);
-        let received = self.parties[user].host.receive(envelope, now);
+        let received = self.receive(user, envelope)?;
         self.look_whether_read(user, envelope);
         match received {
             Ok(answer) => {
@@ -173,15 +177,23 @@ impl World {
         }
     }
 
+    /// Receives one envelope, whatever it is, at a bounded cost. Of suite `Signal` each archived session may have to be tried.
+    fn receive(&mut self, user: usize, envelope: &Envelope) -> Result<Result<Answer, Crashed>, Broken> {
+        let (now, before) = (self.time(user), crate::crypto::steps::count());
+        let received = self.parties[user].host.receive(envelope, now);
+        let steps = crate::crypto::steps::count() - before;
+        if steps > MOST_STEPS && !self.nature.signal { Err(Broken::Overworked(steps)) } else { Ok(received) }
+    }
+
     /// Somebody between has changed something of an envelope.
-    fn deliver_changed(&mut self, user: usize, envelope: &Envelope, changed: &Envelope) -> Step {
-        let now = self.time(user);
+    pub(super) fn deliver_changed(&mut self, user: usize, envelope: &Envelope, changed: &Envelope) -> Step {
         self.report.garbled += 1;
         self.ledger.monitor.mishap();
+        self.ledger.changed(changed);
         if is_passed_off(envelope, changed) {
             self.ledger.passes_off(changed);
         }
-        let received = self.parties[user].host.receive(changed, now);
+        let received = self.receive(user, changed)?;
         self.look_whether_read(user, envelope);
         match received {
             Ok(Answer::Read) if may_differ(envelope, changed) => self.answered(user, envelope, &Answer::Read),
@@ -204,7 +216,7 @@ impl World {
         self.look(user);
     }
 
-    fn answered(&mut self, user: usize, envelope: &Envelope, answer: &Answer) -> Step {
+    pub(super) fn answered(&mut self, user: usize, envelope: &Envelope, answer: &Answer) -> Step {
         let which = self.ledger.named(&envelope.id);
         let tables = self.parties[user].host.tables();
         let (unread, gone) = (tables.unreadable.len(), tables.gone.len());
@@ -213,12 +225,25 @@ impl World {
             self.ledger.answered(envelope, answer);
         }
         match answer {
+            Answer::Unreadable(AcceptError::UnknownPrekey(PrekeyKind::Signed | PrekeyKind::Kem, id))
+                if self.ledger.is_unspoilt(user) && self.server.shelved.is_good(&envelope.to, *id, self.now) =>
+            {
+                Err(Broken::PrekeyGone)
+            }
             Answer::Read | Answer::Unreadable(_) => Ok(()),
             Answer::Refused(ReceiveError::Duplicate | ReceiveError::NotAuthentic) => Ok(()),
             Answer::Again(ReceiveError::Stored(_)) => {
                 self.server.put_back(envelope.clone(), true);
                 self.mend(user)
             }
+            Answer::Again(ReceiveError::Unframed) => {
+                self.server.put_back(envelope.clone(), true);
+                // The user is asked, and lets it in.
+                let (now, from) = (self.time(user), envelope.from.clone());
+                let allowed = from.map(|from| self.parties[user].host.allow_unframed(&from, now));
+                allowed.map_or(Ok(()), |allowed| self.opened(user, allowed))
+            }
+            Answer::Refused(ReceiveError::Frame(FrameError::FalseSeen)) => Err(Broken::Blamed),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }

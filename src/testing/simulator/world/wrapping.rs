@@ -1,10 +1,12 @@
 //! What somebody between can do to an envelope without any key.
 
 use super::{USERS, address};
-use crate::ident::RegistrationId;
-use crate::session::FirstMessage;
+use crate::ident::{MessageName, RegistrationId};
+use crate::session::{FirstMessage, Message};
 use crate::testing::SeededRng;
-use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, FieldReader, PrekeyHeader, V1FirstMessage};
+use crate::wire::{
+    Envelope, EnvelopeKind, EnvelopeSuite, FieldReader, PrekeyHeader, V1FirstMessage, V1Header, V1Message,
+};
 
 /// A bit changed somewhere: mostly in the body, else in the fields around it.
 pub(super) fn other_bytes(envelope: &Envelope, rng: &mut SeededRng) -> Envelope {
@@ -72,6 +74,47 @@ pub(super) fn rewrapped(envelope: &Envelope, first: Option<&Envelope>, rng: &mut
         (other.kind, other.body) = (EnvelopeKind::First, around(&first.body, &envelope.body, rng.happens(50))?);
     }
     Some(other)
+}
+
+/// The same message of suite V1 with another number in its chain; of a first one nothing is changed but its last byte.
+pub(super) fn liar(envelope: &Envelope, rng: &mut SeededRng) -> Envelope {
+    let mut other = envelope.clone();
+    match with_other_number(&envelope.body, 1 << (10 + rng.below(11))) {
+        Some(body) => other.body = body,
+        None => other.body.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1),
+    }
+    other
+}
+
+fn with_other_number(body: &[u8], further: u32) -> Option<alloc::vec::Vec<u8>> {
+    let message = V1Message::parse(body).ok()?;
+    let mut fields = FieldReader::new(message.header());
+    fields.some_bytes(1).ok()?;
+    fields.some_bytes(2).ok()?;
+    let counter: u32 = fields.some_number(3).ok()?;
+    let pq = fields.some_bytes(4).ok()?.to_vec();
+    let (session, ratchet_key, salt) = (message.session, message.ratchet_key, message.salt);
+    let header = V1Header { session, ratchet_key, counter: counter.checked_add(further)?, pq, salt }.encode();
+    let mut other = alloc::vec::Vec::new();
+    V1Message::begin(&mut other, &header, message.ciphertext.len());
+    other.extend_from_slice(&message.ciphertext);
+    Some(other)
+}
+
+/// In which session of suite V1 a message is.
+pub(in crate::testing::simulator) fn tag_of(envelope: &Envelope) -> Option<[u8; 8]> {
+    match envelope.kind {
+        EnvelopeKind::First => V1FirstMessage::parse(&envelope.body).ok().map(|first| first.message.session),
+        _ => V1Message::parse(&envelope.body).ok().map(|message| message.session),
+    }
+}
+
+/// What both sides know the message in it by.
+pub(in crate::testing::simulator) fn name_of(envelope: &Envelope) -> Option<MessageName> {
+    match envelope.kind {
+        EnvelopeKind::First => FirstMessage::parse(&envelope.body).ok().map(|first| first.name()),
+        _ => Message::parse(&envelope.body).ok().map(|message| message.name()),
+    }
 }
 
 /// The message inside a first one.
