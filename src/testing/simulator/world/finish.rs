@@ -208,9 +208,12 @@ impl World {
             }
             for (user, to) in [(user, to), (to, user)] {
                 self.write_to(user, to);
-                self.step += 1;
-                self.passes(ROUND_MS);
-                self.round(1)?;
+                // There, whoever writes at the same time may never stop.
+                if self.nature.signal {
+                    self.step += 1;
+                    self.passes(ROUND_MS);
+                    self.round(1)?;
+                }
             }
             self.round(1)?;
         }
