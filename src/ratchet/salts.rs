@@ -11,7 +11,7 @@ pub(super) type SaltPrefix = [u8; 4];
 const ENTRY_LEN: usize = 8;
 
 /// So many bytes take no allocation: most chains have no more messages.
-const NEAR_LEN: usize = 8 * ENTRY_LEN;
+const NEAR_LEN: usize = 5 * ENTRY_LEN;
 
 /// Of the newest accepted messages, in order of acceptance. As it is stored, `(big-endian u32 counter ‖ first four bytes of
 /// the salt)*`: every message loads and stores all of them, and looks at few.

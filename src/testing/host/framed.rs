@@ -2,35 +2,19 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
+use super::proof::Proof;
 use super::{Crashed, Draft, Host, Tables};
 use crate::client::{Client, ForkedMessage, FramedMessage, FramedSent, OldRow, Outgoing, SendError};
 use crate::ident::{Address, Timestamp};
 use crate::platform::{Limits, ReportError, Reporter, StampKeys, Verdict, verify_report};
 use crate::report::{AccountTag, BuildError, Evidence, FramingPolicy, Part, ReportBuilder, Reveal};
 
-/// What proves a message, beside what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::testing) struct Proof {
-    pub(in crate::testing) evidence: Evidence,
-    parts: Vec<Part>,
-    /// With whom.
-    peer: Address,
-}
-
 impl Draft {
     /// The same as [`Self::plaintext`], as text: in its first 32 letters, the id.
     fn parts(&self) -> [Part; 1] {
         [Part::text(&format!("{:032x}{}", u128::from_be_bytes(self.id), String::from_utf8_lossy(&self.text)))]
     }
-}
-
-/// The id and the text that are in a message's parts.
-pub(super) fn content(parts: &[Part]) -> Option<([u8; 16], Vec<u8>)> {
-    let (id, text) = parts.first()?.body().split_first_chunk::<32>()?;
-    let id = u128::from_str_radix(core::str::from_utf8(id).ok()?, 16).ok()?;
-    Some((id.to_be_bytes(), text.to_vec()))
 }
 
 impl Host {

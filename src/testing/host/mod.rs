@@ -8,6 +8,8 @@ mod account;
 mod audit;
 mod directory;
 mod framed;
+mod proof;
+
 mod mail;
 mod search;
 mod tables;

@@ -3,7 +3,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::framed::{Proof, content};
+use super::proof::{Proof, content};
 use crate::client::{FramedMessage, Identity, Message, Outgoing, Received, Sent};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};

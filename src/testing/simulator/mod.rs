@@ -46,6 +46,7 @@
 //! In suite `Signal`, where nobody asks, what cannot be read stays lost, and users begin anew.
 
 mod accounts;
+mod ends;
 mod ledger;
 mod monitor;
 mod runs;
@@ -61,7 +62,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use ledger::{End, Loss};
+pub use ends::{End, Loss};
 pub use runs::{directed, recover, run};
 
 /// What was wrong.

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::{Broken, Report, USERS, World};
-use crate::testing::simulator::ledger::{End, Loss};
+use crate::testing::simulator::ends::{End, Loss};
 use crate::testing::{Crash, Host};
 
 /// Rounds in which all do all they can and nothing gets better, before they are said not to come to rest. In each, what was
