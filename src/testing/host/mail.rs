@@ -42,6 +42,14 @@ impl Host {
         for draft in self.tables.drafts.clone() {
             while let Err(error) = self.send(&draft, now)? {
                 self.tables.told_of(&draft, &error);
+                // A row of before that was put back knows of another key of which the user was asked long ago.
+                if error == SendError::IdentityChanged
+                    && !self.tables.changed.contains_key(&draft.to)
+                    && let Some(bundle) = relay.bundle(&draft.to).and_then(|bundle| bundle.verify().ok())
+                    && *bundle.address() == draft.to
+                {
+                    self.tables.ask_about(&draft.to, bundle.identity_key());
+                }
                 if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
                     break;
                 }

@@ -83,7 +83,7 @@ const FOUND: [(Defect, Kind, u64, &str); Defect::ALL.len()] = [
 
 /// What the others make up for, as far as 600 runs show: since what was sent is dated by its order, and a private prekey waits
 /// for its successor to be confirmed, an hour of a wrong clock costs nothing that is seen. The scenarios of wrong clocks in
-/// tests/client_prekeys.rs and tests/client/life.rs hold this rule.
+/// `tests/client_prekeys.rs` and `tests/client/life.rs` hold this rule.
 const MASKED: [Defect; 1] = [Defect::TimeOfDay];
 
 /// Accounts are made by rules that hold.
