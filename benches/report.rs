@@ -6,9 +6,10 @@
 
 mod support;
 
-use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
+use subrosa::platform::{ReportLimits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
-    AccountTag, ChainState, Commitment, Dest, FramingPolicy, Part, Peer, ReportBuilder, Reveal, StampContext,
+    AccountDevice, AccountTag, ChainState, Commitment, Destination, FramingPolicy, Part, ReportBuilder, Reveal,
+    StampContext,
 };
 use support::measure::{Case, in_turns};
 use support::pair::{NOW, rng};
@@ -27,16 +28,16 @@ const VERIFY: &str = "verify a report of 1,000 messages";
 fn main() {
     let mut random = rng(1);
     let [a, b] = [1, 2].map(|byte| AccountTag::new([byte; 32]));
-    let (peer, policy) = (Peer { account: a, device: 1 }, FramingPolicy::default());
+    let (peer, policy) = (AccountDevice { account: a, device: 1 }, FramingPolicy::default());
     let mut keys = StampKeys::default();
     keys.generate(1, &mut random).unwrap();
     let keys: &'static StampKeys = Box::leak(Box::new(keys));
     let parts = [Part::text(TEXT)];
-    let context = StampContext { sender: a, dest: Dest::Direct(b), time: NOW, conv_seq: 0 };
+    let context = StampContext { sender: a, dest: Destination::Direct(b), time: NOW, conv_seq: 0 };
     let stamped = move |commitment: &Commitment| stamp(keys, 1, commitment, &context).unwrap().to_bytes();
 
-    let mut ours = ChainState::new(a, Dest::Direct(b), &mut random);
-    let mut theirs = ChainState::new(b, Dest::Direct(a), &mut random);
+    let mut ours = ChainState::new(a, Destination::Direct(b), &mut random);
+    let mut theirs = ChainState::new(b, Destination::Direct(a), &mut random);
     let fresh = theirs.clone();
     let first = ours.seal(&parts, NOW, &mut random).unwrap();
     let mut builder = ReportBuilder::new(b);
@@ -64,7 +65,7 @@ fn main() {
         cases.push(Case::each(name, move || start.clone(), accept));
     }
     cases.push(Case::plain(STORE, move || stored.to_bytes()));
-    let verify = move || verify_report(keys, &Reporter::new(b), &report, &Limits::default()).unwrap();
+    let verify = move || verify_report(keys, &Reporter::new(b), &report, &ReportLimits::default()).unwrap();
     cases.push(Case::plain(VERIFY, verify));
     let results = in_turns(cases);
     let mut table = Table::new("Framing and reports, µs", ["", "median", "10 % to 90 %"]);

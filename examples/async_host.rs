@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{ApplyError, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Staged, Step};
+use subrosa::client::{Client, Operation, Outgoing, PrekeyCounts, Received};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::platform::Shelf;
 use subrosa::prekey::PrekeyUpload;
+use subrosa::staging::{ApplyError, Row, Staged, Step};
 use subrosa::suite::Suites;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;

@@ -11,13 +11,11 @@ mod facade {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rand_core::UnwrapErr;
-    use subrosa::client::{
-        Anchor, Change, Client, Operation, Outgoing, PrekeyCounts, Received, Row, Sent, Staged, Step, Task, UploadId,
-        Write,
-    };
+    use subrosa::client::{Anchor, Client, Operation, Outgoing, PrekeyCounts, PrekeyUploadId, Received, Sent, Task};
     use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
     use subrosa::prekey::UnverifiedBundle;
+    use subrosa::staging::{Change, Row, Staged, Step, Write};
     use subrosa::suite::Suites;
     use subrosa::wire::Envelope;
 
@@ -209,7 +207,7 @@ mod facade {
         }
 
         pub(crate) fn published(&self, upload: &[u8]) -> Result<Running, Failure> {
-            let id = UploadId::new(upload.try_into().map_err(|_| "an upload's id is 16 bytes long")?);
+            let id = PrekeyUploadId::new(upload.try_into().map_err(|_| "an upload's id is 16 bytes long")?);
             Ok(Running::new(self.0.published(id), |_| Outcome::default()))
         }
 

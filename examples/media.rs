@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use subrosa::attachment::{
-    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Next, Opener, Upload, decrypt,
+    AttachmentKey, AttachmentRef, AttachmentUpload, CheckedHeader, ChunkSize, Decryptor, Opener, UploadNext, decrypt,
 };
 
 type Failed = Box<dyn Error>;
@@ -30,16 +30,16 @@ fn main() -> Result<(), Failed> {
     println!("Alice has a video of {} MiB.", VIDEO >> 20);
 
     // The key and the salt are durable before anything leaves. A real host seals this record, and keeps it from backups.
-    let upload = Upload::new(AttachmentKey::random(&mut rng), VIDEO, ChunkSize::DEFAULT, &mut rng)?;
+    let upload = AttachmentUpload::new(AttachmentKey::random(&mut rng), VIDEO, ChunkSize::DEFAULT, &mut rng)?;
     fs::write(&record, upload.to_bytes())?;
     fs::write(&server, b"")?;
     drop(upload);
     let sent = send(&video, &record, &server, 19_000_001)?;
-    println!("Upload: the connection broke after {sent} bytes, in the middle of a chunk.");
+    println!("AttachmentUpload: the connection broke after {sent} bytes, in the middle of a chunk.");
     let sent = send(&video, &record, &server, u64::MAX)?;
-    println!("Upload: resumed from the record on disk, another {sent} bytes, complete.");
+    println!("AttachmentUpload: resumed from the record on disk, another {sent} bytes, complete.");
 
-    let reference = Upload::from_bytes(&fs::read(&record)?)?.reference("video/mp4", "rose garden.mp4")?;
+    let reference = AttachmentUpload::from_bytes(&fs::read(&record)?)?.reference("video/mp4", "rose garden.mp4")?;
     fs::remove_file(&record)?;
     let message = reference.to_bytes();
     println!("The message to Bob carries a reference of {} bytes; the server has {} bytes of noise.", message.len(), {
@@ -77,7 +77,7 @@ fn main() -> Result<(), Failed> {
 
 /// Uploads until all is there or the connection breaks, and gives how much arrived.
 fn send(video: &Path, record: &Path, server: &Path, connection: u64) -> Result<u64, Failed> {
-    let mut upload = Upload::from_bytes(&fs::read(record)?)?;
+    let mut upload = AttachmentUpload::from_bytes(&fs::read(record)?)?;
     let mut remote = OpenOptions::new().append(true).open(server)?;
     let before = fs::metadata(server)?.len();
     loop {
@@ -86,8 +86,8 @@ fn send(video: &Path, record: &Path, server: &Path, connection: u64) -> Result<u
         let mut give = |bytes: &[u8]| remote.write_all(bytes.get(..left.min(bytes.len())).unwrap_or_default());
         match upload.next_after(there)? {
             _ if left == 0 => return Ok(there - before),
-            Next::Header { skip } => give(upload.header().get(skip..).unwrap_or_default())?,
-            Next::Chunk { index, skip } => {
+            UploadNext::Header { skip } => give(upload.header().get(skip..).unwrap_or_default())?,
+            UploadNext::Chunk { index, skip } => {
                 let layout = *upload.layout();
                 let chunks = index..(index + BATCH).min(layout.chunks());
                 let plain = fetch(video, layout.plain_range(chunks.clone()).ok_or("no such chunks")?)?;
@@ -101,8 +101,8 @@ fn send(video: &Path, record: &Path, server: &Path, connection: u64) -> Result<u
                 // ... then the bytes may leave.
                 give(staged.committed().get(skip..).unwrap_or_default())?;
             }
-            Next::List { skip } => give(upload.list().get(skip..).unwrap_or_default())?,
-            Next::Done => return Ok(there - before),
+            UploadNext::List { skip } => give(upload.list().get(skip..).unwrap_or_default())?,
+            UploadNext::Done => return Ok(there - before),
             _ => return Err("a step that this program does not know".into()),
         }
     }

@@ -4,7 +4,7 @@
 
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
-use subrosa::session::{FirstMessage, Message, Session};
+use subrosa::session::{FirstMessage, Session, SessionMessage};
 use subrosa::suite::Suite;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Bob answers; from here on every message has a key of its own, and the ratchets turn.
     let answer = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    assert_eq!(to_bob.decrypt(&Message::parse(answer.bytes())?, now, &mut rng)?, b"Hello, Alice");
+    assert_eq!(to_bob.decrypt(&SessionMessage::parse(answer.bytes())?, now, &mut rng)?, b"Hello, Alice");
 
     // The state is bytes; store them sealed.
     let stored = to_bob.to_bytes();

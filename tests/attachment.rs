@@ -17,7 +17,8 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use subrosa::attachment::{
-    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, FinishError, Opener, TooLong, decrypt,
+    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, FileTooLong, FinishError, Opener,
+    decrypt,
 };
 use subrosa::crypto::Secret;
 
@@ -185,11 +186,12 @@ fn too_long_a_file_is_refused_before_it_is_read() {
     let mut rng = rng(4);
     let mut upload = |len| {
         let key = AttachmentKey::new(Secret::new([1; 32]));
-        subrosa::attachment::Upload::new(key, len, ChunkSize::MIN, &mut rng).map(|upload| upload.layout().chunks())
+        subrosa::attachment::AttachmentUpload::new(key, len, ChunkSize::MIN, &mut rng)
+            .map(|upload| upload.layout().chunks())
     };
     assert_eq!(upload(1 << 32), Ok(1 << 20));
     for len in [(1 << 32) + 1, u64::MAX] {
-        assert_eq!(upload(len), Err(TooLong));
+        assert_eq!(upload(len), Err(FileTooLong));
     }
 }
 
@@ -202,7 +204,7 @@ fn nothing_prints_secrets() {
     let mut encryptor = Encryptor::new(key.clone(), ChunkSize::MIN, &mut rng);
     let mut plain = &[0xc5; 20][..];
     while encryptor.push(&mut plain).unwrap().is_some() {}
-    let mut upload = subrosa::attachment::Upload::new(key.clone(), 20, ChunkSize::MIN, &mut rng).unwrap();
+    let mut upload = subrosa::attachment::AttachmentUpload::new(key.clone(), 20, ChunkSize::MIN, &mut rng).unwrap();
     let mut printed = format!("{reference:?} {key:?} {encryptor:?} {upload:?}");
     printed += &format!("{:?}", upload.stage(0..1, &[0xc5; 20]).unwrap());
     printed += &format!("{:?} {:?}", encryptor.finish(), CheckedHeader::new(&reference, &object[..56]));

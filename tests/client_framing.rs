@@ -18,10 +18,10 @@ mod sizes;
 
 use std::cell::Cell;
 
-use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
+use subrosa::platform::{ReportLimits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
-    AcceptError, AccountTag, ChainStatus, Commitment, Dest, FramingPolicy, Part, ReportBuilder, Reveal, StampContext,
-    UnframedContent,
+    AccountTag, ChainStatus, Commitment, Destination, FrameError, FramingPolicy, Part, ReportBuilder, Reveal,
+    StampContext, UnframedContent,
 };
 
 /// Its keys, and its clock.
@@ -41,7 +41,7 @@ impl Platform {
     /// Stamps an envelope for the account that submits it, a second after the one before.
     fn stamp(&self, envelope: &Envelope, submitter: &str) -> Envelope {
         let sender = AccountTag::of(&UserId::new(submitter).unwrap());
-        let dest = Dest::Direct(AccountTag::of(envelope.to.user()));
+        let dest = Destination::Direct(AccountTag::of(envelope.to.user()));
         self.1.set(self.1.get() + 1_000);
         let context = StampContext { sender, dest, time: self.now(), conv_seq: 0 };
         let stamp = stamp(&self.0, 1, &Commitment::new(envelope.commitment.unwrap()), &context).unwrap();
@@ -85,9 +85,9 @@ fn copies_without_their_stamp_change_nothing() {
     let accomplice = platform.stamp(&bare, "mallory");
     let rows = bob_db.0.borrow().clone();
     for (copy, expected) in [
-        (&bare, AcceptError::MissingStamp),
-        (&garbled, AcceptError::GarbledStamp),
-        (&accomplice, AcceptError::StampContext),
+        (&bare, FrameError::MissingStamp),
+        (&garbled, FrameError::GarbledStamp),
+        (&accomplice, FrameError::StampContext),
     ] {
         match receive(&bob, &bob_db, copy) {
             Err(StageError::Operation(ReceiveError::Frame(error))) => assert_eq!(error, expected),
@@ -183,7 +183,7 @@ fn a_conversation_is_reported() {
         assert_eq!(framed(receive(&alice, &alice_db, &stamped)).accepted.parts, parts);
     }
     let reporter = Reporter::new(AccountTag::of(bob.address().user()));
-    let verdict = verify_report(&platform.0, &reporter, &report.build(), &Limits::default()).unwrap();
+    let verdict = verify_report(&platform.0, &reporter, &report.build(), &ReportLimits::default()).unwrap();
     assert_eq!((verdict.messages.len(), verdict.rejected.len()), (12, 0));
     assert!(verdict.findings.iter().all(|finding| finding.blames().is_none()), "{:?}", verdict.findings);
 }

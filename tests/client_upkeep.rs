@@ -86,7 +86,7 @@ fn one_process_does_not_confirm_another_ones_upload() {
     let fresh = run(alice.publish_prekeys(PrekeyCounts::default()), &db, day(8)).remove(0);
     assert_ne!(fresh.id, first.id, "other dates");
     let before = db.0.borrow().clone();
-    for unknown in [first.id, UploadId::new([9; 16])] {
+    for unknown in [first.id, PrekeyUploadId::new([9; 16])] {
         assert_eq!(run(alice.published(unknown), &db, day(8)), Publication::NotPending);
     }
     assert!(*db.0.borrow() == before, "nothing has changed");
@@ -204,7 +204,7 @@ fn a_parked_session_of_before_a_rollback_sends_no_more() {
     let Received::Message(message) = run(alice.receive(hello.outgoing().unwrap().envelope()), &db, NOW) else {
         panic!()
     };
-    assert_eq!(message.identity(), &Identity::Changed(*device.identity_key()));
+    assert_eq!(message.identity(), &IdentityStatus::Changed(*device.identity_key()));
     let backup = db.0.borrow().clone();
     run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);
     run(alice.send(MessageId::new([2; 16]), bob.address(), b"welcome"), &db, NOW);
@@ -256,6 +256,6 @@ fn a_damaged_device_is_forgotten() {
     assert_eq!(db.0.borrow().len(), before - 3);
     let bundle = published(&bob, &bob_db).verify().unwrap();
     // The key that it was known by is in a row of its own.
-    assert_eq!(run(alice.add_session(&bundle), &db, NOW).identity, Identity::Known);
+    assert_eq!(run(alice.add_session(&bundle), &db, NOW).identity, IdentityStatus::Known);
     run(alice.send(MessageId::new([2; 16]), bob.address(), b"hi"), &db, NOW);
 }

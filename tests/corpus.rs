@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use subrosa::ident::{MessageName, PrekeyId};
 use subrosa::platform::Shelf;
-use subrosa::prekey::{KemPrekey, PrekeyUpload, UploadId};
+use subrosa::prekey::{KemPrekey, PrekeyUpload, PrekeyUploadId};
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
@@ -121,12 +121,12 @@ fn some_uploads() -> Vec<PrekeyUpload> {
         let ([a, b], mut rng) = (pair(suite), ChaCha20Rng::seed_from_u64(9));
         let now = bodies::NOW;
         let last_resort = KemPrekey::last_resort(&a.device, suite, PrekeyId::new(9), now, &mut rng);
-        let plain = a.device.upload(UploadId::new([1; 16]), &a.signed, &last_resort);
-        let mut full = a.device.upload(UploadId::new([2; 16]), &a.signed, &last_resort);
+        let plain = a.device.upload(PrekeyUploadId::new([1; 16]), &a.signed, &last_resort);
+        let mut full = a.device.upload(PrekeyUploadId::new([2; 16]), &a.signed, &last_resort);
         full.replaces_one_time = true;
         full.one_time = a.one_time.iter().take(2).map(|prekey| (prekey.id(), *prekey.public_key())).collect();
         full.one_time_kem = vec![KemPrekey::one_time(&a.device, suite, PrekeyId::new(10), now, &mut rng).published()];
-        let forged = b.device.upload(UploadId::new([3; 16]), &a.signed, &last_resort);
+        let forged = b.device.upload(PrekeyUploadId::new([3; 16]), &a.signed, &last_resort);
         [plain, full, forged]
     };
     SUITES.into_iter().flat_map(of_suite).collect()

@@ -364,7 +364,7 @@ fn bad_sources_are_reported() {
     let bad = [
         ("ratchet/double.rs", "use crate::session::Session;", "looks up"),
         ("ratchet/double.rs", "fn f(s: &crate::session::Session) {}", "looks up"),
-        ("ratchet/double.rs", "use crate::{crypto::Secret, session::{Message, Session}};", "looks up"),
+        ("ratchet/double.rs", "use crate::{crypto::Secret, session::{SessionMessage, Session}};", "looks up"),
         ("ratchet/double.rs", "pub(in crate::session) fn f() {}", "looks up"),
         ("sealed/mod.rs", "use crate::attachment::File;", "looks up"),
         ("platform/mod.rs", "use crate::client::Client;", "looks up"),

@@ -21,7 +21,7 @@ mod side;
 mod support;
 
 use allocation_counter::measure;
-use subrosa::session::{Ciphertext, Message, Session};
+use subrosa::session::{Ciphertext, Session, SessionMessage};
 use subrosa::suite::Suite;
 use support::{NOW, Party, address, in_both_suites, rng, talking_in};
 
@@ -55,7 +55,7 @@ fn encrypting(session: &Session) -> Heap {
 fn decrypting(session: &Session, message: &Ciphertext) -> Heap {
     let (mut session, mut rng) = (session.clone(), rng(2));
     heap(|| {
-        let message = Message::parse(message.bytes()).unwrap();
+        let message = SessionMessage::parse(message.bytes()).unwrap();
         assert_eq!(session.decrypt(&message, NOW, &mut rng).unwrap(), TEXT);
     })
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
-use subrosa::session::{Message, Session};
+use subrosa::session::{Session, SessionMessage};
 use subrosa::suite::Suite;
 use support::{NOW, Party, address, in_both_suites, round_trip, talking_in};
 
@@ -82,7 +82,7 @@ fn goes_on(path: &Path) {
     let mut rng = support::rng(1);
     for (field, plaintext) in [("after", b"after".as_slice()), ("late", b"late")] {
         for message in golden[field].as_array().unwrap() {
-            let message = Message::parse(&bytes(message)).unwrap();
+            let message = SessionMessage::parse(&bytes(message)).unwrap();
             assert_eq!(session.decrypt(&message, NOW, &mut rng).unwrap(), plaintext);
         }
     }

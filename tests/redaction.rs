@@ -53,7 +53,8 @@ use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
 use subrosa::session::{
-    AcceptError, Accepted, Consumed, DecryptError, EncryptError, FirstMessage, Message, PrekeyKind, Session,
+    AcceptError, Accepted, ConsumedPrekeys, DecryptError, EncryptError, FirstMessage, PrekeyKind, Session,
+    SessionMessage,
 };
 use subrosa::suite::Suite;
 use subrosa::wire::{Content, Payload, RecordError, RosterView, WireError};
@@ -172,11 +173,11 @@ fn sessions_print_nothing() {
         let (mut to_alice, accepted) = accepted.unwrap();
         assert_eq!(accepted.plaintext, text);
         let answer = to_alice.encrypt(&text, NOW, &mut Planted).unwrap();
-        let message = Message::parse(answer.bytes()).unwrap();
+        let message = SessionMessage::parse(answer.bytes()).unwrap();
         silent(&to_bob.decrypt(&message, NOW, &mut Planted).map(|_| ()));
         silent(&(&to_bob, &to_alice));
     }
-    silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: Consumed::default() });
+    silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: ConsumedPrekeys::default() });
     let content = Content::App(vec![SENTINEL; 9]);
     silent(&Payload { own: RosterView::default(), peer: RosterView::default(), answers: None, content });
 }
@@ -189,7 +190,7 @@ fn errors_print_nothing() {
     silent_error(&KemPrekey::from_bytes(&planted).unwrap_err());
     silent_error(&UnverifiedBundle::parse(&planted).unwrap_err());
     silent_error(&FirstMessage::parse(&planted).unwrap_err());
-    silent_error(&Message::parse(&planted).unwrap_err());
+    silent_error(&SessionMessage::parse(&planted).unwrap_err());
     silent_error(&Payload::parse(&planted).unwrap_err());
     // The fields that errors do carry: ids and versions, which are no secrets.
     for error in [DecryptError::Duplicate, DecryptError::Rewound, DecryptError::Undecryptable] {

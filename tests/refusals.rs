@@ -10,11 +10,12 @@
 mod support;
 
 use proptest::prelude::*;
-use subrosa::crypto::{KeyError, PublicKey};
+use subrosa::crypto::{PublicKey, PublicKeyError};
 use subrosa::ident::{MessageName, PrekeyId, Timestamp};
 use subrosa::prekey::{BundleError, Device, OneTimePrekey, PrekeySecrets, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{
-    AcceptError, Ciphertext, DecryptError, EncryptError, FirstMessage, InitiateError, Message, PrekeyKind, Session,
+    AcceptError, Ciphertext, DecryptError, EncryptError, FirstMessage, InitiateError, PrekeyKind, Session,
+    SessionMessage,
 };
 use subrosa::suite::Suite;
 use subrosa::wire::{MAX_MESSAGE_LEN, MAX_PLAINTEXT_LEN, Payload, RecordError, WireError};
@@ -370,21 +371,21 @@ fn what_a_message_answers() {
 
 #[test]
 fn malformed_keys_have_names() {
-    assert_eq!(PublicKey::parse(&[5; 32]), Err(KeyError::Length));
-    assert_eq!(Message::parse(&[0x44]).unwrap_err(), WireError::Truncated);
+    assert_eq!(PublicKey::parse(&[5; 32]), Err(PublicKeyError::Length));
+    assert_eq!(SessionMessage::parse(&[0x44]).unwrap_err(), WireError::Truncated);
     // A ratchet key with a trailing byte: Signal's library ignores it, here there is one form.
     let message = [&[0x44, 0x0a, 34, 5][..], &[9; 33], &[0x10, 0, 0x22, 1, 0], &[0; 8]].concat();
-    assert_eq!(Message::parse(&message).unwrap_err(), WireError::Key(KeyError::Length));
+    assert_eq!(SessionMessage::parse(&message).unwrap_err(), WireError::Key(PublicKeyError::Length));
 }
 
 #[test]
 fn a_protobuf_that_claims_more_than_it_holds_allocates_nothing() {
     // A length of 2^63 in a message of 30 bytes.
     let message = [&[0x44, 0x22][..], &[0xff; 8], &[0x7f], &[0; 20]].concat();
-    assert_eq!(Message::parse(&message).unwrap_err(), WireError::Protobuf);
+    assert_eq!(SessionMessage::parse(&message).unwrap_err(), WireError::Protobuf);
     // Groups nested a thousand deep.
     let nested = [&[0x44][..], &[0x63; 1000], &[0; 8]].concat();
-    assert_eq!(Message::parse(&nested).unwrap_err(), WireError::Protobuf);
+    assert_eq!(SessionMessage::parse(&nested).unwrap_err(), WireError::Protobuf);
 }
 
 proptest! {
@@ -393,7 +394,7 @@ proptest! {
         let mut led = vec![0x44];
         led.extend(&bytes);
         for bytes in [&bytes, &led] {
-            let _ = Message::parse(bytes);
+            let _ = SessionMessage::parse(bytes);
             let _ = FirstMessage::parse(bytes);
             let _ = UnverifiedBundle::parse(bytes);
             let _ = Session::from_bytes(bytes);
@@ -409,7 +410,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = with;
         if let Ok(mut session) = Session::from_bytes(&bytes) {
-            let _ = session.decrypt(&Message::parse(message.bytes()).unwrap(), NOW, &mut alice.rng);
+            let _ = session.decrypt(&SessionMessage::parse(message.bytes()).unwrap(), NOW, &mut alice.rng);
             let _ = session.encrypt(b"y", NOW, &mut alice.rng);
             prop_assert!(Session::from_bytes(&session.to_bytes()).is_ok());
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where something is wrong")]
 
 use subrosa::platform::{StampKeys, stamp};
-use subrosa::report::{AccountTag, Commitment, Dest, FramingPolicy, Part, StampContext};
+use subrosa::report::{AccountTag, Commitment, Destination, FramingPolicy, Part, StampContext};
 use subrosa::wire::{EnvelopeKind, RecordKind};
 
 include!("support/clientdoc.rs");
@@ -13,7 +13,7 @@ fn stamped(keys: &StampKeys, sent: &Sent) -> Envelope {
     let mut envelope = sent.outgoing().unwrap().envelope().clone();
     let commitment = Commitment::new(envelope.commitment.unwrap());
     let (sender, dest) = (AccountTag::of(envelope.from.as_ref().unwrap().user()), AccountTag::of(envelope.to.user()));
-    let context = StampContext { sender, dest: Dest::Direct(dest), time: NOW, conv_seq: 0 };
+    let context = StampContext { sender, dest: Destination::Direct(dest), time: NOW, conv_seq: 0 };
     envelope.stamp = Some(stamp(keys, 1, &commitment, &context).unwrap().to_bytes().to_vec());
     envelope
 }

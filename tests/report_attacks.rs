@@ -8,9 +8,10 @@ mod framing;
 
 use framing::{Device, Post, START, account, blaming, deliver, group, members, pair};
 use subrosa::ident::Timestamp;
-use subrosa::platform::{Finding, Reject, RestampError, restamp};
+use subrosa::platform::{Finding, RejectReason, RestampError, restamp};
 use subrosa::report::{
-    AcceptError, BuildError, ChainStatus, Commitment, Dest, Part, ReportBuilder, Reveal, Stamp, StampContext,
+    ChainStatus, Commitment, Destination, FrameError, Part, ReportBuildError, ReportBuilder, Reveal, Stamp,
+    StampContext,
 };
 
 fn replace(haystack: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -28,13 +29,13 @@ fn t02_commitment_and_content_differ() {
     let shown = alice.send(&mut platform, "abuse");
     let innocent = alice.send(&mut platform, "flowers");
     let crossed = Post { inner: shown.inner.clone(), ..innocent };
-    assert_eq!(bob.receive(&crossed, platform.now).unwrap_err(), AcceptError::Commitment);
+    assert_eq!(bob.receive(&crossed, platform.now).unwrap_err(), FrameError::Commitment);
     let altered = Post { inner: replace(&shown.inner, b"abuse", b"hello"), ..shown.clone() };
-    assert_eq!(bob.receive(&altered, platform.now).unwrap_err(), AcceptError::Commitment);
+    assert_eq!(bob.receive(&altered, platform.now).unwrap_err(), FrameError::Commitment);
     // Who lies about the sender or the destination, which do not travel, has committed to something else, too.
-    let to_another = Device::new("alice", 1, Dest::Direct(account("carol")), 1).send(&mut platform, "abuse");
-    let stamp = platform.stamp(alice.account(), Dest::Direct(bob.account()), &to_another.commitment);
-    assert_eq!(bob.receive(&Post { stamp, ..to_another }, platform.now).unwrap_err(), AcceptError::Commitment);
+    let to_another = Device::new("alice", 1, Destination::Direct(account("carol")), 1).send(&mut platform, "abuse");
+    let stamp = platform.stamp(alice.account(), Destination::Direct(bob.account()), &to_another.commitment);
+    assert_eq!(bob.receive(&Post { stamp, ..to_another }, platform.now).unwrap_err(), FrameError::Commitment);
     assert_eq!(bob.receive(&shown, platform.now).unwrap().status, ChainStatus::Next);
 }
 
@@ -44,27 +45,27 @@ fn t03_altered_content_key_order_and_split_of_parts() {
     let post = alice.send_parts(&mut platform, &[Part::text("I will"), Part::text("not go")]);
     deliver(&platform, &mut bob, &post);
     let report = bob.report_all();
-    assert_eq!(platform.refusal(bob.account(), &replace(&report, b"not go", b"now go")), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &replace(&report, b"not go", b"now go")), RejectReason::BadStamp);
     // Parts change places, each with its key.
     let (first, second) = (part_of(&report, b"I will"), part_of(&report, b"not go"));
     let swapped =
         replace(&report, &[first.clone(), second.clone()].concat(), &[second.clone(), first.clone()].concat());
-    assert_eq!(platform.refusal(bob.account(), &swapped), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &swapped), RejectReason::BadStamp);
     // The second key opens the first part.
     let keys = |part: &[u8]| part[part.len() - 32..].to_vec();
     let crossed = replace(&report, &keys(&first), &keys(&second));
-    assert_eq!(platform.refusal(bob.account(), &crossed), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &crossed), RejectReason::BadStamp);
     // Another kind: text as an attachment.
     let retyped = replace(&report, &first, &[&first[..3], &[2], &first[4..]].concat());
-    assert_eq!(platform.refusal(bob.account(), &retyped), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &retyped), RejectReason::BadStamp);
     // "I will" and "not go" as "I wil" and "lnot go", of the same length in all.
     let split = [&shorten(&first), &lengthen(&second)].map(Vec::as_slice).concat();
     let resplit = replace(&report, &[first, second].concat(), &split);
-    assert_eq!(platform.refusal(bob.account(), &resplit), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &resplit), RejectReason::BadStamp);
     // The builder takes no other parts than the message's.
     let mut builder = ReportBuilder::new(bob.account());
     let others = [Part::text("I will"), Part::text("now go")];
-    assert_eq!(builder.add(&bob.log[0].0, &others, Reveal::All).unwrap_err(), BuildError::OtherParts);
+    assert_eq!(builder.add(&bob.log[0].0, &others, Reveal::All).unwrap_err(), ReportBuildError::OtherParts);
 }
 
 /// The encoding of an open part with a body of six bytes: `22 len 08 01 12 06 body 1a 20 key`.
@@ -89,11 +90,11 @@ fn t04_altered_stamp_fields() {
     deliver(&platform, &mut bob, &post);
     // kid, sender, dest, time, counter: one byte of each; mode and kind have tests of their own.
     for (at, expected) in [
-        (4, Reject::UnknownStampKey),
-        (7, Reject::BadStamp),
-        (39, Reject::BadStamp),
-        (78, Reject::BadStamp),
-        (86, Reject::BadStamp),
+        (4, RejectReason::UnknownStampKey),
+        (7, RejectReason::BadStamp),
+        (39, RejectReason::BadStamp),
+        (78, RejectReason::BadStamp),
+        (86, RejectReason::BadStamp),
     ] {
         let mut stamp = post.stamp.clone();
         stamp[at] ^= 1;
@@ -107,7 +108,10 @@ fn t05_swapped_stamps() {
     let posts = [alice.send(&mut platform, "one"), alice.send(&mut platform, "two")];
     posts.iter().for_each(|post| drop(deliver(&platform, &mut bob, post)));
     let report = bob.report(|at, _| at == 0);
-    assert_eq!(platform.refusal(bob.account(), &replace(&report, &posts[0].stamp, &posts[1].stamp)), Reject::BadStamp);
+    assert_eq!(
+        platform.refusal(bob.account(), &replace(&report, &posts[0].stamp, &posts[1].stamp)),
+        RejectReason::BadStamp
+    );
 }
 
 #[test]
@@ -116,17 +120,17 @@ fn t06_never_stamped_or_another_opening() {
     let sent = alice.state.seal(&[Part::text("never submitted")], Timestamp::new(START), &mut platform.rng).unwrap();
     let mut builder = ReportBuilder::new(bob.account());
     let parts = [Part::text("never submitted")];
-    assert_eq!(builder.add(&sent.evidence, &parts, Reveal::All).unwrap_err(), BuildError::NotStamped);
+    assert_eq!(builder.add(&sent.evidence, &parts, Reveal::All).unwrap_err(), ReportBuildError::NotStamped);
     // With a stamp of another message.
     let other = alice.send(&mut platform, "submitted");
     let mut evidence = sent.evidence.clone();
     evidence.attach(&Stamp::parse(&other.stamp).unwrap()).unwrap();
     builder.add(&evidence, &parts, Reveal::All).unwrap();
-    assert_eq!(platform.refusal(bob.account(), &builder.build()), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &builder.build()), RejectReason::BadStamp);
     // A stamped one, opened as something else: the digest of a part is no other's.
     deliver(&platform, &mut bob, &other);
     let report = replace(&bob.report_all(), b"submitted", b"falsified");
-    assert_eq!(platform.refusal(bob.account(), &report), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &report), RejectReason::BadStamp);
 }
 
 #[test]
@@ -142,17 +146,17 @@ fn t07_report_replay() {
     let item = &once[2..once.len() - 4];
     let twice = [&once[..2], item, item, &once[once.len() - 4..]].concat();
     let verdict = platform.verify(bob.account(), &twice).unwrap();
-    assert_eq!((verdict.messages.len(), verdict.rejected), (1, vec![(1, Reject::DuplicateInReport)]));
+    assert_eq!((verdict.messages.len(), verdict.rejected), (1, vec![(1, RejectReason::DuplicateInReport)]));
     assert_eq!(verdict.report_id, first.report_id);
     let (evidence, parts) = &bob.log[0];
     let mut builder = ReportBuilder::new(bob.account());
     builder.add(evidence, parts, Reveal::All).unwrap();
-    assert_eq!(builder.add(evidence, parts, Reveal::All).unwrap_err(), BuildError::AlreadyThere);
+    assert_eq!(builder.add(evidence, parts, Reveal::All).unwrap_err(), ReportBuildError::AlreadyThere);
     // The same report again has the same name, in whatever order; another account's is refused, or, of a party, named
     // differently.
     assert_eq!(platform.verify(bob.account(), &once).unwrap().report_id, first.report_id);
     assert_ne!(platform.verify(alice.account(), &once).unwrap().report_id, first.report_id);
-    assert_eq!(platform.refusal(account("mallory"), &once), Reject::ReporterNotParty);
+    assert_eq!(platform.refusal(account("mallory"), &once), RejectReason::ReporterNotParty);
     assert_ne!(platform.verify(bob.account(), &bob.report_all()).unwrap().report_id, first.report_id);
 }
 
@@ -161,16 +165,16 @@ fn t08_resubmitted_by_another_account() {
     let (mut platform, mut alice, mut bob) = pair(108);
     let post = alice.send(&mut platform, "hello");
     deliver(&platform, &mut bob, &post);
-    let dest = Dest::Direct(bob.account());
+    let dest = Destination::Direct(bob.account());
     let mallorys = platform.stamp(account("mallory"), dest, &post.commitment);
     let report = replace(&bob.report_all(), &post.stamp, &mallorys);
-    assert_eq!(platform.refusal(bob.account(), &report), Reject::SenderMismatch);
+    assert_eq!(platform.refusal(bob.account(), &report), RejectReason::SenderMismatch);
     // And the platform gives the original stamp to its own submitter only, for its own destination only.
     let original = Stamp::parse(&post.stamp).unwrap();
-    let again = |who, dest: &Dest| restamp(&platform.keys, &post.commitment, &original, &who, dest);
+    let again = |who, dest: &Destination| restamp(&platform.keys, &post.commitment, &original, &who, dest);
     assert_eq!(again(alice.account(), &dest), Ok(original));
     assert_eq!(again(account("mallory"), &dest), Err(RestampError::OtherSubmission));
-    assert_eq!(again(alice.account(), &Dest::Direct(account("carol"))), Err(RestampError::OtherSubmission));
+    assert_eq!(again(alice.account(), &Destination::Direct(account("carol"))), Err(RestampError::OtherSubmission));
     let other = Commitment::new([9; 32]);
     assert_eq!(restamp(&platform.keys, &other, &original, &alice.account(), &dest), Err(RestampError::BadStamp));
     let context = StampContext { sender: account("mallory"), ..original.context };
@@ -188,16 +192,16 @@ fn t08_resubmitted_by_another_account() {
 #[test]
 fn t09_header_that_names_a_victim() {
     let (mut platform, _, mut bob) = pair(109);
-    let mut imposter = Device::new("alice", 1, Dest::Direct(account("bob")), 77);
+    let mut imposter = Device::new("alice", 1, Destination::Direct(account("bob")), 77);
     let mut post = imposter.send(&mut platform, "as if from Alice");
-    post.stamp = platform.stamp(account("mallory"), Dest::Direct(account("bob")), &post.commitment);
+    post.stamp = platform.stamp(account("mallory"), Destination::Direct(account("bob")), &post.commitment);
     // Over Mallory's session the header is Mallory's, whatever was committed to.
     post.from.account = account("mallory");
-    let mut from_mallory = Device::new("bob", 1, Dest::Direct(account("mallory")), 78);
-    assert_eq!(from_mallory.receive(&post, platform.now).unwrap_err(), AcceptError::Commitment);
+    let mut from_mallory = Device::new("bob", 1, Destination::Direct(account("mallory")), 78);
+    assert_eq!(from_mallory.receive(&post, platform.now).unwrap_err(), FrameError::Commitment);
     // Over a session that says Alice, the stamp says Mallory.
     post.from.account = account("alice");
-    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), AcceptError::StampContext);
+    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), FrameError::StampContext);
     // Together with Bob: the evidence takes no stamp that names another.
     let mut evidence = imposter.log[0].0.clone();
     assert!(evidence.attach(&Stamp::parse(&post.stamp).unwrap()).is_err());
@@ -209,14 +213,14 @@ fn t10_group_spoof() {
     let (mut platform, mut devices) = members(&["alice", "bob", "mallory"], 110);
     let mut bob = devices.remove(1);
     let genuine = devices[0].send(&mut platform, "from alice");
-    let stamp = platform.stamp(account("mallory"), Dest::Group(group()), &genuine.commitment);
+    let stamp = platform.stamp(account("mallory"), Destination::Group(group()), &genuine.commitment);
     let spoofed = Post { stamp, ..genuine.clone() };
     // By the sender key the author is Alice, by the stamp Mallory; and nothing has changed.
-    assert_eq!(bob.receive(&spoofed, platform.now).unwrap_err(), AcceptError::StampContext);
+    assert_eq!(bob.receive(&spoofed, platform.now).unwrap_err(), FrameError::StampContext);
     assert_eq!(bob.receive(&genuine, platform.now).unwrap().status, ChainStatus::Next);
     // By Mallory's own sender key: Alice's commitment is not to a message of Mallory's.
     let from = devices[1].peer;
-    assert_eq!(bob.receive(&Post { from, ..spoofed }, platform.now).unwrap_err(), AcceptError::Commitment);
+    assert_eq!(bob.receive(&Post { from, ..spoofed }, platform.now).unwrap_err(), FrameError::Commitment);
 }
 
 /// Bob provokes, Alice answers, Bob reports the answer alone. Four ways to hide the provocation.
@@ -249,10 +253,10 @@ fn t11_hiding_ones_own_provocation() {
     let mut nice = Device {
         state: fork_point,
         log: bob.log[..1].to_vec(),
-        ..Device::new("bob", 1, Dest::Direct(account("alice")), 5)
+        ..Device::new("bob", 1, Destination::Direct(account("alice")), 5)
     };
     let post = nice.send(&mut platform, "have a nice day");
-    assert!(matches!(alice.receive(&post, platform.now).unwrap_err(), AcceptError::Fork(_)));
+    assert!(matches!(alice.receive(&post, platform.now).unwrap_err(), FrameError::Fork(_)));
     nice.log.push(bob.log[2].clone());
     let verdict = platform.verify(bob.account(), &nice.report_all()).unwrap();
     assert!(
@@ -267,7 +271,7 @@ fn t11_hiding_ones_own_provocation() {
     let blamed: Vec<_> = blaming(&verdict).iter().filter_map(Finding::blames).collect();
     assert_eq!(blamed, [bob.account()]);
     // From a second device, left out with all of its chain: named all the same.
-    let mut tablet = Device::new("bob", 2, Dest::Direct(account("alice")), 6);
+    let mut tablet = Device::new("bob", 2, Destination::Direct(account("alice")), 6);
     let post = tablet.send(&mut platform, "provocation from the tablet");
     deliver(&platform, &mut alice, &post);
     deliver(&platform, &mut bob, &post);

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use framing::{Device, KID, Post, account, blaming, deliver, group, members, pair};
 use subrosa::ident::Timestamp;
-use subrosa::platform::{Finding, Reject, Verdict};
-use subrosa::report::{AcceptError, ChainState, ChainStatus, ChainTag, Dest, FramingPolicy};
+use subrosa::platform::{Finding, RejectReason, Verdict};
+use subrosa::report::{ChainState, ChainStatus, ChainTag, Destination, FrameError, FramingPolicy};
 
 fn has(verdict: &Verdict, is: impl Fn(&Finding) -> bool) -> bool {
     verdict.findings.iter().any(is)
@@ -23,7 +23,7 @@ fn t13_flood_of_heads() {
     let (mut bob, mut alice) = (devices.remove(1), devices.remove(0));
     let mut heads = BTreeSet::new();
     for device in 0..40 {
-        let mut other = Device::new("flood", device, Dest::Group(group()), u64::from(device));
+        let mut other = Device::new("flood", device, Destination::Group(group()), u64::from(device));
         let post = other.send(&mut platform, "flood");
         deliver(&platform, &mut bob, &post);
         heads.insert(ChainTag::of(&other.account(), other.state.chain()));
@@ -48,8 +48,9 @@ fn t13_flood_of_heads() {
 fn t13_busy_chains_do_not_starve_others() {
     let (mut platform, mut devices) = members(&["alice", "bob"], 114);
     let mut bob = devices.remove(1);
-    let mut others: Vec<_> =
-        (0..40).map(|device| Device::new("busy", device, Dest::Group(group()), 500 + u64::from(device))).collect();
+    let mut others: Vec<_> = (0..40)
+        .map(|device| Device::new("busy", device, Destination::Group(group()), 500 + u64::from(device)))
+        .collect();
     let mut named = BTreeSet::new();
     for _ in 0..3 {
         for other in &mut others {
@@ -68,13 +69,13 @@ fn t17_platform_equivocation() {
     let post = alice.send(&mut platform, "hello");
     // The stamp says something else than the message: refused, and the chain is as it was.
     for (sender, dest) in [
-        (account("carol"), Dest::Direct(bob.account())),
-        (alice.account(), Dest::Direct(account("carol"))),
-        (alice.account(), Dest::Group(group())),
+        (account("carol"), Destination::Direct(bob.account())),
+        (alice.account(), Destination::Direct(account("carol"))),
+        (alice.account(), Destination::Group(group())),
     ] {
         let stamp = platform.stamp(sender, dest, &post.commitment);
         let refused = bob.receive(&Post { stamp, ..post.clone() }, platform.now);
-        assert_eq!(refused.unwrap_err(), AcceptError::StampContext);
+        assert_eq!(refused.unwrap_err(), FrameError::StampContext);
     }
     deliver(&platform, &mut bob, &post);
     // Its clock goes backwards: against the message before, and against one that was seen.
@@ -100,10 +101,10 @@ fn t20_destroyed_key() {
     let post = alice.send(&mut platform, "hello");
     deliver(&platform, &mut bob, &post);
     assert!(platform.keys.destroy(KID));
-    assert_eq!(platform.refusal(bob.account(), &bob.report_all()), Reject::UnknownStampKey);
+    assert_eq!(platform.refusal(bob.account(), &bob.report_all()), RejectReason::UnknownStampKey);
     // A new key of the same number is another key.
     platform.keys.generate(KID, &mut platform.rng).unwrap();
-    assert_eq!(platform.refusal(bob.account(), &bob.report_all()), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &bob.report_all()), RejectReason::BadStamp);
 }
 
 /// A device that lies in `seen` convicts nobody. Its own state is made to believe the lie.
@@ -113,8 +114,8 @@ fn t23_false_seen_entries() {
     let honest = bob.send(&mut platform, "hello");
     deliver(&platform, &mut alice, &honest);
     // Of a chain that never existed, and of one of Bob's own that he never sent: the liar forges both on its own side.
-    let mut liar = Device::new("alice", 9, Dest::Direct(bob.account()), 9);
-    let mut ghost = Device::new("bob", 3, Dest::Direct(alice.account()), 3);
+    let mut liar = Device::new("alice", 9, Destination::Direct(bob.account()), 9);
+    let mut ghost = Device::new("bob", 3, Destination::Direct(alice.account()), 3);
     let never_sent = ghost.send(&mut platform, "never sent");
     deliver(&platform, &mut liar, &never_sent);
     let post = liar.send(&mut platform, "names a ghost");
@@ -123,17 +124,18 @@ fn t23_false_seen_entries() {
     assert!(has(&verdict, |f| matches!(f, Finding::Undisclosed { claimed_by, .. } if *claimed_by == alice.account())));
     assert_eq!(blaming(&verdict), []);
     // About the receiver's own chain: refused outright.
-    let mut twin = Device { state: bob.state.clone(), ..Device::new("bob", 1, Dest::Direct(alice.account()), 4) };
+    let mut twin =
+        Device { state: bob.state.clone(), ..Device::new("bob", 1, Destination::Direct(alice.account()), 4) };
     let forged = twin.send(&mut platform, "Bob's next number, with garbage");
-    let mut liar = Device::new("alice", 8, Dest::Direct(bob.account()), 8);
+    let mut liar = Device::new("alice", 8, Destination::Direct(bob.account()), 8);
     deliver(&platform, &mut liar, &forged);
     let post = liar.send(&mut platform, "names what Bob never sent");
-    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), AcceptError::FalseSeen);
+    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), FrameError::FalseSeen);
     // Bob sends something else at that number; the garbage about it is refused, too.
     bob.send(&mut platform, "something else");
-    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), AcceptError::FalseSeen);
+    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), FrameError::FalseSeen);
     // In the hands of an accomplice, the claim still blames nobody.
-    let mut accomplice = Device::new("bob", 2, Dest::Direct(alice.account()), 5);
+    let mut accomplice = Device::new("bob", 2, Destination::Direct(alice.account()), 5);
     deliver(&platform, &mut accomplice, &post);
     accomplice.log.extend(bob.log.iter().cloned());
     let verdict = platform.verify(bob.account(), &accomplice.report_all()).unwrap();
@@ -146,10 +148,10 @@ fn t23_false_seen_entries() {
 fn t24_accomplice_uploads_first() {
     let (mut platform, mut alice, mut bob) = pair(125);
     let genuine = alice.send(&mut platform, "abuse");
-    let stamp = platform.stamp(account("accomplice"), Dest::Direct(bob.account()), &genuine.commitment);
+    let stamp = platform.stamp(account("accomplice"), Destination::Direct(bob.account()), &genuine.commitment);
     for _ in 0..3 {
         let copy = Post { stamp: stamp.clone(), ..genuine.clone() };
-        assert_eq!(bob.receive(&copy, platform.now).unwrap_err(), AcceptError::StampContext);
+        assert_eq!(bob.receive(&copy, platform.now).unwrap_err(), FrameError::StampContext);
     }
     assert_eq!(bob.receive(&genuine, platform.now).unwrap().status, ChainStatus::Next);
     let next = alice.send(&mut platform, "more");
@@ -215,7 +217,7 @@ fn t26_chain_id_of_another_member() {
     let first = alice.send(&mut platform, "one");
     deliver(&platform, &mut bob, &first);
     // The same generator draws the same chain id for another account.
-    let mut mallory = Device::new("mallory", 1, Dest::Group(group()), 127 * 100);
+    let mut mallory = Device::new("mallory", 1, Destination::Group(group()), 127 * 100);
     assert_eq!(mallory.state.chain(), alice.state.chain());
     for text in ["hijack", "more"] {
         let post = mallory.send(&mut platform, text);
@@ -251,7 +253,7 @@ fn places_in_a_chain() {
     let posts: Vec<_> = (0..3_000).map(|number: u32| alice.send(&mut platform, &number.to_string())).collect();
     assert_eq!(deliver(&platform, &mut bob, &posts[0]).status, ChainStatus::Next);
     assert_eq!(deliver(&platform, &mut bob, &posts[2_500]).status, ChainStatus::Gap { missing: 2_499 });
-    assert_eq!(bob.receive(&posts[499], platform.now).unwrap_err(), AcceptError::TooOld);
+    assert_eq!(bob.receive(&posts[499], platform.now).unwrap_err(), FrameError::TooOld);
     for late in [500, 2_499, 1_000, 999] {
         assert_eq!(deliver(&platform, &mut bob, &posts[late]).status, ChainStatus::Late);
         assert_eq!(deliver(&platform, &mut bob, &posts[late]).status, ChainStatus::Duplicate);
@@ -260,16 +262,16 @@ fn places_in_a_chain() {
         assert_eq!(deliver(&platform, &mut bob, next).status, ChainStatus::Next);
     }
     // Accepted long ago, and forgotten: no accusation.
-    assert_eq!(bob.receive(&posts[0], platform.now).unwrap_err(), AcceptError::TooOld);
+    assert_eq!(bob.receive(&posts[0], platform.now).unwrap_err(), FrameError::TooOld);
     // Another history of the same chain.
-    let mut other = Device::new("alice", 1, Dest::Direct(bob.account()), 129 * 2);
+    let mut other = Device::new("alice", 1, Destination::Direct(bob.account()), 129 * 2);
     let others: Vec<_> = (0..2_901).map(|number: u32| other.send(&mut platform, &format!("other {number}"))).collect();
     assert_eq!(alice.state.chain(), other.state.chain());
     for at in [2_899, 2_900] {
-        assert!(matches!(bob.receive(&others[at], platform.now).unwrap_err(), AcceptError::Fork(_)), "{at}");
+        assert!(matches!(bob.receive(&others[at], platform.now).unwrap_err(), FrameError::Fork(_)), "{at}");
     }
     // A missing one, whose successor is there and names another.
-    assert!(matches!(bob.receive(&others[998], platform.now).unwrap_err(), AcceptError::Fork(_)));
+    assert!(matches!(bob.receive(&others[998], platform.now).unwrap_err(), FrameError::Fork(_)));
     assert_eq!(deliver(&platform, &mut bob, &posts[998]).status, ChainStatus::Late);
 }
 
@@ -284,7 +286,7 @@ fn states_are_bounded() {
     }
     let policy = FramingPolicy::default();
     for device in 0..1_500 {
-        let mut flood = Device::new("flood", device, Dest::Group(group()), u64::from(device) << 8);
+        let mut flood = Device::new("flood", device, Destination::Group(group()), u64::from(device) << 8);
         for number in 0..6 {
             let post = flood.send(&mut platform, "x");
             if number % 2 == 1 {

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 
 use framing::{Device, START, account, deliver, pair};
 use subrosa::ident::Timestamp;
-use subrosa::platform::{Finding, Reject, ReportError, Verdict};
+use subrosa::platform::{Finding, RejectReason, Verdict, VerifyReportError};
 use subrosa::report::{
-    AcceptError, Action, AfterDeletion, ChainStatus, Commitment, Deletion, Dest, Evidence, FramingPolicy, MAX_STAMPS,
-    MessagePolicy, MissingStamp, Part, PartKind, Reveal, RuleError, Ruling, Stamp, StampStatus, Target, Unframed,
-    refuse_unframed, rule,
+    AfterDeletion, ChainStatus, Commitment, Deletion, Destination, Evidence, FrameError, FramingPolicy, MAX_STAMPS,
+    MessageAction, MessagePolicy, MissingStamp, Part, PartKind, Reveal, RuleError, Ruling, Stamp, StampStatus,
+    TargetMessage, Unframed, refuse_unframed, rule,
 };
 use subrosa::wire::{Content, UnknownPayload};
 
@@ -29,7 +29,7 @@ fn t14_edit_and_delete() {
     let deletion = alice.send_parts(&mut platform, &[Part::delete_of(&original.commitment)]);
     for post in [&original, &edit, &deletion] {
         let accepted = deliver(&platform, &mut bob, post);
-        let target = Target { author: alice.account(), deleted: false, policy: MessagePolicy::default() };
+        let target = TargetMessage { author: alice.account(), deleted: false, policy: MessagePolicy::default() };
         let ruling = rule(&accepted.parts, accepted.evidence.header().sender(), |_| Some(target));
         assert!(matches!(ruling, Ok(Ruling::Do(_))));
     }
@@ -54,7 +54,7 @@ fn t14_edit_and_delete() {
 #[test]
 fn t14_only_authors_edit_and_delete() {
     let (alice, mallory, id) = (account("alice"), account("mallory"), Commitment::new([1; 32]));
-    let target = Target { author: alice, deleted: false, policy: MessagePolicy::default() };
+    let target = TargetMessage { author: alice, deleted: false, policy: MessagePolicy::default() };
     let edit = [Part::edit_of(&id), Part::text("x")];
     let delete = [Part::delete_of(&id)];
     let react = [Part::reaction(&id, "\u{1f44d}")];
@@ -62,15 +62,15 @@ fn t14_only_authors_edit_and_delete() {
         assert!(matches!(rule(parts, &alice, |_| Some(target)), Ok(Ruling::Do(_))));
         assert_eq!(rule(parts, &mallory, |_| Some(target)), Err(RuleError::NotAuthor));
         assert!(matches!(rule(parts, &mallory, |_| None), Ok(Ruling::Wait(_))));
-        let deleted = Target { deleted: true, ..target };
+        let deleted = TargetMessage { deleted: true, ..target };
         assert_eq!(rule(parts, &alice, |_| Some(deleted)), Err(RuleError::Deleted));
     }
-    assert_eq!(rule(&react, &mallory, |_| Some(target)), Ok(Ruling::Do(Action::React(id))));
-    let once = Target { policy: MessagePolicy { view_once: true, ..target.policy }, ..target };
+    assert_eq!(rule(&react, &mallory, |_| Some(target)), Ok(Ruling::Do(MessageAction::React(id))));
+    let once = TargetMessage { policy: MessagePolicy { view_once: true, ..target.policy }, ..target };
     assert_eq!(rule(&edit, &alice, |_| Some(once)), Err(RuleError::ViewOnce));
     assert!(rule(&delete, &alice, |_| Some(once)).is_ok());
     let answer = [Part::quote(&id), Part::text("x")];
-    assert_eq!(rule(&answer, &mallory, |_| None), Ok(Ruling::Do(Action::Say { quote: Some(id) })));
+    assert_eq!(rule(&answer, &mallory, |_| None), Ok(Ruling::Do(MessageAction::Say { quote: Some(id) })));
     // Parts that do not go together make no message, on either side.
     let (mut platform, mut alice, _) = pair(116);
     for parts in [
@@ -121,8 +121,8 @@ fn t16_stamp_stripped_or_garbled() {
         let mut state = before.clone();
         state.accept(&post.from, &post.inner, &post.commitment, stamp, now, policy).map(|accepted| (accepted, state))
     };
-    assert_eq!(accept(None, &strict).unwrap_err(), AcceptError::MissingStamp);
-    assert_eq!(accept(Some(garbled), &strict).unwrap_err(), AcceptError::GarbledStamp);
+    assert_eq!(accept(None, &strict).unwrap_err(), FrameError::MissingStamp);
+    assert_eq!(accept(Some(garbled), &strict).unwrap_err(), FrameError::GarbledStamp);
     let (missing, state) = accept(None, &lenient).unwrap();
     assert_eq!((missing.stamp, missing.evidence.stamp()), (StampStatus::Missing, None));
     assert_eq!(accept(Some(garbled), &lenient).unwrap().0.stamp, StampStatus::Garbled);
@@ -150,7 +150,7 @@ fn t16_a_made_up_stamp_displaces_no_genuine_one() {
         builder.add(evidence, &first.parts, Reveal::All).unwrap();
         builder.build()
     };
-    assert_eq!(platform.refusal(bob.account(), &report(&first.evidence)), Reject::BadStamp);
+    assert_eq!(platform.refusal(bob.account(), &report(&first.evidence)), RejectReason::BadStamp);
     let mut evidence = first.evidence.clone();
     for stamp in [&post.stamp, &made_up, &post.stamp] {
         evidence.attach(&Stamp::parse(stamp).unwrap()).unwrap();
@@ -161,7 +161,7 @@ fn t16_a_made_up_stamp_displaces_no_genuine_one() {
     assert_eq!(verdict.messages[0].platform_time, Stamp::parse(&post.stamp).unwrap().context.time);
     // Of two that the platform made, the earlier says more.
     platform.now += 5_000;
-    let again = platform.stamp(alice.account(), Dest::Direct(bob.account()), &post.commitment);
+    let again = platform.stamp(alice.account(), Destination::Direct(bob.account()), &post.commitment);
     let mut late = first.evidence;
     late.attach(&Stamp::parse(&again).unwrap()).unwrap();
     late.attach(&Stamp::parse(&post.stamp).unwrap()).unwrap();
@@ -218,7 +218,7 @@ fn t18_encodings_do_not_collide() {
     assert_eq!(commitments.iter().collect::<BTreeSet<_>>().len(), commitments.len());
     assert_eq!(commit(&texts(&["abc"])), commitments[2], "and alike is alike");
     // Keys of MACs have 32 bytes by type; a record or report with a shorter one is refused.
-    let mut bob = Device::new("bob", 1, Dest::Direct(account("alice")), 1);
+    let mut bob = Device::new("bob", 1, Destination::Direct(account("alice")), 1);
     let post = alice.send(&mut platform, "x");
     deliver(&platform, &mut bob, &post);
     let report = bob.report_all();
@@ -229,7 +229,7 @@ fn t18_encodings_do_not_collide() {
     for len in [3, at + 1, at + 8] {
         shorter[len] -= 1;
     }
-    assert_eq!(platform.refusal(bob.account(), &shorter), Reject::Malformed);
+    assert_eq!(platform.refusal(bob.account(), &shorter), RejectReason::Malformed);
 }
 
 /// Longer runs: the fuzz target `report`.
@@ -253,11 +253,11 @@ fn t21_any_bytes() {
     }
     // A few bytes must not become many: items and parts are counted before they are decoded.
     let bomb: Vec<u8> = [&[0x08, 0x01][..], &[0x12, 0x00].repeat(2_000)].concat();
-    assert_eq!(platform.verify(bob.account(), &bomb), Err(ReportError::TooLong));
+    assert_eq!(platform.verify(bob.account(), &bomb), Err(VerifyReportError::TooLong));
     let parts = [0x22, 0x00].repeat(65);
     let bomb = [&[0x08, 0x01, 0x12, 0x82, 0x01][..], &parts].concat();
-    assert_eq!(platform.verify(bob.account(), &bomb), Err(ReportError::TooLong));
-    assert_eq!(platform.verify(bob.account(), &vec![0; (16 << 20) + 1]), Err(ReportError::TooLong));
+    assert_eq!(platform.verify(bob.account(), &bomb), Err(VerifyReportError::TooLong));
+    assert_eq!(platform.verify(bob.account(), &vec![0; (16 << 20) + 1]), Err(VerifyReportError::TooLong));
 }
 
 /// Whoever has the report cannot tell "yes" from "no" in a part that was kept back.

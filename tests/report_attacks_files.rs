@@ -17,11 +17,11 @@ use construction::{Block, salamander};
 use framing::{account, deliver, pair};
 use hostile::commit_to;
 use subrosa::attachment::{
-    self, AttachmentRef, CheckedHeader, ChunkError, DecryptError, DecryptObjectError, Decryptor, OpenError,
+    self, AttachmentRef, CheckedHeader, ChunkError, DecryptObjectError, Decryptor, DownloadError, ObjectError,
 };
 use subrosa::ident::Timestamp;
-use subrosa::platform::{AttachmentMismatch, Reject, VerifiedMessage, verify_attachment};
-use subrosa::report::{AcceptError, Part, PartKind, PartView, PartsError, Reveal};
+use subrosa::platform::{AttachmentMismatch, RejectReason, VerifiedMessage, verify_attachment};
+use subrosa::report::{FrameError, Part, PartKind, PartView, PartsError, Reveal};
 
 /// A canonical reference, of no object.
 fn reference() -> Vec<u8> {
@@ -43,7 +43,7 @@ fn t19_attachment_reference_is_bound() {
     for offset in 0..len {
         let mut altered = report.clone();
         altered[at + offset] ^= 1;
-        assert_eq!(platform.refusal(bob.account(), &altered), Reject::BadStamp);
+        assert_eq!(platform.refusal(bob.account(), &altered), RejectReason::BadStamp);
     }
     // The thumbnail alone.
     let mut builder = subrosa::report::ReportBuilder::new(bob.account());
@@ -95,8 +95,8 @@ fn t19_what_is_no_reference_is_refused_by_all() {
             continue;
         }
         assert!(sent.is_err() && parts[1].view().is_err() && parts[1].attachment_ref().is_none());
-        assert!(matches!(accepted, Err(AcceptError::Parts(PartsError::Malformed(_)))));
-        assert_eq!(platform.refusal(bob.account(), &hostile.report), Reject::Malformed);
+        assert!(matches!(accepted, Err(FrameError::Parts(PartsError::Malformed(_)))));
+        assert_eq!(platform.refusal(bob.account(), &hostile.report), RejectReason::Malformed);
     }
 }
 
@@ -142,7 +142,7 @@ fn streamed(message: &VerifiedMessage, object: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn chunk_fault(chunk: u64, error: ChunkError) -> DecryptObjectError {
-    DecryptObjectError::Decrypt(DecryptError::Chunk { chunk, error })
+    DecryptObjectError::Decrypt(DownloadError::Chunk { chunk, error })
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn t19_object_swapped_or_truncated() {
     // The same file, sent to somebody else; another one of the same length.
     for file in [&file, &vec![8; 150_000]] {
         let (other, _) = attachment::encrypt(file, "", "", &mut rng).unwrap();
-        assert_eq!(mismatch(&message, &other), DecryptObjectError::Open(OpenError::OtherObject));
+        assert_eq!(mismatch(&message, &other), DecryptObjectError::Open(ObjectError::OtherObject));
     }
     for len in [0, 1, 55, 56, 57, 56 + 65_552, object.len() - 33, object.len() - 32, object.len() - 1] {
         assert_eq!(mismatch(&message, &object[..len]), DecryptObjectError::Length);
@@ -183,10 +183,10 @@ fn t19_object_swapped_or_truncated() {
         let error = mismatch(&message, &altered);
         let list = object.len() - 3 * 32;
         let expected = match at {
-            0..8 => DecryptObjectError::Open(OpenError::Header),
-            8..24 => DecryptObjectError::Open(OpenError::OtherObject),
-            24..56 => DecryptObjectError::Open(OpenError::Key),
-            _ if at >= list => DecryptObjectError::Open(OpenError::List),
+            0..8 => DecryptObjectError::Open(ObjectError::Header),
+            8..24 => DecryptObjectError::Open(ObjectError::OtherObject),
+            24..56 => DecryptObjectError::Open(ObjectError::Key),
+            _ if at >= list => DecryptObjectError::Open(ObjectError::List),
             _ => chunk_fault(u64::try_from((at - 56) / 65_552).unwrap(), ChunkError::Altered),
         };
         assert_eq!(error, expected, "byte {at}");
@@ -206,13 +206,13 @@ fn t19_object_encrypted_again_or_streamed_differently() {
     // The same file under another key, with another salt, in larger chunks.
     let again = |sender: Att1| sender.object(&sender.chunks(&shown));
     let key = again(Att1 { key: [9; 32], ..sender });
-    assert_eq!(mismatch(&message, &key), DecryptObjectError::Open(OpenError::Key));
+    assert_eq!(mismatch(&message, &key), DecryptObjectError::Open(ObjectError::Key));
     let salt = again(Att1 { salt: [9; 16], ..sender });
-    assert_eq!(mismatch(&message, &salt), DecryptObjectError::Open(OpenError::OtherObject));
+    assert_eq!(mismatch(&message, &salt), DecryptObjectError::Open(ObjectError::OtherObject));
     let larger = again(Att1 { log2: 13, ..sender });
     assert_eq!(mismatch(&message, &larger), DecryptObjectError::Length);
     // Another file under the same key and salt: every chunk opens. With its own list, and with the one committed to.
-    assert_eq!(mismatch(&message, &sender.object(&others)), DecryptObjectError::Open(OpenError::List));
+    assert_eq!(mismatch(&message, &sender.object(&others)), DecryptObjectError::Open(ObjectError::List));
     let list = &object[object.len() - 3 * 32..];
     let mixed = |chunks: &[&Vec<u8>]| {
         let chunks: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
@@ -315,12 +315,12 @@ fn t19_salamander_object() {
     assert!(has(&sent, &shown, &ABUSIVE) && !has(&sent, &shown, &INNOCENT));
     assert!(has(&never_sent, &harmless, &INNOCENT) && !has(&never_sent, &harmless, &ABUSIVE));
     // The stored object is exchanged for its innocent twin: refused.
-    assert_eq!(mismatch(&sent, &harmless), DecryptObjectError::Open(OpenError::Key));
+    assert_eq!(mismatch(&sent, &harmless), DecryptObjectError::Open(ObjectError::Key));
     // The reference names the innocent key, and the object that was shown: refused.
     let crossed = reported(&parse(&innocent.reference_with(4096, 4096 + 104, abusive.root(&chunks))));
-    assert_eq!(mismatch(&crossed, &shown), DecryptObjectError::Open(OpenError::Key));
-    assert_eq!(mismatch(&crossed, &harmless), DecryptObjectError::Open(OpenError::List));
+    assert_eq!(mismatch(&crossed, &shown), DecryptObjectError::Open(ObjectError::Key));
+    assert_eq!(mismatch(&crossed, &harmless), DecryptObjectError::Open(ObjectError::List));
     // The header alone exchanged: refused.
     let patched = [&harmless[..56], &shown[56..]].concat();
-    assert_eq!(mismatch(&sent, &patched), DecryptObjectError::Open(OpenError::Key));
+    assert_eq!(mismatch(&sent, &patched), DecryptObjectError::Open(ObjectError::Key));
 }

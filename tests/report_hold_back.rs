@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 use framing::{Device, Platform, Post, blaming, deliver, pair};
 use subrosa::ident::Timestamp;
-use subrosa::platform::{Finding, Order, Verdict, VerifiedMessage};
-use subrosa::report::{AccountTag, ChainStatus, ChainTag, Commitment, Evidence, Part, ReportBuilder, Reveal, Side};
+use subrosa::platform::{Finding, MessageOrder, Verdict, VerifiedMessage};
+use subrosa::report::{
+    AccountTag, ChainStatus, ChainTag, Commitment, Evidence, Part, ReportBuilder, Reveal, WindowSide,
+};
 
 const HOUR: u64 = 3_600_000;
 
@@ -85,7 +87,7 @@ fn hold_back_alone_is_seen_in_its_stamp_only() {
             }
             Claim::WhenItWasDelivered => assert_eq!(found, Vec::<&Finding>::new()),
         }
-        assert_eq!((blaming(&verdict), verdict.order), (vec![], Order::Causal));
+        assert_eq!((blaming(&verdict), verdict.order), (vec![], MessageOrder::Causal));
     }
 }
 
@@ -95,7 +97,7 @@ fn hold_back_is_found_by_a_complete_counter() {
     for claim in [Claim::WhenItWasWritten, Claim::WhenItWasDelivered] {
         let case = held_back(Platform::counting(140), claim);
         let verdict = case.platform.verify(case.bob.account(), &case.bob.report_all()).unwrap();
-        assert_eq!(verdict.order, Order::PlatformTotal);
+        assert_eq!(verdict.order, MessageOrder::PlatformTotal);
         let violations: Vec<_> = verdict
             .findings
             .iter()
@@ -173,7 +175,7 @@ fn without(case: &HeldBack, whole: &Verdict, left_out: &Commitment, with_both_en
             for end in [chain.first_key_value(), chain.last_key_value()] {
                 let evidence = *end.unwrap().1;
                 if evidence.commitment() != left_out {
-                    builder.boundary(evidence, Side::Before).unwrap();
+                    builder.boundary(evidence, WindowSide::Before).unwrap();
                 }
             }
         }
@@ -235,10 +237,10 @@ fn p7_a_complete_counter_leaves_no_edge_but_the_window() {
     for start in 0..counted.len() {
         for end in start + 3..=counted.len() {
             let window = &counted[start..end];
-            assert_eq!(verdict(window).order, Order::PlatformTotal);
+            assert_eq!(verdict(window).order, MessageOrder::PlatformTotal);
             for at in 1..window.len() - 1 {
                 let rest = [&window[..at], &window[at + 1..]].concat();
-                assert_eq!(verdict(&rest).order, Order::Causal, "{at} of {start}..{end}");
+                assert_eq!(verdict(&rest).order, MessageOrder::Causal, "{at} of {start}..{end}");
                 left_out += 1;
             }
         }

@@ -13,11 +13,12 @@ use rand_core::SeedableRng;
 use subrosa::crypto::Secret;
 use subrosa::ident::Timestamp;
 use subrosa::platform::{
-    Limits, Reject, ReportError, Reporter, RevealedPart, StampError, StampKeys, restamp, stamp, verify_report,
+    RejectReason, ReportLimits, Reporter, RevealedPart, StampError, StampKeys, VerifyReportError, restamp, stamp,
+    verify_report,
 };
 use subrosa::report::{
-    AcceptError, ChainState, Commitment, Dest, FramingPolicy, Part, PartKind, Peer, ReportBuilder, Reveal, Stamp,
-    StampContext,
+    AccountDevice, ChainState, Commitment, Destination, FrameError, FramingPolicy, Part, PartKind, ReportBuilder,
+    Reveal, Stamp, StampContext,
 };
 
 /// Every altered byte of a report of one message is found: the report no longer verifies, or still says exactly the
@@ -37,15 +38,15 @@ fn p1_receiver_binding() {
         altered[bit / 8] ^= 1 << (bit % 8);
         match platform.verify(bob.account(), &altered) {
             Ok(verdict) => assert_eq!(verdict.messages, truth.messages, "bit {bit}"),
-            Err(ReportError::NothingVerified(rejected)) => {
+            Err(VerifyReportError::NothingVerified(rejected)) => {
                 assert!(
                     matches!(
                         rejected[0].1,
-                        Reject::BadStamp
-                            | Reject::Malformed
-                            | Reject::PartCount
-                            | Reject::UnknownStampKey
-                            | Reject::SealedMode
+                        RejectReason::BadStamp
+                            | RejectReason::Malformed
+                            | RejectReason::PartCount
+                            | RejectReason::UnknownStampKey
+                            | RejectReason::SealedMode
                     ),
                     "bit {bit}: {rejected:?}"
                 );
@@ -142,25 +143,25 @@ fn p3_unforgeability() {
     let forgeries = [
         Stamp { kid: 8, ..genuine },
         context(StampContext { sender: account("mallory"), dest, time, conv_seq }),
-        context(StampContext { sender, dest: Dest::Direct(account("mallory")), time, conv_seq }),
-        context(StampContext { sender, dest: Dest::Group(group()), time, conv_seq }),
+        context(StampContext { sender, dest: Destination::Direct(account("mallory")), time, conv_seq }),
+        context(StampContext { sender, dest: Destination::Group(group()), time, conv_seq }),
         context(StampContext { sender, dest, time: later, conv_seq }),
         context(StampContext { sender, dest, time, conv_seq: 9 }),
     ];
     for forged in forgeries {
         // By hand: neither the receiver nor the builder would take some of them.
         let report = replace(&bob.report_all(), &genuine.to_bytes(), &forged.to_bytes());
-        let expected = if forged.kid == KID { Reject::BadStamp } else { Reject::UnknownStampKey };
+        let expected = if forged.kid == KID { RejectReason::BadStamp } else { RejectReason::UnknownStampKey };
         assert_eq!(platform.refusal(bob.account(), &report), expected);
     }
     for bit in 0..256 {
         let mut forged = genuine;
         forged.tag[bit / 8] ^= 1 << (bit % 8);
         let report = replace(&bob.report_all(), &genuine.to_bytes(), &forged.to_bytes());
-        assert_eq!(platform.refusal(bob.account(), &report), Reject::BadStamp);
+        assert_eq!(platform.refusal(bob.account(), &report), RejectReason::BadStamp);
     }
     // Another platform's key of the same number.
-    assert_eq!(Platform::new(6).refusal(bob.account(), &bob.report_all()), Reject::BadStamp);
+    assert_eq!(Platform::new(6).refusal(bob.account(), &bob.report_all()), RejectReason::BadStamp);
 }
 
 fn replace(haystack: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -177,17 +178,17 @@ fn p4_no_framing() {
     // Mallory writes a header that names Alice; the platform stamps Mallory.
     let sent = alice.state.seal(&[Part::text("forged")], Timestamp::new(START), &mut platform.rng).unwrap();
     let commitment = *sent.evidence.commitment();
-    let dest = Dest::Direct(bob.account());
+    let dest = Destination::Direct(bob.account());
     let mallorys = platform.stamp(account("mallory"), dest, &commitment);
     let post = framing::Post { from: alice.peer, commitment, inner: sent.inner, stamp: mallorys.clone() };
-    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), AcceptError::StampContext);
+    assert_eq!(bob.receive(&post, platform.now).unwrap_err(), FrameError::StampContext);
     // And where Bob helps: the item names another sender than its stamp.
     let mut genuine = sent.evidence;
     genuine.attach(&Stamp::parse(&platform.stamp(alice.account(), dest, &commitment)).unwrap()).unwrap();
     let mut builder = ReportBuilder::new(bob.account());
     builder.add(&genuine, &[Part::text("forged")], Reveal::All).unwrap();
     let report = replace(&builder.build(), &genuine.stamp().unwrap().to_bytes(), &mallorys);
-    assert_eq!(platform.refusal(bob.account(), &report), Reject::SenderMismatch);
+    assert_eq!(platform.refusal(bob.account(), &report), RejectReason::SenderMismatch);
 }
 
 #[test]
@@ -234,9 +235,9 @@ fn p6_third_party_deniability() {
     let verdict = platform.verify(bob.account(), &forged).unwrap();
     assert_eq!((verdict.messages.len(), verdict.findings.iter().filter(|f| f.blames().is_some()).count()), (3, 0));
     // Without that key, nobody verifies anything: not another platform, not the same one after the key's destruction.
-    assert_eq!(Platform::new(10).refusal(bob.account(), &bob.report(|at, _| at == 0)), Reject::BadStamp);
+    assert_eq!(Platform::new(10).refusal(bob.account(), &bob.report(|at, _| at == 0)), RejectReason::BadStamp);
     platform.keys.destroy(KID);
-    assert_eq!(platform.refusal(bob.account(), &bob.report(|at, _| at == 0)), Reject::UnknownStampKey);
+    assert_eq!(platform.refusal(bob.account(), &bob.report(|at, _| at == 0)), RejectReason::UnknownStampKey);
     // No signature is in reach of framing: the rooms' sources do not name one.
     let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     // Prekeys are signed, and a server checks that: in `platform/shelf` alone.
@@ -310,7 +311,8 @@ fn p8_honest_completeness() {
 fn p9_statelessness() {
     // The signatures say it: shared references in, values out.
     let _: fn(&StampKeys, u32, &Commitment, &StampContext) -> Result<Stamp, StampError> = stamp;
-    let _: fn(&StampKeys, &Reporter, &[u8], &Limits) -> Result<subrosa::platform::Verdict, ReportError> = verify_report;
+    let _: fn(&StampKeys, &Reporter, &[u8], &ReportLimits) -> Result<subrosa::platform::Verdict, VerifyReportError> =
+        verify_report;
     let (mut platform, mut alice, mut bob) = pair(13);
     let post = alice.send(&mut platform, "hello");
     deliver(&platform, &mut bob, &post);
@@ -330,7 +332,7 @@ fn p10_reporter_standing() {
     let (mut platform, mut alice, mut bob) = pair(15);
     let post = alice.send(&mut platform, "hello");
     deliver(&platform, &mut bob, &post);
-    assert_eq!(platform.refusal(account("mallory"), &bob.report_all()), Reject::ReporterNotParty);
+    assert_eq!(platform.refusal(account("mallory"), &bob.report_all()), RejectReason::ReporterNotParty);
     // The sender's own account is a party.
     assert!(platform.verify(alice.account(), &bob.report_all()).is_ok());
     // In a group: who was a member when it was stamped.
@@ -342,7 +344,7 @@ fn p10_reporter_standing() {
     let verify = |from, until| {
         let (from, until) = (Timestamp::new(from), Timestamp::new(until));
         let reporter = Reporter::new(account("bob")).with_membership(group(), from, until);
-        verify_report(&platform.keys, &reporter, &report, &Limits::default()).is_ok()
+        verify_report(&platform.keys, &reporter, &report, &ReportLimits::default()).is_ok()
     };
     assert!(verify(at.get(), at.get()) && !verify(at.get() + 1, u64::MAX) && !verify(0, at.get() - 1));
 }
@@ -396,7 +398,7 @@ fn states_and_evidence_survive_storage() {
     bob.state.renew(&mut rng);
     assert_ne!((*bob.state.chain(), bob.state.sent()), (chain, 1));
     let policy = FramingPolicy::default();
-    let peer = Peer { account: account("mallory"), device: 1 };
+    let peer = AccountDevice { account: account("mallory"), device: 1 };
     let refused = bob.state.accept(&peer, &posts[1].inner, &posts[1].commitment, None, Timestamp::new(0), &policy);
-    assert_eq!(refused.unwrap_err(), AcceptError::NotInConversation);
+    assert_eq!(refused.unwrap_err(), FrameError::NotInConversation);
 }

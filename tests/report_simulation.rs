@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use framing::{Device, Platform, Post, account, blaming, group};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use subrosa::platform::{Finding, Reject, Verdict};
-use subrosa::report::{AcceptError, ChainTag, Commitment, Dest, Part, ReportBuilder, Reveal};
+use subrosa::platform::{Finding, RejectReason, Verdict};
+use subrosa::report::{ChainTag, Commitment, Destination, FrameError, Part, ReportBuilder, Reveal};
 
 fn below(rng: &mut ChaCha20Rng, bound: usize) -> usize {
     usize::try_from(rng.next_u64() % u64::try_from(bound).unwrap()).unwrap()
@@ -46,9 +46,9 @@ fn run(seed: u64) -> Simulation {
     for name in names {
         for device in 0..=u32::from(chance(&mut rng, 40)) {
             let dest = match *name {
-                _ if !direct => Dest::Group(group()),
-                "alice" => Dest::Direct(account("bob")),
-                _ => Dest::Direct(account("alice")),
+                _ if !direct => Destination::Group(group()),
+                "alice" => Destination::Direct(account("bob")),
+                _ => Destination::Direct(account("alice")),
             };
             devices.push(Device::new(name, device + 1, dest, rng.next_u64()));
         }
@@ -97,9 +97,13 @@ fn run(seed: u64) -> Simulation {
                     // Its sender has no stamp to present.
                     platform.now += 200_000;
                     let dest = if direct {
-                        Dest::Direct(account(if post.from.account == account("alice") { "bob" } else { "alice" }))
+                        Destination::Direct(account(if post.from.account == account("alice") {
+                            "bob"
+                        } else {
+                            "alice"
+                        }))
                     } else {
-                        Dest::Group(group())
+                        Destination::Group(group())
                     };
                     post.stamp = platform.stamp(post.from.account, dest, &post.commitment);
                     restamped.insert(post.commitment);
@@ -115,7 +119,7 @@ fn run(seed: u64) -> Simulation {
 /// Honest peers are never refused but for lateness.
 fn receive(device: &mut Device, post: &Post, platform: &Platform) {
     match device.receive(post, platform.now) {
-        Ok(_) | Err(AcceptError::TooOld) => {}
+        Ok(_) | Err(FrameError::TooOld) => {}
         Err(error) => panic!("{error:?}"),
     }
 }
@@ -265,11 +269,11 @@ fn spoils(platform: &Platform, device: &Device, whole: &Verdict, rng: &mut ChaCh
         }
     }
     // A message that the same account really got elsewhere, spliced in.
-    let mut elsewhere = Device::new("eve", 1, Dest::Direct(device.account()), rng.next_u64());
+    let mut elsewhere = Device::new("eve", 1, Destination::Direct(device.account()), rng.next_u64());
     let mut other = Platform { keys: platform.keys.clone(), ..Platform::new(1) };
     let post = elsewhere.send(&mut other, "from another conversation");
-    let mut here = Device::new("x", 1, Dest::Direct(account("eve")), 1);
-    here.state = subrosa::report::ChainState::new(device.account(), Dest::Direct(account("eve")), rng);
+    let mut here = Device::new("x", 1, Destination::Direct(account("eve")), 1);
+    here.state = subrosa::report::ChainState::new(device.account(), Destination::Direct(account("eve")), rng);
     here.receive(&post, other.now).unwrap();
     let (evidence, parts) = &here.log[0];
     let mut builder = ReportBuilder::new(device.account());
@@ -279,11 +283,11 @@ fn spoils(platform: &Platform, device: &Device, whole: &Verdict, rng: &mut ChaCh
     // Both reports are `08 01`, items, `18 00 22 00`.
     let spliced = [&honest[..honest.len() - 4], &foreign[2..]].concat();
     let verdict = platform.verify(device.account(), &spliced).unwrap();
-    assert_eq!(verdict.rejected, [(base.messages.len(), Reject::OtherConversation)]);
+    assert_eq!(verdict.rejected, [(base.messages.len(), RejectReason::OtherConversation)]);
     let twice = [&honest[..honest.len() - 4], &honest[2..]].concat();
     if let Ok(verdict) = platform.verify(device.account(), &twice) {
         assert_eq!(verdict.rejected.len(), base.messages.len());
-        assert!(verdict.rejected.iter().all(|(_, reject)| *reject == Reject::DuplicateInReport));
+        assert!(verdict.rejected.iter().all(|(_, reject)| *reject == RejectReason::DuplicateInReport));
         assert_eq!((verdict.messages, verdict.report_id), (base.messages, base.report_id));
     }
 }

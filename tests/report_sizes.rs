@@ -9,9 +9,9 @@ mod framing;
 use framing::{deliver, pair};
 use rand_core::SeedableRng;
 use subrosa::ident::{Address, DeviceId, Timestamp, UserId};
-use subrosa::platform::{Limits, ModerationKey, Reporter, StampKeys, verify_report};
+use subrosa::platform::{ModerationKey, ReportLimits, Reporter, StampKeys, verify_report};
 use subrosa::report::{
-    ChainState, ChainStatus, Commitment, Evidence, FramingPolicy, ModerationPublicKey, Part, Peer, STAMP_LEN,
+    AccountDevice, ChainState, ChainStatus, Commitment, Evidence, FramingPolicy, ModerationPublicKey, Part, STAMP_LEN,
     seal_report,
 };
 use subrosa::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView};
@@ -126,7 +126,7 @@ fn golden_records_load_and_go_on() {
     let mut state = ChainState::from_bytes(&bytes(&golden["chainState"])).unwrap();
     assert_eq!(*state.to_bytes(), bytes(&golden["chainState"]));
     let commitment = Commitment::new(bytes(&golden["late"]["commitment"]).try_into().unwrap());
-    let (peer, stamp) = (Peer { account: alice, device: 1 }, bytes(&golden["late"]["stamp"]));
+    let (peer, stamp) = (AccountDevice { account: alice, device: 1 }, bytes(&golden["late"]["stamp"]));
     let now = Timestamp::new(framing::START + 60_000);
     let policy = FramingPolicy::default();
     let late = state.accept(&peer, &bytes(&golden["late"]["inner"]), &commitment, Some(&stamp), now, &policy).unwrap();
@@ -140,6 +140,6 @@ fn golden_records_load_and_go_on() {
     let moderation = ModerationKey::from_bytes(&bytes(&golden["moderationKey"])).unwrap();
     assert_eq!((*keys.to_bytes()).clone(), bytes(&golden["stampKeys"]));
     let report = moderation.open(&bytes(&golden["sealedReport"]), &bob).unwrap();
-    let verdict = verify_report(&keys, &Reporter::new(bob), &report, &Limits::default()).unwrap();
+    let verdict = verify_report(&keys, &Reporter::new(bob), &report, &ReportLimits::default()).unwrap();
     assert_eq!((verdict.messages.len(), verdict.rejected.len()), (5, 0));
 }

@@ -11,7 +11,7 @@ mod construction;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use att1::Att1;
 use construction::{Block, salamander};
-use subrosa::attachment::{AttachmentRef, CheckedHeader, DecryptObjectError, OpenError, decrypt};
+use subrosa::attachment::{AttachmentRef, CheckedHeader, DecryptObjectError, ObjectError, decrypt};
 
 const INNOCENT: &[u8; 16] = b"a photo of a cat";
 const ABUSIVE: &[u8; 16] = b"what nobody sent";
@@ -78,17 +78,17 @@ fn t1_an_attachment_opens_under_one_key() {
     // The same object and the same root, and the other key.
     let root = shown.root(&chunks);
     let other_key = reported.reference_with(4096, 4096 + 104, root);
-    assert_eq!(open(&other_key, &object), Err(DecryptObjectError::Open(OpenError::Key)));
+    assert_eq!(open(&other_key, &object), Err(DecryptObjectError::Open(ObjectError::Key)));
     // With a header that commits to the other key, the root is another.
     let other_header = reported.object(&chunks);
-    assert_eq!(open(&other_key, &other_header), Err(DecryptObjectError::Open(OpenError::List)));
+    assert_eq!(open(&other_key, &other_header), Err(DecryptObjectError::Open(ObjectError::List)));
     assert_eq!(
         open(&shown.reference(4096, &chunks), &other_header),
-        Err(DecryptObjectError::Open(OpenError::Key)),
+        Err(DecryptObjectError::Open(ObjectError::Key)),
         "a server cannot exchange the header either"
     );
     assert_ne!(reported.root(&chunks), root, "what opens under the other key is another reference");
     // Nor chunk by chunk: without the header there is no opener.
     let reference = AttachmentRef::parse(&other_key).unwrap();
-    assert_eq!(CheckedHeader::new(&reference, &object[..56]).unwrap_err(), OpenError::Key);
+    assert_eq!(CheckedHeader::new(&reference, &object[..56]).unwrap_err(), ObjectError::Key);
 }

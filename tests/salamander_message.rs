@@ -15,9 +15,9 @@ use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead, Payload};
 use framing::{Platform, Post, account, pair};
 use subrosa::ident::Timestamp;
-use subrosa::platform::Reject;
-use subrosa::report::{AcceptError, Dest, Part, ReportBuilder, Reveal};
-use subrosa::session::{Ciphertext, Message};
+use subrosa::platform::RejectReason;
+use subrosa::report::{Destination, FrameError, Part, ReportBuilder, Reveal};
+use subrosa::session::{Ciphertext, SessionMessage};
 use subrosa::suite::Suite;
 use subrosa::wire::V1Message;
 use support::{NOW, talking_in};
@@ -131,20 +131,20 @@ fn t01_two_keys_one_message() {
     let mut altered = bytes.clone();
     let at = altered.windows(ciphertext.len()).position(|window| window == ciphertext).unwrap();
     altered[at..at + ciphertext.len()].copy_from_slice(&salamander[..ciphertext.len()]);
-    let message = Message::parse(&altered).unwrap().bound_to(&bound);
+    let message = SessionMessage::parse(&altered).unwrap().bound_to(&bound);
     assert!(bob.session.as_mut().unwrap().decrypt(&message, NOW, &mut bob.rng).is_err());
 
     // And had it: two plaintexts under one commitment are refused by the receiver, one of them at least, before
     // anything is shown; and by the platform, whichever is reported.
     let innocent = framer.send(&mut platform, "have a nice day");
     let crossed = Post { inner: innocent.inner, ..abuse.clone() };
-    assert_eq!(reader.receive(&crossed, platform.now).unwrap_err(), AcceptError::Commitment);
+    assert_eq!(reader.receive(&crossed, platform.now).unwrap_err(), FrameError::Commitment);
     for plaintext in &read {
         let refused = reader.receive(&Post { inner: plaintext.clone(), ..abuse.clone() }, platform.now).unwrap_err();
-        assert!(matches!(refused, AcceptError::Malformed | AcceptError::Commitment), "{refused:?}");
+        assert!(matches!(refused, FrameError::Malformed | FrameError::Commitment), "{refused:?}");
     }
     assert!(reader.receive(&abuse, platform.now).is_ok());
-    assert_eq!(platform.refusal(reader.account(), &innocuous(&platform, &reader)), Reject::BadStamp);
+    assert_eq!(platform.refusal(reader.account(), &innocuous(&platform, &reader)), RejectReason::BadStamp);
 }
 
 /// The ciphertext field of a message's bytes: what follows its header, without the field's own head.
@@ -167,7 +167,7 @@ fn innocuous(platform: &Platform, reader: &framing::Device) -> Vec<u8> {
     altered[at..at + 14].copy_from_slice(b"have a nice da");
     let verified = platform.verify(reader.account(), &report).unwrap();
     assert_eq!(verified.messages[0].open_parts().next().unwrap().1, &Part::text("abuse, for Bob"));
-    assert_eq!(verified.messages[0].dest, Dest::Direct(account("bob")));
+    assert_eq!(verified.messages[0].dest, Destination::Direct(account("bob")));
     assert!(verified.messages[0].platform_time >= Timestamp::new(framing::START));
     altered
 }

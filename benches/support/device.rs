@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
-use subrosa::client::{Batch, Client, Operation, PrekeyCounts, PrekeyUpload, Received, Row, Store};
+use subrosa::client::{Client, Operation, PrekeyCounts, PrekeyUpload, Received};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
+use subrosa::staging::{Batch, Row, Store};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 

@@ -6,7 +6,7 @@ use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{
     Bundle, Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::session::{Accepted, Ciphertext, FirstMessage, Message, Session};
+use subrosa::session::{Accepted, Ciphertext, FirstMessage, Session, SessionMessage};
 use subrosa::suite::{Suite, Suites};
 
 pub(crate) const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
@@ -145,7 +145,7 @@ pub(crate) fn encrypt(from: &mut Session, rng: &mut ChaCha20Rng) -> Ciphertext {
 }
 
 pub(crate) fn decrypt(to: &mut Session, bytes: &[u8], rng: &mut ChaCha20Rng) -> Vec<u8> {
-    to.decrypt(&Message::parse(bytes).unwrap(), NOW, rng).unwrap()
+    to.decrypt(&SessionMessage::parse(bytes).unwrap(), NOW, rng).unwrap()
 }
 
 pub(crate) fn pass(from: &mut Session, to: &mut Session, rng: &mut ChaCha20Rng) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
-use subrosa::client::{Client, PrekeyCounts, RunError, SendError, Task, UploadId};
+use subrosa::client::{Client, PrekeyCounts, PrekeyUploadId, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
@@ -173,7 +173,7 @@ impl Chat {
             Frame::Bundle { found: true, bundle } => self.initiate(&bundle),
             Frame::Posted { id } => self.store.posted(id.cast_signed()),
             Frame::Published { id } => {
-                let id = UploadId::new(id.as_slice().try_into()?);
+                let id = PrekeyUploadId::new(id.as_slice().try_into()?);
                 self.store.run(self.client.published(id), |_, _| Ok(()))?;
                 Ok(())
             }

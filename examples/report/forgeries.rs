@@ -6,8 +6,8 @@ use std::error::Error;
 use rand_core::UnwrapErr;
 use subrosa::attachment;
 use subrosa::ident::{Timestamp, UserId};
-use subrosa::platform::{ReportError, StampKeys, Verdict, stamp};
-use subrosa::report::{AccountTag, ChainState, Dest, ReportBuilder, Reveal, Stamp, StampContext};
+use subrosa::platform::{StampKeys, Verdict, VerifyReportError, stamp};
+use subrosa::report::{AccountTag, ChainState, Destination, ReportBuilder, Reveal, Stamp, StampContext};
 
 use crate::phone::Phone;
 use crate::platform::Platform;
@@ -43,7 +43,7 @@ pub(crate) fn refuse_all(
     // Made up from nothing, on a platform that is not this one.
     let (mut rng, mut elsewhere) = (UnwrapErr(getrandom::SysRng), StampKeys::default());
     elsewhere.generate(platform.kid, &mut rng)?;
-    let mut made_up = ChainState::new(AccountTag::of(mallory), Dest::Direct(AccountTag::of(alice)), &mut rng);
+    let mut made_up = ChainState::new(AccountTag::of(mallory), Destination::Direct(AccountTag::of(alice)), &mut rng);
     let lie = made_up.seal(parts, platform.now(), &mut rng)?;
     let forged = stamp(&elsewhere, platform.kid, lie.evidence.commitment(), &genuine.context)?;
     let mut builder = ReportBuilder::new(AccountTag::of(alice));
@@ -70,9 +70,9 @@ pub(crate) fn exchange_the_picture(platform: &mut Platform, judged: &Verdict, rn
     }
 }
 
-fn refuse(what: &str, verdict: std::result::Result<Verdict, ReportError>) -> Result<()> {
+fn refuse(what: &str, verdict: std::result::Result<Verdict, VerifyReportError>) -> Result<()> {
     match verdict {
-        Err(ReportError::NothingVerified(rejected)) => {
+        Err(VerifyReportError::NothingVerified(rejected)) => {
             let reasons: BTreeSet<String> = rejected.iter().map(|(_, reject)| reject.to_string()).collect();
             println!("  {what}: refused, {}", reasons.into_iter().collect::<Vec<_>>().join("; "));
             Ok(())

@@ -6,13 +6,14 @@ use std::convert::Infallible;
 
 use rand_core::{Rng as _, UnwrapErr};
 use subrosa::attachment;
-use subrosa::client::{ApplyError, Batch, Client, Database, FramedMessage, PrekeyCounts, Received, Row, Store, Task};
+use subrosa::client::{Client, Database, FramedMessage, PrekeyCounts, Received, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::report::{
-    Action, AfterDeletion, Commitment, Deletion, Evidence, FramingPolicy, MessagePolicy, Part, PartView, Ruling,
-    Target, rule,
+    AfterDeletion, Commitment, Deletion, Evidence, FramingPolicy, MessageAction, MessagePolicy, Part, PartView, Ruling,
+    TargetMessage, rule,
 };
+use subrosa::staging::{ApplyError, Batch, Row, Store};
 use subrosa::suite::Suites;
 
 use crate::picture;
@@ -203,12 +204,12 @@ fn take(
             _ => None,
         });
         let policy = policy.unwrap_or_else(MessagePolicy::default);
-        Some(Target { author, deleted: found.hidden_until.is_some(), policy })
+        Some(TargetMessage { author, deleted: found.hidden_until.is_some(), policy })
     };
     match rule(parts, evidence.header().sender(), find) {
-        Ok(Ruling::Do(Action::Say { .. })) => "a message".into(),
-        Ok(Ruling::Do(Action::Edit(_))) => "a message is changed, its first version kept".into(),
-        Ok(Ruling::Do(Action::Delete(target))) => {
+        Ok(Ruling::Do(MessageAction::Say { .. })) => "a message".into(),
+        Ok(Ruling::Do(MessageAction::Edit(_))) => "a message is changed, its first version kept".into(),
+        Ok(Ruling::Do(MessageAction::Delete(target))) => {
             // Whoever takes a threat back has not made it unreportable.
             let until = match policy.after(Deletion::Remote, now) {
                 AfterDeletion::HoldUntil(until) => until,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use subrosa::attachment::AttachmentRef;
 use subrosa::ident::{Address, Timestamp, UserId};
 use subrosa::platform::{
-    Limits, ModerationKey, ReportError, Reporter, Shelf, StampKeys, Verdict, stamp, verify_report,
+    ModerationKey, ReportLimits, Reporter, Shelf, StampKeys, Verdict, VerifyReportError, stamp, verify_report,
 };
 use subrosa::prekey::{PrekeyUpload, UnverifiedBundle};
-use subrosa::report::{AccountTag, Commitment, Dest, ModerationPublicKey, StampContext};
+use subrosa::report::{AccountTag, Commitment, Destination, ModerationPublicKey, StampContext};
 use subrosa::wire::Envelope;
 
 use crate::{Result, Rng};
@@ -63,7 +63,7 @@ impl Platform {
         let commitment = Commitment::new(envelope.commitment.ok_or("not framed")?);
         let context = StampContext {
             sender: AccountTag::of(account),
-            dest: Dest::Direct(AccountTag::of(envelope.to.user())),
+            dest: Destination::Direct(AccountTag::of(envelope.to.user())),
             time: self.now(),
             conv_seq: 0,
         };
@@ -104,7 +104,7 @@ impl Platform {
         Ok(self.moderation.open(sealed, &AccountTag::of(reporter))?.to_vec())
     }
 
-    pub(crate) fn judge(&self, reporter: &UserId, report: &[u8]) -> std::result::Result<Verdict, ReportError> {
-        verify_report(&self.stamp_keys, &Reporter::new(AccountTag::of(reporter)), report, &Limits::default())
+    pub(crate) fn judge(&self, reporter: &UserId, report: &[u8]) -> std::result::Result<Verdict, VerifyReportError> {
+        verify_report(&self.stamp_keys, &Reporter::new(AccountTag::of(reporter)), report, &ReportLimits::default())
     }
 }

@@ -5,7 +5,7 @@ use rand_core::SeedableRng;
 use std::sync::LazyLock;
 
 use subrosa::attachment::{
-    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, Upload, decrypt,
+    AttachmentKey, AttachmentRef, AttachmentUpload, CheckedHeader, ChunkSize, Decryptor, Encryptor, decrypt,
 };
 
 /// The first byte says what the rest is: a reference, header and list, a chunk, edits of a real object, an upload's
@@ -78,9 +78,9 @@ fn edits(data: &[u8]) -> bool {
 }
 
 fn record(data: &[u8]) -> bool {
-    let Ok(mut upload) = Upload::from_bytes(data) else { return false };
+    let Ok(mut upload) = AttachmentUpload::from_bytes(data) else { return false };
     let stored = upload.to_bytes();
-    assert_eq!(*Upload::from_bytes(&stored).unwrap().to_bytes(), *stored);
+    assert_eq!(*AttachmentUpload::from_bytes(&stored).unwrap().to_bytes(), *stored);
     for received in [0, 56, 57, 5_000, upload.layout().object_len(), u64::MAX] {
         let _ = upload.next_after(received);
     }
@@ -143,7 +143,7 @@ static EXAMPLE: LazyLock<Example> = LazyLock::new(|| {
     let mut rng = ChaCha20Rng::seed_from_u64(0);
     let plain: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     let key = AttachmentKey::random(&mut rng);
-    let mut upload = Upload::new(key, 10_000, ChunkSize::MIN, &mut rng).unwrap();
+    let mut upload = AttachmentUpload::new(key, 10_000, ChunkSize::MIN, &mut rng).unwrap();
     let mut object = upload.header().to_vec();
     object.extend_from_slice(upload.stage(0..3, &plain).unwrap().committed());
     object.extend_from_slice(upload.list());
@@ -155,7 +155,7 @@ static EXAMPLE: LazyLock<Example> = LazyLock::new(|| {
 pub fn attachment_seeds() -> Vec<Vec<u8>> {
     let Example { object, reference, plain } = &*EXAMPLE;
     let mut rng = ChaCha20Rng::seed_from_u64(2);
-    let mut upload = Upload::new(AttachmentKey::random(&mut rng), 9_000, ChunkSize::MIN, &mut rng).unwrap();
+    let mut upload = AttachmentUpload::new(AttachmentKey::random(&mut rng), 9_000, ChunkSize::MIN, &mut rng).unwrap();
     let begun = upload.to_bytes();
     let _ = upload.stage(0..2, &plain[..8_192]).unwrap().committed();
     let with = |kind: u8, rest: &[&[u8]]| [&[kind], rest.concat().as_slice()].concat();

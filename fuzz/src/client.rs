@@ -4,11 +4,12 @@
 
 use std::sync::LazyLock;
 
-use subrosa::client::{Client, Staged, Store as _, Task};
+use subrosa::client::{Client, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
 use subrosa::persist::StorageKey;
 use subrosa::prekey::Bundle;
 use subrosa::session::Ciphertext;
+use subrosa::staging::{Staged, Store as _};
 use subrosa::suite::Suites;
 use subrosa::testing::{Forge, Host, MemoryStore, Relay, SeededRng, Snapshot};
 use subrosa::wire::Envelope;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use subrosa::ident::Address;
 use subrosa::platform::Shelf;
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyUpload, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
-use subrosa::session::{Ciphertext, FirstMessage, Message, Session};
+use subrosa::session::{Ciphertext, FirstMessage, Session, SessionMessage};
 use subrosa::suite::Suite;
 use subrosa::wire::{Envelope, Payload, PreKeySignalMessage, SignalMessage, SpqrMessage, V1FirstMessage, V1Message};
 
@@ -93,7 +93,7 @@ pub fn first_message(data: &[u8]) -> bool {
 
 /// A message of a session, of either suite.
 pub fn message(data: &[u8]) -> bool {
-    let Ok(message) = Message::parse(data) else {
+    let Ok(message) = SessionMessage::parse(data) else {
         assert!(SignalMessage::parse(data).is_err() && V1Message::parse(data).is_err());
         return false;
     };
@@ -173,7 +173,7 @@ fn receive(session: &mut Session, device: &Device, message: &Ciphertext, rng: &m
             let first = FirstMessage::parse(bytes).unwrap();
             session.accept_next(device, &first, None, NOW, rng).is_err()
         }
-        Ciphertext::Message(bytes) => session.decrypt(&Message::parse(bytes).unwrap(), NOW, rng).is_err(),
+        Ciphertext::Message(bytes) => session.decrypt(&SessionMessage::parse(bytes).unwrap(), NOW, rng).is_err(),
     };
     if failed {
         assert_eq!(*session.to_bytes(), *before, "a failed call changed something");

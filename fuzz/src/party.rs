@@ -8,7 +8,7 @@ use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{
     Bundle, Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::session::{Ciphertext, FirstMessage, Message, Session};
+use subrosa::session::{Ciphertext, FirstMessage, Session, SessionMessage};
 use subrosa::suite::{Suite, Suites};
 
 /// Sessions that a party starts at most: with the peer's they stay below the bound of the archive.
@@ -94,7 +94,7 @@ impl Party {
         let plaintext = if first {
             FirstMessage::parse(bytes).ok().and_then(|first| self.accept(from, &first, now, rng))
         } else {
-            let message = Message::parse(bytes).ok();
+            let message = SessionMessage::parse(bytes).ok();
             message.and_then(|message| self.session.as_mut()?.decrypt(&message, now, rng).ok())
         };
         if plaintext.is_none() {

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use subrosa::ident::Timestamp;
-use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_report};
+use subrosa::platform::{ReportLimits, Reporter, StampKeys, stamp, verify_report};
 use subrosa::report::{
-    AccountTag, ChainState, Dest, Evidence, FramingPolicy, Header, Part, Peer, ReportBuilder, Reveal, Stamp,
-    StampContext, StampFormatError,
+    AccountDevice, AccountTag, ChainState, Destination, Evidence, FrameHeader, FramingPolicy, Part, ReportBuilder,
+    Reveal, Stamp, StampContext, StampFormatError,
 };
 
 /// What a platform and a reporter hold, and an honest report of theirs.
@@ -29,7 +29,10 @@ pub fn report_fixture() -> &'static ReportFixture {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let (mut keys, [a, b]) = (StampKeys::default(), [1, 2].map(|byte| AccountTag::new([byte; 32])));
         keys.generate(1, &mut rng).unwrap();
-        let mut states = [ChainState::new(a, Dest::Direct(b), &mut rng), ChainState::new(b, Dest::Direct(a), &mut rng)];
+        let mut states = [
+            ChainState::new(a, Destination::Direct(b), &mut rng),
+            ChainState::new(b, Destination::Direct(a), &mut rng),
+        ];
         let (mut builder, mut headers, mut stored) = (ReportBuilder::new(b), Vec::new(), Vec::new());
         for turn in 0..8u64 {
             let now = Timestamp::new(1_800_000_000_000 + 1_000 * turn);
@@ -40,7 +43,7 @@ pub fn report_fixture() -> &'static ReportFixture {
             let context = StampContext { sender: *from.me(), dest: *from.dest(), time: now, conv_seq: turn + 1 };
             let stamped = stamp(&keys, 1, sent.evidence.commitment(), &context).unwrap().to_bytes();
             let evidence = from.own_stamp(&sent.evidence, &stamped).unwrap();
-            let (peer, policy) = (Peer { account: *from.me(), device: 1 }, FramingPolicy::default());
+            let (peer, policy) = (AccountDevice { account: *from.me(), device: 1 }, FramingPolicy::default());
             to.accept(&peer, &sent.inner, evidence.commitment(), Some(&stamped), now, &policy).unwrap();
             headers.push(evidence.header().to_bytes());
             stored = evidence.to_bytes().to_vec();
@@ -67,12 +70,12 @@ pub fn report(data: &[u8]) -> bool {
     } else {
         data
     };
-    let judge = || verify_report(&fixture.keys, &Reporter::new(fixture.reporter), data, &Limits::default());
+    let judge = || verify_report(&fixture.keys, &Reporter::new(fixture.reporter), data, &ReportLimits::default());
     let verdict = judge();
     assert_eq!(judge(), verdict, "the same report, the same verdict");
     let Ok(verdict) = verdict else { return false };
     // Nothing but what was stamped is ever believed, and nobody of this conversation told two stories.
-    let genuine: Vec<_> = fixture.headers.iter().map(|bytes| Header::parse(bytes).unwrap()).collect();
+    let genuine: Vec<_> = fixture.headers.iter().map(|bytes| FrameHeader::parse(bytes).unwrap()).collect();
     for message in &verdict.messages {
         let place = (message.sender, message.place.0, message.place.1);
         assert!(genuine.iter().any(|header| (*header.sender(), *header.chain(), header.seq()) == place));
@@ -87,7 +90,7 @@ pub fn report(data: &[u8]) -> bool {
 /// A header, a stamp, a stored state or evidence: one encoding each.
 pub fn report_header(data: &[u8]) -> bool {
     let mut accepted = false;
-    if let Ok(header) = Header::parse(data) {
+    if let Ok(header) = FrameHeader::parse(data) {
         assert_eq!(header.to_bytes(), data);
         accepted = true;
     }

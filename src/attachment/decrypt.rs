@@ -9,7 +9,7 @@ use super::{ChunkError, Opener};
 /// Why a download does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum DecryptError {
+pub enum DownloadError {
     /// A chunk is not released; everything before it was right. Where the error says that fetching it again helps, go
     /// on from [`Decryptor::position`].
     #[error("chunk {chunk}: {error}")]
@@ -112,12 +112,12 @@ impl<O: Borrow<Opener>> Decryptor<O> {
     ///
     /// # Errors
     ///
-    /// [`DecryptError`]. The bytes of the chunk in question are forgotten: it waits for that chunk's first byte again.
-    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<Option<&[u8]>, DecryptError> {
+    /// [`DownloadError`]. The bytes of the chunk in question are forgotten: it waits for that chunk's first byte again.
+    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<Option<&[u8]>, DownloadError> {
         loop {
             let opener = self.opener.borrow();
             let Some(len) = opener.layout().stored_len(self.chunk) else {
-                return if bytes.is_empty() { Ok(None) } else { Err(DecryptError::Excess) };
+                return if bytes.is_empty() { Ok(None) } else { Err(DownloadError::Excess) };
             };
             // At most 2^20 and a tag.
             let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -134,7 +134,7 @@ impl<O: Borrow<Opener>> Decryptor<O> {
                 opener.open_to(self.chunk, &self.stored, &mut self.plain)
             };
             self.stored.clear();
-            opened.map_err(|error| DecryptError::Chunk { chunk: self.chunk, error })?;
+            opened.map_err(|error| DownloadError::Chunk { chunk: self.chunk, error })?;
             self.chunk += 1;
             if !self.plain.is_empty() {
                 return Ok(Some(&self.plain));
@@ -146,10 +146,10 @@ impl<O: Borrow<Opener>> Decryptor<O> {
     ///
     /// # Errors
     ///
-    /// [`DecryptError::Truncated`].
-    pub fn finish(self) -> Result<O, DecryptError> {
+    /// [`DownloadError::Truncated`].
+    pub fn finish(self) -> Result<O, DownloadError> {
         if self.chunk < self.opener.borrow().layout().chunks() {
-            return Err(DecryptError::Truncated);
+            return Err(DownloadError::Truncated);
         }
         Ok(self.opener)
     }

@@ -5,12 +5,12 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::header::{ChunkCipher, SALT_LEN};
-use super::{AttachmentKey, AttachmentRef, ChunkHash, ChunkSize, Layout, RefError, TooLong};
+use super::{AttachmentKey, AttachmentRef, ChunkHash, ChunkSize, FileTooLong, ObjectLayout, RefError};
 
 /// Encrypts a file while it is read or recorded: plaintext in slices of any length, the object in pieces, in order.
 ///
 /// It holds at most two chunks and the hashes so far. Nothing of it is stored: after a crash the file is encrypted
-/// anew, under another salt. An upload that survives a restart is an [`Upload`](super::Upload).
+/// anew, under another salt. An upload that survives a restart is an [`AttachmentUpload`](super::AttachmentUpload).
 ///
 /// # Security
 ///
@@ -70,11 +70,11 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`TooLong`] if the slice would make the file too long for its chunk size; nothing of it was taken.
-    pub fn push(&mut self, plain: &mut &[u8]) -> Result<Option<&[u8]>, TooLong> {
+    /// [`FileTooLong`] if the slice would make the file too long for its chunk size; nothing of it was taken.
+    pub fn push(&mut self, plain: &mut &[u8]) -> Result<Option<&[u8]>, FileTooLong> {
         let total = u64::try_from(plain.len()).ok().and_then(|len| self.taken.checked_add(len));
         if total.is_none_or(|total| total > self.chunk_size.longest()) {
-            return Err(TooLong);
+            return Err(FileTooLong);
         }
         if !self.header_given {
             self.header_given = true;
@@ -102,10 +102,10 @@ impl Encryptor {
     }
 
     /// The file is complete.
-    pub fn finish(self) -> Tail {
+    pub fn finish(self) -> ObjectTail {
         // `push` has kept to the limit.
-        let layout = Layout::within_limits(self.taken, self.chunk_size);
-        Tail { encryptor: self, layout, list_given: false }
+        let layout = ObjectLayout::within_limits(self.taken, self.chunk_size);
+        ObjectTail { encryptor: self, layout, list_given: false }
     }
 
     fn seal_pending(&mut self, last: bool) {
@@ -145,13 +145,13 @@ pub enum FinishError {
 
 /// What is left of an object once its file is complete: the last chunks with their padding, and the list of hashes.
 #[must_use]
-pub struct Tail {
+pub struct ObjectTail {
     encryptor: Encryptor,
-    layout: Layout,
+    layout: ObjectLayout,
     list_given: bool,
 }
 
-impl Tail {
+impl ObjectTail {
     /// The next piece of the object; `None` after the last.
     pub fn next_piece(&mut self) -> Option<&[u8]> {
         let encryptor = &mut self.encryptor;
@@ -173,7 +173,7 @@ impl Tail {
 
     /// Where everything stands in the object.
     #[must_use]
-    pub const fn layout(&self) -> &Layout {
+    pub const fn layout(&self) -> &ObjectLayout {
         &self.layout
     }
 
@@ -191,8 +191,8 @@ impl Tail {
     }
 }
 
-impl fmt::Debug for Tail {
+impl fmt::Debug for ObjectTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tail").field("layout", &self.layout).finish_non_exhaustive()
+        f.debug_struct("ObjectTail").field("layout", &self.layout).finish_non_exhaustive()
     }
 }

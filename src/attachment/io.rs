@@ -7,8 +7,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, FinishError, HEADER_LEN, Layout,
-    Opener, Tail,
+    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, Encryptor, FinishError, HEADER_LEN,
+    ObjectLayout, ObjectTail, Opener,
 };
 
 /// What the bytes are is wrong, not the reading of them: the library's own error is inside.
@@ -48,7 +48,7 @@ pub struct EncryptReader<R> {
 #[derive(Debug)]
 enum Stage {
     Reading(Box<Encryptor>),
-    Ending(Box<Tail>),
+    Ending(Box<ObjectTail>),
     /// For the moment of a change only.
     Between,
 }
@@ -126,7 +126,7 @@ impl<R: Read> Read for EncryptReader<R> {
 ///
 /// # Errors
 ///
-/// Of kind `InvalidData` with a [`DecryptError`](super::DecryptError) inside; everything written before is right. And
+/// Of kind `InvalidData` with a [`DownloadError`](super::DownloadError) inside; everything written before is right. And
 /// those of `W`: what was under way is not written a second time, so begin again with [`DecryptWriter::resume`].
 ///
 /// # Examples
@@ -206,7 +206,7 @@ impl<W: Write> Write for DecryptWriter<W> {
 ///
 /// # Errors
 ///
-/// Of kind `InvalidData` with an [`OpenError`](super::OpenError) or a [`ChunkError`](super::ChunkError) inside.
+/// Of kind `InvalidData` with an [`ObjectError`](super::ObjectError) or a [`ChunkError`](super::ChunkError) inside.
 ///
 /// # Examples
 ///
@@ -240,7 +240,7 @@ impl<R: Read + Seek> ObjectReader<R> {
     ///
     /// # Errors
     ///
-    /// Those of `R`; `InvalidData` with an [`OpenError`](super::OpenError) inside.
+    /// Those of `R`; `InvalidData` with an [`ObjectError`](super::ObjectError) inside.
     pub fn open(reference: &AttachmentRef, mut inner: R) -> io::Result<Self> {
         let mut header = [0; HEADER_LEN];
         inner.seek(SeekFrom::Start(0))?;
@@ -258,7 +258,7 @@ impl<R: Read + Seek> ObjectReader<R> {
 
     /// Where everything stands in the object.
     #[must_use]
-    pub const fn layout(&self) -> &Layout {
+    pub const fn layout(&self) -> &ObjectLayout {
         self.opener.layout()
     }
 
@@ -310,7 +310,7 @@ impl<R> Seek for ObjectReader<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ChunkError, DecryptError, OpenError, decrypt, encrypt};
+    use super::super::{ChunkError, DownloadError, ObjectError, decrypt, encrypt};
     use super::*;
     use crate::support::rng;
     use proptest::prelude::*;
@@ -415,9 +415,9 @@ mod tests {
             altered
         };
         let open = |object: Vec<u8>| ObjectReader::open(&reference, Cursor::new(object));
-        assert_eq!(inner::<OpenError>(&open(altered(30)).unwrap_err()), OpenError::Key);
-        assert_eq!(inner::<OpenError>(&open(altered(object.len() - 1)).unwrap_err()), OpenError::List);
-        assert_eq!(inner::<OpenError>(&open(object[..object.len() - 1].to_vec()).unwrap_err()), OpenError::List);
+        assert_eq!(inner::<ObjectError>(&open(altered(30)).unwrap_err()), ObjectError::Key);
+        assert_eq!(inner::<ObjectError>(&open(altered(object.len() - 1)).unwrap_err()), ObjectError::List);
+        assert_eq!(inner::<ObjectError>(&open(object[..object.len() - 1].to_vec()).unwrap_err()), ObjectError::List);
         let mut reader = open(altered(100)).unwrap();
         let mut read = [9; 50];
         assert_eq!(inner::<ChunkError>(&reader.read(&mut read).unwrap_err()), ChunkError::Altered);
@@ -429,11 +429,11 @@ mod tests {
 
         let (mut all, list) = writer(&reference, &object);
         let error = all.write_all(&altered(100)[56..list]).unwrap_err();
-        let refused = DecryptError::Chunk { chunk: 0, error: ChunkError::Altered };
-        assert_eq!(inner::<DecryptError>(&error), refused);
+        let refused = DownloadError::Chunk { chunk: 0, error: ChunkError::Altered };
+        assert_eq!(inner::<DownloadError>(&error), refused);
         assert_eq!((all.position(), all.plain_position()), (56, 0));
         all.write_all(&object[56..list - 1]).unwrap();
         assert_eq!(all.plain_position(), 65_536);
-        assert_eq!(inner::<DecryptError>(&all.finish().unwrap_err()), DecryptError::Truncated);
+        assert_eq!(inner::<DownloadError>(&all.finish().unwrap_err()), DownloadError::Truncated);
     }
 }

@@ -24,7 +24,7 @@ const fn widen(constant: usize) -> u64 {
 /// The file has more than [`MAX_CHUNKS`] chunks. Choose larger chunks, or cut the file in several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the file is too long for its chunk size")]
-pub struct TooLong;
+pub struct FileTooLong;
 
 /// How many bytes of plaintext a chunk holds: a power of two from 2^12 to 2^20.
 ///
@@ -90,31 +90,31 @@ impl Default for ChunkSize {
 /// # Examples
 ///
 /// ```
-/// use subrosa::attachment::{ChunkSize, Layout};
-/// let layout = Layout::new(100_000, ChunkSize::DEFAULT)?;
+/// use subrosa::attachment::{ChunkSize, ObjectLayout};
+/// let layout = ObjectLayout::new(100_000, ChunkSize::DEFAULT)?;
 /// assert_eq!(layout.padded_len(), 100_352);
 /// assert_eq!((layout.chunks(), layout.object_len()), (2, 56 + 100_352 + 2 * (16 + 32)));
 /// assert_eq!(layout.object_range(1..2), Some(56 + 65_552..56 + 100_352 + 32));
 /// assert_eq!(layout.plain_range(1..2), Some(65_536..100_000));
-/// # Ok::<(), subrosa::attachment::TooLong>(())
+/// # Ok::<(), subrosa::attachment::FileTooLong>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct ObjectLayout {
     chunk_size: ChunkSize,
     plain_len: u64,
     padded_len: u64,
     chunks: u64,
 }
 
-impl Layout {
+impl ObjectLayout {
     /// The layout of a file of this length.
     ///
     /// # Errors
     ///
-    /// [`TooLong`].
-    pub const fn new(plain_len: u64, chunk_size: ChunkSize) -> Result<Self, TooLong> {
+    /// [`FileTooLong`].
+    pub const fn new(plain_len: u64, chunk_size: ChunkSize) -> Result<Self, FileTooLong> {
         if plain_len > chunk_size.longest() {
-            return Err(TooLong);
+            return Err(FileTooLong);
         }
         Ok(Self::within_limits(plain_len, chunk_size))
     }
@@ -237,7 +237,7 @@ mod tests {
         /// Chunk after chunk without a gap, none empty but an empty file's, and all of the file in them.
         #[test]
         fn chunks_tile_the_object(size in sizes(), len in any_len(), at in any::<prop::sample::Index>()) {
-            let Ok(layout) = Layout::new(len, size) else {
+            let Ok(layout) = ObjectLayout::new(len, size) else {
                 prop_assert!(len > size.longest());
                 return Ok(());
             };
@@ -266,7 +266,7 @@ mod tests {
 
         #[test]
         fn what_does_not_exist_has_no_place(size in sizes(), len in 0u64..1 << 30, from: u64, to: u64) {
-            let layout = Layout::new(len, size).unwrap();
+            let layout = ObjectLayout::new(len, size).unwrap();
             let exists = from <= to && to <= layout.chunks();
             prop_assert_eq!(layout.object_range(from..to).is_some(), exists);
             prop_assert_eq!(layout.plain_range(from..to).is_some(), exists);
@@ -278,10 +278,10 @@ mod tests {
     #[test]
     fn the_limits() {
         for size in [ChunkSize::MIN, ChunkSize::DEFAULT, ChunkSize::MAX] {
-            let longest = Layout::new(size.longest(), size).unwrap();
+            let longest = ObjectLayout::new(size.longest(), size).unwrap();
             assert_eq!((longest.padded_len(), longest.chunks()), (size.longest(), MAX_CHUNKS));
             for len in [size.longest() + 1, u64::MAX - 1, u64::MAX] {
-                assert_eq!(Layout::new(len, size), Err(TooLong));
+                assert_eq!(ObjectLayout::new(len, size), Err(FileTooLong));
             }
         }
         assert!(ChunkSize::new(11).is_none() && ChunkSize::new(0).is_none() && ChunkSize::new(255).is_none());
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_has_one_empty_chunk() {
-        let layout = Layout::new(0, ChunkSize::DEFAULT).unwrap();
+        let layout = ObjectLayout::new(0, ChunkSize::DEFAULT).unwrap();
         assert_eq!((layout.chunks(), layout.object_len(), layout.list_range()), (1, 56 + 16 + 32, 72..104));
         assert_eq!(layout.chunk_at_plain(0), None);
         assert_eq!(layout.plain_range(0..1), Some(0..0));

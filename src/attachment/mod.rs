@@ -15,10 +15,10 @@
 //! | to do | with |
 //! |---|---|
 //! | a small file in memory, both directions | [`encrypt`], [`decrypt`] |
-//! | encrypt while reading or recording, length unknown | [`Encryptor`], then its [`Tail`] |
-//! | an upload that survives a restart | [`Upload`], a [`StagedChunks`] at a time |
+//! | encrypt while reading or recording, length unknown | [`Encryptor`], then its [`ObjectTail`] |
+//! | an upload that survives a restart | [`AttachmentUpload`], a [`StagedChunks`] at a time |
 //! | decrypt while downloading, go on after a break | [`Decryptor`] |
-//! | seek in a video | [`Opener`] and the [`Layout`] |
+//! | seek in a video | [`Opener`] and the [`ObjectLayout`] |
 //! | `std::io` (feature `std`) | `EncryptReader`, `DecryptWriter`, `ObjectReader` |
 //!
 //! # Examples
@@ -65,15 +65,15 @@ mod reference;
 mod upload;
 mod whole;
 
-pub use decrypt::{DecryptError, Decryptor};
-pub use encrypt::{Encryptor, FinishError, Tail};
+pub use decrypt::{Decryptor, DownloadError};
+pub use encrypt::{Encryptor, FinishError, ObjectTail};
 pub use header::AttachmentKey;
 #[cfg(any(test, feature = "std"))]
 pub use io::{DecryptWriter, EncryptReader, ObjectReader};
-pub use layout::{ChunkSize, HEADER_LEN, Layout, MAX_CHUNKS, TooLong};
-pub use open::{CheckedHeader, ChunkError, OpenError, Opener};
+pub use layout::{ChunkSize, FileTooLong, HEADER_LEN, MAX_CHUNKS, ObjectLayout};
+pub use open::{CheckedHeader, ChunkError, ObjectError, Opener};
 pub use reference::{AttachmentRef, MAX_MEDIA_TYPE_LEN, MAX_NAME_LEN, RefError};
-pub use upload::{Next, ResumeError, StageError, StagedChunks, Upload};
+pub use upload::{AttachmentUpload, ResumeError, StageChunksError, StagedChunks, UploadNext};
 pub use whole::{DecryptObjectError, EncryptFileError, decrypt, encrypt};
 
 /// A sha-256 of a chunk as it is stored, tag included.

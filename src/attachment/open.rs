@@ -4,13 +4,13 @@ use core::fmt;
 use zeroize::Zeroize;
 
 use super::header::{ChunkCipher, HeaderFault};
-use super::{AttachmentRef, ChunkHash, Layout};
+use super::{AttachmentRef, ChunkHash, ObjectLayout};
 use crate::crypto::sha256;
 
 /// Why an object is not the one of a reference. Nothing of it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum ObjectError {
     /// The object does not begin with a header of this version. It is damaged, or something else.
     #[error("not the header of an attachment")]
     Header,
@@ -55,7 +55,7 @@ pub enum ChunkError {
 /// See the [room](super).
 pub struct CheckedHeader {
     cipher: ChunkCipher,
-    layout: Layout,
+    layout: ObjectLayout,
     root: [u8; 32],
 }
 
@@ -64,38 +64,38 @@ impl CheckedHeader {
     ///
     /// # Errors
     ///
-    /// [`OpenError`].
-    pub fn new(reference: &AttachmentRef, header: &[u8]) -> Result<Self, OpenError> {
+    /// [`ObjectError`].
+    pub fn new(reference: &AttachmentRef, header: &[u8]) -> Result<Self, ObjectError> {
         let opened = ChunkCipher::of_header(reference.key(), reference.salt(), header);
         let (cipher, chunk_size) = opened.map_err(|fault| match fault {
-            HeaderFault::Malformed => OpenError::Header,
-            HeaderFault::Salt => OpenError::OtherObject,
-            HeaderFault::Key => OpenError::Key,
+            HeaderFault::Malformed => ObjectError::Header,
+            HeaderFault::Salt => ObjectError::OtherObject,
+            HeaderFault::Key => ObjectError::Key,
         })?;
-        let layout = Layout::new(reference.plain_len(), chunk_size).map_err(|_| OpenError::Length)?;
+        let layout = ObjectLayout::new(reference.plain_len(), chunk_size).map_err(|_| ObjectError::Length)?;
         if layout.object_len() != reference.object_len() {
-            return Err(OpenError::Length);
+            return Err(ObjectError::Length);
         }
         Ok(Self { cipher, layout, root: *reference.root() })
     }
 
     /// Where everything stands in the object.
     #[must_use]
-    pub const fn layout(&self) -> &Layout {
+    pub const fn layout(&self) -> &ObjectLayout {
         &self.layout
     }
 
-    /// Checks the list, the object's bytes at [`Layout::list_range`], against the reference. It is at most 32 MiB
+    /// Checks the list, the object's bytes at [`ObjectLayout::list_range`], against the reference. It is at most 32 MiB
     /// long; header and list can be kept beside the reference, unsealed, to save fetching them again.
     ///
     /// # Errors
     ///
-    /// [`OpenError::List`].
-    pub fn with_list(self, list: &[u8]) -> Result<Opener, OpenError> {
-        let (list, []) = list.as_chunks::<32>() else { return Err(OpenError::List) };
+    /// [`ObjectError::List`].
+    pub fn with_list(self, list: &[u8]) -> Result<Opener, ObjectError> {
+        let (list, []) = list.as_chunks::<32>() else { return Err(ObjectError::List) };
         // The root would not match a list of another length either; this comes first because it costs nothing.
         if u64::try_from(list.len()) != Ok(self.layout.chunks()) || self.cipher.root(list) != self.root {
-            return Err(OpenError::List);
+            return Err(ObjectError::List);
         }
         Ok(Opener { cipher: self.cipher, layout: self.layout, list: list.to_vec() })
     }
@@ -118,14 +118,14 @@ impl fmt::Debug for CheckedHeader {
 /// See the [room](super).
 pub struct Opener {
     cipher: ChunkCipher,
-    layout: Layout,
+    layout: ObjectLayout,
     list: Vec<ChunkHash>,
 }
 
 impl Opener {
     /// Where everything stands in the object.
     #[must_use]
-    pub const fn layout(&self) -> &Layout {
+    pub const fn layout(&self) -> &ObjectLayout {
         &self.layout
     }
 
@@ -147,7 +147,7 @@ impl Opener {
         Ok(())
     }
 
-    /// Opens a chunk: the object's bytes at [`Layout::object_range`] give the file's at [`Layout::plain_range`].
+    /// Opens a chunk: the object's bytes at [`ObjectLayout::object_range`] give the file's at [`ObjectLayout::plain_range`].
     ///
     /// # Errors
     ///

@@ -2,13 +2,13 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::{AttachmentKey, ChunkHash, ChunkSize, Layout, Upload};
+use super::{AttachmentKey, AttachmentUpload, ChunkHash, ChunkSize, ObjectLayout};
 use crate::crypto::Secret;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
-impl Upload {
+impl AttachmentUpload {
     /// The stored form, unsealed: `u8 kind ‖ u16 schema version ‖ body`. The same state gives the same bytes.
     ///
     /// # Security
@@ -28,7 +28,7 @@ impl Upload {
         let mut fields = FieldReader::record(RecordKind::Upload, bytes)?;
         let (key, salt) = (AttachmentKey::new(Secret::new(*fields.array(1)?)), *fields.array(2)?);
         let chunk_size = ChunkSize::new(fields.small(3)?).ok_or(CORRUPT)?;
-        let layout = Layout::new(fields.number(4)?, chunk_size).map_err(|_| CORRUPT)?;
+        let layout = ObjectLayout::new(fields.number(4)?, chunk_size).map_err(|_| CORRUPT)?;
         let (hashes, []) = fields.bytes(5)?.as_chunks() else { return Err(CORRUPT) };
         let count = fields.optional(6)?;
         fields.end()?;
@@ -63,9 +63,9 @@ mod tests {
     use crate::wire::{decode_record, encode_record, record};
     use std::vec;
 
-    fn upload() -> Upload {
+    fn upload() -> AttachmentUpload {
         let key = AttachmentKey::new(Secret::new([1; 32]));
-        let mut upload = Upload::new(key, 10_000, ChunkSize::MIN, &mut rng(1)).unwrap();
+        let mut upload = AttachmentUpload::new(key, 10_000, ChunkSize::MIN, &mut rng(1)).unwrap();
         let plain = vec![5; 8_192];
         let _ = upload.stage(0..2, &plain).unwrap().committed();
         upload
@@ -75,7 +75,7 @@ mod tests {
     fn a_record_comes_back_whole() {
         let stored = upload().to_bytes();
         assert_eq!(stored[..3], [40, 0, 1]);
-        let again = Upload::from_bytes(&stored).unwrap();
+        let again = AttachmentUpload::from_bytes(&stored).unwrap();
         assert_eq!((again.to_bytes(), again.committed(), again.header()), (stored, 2, upload().header()));
     }
 
@@ -83,9 +83,9 @@ mod tests {
     fn a_record_cut_anywhere_is_corrupt() {
         let stored = upload().to_bytes();
         for len in 0..stored.len() {
-            assert!(matches!(Upload::from_bytes(&stored[..len]), Err(RecordError::Corrupt)), "cut to {len}");
+            assert!(matches!(AttachmentUpload::from_bytes(&stored[..len]), Err(RecordError::Corrupt)), "cut to {len}");
         }
-        assert!(matches!(Upload::from_bytes(&[&stored[..1], &[0, 2]].concat()), Err(RecordError::Newer(2))));
+        assert!(matches!(AttachmentUpload::from_bytes(&[&stored[..1], &[0, 2]].concat()), Err(RecordError::Newer(2))));
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
             let mut stored: record::Upload = decode_record(RecordKind::Upload, &upload().to_bytes()).unwrap();
             change(&mut stored);
             let bytes = encode_record(RecordKind::Upload, &stored);
-            assert!(matches!(Upload::from_bytes(&bytes), Err(RecordError::Corrupt)), "{name}");
+            assert!(matches!(AttachmentUpload::from_bytes(&bytes), Err(RecordError::Corrupt)), "{name}");
         }
     }
 }

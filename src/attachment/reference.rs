@@ -5,7 +5,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::header::SALT_LEN;
-use super::{AttachmentKey, ChunkSize, Layout};
+use super::{AttachmentKey, ChunkSize, ObjectLayout};
 use crate::crypto::Secret;
 
 /// Longest media type: 255 bytes.
@@ -72,7 +72,7 @@ impl AttachmentRef {
     pub(super) fn new(
         key: AttachmentKey,
         salt: [u8; SALT_LEN],
-        layout: &Layout,
+        layout: &ObjectLayout,
         root: [u8; 32],
         media_type: &str,
         name: &str,
@@ -110,7 +110,7 @@ impl AttachmentRef {
         }
         // The chunk size stands in the object's header. That some chunk size gives this length is known here already,
         // and bounds what a host may be made to fetch.
-        let of_size = |log2| Some(Layout::new(plain_len, ChunkSize::new(log2)?).ok()?.object_len());
+        let of_size = |log2| Some(ObjectLayout::new(plain_len, ChunkSize::new(log2)?).ok()?.object_len());
         if !(ChunkSize::MIN.log2()..=ChunkSize::MAX.log2()).any(|log2| of_size(log2) == Some(object_len)) {
             return Err(RefError::Lengths);
         }
@@ -211,7 +211,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn example() -> AttachmentRef {
-        let layout = Layout::new(100_000, ChunkSize::DEFAULT).unwrap();
+        let layout = ObjectLayout::new(100_000, ChunkSize::DEFAULT).unwrap();
         let key = AttachmentKey::new(Secret::new([1; 32]));
         AttachmentRef::new(key, [2; 16], &layout, [3; 32], "image/png", "ü.png").unwrap()
     }
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_written() {
-        let layout = Layout::new(1, ChunkSize::DEFAULT).unwrap();
+        let layout = ObjectLayout::new(1, ChunkSize::DEFAULT).unwrap();
         let of = |media_type: usize, name: usize| {
             let key = AttachmentKey::new(Secret::new([1; 32]));
             let text = |len| "a".repeat(len);

@@ -6,12 +6,12 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::header::{ChunkCipher, SALT_LEN};
-use super::{AttachmentKey, AttachmentRef, ChunkHash, ChunkSize, FinishError, HEADER_LEN, Layout, TooLong};
+use super::{AttachmentKey, AttachmentRef, ChunkHash, ChunkSize, FileTooLong, FinishError, HEADER_LEN, ObjectLayout};
 
 /// Why chunks are not sealed. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum StageError {
+pub enum StageChunksError {
     /// There are no such chunks, or none were asked for.
     #[error("no such chunks")]
     NoSuchChunk,
@@ -43,7 +43,7 @@ pub enum ResumeError {
 /// What to send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Next {
+pub enum UploadNext {
     /// The header, without its first `skip` bytes.
     Header {
         /// How many bytes the server has of it.
@@ -75,19 +75,19 @@ pub enum Next {
 ///
 /// Two plaintexts sealed as the same chunk would give both away, and the key's authentication with them. That cannot
 /// happen as long as the record is never an older copy of itself: exclude it from backups; and whenever it was restored
-/// from one, call [`Upload::restart`]. [`Upload::next_after`] also recognises an older copy by what the server holds.
+/// from one, call [`AttachmentUpload::restart`]. [`AttachmentUpload::next_after`] also recognises an older copy by what the server holds.
 /// The record holds the file's key: seal it.
 ///
 /// # Examples
 ///
 /// ```
-/// use subrosa::attachment::{AttachmentKey, ChunkSize, Next, Upload};
+/// use subrosa::attachment::{AttachmentKey, ChunkSize, UploadNext, AttachmentUpload};
 /// # let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(1);
 /// let file = vec![7u8; 150_000];
 /// let plain = |range: core::ops::Range<u64>| &file[range.start as usize..range.end as usize];
 ///
 /// let key = AttachmentKey::random(&mut rng);
-/// let mut upload = Upload::new(key, file.len() as u64, ChunkSize::DEFAULT, &mut rng)?;
+/// let mut upload = AttachmentUpload::new(key, file.len() as u64, ChunkSize::DEFAULT, &mut rng)?;
 /// let mut stored = upload.to_bytes(); // durable before anything leaves
 /// let mut server = upload.header().to_vec();
 ///
@@ -96,8 +96,8 @@ pub enum Next {
 /// stored = staged.record(); // durable: the hashes of both chunks
 /// server.extend_from_slice(&staged.committed()[..70_000]); // and here the connection breaks
 ///
-/// let mut upload = Upload::from_bytes(&stored)?;
-/// while let Next::Chunk { index, skip } = upload.next_after(server.len() as u64)? {
+/// let mut upload = AttachmentUpload::from_bytes(&stored)?;
+/// while let UploadNext::Chunk { index, skip } = upload.next_after(server.len() as u64)? {
 ///     let range = upload.layout().plain_range(index..index + 1).unwrap();
 ///     let staged = upload.stage(index..index + 1, plain(range))?;
 ///     stored = staged.record();
@@ -108,34 +108,39 @@ pub enum Next {
 /// assert!(*subrosa::attachment::decrypt(&reference, &server)? == file);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Upload {
+pub struct AttachmentUpload {
     pub(super) key: AttachmentKey,
     pub(super) salt: [u8; SALT_LEN],
-    pub(super) layout: Layout,
+    pub(super) layout: ObjectLayout,
     pub(super) hashes: Vec<ChunkHash>,
     cipher: ChunkCipher,
     sealed: Vec<u8>,
 }
 
-impl Upload {
+impl AttachmentUpload {
     /// Begins the upload of a file of `plain_len` bytes.
     ///
     /// # Errors
     ///
-    /// [`TooLong`].
+    /// [`FileTooLong`].
     pub fn new(
         key: AttachmentKey,
         plain_len: u64,
         chunk_size: ChunkSize,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Self, TooLong> {
-        let layout = Layout::new(plain_len, chunk_size)?;
+    ) -> Result<Self, FileTooLong> {
+        let layout = ObjectLayout::new(plain_len, chunk_size)?;
         let mut salt = [0; SALT_LEN];
         rng.fill_bytes(&mut salt);
         Ok(Self::from_parts(key, salt, layout, Vec::new()))
     }
 
-    pub(super) fn from_parts(key: AttachmentKey, salt: [u8; SALT_LEN], layout: Layout, hashes: Vec<ChunkHash>) -> Self {
+    pub(super) fn from_parts(
+        key: AttachmentKey,
+        salt: [u8; SALT_LEN],
+        layout: ObjectLayout,
+        hashes: Vec<ChunkHash>,
+    ) -> Self {
         let cipher = ChunkCipher::derive(&key, &salt, layout.chunk_size());
         Self { key, salt, layout, hashes, cipher, sealed: Vec::new() }
     }
@@ -145,14 +150,14 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// [`TooLong`].
-    pub fn restart(self, plain_len: u64, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, TooLong> {
+    /// [`FileTooLong`].
+    pub fn restart(self, plain_len: u64, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, FileTooLong> {
         Self::new(self.key, plain_len, self.layout.chunk_size(), rng)
     }
 
     /// Where everything stands in the object.
     #[must_use]
-    pub const fn layout(&self) -> &Layout {
+    pub const fn layout(&self) -> &ObjectLayout {
         &self.layout
     }
 
@@ -170,12 +175,12 @@ impl Upload {
     }
 
     /// What to send to a server that holds the first `received` bytes of the object. In the list's place, it is
-    /// [`Upload::list`].
+    /// [`AttachmentUpload::list`].
     ///
     /// # Errors
     ///
     /// [`ResumeError`].
-    pub fn next_after(&self, received: u64) -> Result<Next, ResumeError> {
+    pub fn next_after(&self, received: u64) -> Result<UploadNext, ResumeError> {
         let list = self.layout.list_range();
         if received > list.end {
             return Err(ResumeError::TooLong);
@@ -188,18 +193,18 @@ impl Upload {
             if index > self.committed() || index == self.committed() && skip > 0 {
                 return Err(ResumeError::RolledBack);
             }
-            return Ok(Next::Chunk { index, skip });
+            return Ok(UploadNext::Chunk { index, skip });
         }
         if received < list.start {
-            return Ok(Next::Header { skip: within(0)? });
+            return Ok(UploadNext::Header { skip: within(0)? });
         }
         if self.committed() < self.layout.chunks() {
             return Err(ResumeError::RolledBack);
         }
-        Ok(if received == list.end { Next::Done } else { Next::List { skip: within(list.start)? } })
+        Ok(if received == list.end { UploadNext::Done } else { UploadNext::List { skip: within(list.start)? } })
     }
 
-    /// Seals chunks; `plain` is what [`Layout::plain_range`] gives for them. Several at once cost one durable write
+    /// Seals chunks; `plain` is what [`ObjectLayout::plain_range`] gives for them. Several at once cost one durable write
     /// instead of several.
     ///
     /// A chunk that is committed already, whether its bytes have arrived or not, is sealed again and must come out the
@@ -207,15 +212,15 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// [`StageError`].
-    pub fn stage(&mut self, chunks: Range<u64>, plain: &[u8]) -> Result<StagedChunks<'_>, StageError> {
+    /// [`StageChunksError`].
+    pub fn stage(&mut self, chunks: Range<u64>, plain: &[u8]) -> Result<StagedChunks<'_>, StageChunksError> {
         let expected = self.layout.plain_range(chunks.clone()).filter(|_| !chunks.is_empty());
-        let expected = expected.ok_or(StageError::NoSuchChunk)?;
+        let expected = expected.ok_or(StageChunksError::NoSuchChunk)?;
         if chunks.start > self.committed() {
-            return Err(StageError::OutOfOrder);
+            return Err(StageChunksError::OutOfOrder);
         }
         if u64::try_from(plain.len()) != Ok(expected.end - expected.start) {
-            return Err(StageError::Length);
+            return Err(StageChunksError::Length);
         }
         self.sealed.clear();
         let mut new = Vec::new();
@@ -223,8 +228,8 @@ impl Upload {
         // All of it at once: a vector that grows would leave copies of the plaintext behind.
         let mut padded = Zeroizing::new(Vec::with_capacity(self.layout.chunk_size().bytes()));
         for chunk in chunks.clone() {
-            let (len, zeros) = self.layout.content_of(chunk).ok_or(StageError::NoSuchChunk)?;
-            let (mut text, after) = rest.split_at_checked(len).ok_or(StageError::Length)?;
+            let (len, zeros) = self.layout.content_of(chunk).ok_or(StageChunksError::NoSuchChunk)?;
+            let (mut text, after) = rest.split_at_checked(len).ok_or(StageChunksError::Length)?;
             rest = after;
             if zeros > 0 {
                 padded.clear();
@@ -239,7 +244,7 @@ impl Upload {
                 // must not leave.
                 Some(committed) if *committed != hash => {
                     self.sealed.clear();
-                    return Err(StageError::Changed);
+                    return Err(StageChunksError::Changed);
                 }
                 Some(_) => {}
                 None => new.push(hash),
@@ -250,15 +255,15 @@ impl Upload {
     }
 
     /// Takes hashes that a host stored one by one after it had stored the record: of the chunks from
-    /// [`Upload::committed`] on.
+    /// [`AttachmentUpload::committed`] on.
     ///
     /// # Errors
     ///
-    /// [`StageError::NoSuchChunk`] if there are more of them than chunks.
-    pub fn append_committed(&mut self, hashes: &[[u8; 32]]) -> Result<(), StageError> {
+    /// [`StageChunksError::NoSuchChunk`] if there are more of them than chunks.
+    pub fn append_committed(&mut self, hashes: &[[u8; 32]]) -> Result<(), StageChunksError> {
         let total = u64::try_from(hashes.len()).ok().and_then(|more| self.committed().checked_add(more));
         if total.is_none_or(|total| total > self.layout.chunks()) {
-            return Err(StageError::NoSuchChunk);
+            return Err(StageChunksError::NoSuchChunk);
         }
         self.hashes.extend_from_slice(hashes);
         Ok(())
@@ -285,9 +290,9 @@ impl Upload {
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for AttachmentUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut f = f.debug_struct("Upload");
+        let mut f = f.debug_struct("AttachmentUpload");
         f.field("layout", &self.layout).field("committed", &self.committed()).finish_non_exhaustive()
     }
 }
@@ -295,18 +300,18 @@ impl fmt::Debug for Upload {
 /// Sealed chunks whose bytes cannot be had before their hashes are stored. Dropped, it never was.
 #[must_use = "dropping it takes the chunks back"]
 pub struct StagedChunks<'a> {
-    upload: &'a mut Upload,
+    upload: &'a mut AttachmentUpload,
     /// Hashes that the upload does not have yet.
     new: Vec<ChunkHash>,
     first: u64,
 }
 
 impl<'a> StagedChunks<'a> {
-    /// The hashes to store, of the chunks from [`Upload::committed`] on; empty if all of these chunks were committed
+    /// The hashes to store, of the chunks from [`AttachmentUpload::committed`] on; empty if all of these chunks were committed
     /// before.
     ///
     /// For a host that stores 32 bytes for each chunk after a first record, and hands them to
-    /// [`Upload::append_committed`]. Storing the whole [`record`](Self::record) each time is simpler, and for a file of
+    /// [`AttachmentUpload::append_committed`]. Storing the whole [`record`](Self::record) each time is simpler, and for a file of
     /// many chunks a lot to write.
     #[must_use]
     pub fn new_hashes(&self) -> &[[u8; 32]] {

@@ -4,8 +4,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, DecryptError, Decryptor, Encryptor, FinishError,
-    HEADER_LEN, OpenError, TooLong,
+    AttachmentKey, AttachmentRef, CheckedHeader, ChunkSize, Decryptor, DownloadError, Encryptor, FileTooLong,
+    FinishError, HEADER_LEN, ObjectError,
 };
 
 /// Why a file in memory is not encrypted.
@@ -14,7 +14,7 @@ use super::{
 pub enum EncryptFileError {
     /// More than 64 GiB.
     #[error(transparent)]
-    TooLong(#[from] TooLong),
+    TooLong(#[from] FileTooLong),
     /// The media type or the name is too long.
     #[error(transparent)]
     Finish(#[from] FinishError),
@@ -29,10 +29,10 @@ pub enum DecryptObjectError {
     Length,
     /// Header or list are not the reference's.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] ObjectError),
     /// A chunk is not released.
     #[error(transparent)]
-    Decrypt(#[from] DecryptError),
+    Decrypt(#[from] DownloadError),
 }
 
 /// Encrypts a small file in memory under a fresh key, in chunks of 64 KiB: gives the object and the reference to it.

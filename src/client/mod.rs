@@ -50,21 +50,18 @@ use crate::rows::Core;
 use crate::staging::RowCache;
 
 pub use account::{Anchor, CreateError, OpenError, Opened};
-pub use contacts::{AddError, Added, Identity, IdentityError, ResetError};
+pub use contacts::{AddError, Added, IdentityError, IdentityStatus, ResetError};
 pub use messages::{
-    Disposition, ForkedMessage, FramedMessage, FramedSent, Gone, Lane, MAX_BULK, MAX_BULK_BYTES, Message, Outgoing,
-    ReceiveError, Received, RepairRequest, SendError, Sent, Unreadable,
+    Disposition, ForkedMessage, FramedMessage, FramedSent, Gone, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing,
+    ReceiveError, Received, ReceivedMessage, RepairRequest, SendError, Sent, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
 pub use repair::{AskError, ResendError, Task};
 pub use upkeep::{MaintainError, Maintained, Tidied, TidyFrom};
 
-pub use crate::prekey::{PrekeyCounts, PrekeyUpload, UploadId};
+pub use crate::prekey::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
 pub use crate::rows::OldRow;
-pub use crate::staging::{
-    ApplyError, Batch, Change, Database, NotInOrder, Operation, Over, Row, RunError, StageError, Staged, Step, Store,
-    StoredError, Write,
-};
+pub use crate::staging::{Database, Operation, RunError, StoredError};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
 /// thread.

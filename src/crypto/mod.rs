@@ -33,7 +33,8 @@ pub(crate) mod steps;
 mod wycheproof;
 
 pub use curve::{
-    BadSignature, KeyError, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey, SIGNATURE_LEN, Signature,
+    BadSignature, KeyPair, NotContributory, PUBLIC_KEY_LEN, PrivateKey, PublicKey, PublicKeyError, SIGNATURE_LEN,
+    Signature,
 };
 pub use kem::{KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, MalformedKemKey};
 pub use secret::Secret;

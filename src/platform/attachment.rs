@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{RevealedPart, VerifiedMessage};
 use crate::attachment::{
-    AttachmentRef, CheckedHeader, ChunkError, DecryptError, DecryptObjectError, HEADER_LEN, Opener, decrypt,
+    AttachmentRef, CheckedHeader, ChunkError, DecryptObjectError, DownloadError, HEADER_LEN, Opener, decrypt,
 };
 use crate::report::AccountTag;
 
@@ -46,7 +46,7 @@ impl AttachmentMismatch {
     pub const fn blames(&self, message: &VerifiedMessage) -> Option<AccountTag> {
         match self {
             Self::Forged(_)
-            | Self::Object(DecryptObjectError::Decrypt(DecryptError::Chunk { error: ChunkError::Forged, .. })) => {
+            | Self::Object(DecryptObjectError::Decrypt(DownloadError::Chunk { error: ChunkError::Forged, .. })) => {
                 Some(message.sender)
             }
             Self::NotOpen | Self::NotAttachment | Self::Object(_) => None,
@@ -121,24 +121,24 @@ impl fmt::Debug for VerifiedFile {
 /// # Examples
 ///
 /// ```
-/// use subrosa::platform::{Limits, Reporter, StampKeys, stamp, verify_attachment, verify_report};
-/// use subrosa::report::{AccountTag, ChainState, Dest, Part, ReportBuilder, Reveal, StampContext};
+/// use subrosa::platform::{ReportLimits, Reporter, StampKeys, stamp, verify_attachment, verify_report};
+/// use subrosa::report::{AccountTag, ChainState, Destination, Part, ReportBuilder, Reveal, StampContext};
 /// # use subrosa::{attachment, ident::Timestamp};
 /// # let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(1);
 /// # let (alice, bob, time) = (AccountTag::new([1; 32]), AccountTag::new([2; 32]), Timestamp::new(1));
 /// # let mut keys = StampKeys::default();
 /// # keys.generate(1, &mut rng)?;
-/// # let mut chains = ChainState::new(alice, Dest::Direct(bob), &mut rng);
+/// # let mut chains = ChainState::new(alice, Destination::Direct(bob), &mut rng);
 /// let (object, reference) = attachment::encrypt(b"a picture", "image/png", "cat.png", &mut rng)?;
 /// let parts = [Part::attachment(&reference)];
 /// // Sent by Alice, stamped, and reported by Bob:
 /// # let mut evidence = chains.seal(&parts, time, &mut rng)?.evidence;
-/// # let context = StampContext { sender: alice, dest: Dest::Direct(bob), time, conv_seq: 0 };
+/// # let context = StampContext { sender: alice, dest: Destination::Direct(bob), time, conv_seq: 0 };
 /// # evidence.attach(&stamp(&keys, 1, evidence.commitment(), &context)?)?;
 /// # let mut builder = ReportBuilder::new(bob);
 /// # builder.add(&evidence, &parts, Reveal::All)?;
 /// # let report = builder.build();
-/// let verdict = verify_report(&keys, &Reporter::new(bob), &report, &Limits::default())?;
+/// let verdict = verify_report(&keys, &Reporter::new(bob), &report, &ReportLimits::default())?;
 /// let file = verify_attachment(&verdict.messages[0], 0, &object)?;
 /// assert_eq!((&file.plain[..], &*file.media_type, &*file.name), (&b"a picture"[..], "image/png", "cat.png"));
 /// let error = verify_attachment(&verdict.messages[0], 0, &object[1..]).unwrap_err();
@@ -156,7 +156,7 @@ pub fn verify_attachment(
         Ok(plain) => {
             Ok(VerifiedFile { plain, media_type: reference.media_type().into(), name: reference.name().into() })
         }
-        Err(DecryptObjectError::Decrypt(DecryptError::Chunk { error: ChunkError::Forged, .. })) => {
+        Err(DecryptObjectError::Decrypt(DownloadError::Chunk { error: ChunkError::Forged, .. })) => {
             Err(opening(&reference, object))
         }
         Err(error) => Err(error.into()),
@@ -204,5 +204,5 @@ fn open_pieces(reference: &AttachmentRef, object: &[u8], file: &mut ForgedFile) 
 }
 
 const fn chunk_error(chunk: u64, error: ChunkError) -> DecryptObjectError {
-    DecryptObjectError::Decrypt(DecryptError::Chunk { chunk, error })
+    DecryptObjectError::Decrypt(DownloadError::Chunk { chunk, error })
 }

@@ -5,11 +5,11 @@ use crate::report::{MAX_ITEMS, MAX_PARTS_LEN, MAX_REPORT_LEN};
 /// # Examples
 ///
 /// ```
-/// use subrosa::platform::Limits;
-/// assert_eq!(Limits::default().max_items, 1000);
+/// use subrosa::platform::ReportLimits;
+/// assert_eq!(ReportLimits::default().max_items, 1000);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ReportLimits {
     /// Most messages: 1,000.
     pub max_items: usize,
     /// Longest report, in bytes: 16 MiB.
@@ -25,7 +25,7 @@ pub struct Limits {
     pub late_tolerance_ms: u64,
 }
 
-impl Default for Limits {
+impl Default for ReportLimits {
     fn default() -> Self {
         Self {
             max_items: MAX_ITEMS,

@@ -26,9 +26,9 @@ mod window;
 
 pub use attachment::{AttachmentMismatch, ForgedFile, VerifiedFile, verify_attachment};
 pub use keys::{KeyExists, StampKeys};
-pub use limits::Limits;
+pub use limits::ReportLimits;
 pub use moderation::{ModerationKey, Unopenable};
-pub use shelf::{Applied, Shelf, ShelfError};
+pub use shelf::{AppliedUpload, Shelf, ShelfError};
 pub use stamping::{RestampError, StampError, restamp, stamp};
-pub use verdict::{Finding, Order, Reject, RevealedPart, Verdict, VerifiedMessage};
-pub use verify::{ReportError, Reporter, verify_report};
+pub use verdict::{Finding, MessageOrder, RejectReason, RevealedPart, Verdict, VerifiedMessage};
+pub use verify::{Reporter, VerifyReportError, verify_report};

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::Order;
+use super::MessageOrder;
 use super::item::Item;
 use crate::report::{AccountTag, ChainId, Commitment};
 
@@ -22,12 +22,12 @@ pub(super) fn chains(items: &[Item]) -> Chains {
 }
 
 /// The platform's counter without a gap, or the next best.
-pub(super) fn order(items: &[Item]) -> Order {
+pub(super) fn order(items: &[Item]) -> MessageOrder {
     let mut numbers: Vec<u64> = items.iter().map(|item| item.stamp.context.conv_seq).collect();
     numbers.sort_unstable();
     let counted = numbers.first().is_some_and(|first| *first > 0);
     let consecutive = numbers.is_sorted_by(|a, b| a.checked_add(1) == Some(*b));
-    if counted && consecutive { Order::PlatformTotal } else { Order::Causal }
+    if counted && consecutive { MessageOrder::PlatformTotal } else { MessageOrder::Causal }
 }
 
 type Tie = (u64, u64, Commitment);

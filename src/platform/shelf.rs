@@ -76,7 +76,7 @@ struct AllTaken {
 /// What a shelf has taken of an upload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Applied {
+pub struct AppliedUpload {
     /// One-time X25519 prekeys; those that it has had before are passed over, and those for which there is no room.
     pub one_time: u32,
     /// One-time KEM prekeys.
@@ -154,7 +154,7 @@ impl Shelf {
     /// # Examples
     ///
     /// See [`Shelf`].
-    pub fn apply(&mut self, upload: &PrekeyUpload) -> Result<Applied, ShelfError> {
+    pub fn apply(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
         self.check(upload)?;
         let mut contents = match &self.contents {
             None => Contents::of(upload),
@@ -195,7 +195,7 @@ impl Shelf {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn replace(&mut self, upload: &PrekeyUpload) -> Result<Applied, ShelfError> {
+    pub fn replace(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
         let mut fresh = Self::new(self.address.clone(), self.suite);
         let applied = fresh.apply(upload)?;
         *self = fresh;
@@ -289,7 +289,7 @@ impl Contents {
         }
     }
 
-    fn take(&mut self, upload: &PrekeyUpload) -> Result<Applied, ShelfError> {
+    fn take(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
         let PrekeyUpload { signed, last_resort, one_time, one_time_kem, replaces_one_time, .. } = upload;
         let places = [
             place(&self.signed, signed, &self.taken.signed, *replaces_one_time)?,
@@ -307,7 +307,7 @@ impl Contents {
         self.registration_id = upload.registration_id;
         self.taken.signed.insert(signed.id);
         self.taken.last_resort.insert(last_resort.id);
-        Ok(Applied {
+        Ok(AppliedUpload {
             one_time: put(&mut self.one_time, one_time, &mut self.taken.one_time, |(id, _)| *id)?,
             one_time_kem: put(&mut self.one_time_kem, one_time_kem, &mut self.taken.one_time_kem, |prekey| prekey.id)?,
         })

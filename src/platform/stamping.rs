@@ -1,6 +1,6 @@
 use super::StampKeys;
 use crate::crypto::Secret;
-use crate::report::{AccountTag, Commitment, Dest, Stamp, StampContext};
+use crate::report::{AccountTag, Commitment, Destination, Stamp, StampContext};
 
 /// Why nothing was stamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub fn restamp(
     commitment: &Commitment,
     original: &Stamp,
     submitter: &AccountTag,
-    dest: &Dest,
+    dest: &Destination,
 ) -> Result<Stamp, RestampError> {
     let tag = keys.tag(original.kid, commitment, &original.context).ok_or(RestampError::UnknownKey)?;
     if tag != Secret::new(original.tag) {

@@ -2,11 +2,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::ident::Timestamp;
-use crate::report::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Dest, Part};
+use crate::report::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Destination, Part};
 
 /// What a report proves to the holder of the stamp keys.
 ///
-/// Not proven, unless the order is [`Order::PlatformTotal`]: what came later in chains that are listed as
+/// Not proven, unless the order is [`MessageOrder::PlatformTotal`]: what came later in chains that are listed as
 /// [`Finding::OpenEnd`], and whole chains that no author of a message here had seen, which then cannot have provoked
 /// anything that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct Verdict {
     /// What is proven, in order.
     pub messages: Vec<VerifiedMessage>,
     /// What is not, by its place in the report, and why.
-    pub rejected: Vec<(usize, Reject)>,
+    pub rejected: Vec<(usize, RejectReason)>,
     /// What the order stands on.
-    pub order: Order,
+    pub order: MessageOrder,
     /// What a moderator should know besides.
     pub findings: Vec<Finding>,
     /// What the reporter says, which proves nothing.
@@ -39,7 +39,7 @@ pub struct VerifiedMessage {
     /// The account that was authenticated when it was submitted.
     pub sender: AccountTag,
     /// To whom it went.
-    pub dest: Dest,
+    pub dest: Destination,
     /// Chain and number of it there.
     pub place: (ChainId, u64),
     /// When the platform stamped it.
@@ -78,7 +78,7 @@ impl VerifiedMessage {
 /// Why an item of a report proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Reject {
+pub enum RejectReason {
     /// Not an item, not of a header and stamp as they are written, or with an open part that no receiver would have
     /// taken.
     #[error("malformed")]
@@ -115,7 +115,7 @@ pub enum Reject {
 /// What the order of the messages stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Order {
+pub enum MessageOrder {
     /// The platform's own counter, without a gap.
     PlatformTotal,
     /// Each device's own sequence, what each message says to have seen, and the stamps' times.

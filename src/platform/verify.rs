@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 use super::item::Item;
 use super::order::{Items, display_order, order};
 use super::window::findings;
-use super::{Finding, Limits, Order, Reject, RevealedPart, StampKeys, Verdict, VerifiedMessage};
+use super::{Finding, MessageOrder, RejectReason, ReportLimits, RevealedPart, StampKeys, Verdict, VerifiedMessage};
 use crate::crypto::{Secret, sha256};
 use crate::ident::Timestamp;
 use crate::report::{
-    AccountTag, Commitment, ConversationTag, Dest, GroupTag, Header, HeaderError, MAX_STAMPS, Part, PartKind,
-    STAMP_LEN, Stamp, StampContext, StampFormatError, header_digest, part_digest, root,
+    AccountTag, Commitment, ConversationTag, Destination, FrameHeader, FrameHeaderError, GroupTag, MAX_STAMPS, Part,
+    PartKind, STAMP_LEN, Stamp, StampContext, StampFormatError, header_digest, part_digest, root,
 };
 use crate::wire::{ReportItem, ReportMessage, ReportPart, WireError};
 
@@ -51,11 +51,11 @@ impl Reporter {
         &self.account
     }
 
-    fn is_party(&self, sender: &AccountTag, dest: &Dest, at: Timestamp) -> bool {
+    fn is_party(&self, sender: &AccountTag, dest: &Destination, at: Timestamp) -> bool {
         *sender == self.account
             || match dest {
-                Dest::Direct(recipient) => *recipient == self.account,
-                Dest::Group(group) => {
+                Destination::Direct(recipient) => *recipient == self.account,
+                Destination::Group(group) => {
                     self.memberships.iter().any(|(of, from, until)| of == group && (*from..=*until).contains(&at))
                 }
             }
@@ -65,7 +65,7 @@ impl Reporter {
 /// Why there is no verdict on a report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReportError {
+pub enum VerifyReportError {
     /// Longer, or of more messages or parts, than the limits allow. Ask for a smaller one.
     #[error("report is too long")]
     TooLong,
@@ -78,7 +78,7 @@ pub enum ReportError {
     /// Not one of its messages is proven, for these reasons, by their places in the report. Nothing follows from it, not
     /// even that the reporter lies: stamp keys may be gone.
     #[error("nothing in the report verifies")]
-    NothingVerified(Vec<(usize, Reject)>),
+    NothingVerified(Vec<(usize, RejectReason)>),
 }
 
 /// Judges a report, opened with [`ModerationKey::open`](super::ModerationKey::open).
@@ -87,7 +87,7 @@ pub enum ReportError {
 ///
 /// # Errors
 ///
-/// [`ReportError`].
+/// [`VerifyReportError`].
 ///
 /// # Security
 ///
@@ -96,32 +96,33 @@ pub enum ReportError {
 /// # Examples
 ///
 /// ```
-/// use subrosa::platform::{Limits, ReportError, Reporter, StampKeys, verify_report};
+/// use subrosa::platform::{ReportLimits, VerifyReportError, Reporter, StampKeys, verify_report};
 /// use subrosa::report::{AccountTag, ReportBuilder};
 /// let bob = AccountTag::new([1; 32]);
 /// let report = ReportBuilder::new(bob).build();
-/// let verdict = verify_report(&StampKeys::default(), &Reporter::new(bob), &report, &Limits::default());
-/// assert_eq!(verdict, Err(ReportError::NothingVerified(vec![])));
+/// let verdict = verify_report(&StampKeys::default(), &Reporter::new(bob), &report, &ReportLimits::default());
+/// assert_eq!(verdict, Err(VerifyReportError::NothingVerified(vec![])));
 /// ```
 pub fn verify_report(
     keys: &StampKeys,
     reporter: &Reporter,
     report: &[u8],
-    limits: &Limits,
-) -> Result<Verdict, ReportError> {
+    limits: &ReportLimits,
+) -> Result<Verdict, VerifyReportError> {
     if report.len() > limits.max_report_len {
-        return Err(ReportError::TooLong);
+        return Err(VerifyReportError::TooLong);
     }
     let message = ReportMessage::parse(report, limits.max_items).map_err(|error| match error {
-        WireError::TooLong => ReportError::TooLong,
-        WireError::UnsupportedVersion(version) => ReportError::UnsupportedVersion(version),
-        _ => ReportError::Malformed,
+        WireError::TooLong => VerifyReportError::TooLong,
+        WireError::UnsupportedVersion(version) => VerifyReportError::UnsupportedVersion(version),
+        _ => VerifyReportError::Malformed,
     })?;
     let (mut items, mut rejected) = (Items::new(), Vec::new());
     let (mut conversation, mut known) = (None, BTreeSet::new());
     for (at, item) in message.items.into_iter().enumerate() {
-        let judged = judge(keys, reporter, item, limits, conversation)
-            .and_then(|item| if known.insert(item.commitment) { Ok(item) } else { Err(Reject::DuplicateInReport) });
+        let judged = judge(keys, reporter, item, limits, conversation).and_then(|item| {
+            if known.insert(item.commitment) { Ok(item) } else { Err(RejectReason::DuplicateInReport) }
+        });
         match judged {
             Ok(item) => {
                 conversation.get_or_insert_with(|| item.header.dest().conversation(item.header.sender()));
@@ -130,9 +131,9 @@ pub fn verify_report(
             Err(reject) => rejected.push((at, reject)),
         }
     }
-    let Some(conversation) = conversation else { return Err(ReportError::NothingVerified(rejected)) };
+    let Some(conversation) = conversation else { return Err(VerifyReportError::NothingVerified(rejected)) };
     let report_id = report_id(&items, reporter);
-    let (order, findings): (Order, Vec<Finding>) = (order(&items), findings(&items, limits));
+    let (order, findings): (MessageOrder, Vec<Finding>) = (order(&items), findings(&items, limits));
     let places = display_order(&items);
     let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
     let messages = places.into_iter().filter_map(|at| items.get_mut(at)?.take()).map(verified).collect();
@@ -164,25 +165,25 @@ fn judge(
     keys: &StampKeys,
     reporter: &Reporter,
     item: Option<ReportItem>,
-    limits: &Limits,
+    limits: &ReportLimits,
     conversation: Option<ConversationTag>,
-) -> Result<Item, Reject> {
-    let item = item.ok_or(Reject::Malformed)?;
+) -> Result<Item, RejectReason> {
+    let item = item.ok_or(RejectReason::Malformed)?;
     if item.sealed {
-        return Err(Reject::SealedMode);
+        return Err(RejectReason::SealedMode);
     }
-    let header = Header::parse(&item.header).map_err(|error| match error {
-        HeaderError::SealedMode => Reject::SealedMode,
-        _ => Reject::Malformed,
+    let header = FrameHeader::parse(&item.header).map_err(|error| match error {
+        FrameHeaderError::SealedMode => RejectReason::SealedMode,
+        _ => RejectReason::Malformed,
     })?;
     let stamps = stamps(&item.stamp)?;
     if item.parts.len() != usize::from(header.parts()) {
-        return Err(Reject::PartCount);
+        return Err(RejectReason::PartCount);
     }
     let (mut digests, mut parts) = (Vec::with_capacity(item.parts.len()), Vec::with_capacity(item.parts.len()));
     for (at, part) in (0..=u16::MAX).zip(item.parts) {
         match part {
-            ReportPart::Open { body, .. } if body.len() > limits.max_part_len => return Err(Reject::Malformed),
+            ReportPart::Open { body, .. } if body.len() > limits.max_part_len => return Err(RejectReason::Malformed),
             ReportPart::Open { kind, body, key } => {
                 digests.push(part_digest(&key, at, kind, &body));
                 parts.push(RevealedPart::Open(Part::new(PartKind::new(kind), body)));
@@ -198,49 +199,49 @@ fn judge(
     let StampContext { sender, dest, time, .. } = &stamp.context;
     // No receiver takes a part that is not what its kind asks for, so no honest report has one.
     if parts.iter().any(|part| matches!(part, RevealedPart::Open(part) if part.view().is_err())) {
-        return Err(Reject::Malformed);
+        return Err(RejectReason::Malformed);
     }
     // The platform stamped this commitment for this account: only now does it matter what the header says.
     if sender != header.sender() {
-        return Err(Reject::SenderMismatch);
+        return Err(RejectReason::SenderMismatch);
     }
     if dest != header.dest() {
-        return Err(Reject::DestMismatch);
+        return Err(RejectReason::DestMismatch);
     }
     if !reporter.is_party(sender, dest, *time) {
-        return Err(Reject::ReporterNotParty);
+        return Err(RejectReason::ReporterNotParty);
     }
     if conversation.is_some_and(|conversation| conversation != dest.conversation(sender)) {
-        return Err(Reject::OtherConversation);
+        return Err(RejectReason::OtherConversation);
     }
     Ok(Item { header, commitment, stamp, parts })
 }
 
 /// One stamp, or several one after the other: a receiver cannot tell which of them is the platform's.
-fn stamps(bytes: &[u8]) -> Result<Vec<Stamp>, Reject> {
+fn stamps(bytes: &[u8]) -> Result<Vec<Stamp>, RejectReason> {
     let (stamps, rest) = bytes.as_chunks::<STAMP_LEN>();
     if !rest.is_empty() || !(1..=MAX_STAMPS).contains(&stamps.len()) {
-        return Err(Reject::Malformed);
+        return Err(RejectReason::Malformed);
     }
     let parse = |stamp: &[u8; STAMP_LEN]| {
         Stamp::parse(stamp).map_err(|error| match error {
-            StampFormatError::SealedMode => Reject::SealedMode,
-            _ => Reject::Malformed,
+            StampFormatError::SealedMode => RejectReason::SealedMode,
+            _ => RejectReason::Malformed,
         })
     };
     stamps.iter().map(parse).collect()
 }
 
 /// The earliest of those that the platform made: the message was there by then. Else why the first is not believed.
-fn genuine(keys: &StampKeys, commitment: &Commitment, stamps: Vec<Stamp>) -> Result<Stamp, Reject> {
+fn genuine(keys: &StampKeys, commitment: &Commitment, stamps: Vec<Stamp>) -> Result<Stamp, RejectReason> {
     let judge = |stamp: &Stamp| match keys.tag(stamp.kid, commitment, &stamp.context) {
-        None => Err(Reject::UnknownStampKey),
+        None => Err(RejectReason::UnknownStampKey),
         Some(tag) if tag == Secret::new(stamp.tag) => Ok(()),
-        Some(_) => Err(Reject::BadStamp),
+        Some(_) => Err(RejectReason::BadStamp),
     };
-    let reject = stamps.first().map_or(Err(Reject::Malformed), judge).err();
+    let reject = stamps.first().map_or(Err(RejectReason::Malformed), judge).err();
     let genuine = stamps.into_iter().filter(|stamp| judge(stamp).is_ok()).min_by_key(|stamp| stamp.context.time);
-    genuine.ok_or_else(|| reject.unwrap_or(Reject::BadStamp))
+    genuine.ok_or_else(|| reject.unwrap_or(RejectReason::BadStamp))
 }
 
 fn verified(item: Item) -> VerifiedMessage {

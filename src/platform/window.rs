@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::item::Item;
 use super::order::{Chains, chains};
-use super::{Finding, Limits, RevealedPart};
+use super::{Finding, ReportLimits, RevealedPart};
 use crate::report::{AccountTag, ChainId, ChainTag};
 
 /// From the earliest to the latest stamp of a message with an open part. Where none is open, of all of them.
@@ -23,7 +23,7 @@ fn time(item: &Item) -> u64 {
 }
 
 /// Everything that is to be said of what verified.
-pub(super) fn findings(items: &[Item], limits: &Limits) -> Vec<Finding> {
+pub(super) fn findings(items: &[Item], limits: &ReportLimits) -> Vec<Finding> {
     let (window, chains) = (window(items), chains(items));
     let mut found = Vec::new();
     let mut open_starts = Vec::new();
@@ -105,7 +105,7 @@ fn claims(
     chains: &Chains,
     open_starts: &[(AccountTag, ChainId)],
     (t0, t1): (u64, u64),
-    limits: &Limits,
+    limits: &ReportLimits,
     found: &mut Vec<Finding>,
 ) {
     let tags: BTreeMap<ChainTag, _> =

@@ -24,5 +24,5 @@ pub use device::Device;
 pub use ids::{IdsExhausted, PrekeyIds};
 pub use prekeys::{KemPrekey, OneTimePrekey, PrekeySecrets, SignedPrekey};
 pub use seen::SeenBaseKeys;
-pub use upload::{MAX_UPLOAD_LEN, PrekeyCounts, PrekeyUpload, UploadError, UploadId};
+pub use upload::{MAX_UPLOAD_LEN, PrekeyCounts, PrekeyUpload, PrekeyUploadError, PrekeyUploadId};
 pub(crate) use upload::{read_all, read_kem, read_one_time, read_signed, write_kem, write_one_time, write_signed};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Device, KemPrekey, OneTimePrekey, PrekeyUpload, SignedPrekey, UnverifiedBundle, UploadId};
+use super::{Device, KemPrekey, OneTimePrekey, PrekeyUpload, PrekeyUploadId, SignedPrekey, UnverifiedBundle};
 
 impl Device {
     /// What to publish for one new session; the prekeys must be of one suite. `one_time` is handed out once, then never again; `kem` is one-time as
@@ -24,7 +24,7 @@ impl Device {
     /// What to upload of prekeys of one suite, without one-time ones: those are put into the lists of it. `last_resort` is a
     /// last-resort prekey.
     #[must_use]
-    pub fn upload(&self, id: UploadId, signed: &SignedPrekey, last_resort: &KemPrekey) -> PrekeyUpload {
+    pub fn upload(&self, id: PrekeyUploadId, signed: &SignedPrekey, last_resort: &KemPrekey) -> PrekeyUpload {
         PrekeyUpload {
             id,
             suite: signed.suite(),

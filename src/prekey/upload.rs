@@ -16,9 +16,9 @@ pub const MAX_UPLOAD_LEN: usize = 1 << 20;
 /// Names one [`PrekeyUpload`]: 16 bytes, drawn when it is put together. The same pending upload has the same one, however
 /// often it is given out; one with other keys or dates has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UploadId([u8; 16]);
+pub struct PrekeyUploadId([u8; 16]);
 
-impl UploadId {
+impl PrekeyUploadId {
     /// Takes the bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 16]) -> Self {
@@ -57,7 +57,7 @@ impl PrekeyCounts {
 /// Why bytes are not an upload. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum UploadError {
+pub enum PrekeyUploadError {
     /// Longer than [`MAX_UPLOAD_LEN`].
     #[error("upload is longer than allowed")]
     TooLong,
@@ -79,7 +79,7 @@ pub enum UploadError {
 #[non_exhaustive]
 pub struct PrekeyUpload {
     /// What it is called by whoever confirms it.
-    pub id: UploadId,
+    pub id: PrekeyUploadId,
     /// The suite that these are for; the server keeps them apart.
     pub suite: Suite,
     /// Whose.
@@ -172,7 +172,7 @@ impl PrekeyUpload {
     ///
     /// # Errors
     ///
-    /// [`UploadError`]: answer that the request was bad; nothing of it is to be kept.
+    /// [`PrekeyUploadError`]: answer that the request was bad; nothing of it is to be kept.
     ///
     /// # Security
     ///
@@ -181,13 +181,13 @@ impl PrekeyUpload {
     /// # Examples
     ///
     /// See [`Self::to_bytes`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, UploadError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, PrekeyUploadError> {
         if bytes.len() > MAX_UPLOAD_LEN {
-            return Err(UploadError::TooLong);
+            return Err(PrekeyUploadError::TooLong);
         }
         Self::read(bytes).map_err(|error| match error {
-            RecordError::Newer(version) => UploadError::Newer(version),
-            _ => UploadError::Malformed,
+            RecordError::Newer(version) => PrekeyUploadError::Newer(version),
+            _ => PrekeyUploadError::Malformed,
         })
     }
 
@@ -210,7 +210,7 @@ impl PrekeyUpload {
 
     fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::PrekeyUpload, bytes)?;
-        let id = UploadId::new(*fields.some_array(1)?);
+        let id = PrekeyUploadId::new(*fields.some_array(1)?);
         let suite = Suite::from_number(fields.small(2)?).ok_or(RecordError::Corrupt)?;
         let upload = Self {
             id,

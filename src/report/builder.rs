@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::commit::part_digest;
 use super::evidence::Opening;
-use super::{AccountTag, Commitment, Dest, Evidence, Part, Stamp};
+use super::{AccountTag, Commitment, Destination, Evidence, Part, Stamp};
 use crate::wire::{ReportItem, ReportMessage, ReportPart};
 
 /// Most messages of one report.
@@ -29,7 +29,7 @@ pub enum Reveal<'a> {
 
 /// On which side of the reported window a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum WindowSide {
     /// It is a chain's last one before the window.
     Before,
     /// It is a chain's first one after the window.
@@ -39,7 +39,7 @@ pub enum Side {
 /// Why a message was not added to a report. The report is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BuildError {
+pub enum ReportBuildError {
     /// The evidence has no stamp. The platform would not believe it: leave it out.
     #[error("message has no stamp")]
     NotStamped,
@@ -80,7 +80,7 @@ pub enum BuildError {
 pub struct ReportBuilder {
     reporter: AccountTag,
     items: Vec<ReportItem>,
-    added: Vec<(Commitment, Dest, AccountTag)>,
+    added: Vec<(Commitment, Destination, AccountTag)>,
     boundary: u8,
     note: String,
     len: usize,
@@ -97,10 +97,10 @@ impl ReportBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Full`] if they are longer.
-    pub fn note(&mut self, note: &str) -> Result<&mut Self, BuildError> {
+    /// [`ReportBuildError::Full`] if they are longer.
+    pub fn note(&mut self, note: &str) -> Result<&mut Self, ReportBuildError> {
         if note.len() > MAX_NOTE_LEN {
-            return Err(BuildError::Full);
+            return Err(ReportBuildError::Full);
         }
         self.note = note.into();
         Ok(self)
@@ -112,24 +112,29 @@ impl ReportBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`].
-    pub fn add(&mut self, evidence: &Evidence, parts: &[Part], reveal: Reveal<'_>) -> Result<&mut Self, BuildError> {
+    /// [`ReportBuildError`].
+    pub fn add(
+        &mut self,
+        evidence: &Evidence,
+        parts: &[Part],
+        reveal: Reveal<'_>,
+    ) -> Result<&mut Self, ReportBuildError> {
         if evidence.stamps().is_empty() {
-            return Err(BuildError::NotStamped);
+            return Err(ReportBuildError::NotStamped);
         }
         let header = evidence.header();
         self.belongs(evidence)?;
         let count = header.parts();
         let shown: Vec<u16> = match reveal {
             Reveal::All => (0..count).collect(),
-            Reveal::Parts(chosen) if chosen.iter().any(|at| *at >= count) => return Err(BuildError::NoSuchPart),
+            Reveal::Parts(chosen) if chosen.iter().any(|at| *at >= count) => return Err(ReportBuildError::NoSuchPart),
             Reveal::Parts(chosen) => (0..count).filter(|at| chosen.contains(at)).collect(),
             Reveal::HeaderOnly => Vec::new(),
         };
         let key = match evidence.opening() {
             _ if shown.is_empty() => None,
-            Opening::Reduced(_) => return Err(BuildError::Reduced),
-            Opening::Full(_) if parts.len() != usize::from(count) => return Err(BuildError::OtherParts),
+            Opening::Reduced(_) => return Err(ReportBuildError::Reduced),
+            Opening::Full(_) if parts.len() != usize::from(count) => return Err(ReportBuildError::OtherParts),
             Opening::Full(key) => Some(key),
         };
         let (mut items, mut len) = (Vec::with_capacity(usize::from(count)), 0);
@@ -140,7 +145,7 @@ impl ReportBuilder {
                 (Some(key), Some(part)) if shown.contains(&at) => {
                     let key = key.part_key(at);
                     if part_digest(&key, at, part.kind().get(), part.body()) != *digest {
-                        return Err(BuildError::OtherParts);
+                        return Err(ReportBuildError::OtherParts);
                     }
                     len += part.body().len();
                     ReportPart::Open { kind: part.kind().get(), body: part.body().to_vec(), key }
@@ -151,7 +156,7 @@ impl ReportBuilder {
         // Keys, lengths and tags around each part; header, its key and the stamps around all.
         len += 64 * items.len() + 56 * header.seen().len() + 281 + 119 * evidence.stamps().len();
         if self.items.len() >= MAX_ITEMS || self.len + len > MAX_REPORT_LEN - 2 * MAX_NOTE_LEN {
-            return Err(BuildError::Full);
+            return Err(ReportBuildError::Full);
         }
         self.len += len;
         self.added.push((*evidence.commitment(), *header.dest(), *header.sender()));
@@ -170,15 +175,15 @@ impl ReportBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`].
-    pub fn boundary(&mut self, evidence: &Evidence, side: Side) -> Result<&mut Self, BuildError> {
+    /// [`ReportBuildError`].
+    pub fn boundary(&mut self, evidence: &Evidence, side: WindowSide) -> Result<&mut Self, ReportBuildError> {
         match self.add(evidence, &[], Reveal::HeaderOnly) {
-            Ok(_) | Err(BuildError::AlreadyThere) => {}
+            Ok(_) | Err(ReportBuildError::AlreadyThere) => {}
             Err(error) => return Err(error),
         }
         self.boundary |= match side {
-            Side::Before => 1,
-            Side::After => 2,
+            WindowSide::Before => 1,
+            WindowSide::After => 2,
         };
         Ok(self)
     }
@@ -201,18 +206,18 @@ impl ReportBuilder {
         ReportMessage::to_bytes(self.items, self.boundary, &self.note)
     }
 
-    fn belongs(&self, evidence: &Evidence) -> Result<(), BuildError> {
+    fn belongs(&self, evidence: &Evidence) -> Result<(), ReportBuildError> {
         let (sender, dest) = (evidence.header().sender(), evidence.header().dest());
         if self.added.iter().any(|(commitment, ..)| commitment == evidence.commitment()) {
-            return Err(BuildError::AlreadyThere);
+            return Err(ReportBuildError::AlreadyThere);
         }
         let first = self.added.first();
         if first.is_some_and(|(_, other, by)| other.conversation(by) != dest.conversation(sender)) {
-            return Err(BuildError::OtherConversation);
+            return Err(ReportBuildError::OtherConversation);
         }
         match dest {
-            Dest::Direct(recipient) if *sender != self.reporter && *recipient != self.reporter => {
-                Err(BuildError::NotAParty)
+            Destination::Direct(recipient) if *sender != self.reporter && *recipient != self.reporter => {
+                Err(ReportBuildError::NotAParty)
             }
             _ => Ok(()),
         }

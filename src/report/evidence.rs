@@ -4,7 +4,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::commit::{FramingKey, header_digest, root};
-use super::{Commitment, Header, Part, Stamp, StampContext};
+use super::{Commitment, FrameHeader, Part, Stamp, StampContext};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
@@ -20,7 +20,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 /// See [`ChainState`](super::ChainState).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Evidence {
-    header: Header,
+    header: FrameHeader,
     /// What stands for the parts.
     digests: Vec<[u8; 32]>,
     commitment: Commitment,
@@ -47,7 +47,7 @@ pub(super) enum Opening {
 pub struct StampMismatch;
 
 impl Evidence {
-    pub(super) fn new(header: Header, key: FramingKey, parts: &[Part]) -> Self {
+    pub(super) fn new(header: FrameHeader, key: FramingKey, parts: &[Part]) -> Self {
         let digests = key.digests(parts);
         let commitment = root(&header_digest(&key.header_key(), &header.to_bytes()), &digests);
         Self { header, digests, commitment, stamps: Vec::new(), opening: Opening::Full(key) }
@@ -61,7 +61,7 @@ impl Evidence {
 
     /// The message's header.
     #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub const fn header(&self) -> &FrameHeader {
         &self.header
     }
 
@@ -159,7 +159,7 @@ impl Evidence {
         let corrupt = RecordError::Corrupt;
         let mut fields = FieldReader::record(RecordKind::Evidence, bytes)?;
         let header_bytes = fields.bytes(1)?;
-        let header = Header::parse(header_bytes).map_err(|_| corrupt)?;
+        let header = FrameHeader::parse(header_bytes).map_err(|_| corrupt)?;
         let (digests, rest) = fields.bytes(2)?.as_chunks::<32>();
         let (stamp, framing_key, header_key) = (fields.bytes(3)?, fields.bytes(4)?, fields.bytes(5)?);
         fields.end()?;
@@ -192,7 +192,7 @@ impl Evidence {
 /// Length of a stamp without what the header says: u32 kid ‖ u64 time ‖ u64 `conv_seq` ‖ tag 32.
 const STORED_STAMP_LEN: usize = 52;
 
-fn read_stamp(header: &Header, bytes: &[u8; STORED_STAMP_LEN]) -> Option<Stamp> {
+fn read_stamp(header: &FrameHeader, bytes: &[u8; STORED_STAMP_LEN]) -> Option<Stamp> {
     let (kid, rest) = bytes.split_first_chunk()?;
     let (time, rest) = rest.split_first_chunk()?;
     let (conv_seq, tag) = rest.split_first_chunk()?;

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::{AccountTag, ChainId, ChainTag, Commitment, Dest};
+use super::{AccountTag, ChainId, ChainTag, Commitment, Destination};
 use crate::ident::Timestamp;
 use crate::wire::MAX_PARTS;
 
@@ -27,7 +27,7 @@ pub struct Seen {
 /// Why bytes are not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum HeaderError {
+pub enum FrameHeaderError {
     /// Another length, version, flag or order than its author would have written. Drop it.
     #[error("header is malformed")]
     Malformed,
@@ -41,13 +41,13 @@ pub enum HeaderError {
 /// # Examples
 ///
 /// ```
-/// use subrosa::report::{Header, HeaderError};
-/// assert_eq!(Header::parse(&[0; 133]), Err(HeaderError::Malformed));
+/// use subrosa::report::{FrameHeader, FrameHeaderError};
+/// assert_eq!(FrameHeader::parse(&[0; 133]), Err(FrameHeaderError::Malformed));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
+pub struct FrameHeader {
     sender: AccountTag,
-    dest: Dest,
+    dest: Destination,
     chain: ChainId,
     seq: u64,
     prev: Commitment,
@@ -60,17 +60,17 @@ pub struct Header {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(HeaderError::Malformed)?;
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], FrameHeaderError> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(FrameHeaderError::Malformed)?;
         self.0 = rest;
         Ok(*head)
     }
 }
 
-impl Header {
+impl FrameHeader {
     /// What one's own next message says. `seen` in any order.
     pub(super) fn new(
-        (sender, dest): (AccountTag, Dest),
+        (sender, dest): (AccountTag, Destination),
         chain: ChainId,
         (seq, prev): (u64, Option<Commitment>),
         sent: Timestamp,
@@ -85,19 +85,19 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`HeaderError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let malformed = HeaderError::Malformed;
+    /// [`FrameHeaderError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, FrameHeaderError> {
+        let malformed = FrameHeaderError::Malformed;
         let mut reader = Reader(bytes);
         let [version, kind, flags] = reader.take()?;
         if version != 1 || flags > 1 {
             return Err(malformed);
         }
         if flags == 1 {
-            return Err(HeaderError::SealedMode);
+            return Err(FrameHeaderError::SealedMode);
         }
         let sender = AccountTag::new(reader.take()?);
-        let dest = Dest::from_parts(kind, reader.take()?).ok_or(malformed)?;
+        let dest = Destination::from_parts(kind, reader.take()?).ok_or(malformed)?;
         let chain = ChainId::new(reader.take()?);
         let seq = u64::from_be_bytes(reader.take()?);
         let prev = Commitment::new(reader.take()?);
@@ -156,8 +156,8 @@ impl Header {
 
     /// Puts what travelled together with what the receiver knows: a sender who committed to anything else has
     /// committed to another message.
-    pub(super) fn from_wire(bytes: &[u8], sender: &AccountTag, dest: &Dest) -> Result<Self, HeaderError> {
-        let ([version, flags], rest) = bytes.split_first_chunk::<2>().ok_or(HeaderError::Malformed)?;
+    pub(super) fn from_wire(bytes: &[u8], sender: &AccountTag, dest: &Destination) -> Result<Self, FrameHeaderError> {
+        let ([version, flags], rest) = bytes.split_first_chunk::<2>().ok_or(FrameHeaderError::Malformed)?;
         let mut whole = Vec::with_capacity(FIXED_LEN + rest.len());
         whole.extend_from_slice(&[*version, dest.kind(), *flags]);
         whole.extend_from_slice(sender.as_bytes());
@@ -174,7 +174,7 @@ impl Header {
 
     /// To whom.
     #[must_use]
-    pub const fn dest(&self) -> &Dest {
+    pub const fn dest(&self) -> &Destination {
         &self.dest
     }
 

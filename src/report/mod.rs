@@ -32,22 +32,23 @@ mod stamp;
 mod tags;
 
 pub(crate) use again::commitment_of;
-pub use builder::{BuildError, MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuilder, Reveal, Side};
+pub use builder::{MAX_ITEMS, MAX_NOTE_LEN, MAX_REPORT_LEN, ReportBuildError, ReportBuilder, Reveal, WindowSide};
 pub(crate) use chains::OwnChain;
 pub use chains::{
-    AcceptError, Accepted, ChainState, ChainStatus, Forked, OwnStampError, SealError, SealedMessage, StampStatus,
+    AcceptedFrame, ChainState, ChainStatus, ForkedFrame, FrameError, FrameSealError, OwnStampError, SealedFrame,
+    StampStatus,
 };
 pub(crate) use commit::{header_digest, mac, part_digest, root};
 pub use displayable::{Unframed, refuse_unframed};
 pub use evidence::{Evidence, MAX_STAMPS, StampMismatch};
-pub use header::{Header, HeaderError, MAX_SEEN, Seen};
+pub use header::{FrameHeader, FrameHeaderError, MAX_SEEN, Seen};
 pub use part::{GroupMeta, MAX_PARTS_LEN, MalformedPart, MessagePolicy, Part, PartKind, PartView, PartsError};
 pub use policy::{AfterDeletion, Deletion, FramingPolicy, MissingStamp, UnframedContent};
-pub use rules::{Action, RuleError, Ruling, Target, rule};
+pub use rules::{MessageAction, RuleError, Ruling, TargetMessage, rule};
 pub(crate) use sealing::open_report;
 pub use sealing::{BadModerationKey, MalformedModerationKey, ModerationPublicKey, seal_report};
 pub use stamp::{STAMP_LEN, Stamp, StampContext, StampFormatError};
-pub use tags::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Dest, GroupTag, Peer};
+pub use tags::{AccountDevice, AccountTag, ChainId, ChainTag, Commitment, ConversationTag, Destination, GroupTag};
 
 #[cfg(test)]
 mod vectors;

@@ -7,7 +7,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 pub enum MissingStamp {
     /// It is refused: whatever is shown can be reported.
     Require,
-    /// It is accepted, and [`Accepted`](super::Accepted) says that it cannot be reported.
+    /// It is accepted, and [`AcceptedFrame`](super::AcceptedFrame) says that it cannot be reported.
     AllowUnreportable,
 }
 

@@ -2,7 +2,7 @@ use super::{AccountTag, Commitment, MessagePolicy, Part, PartView};
 
 /// What the host knows of the message that another one is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
+pub struct TargetMessage {
     /// Who wrote it, as its evidence says.
     pub author: AccountTag,
     /// Whether it was taken back.
@@ -14,7 +14,7 @@ pub struct Target {
 /// What a message does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Action {
+pub enum MessageAction {
     /// It says something, perhaps in answer to another.
     Say {
         /// The message that it answers.
@@ -33,9 +33,9 @@ pub enum Action {
 #[non_exhaustive]
 pub enum Ruling {
     /// Do it.
-    Do(Action),
+    Do(MessageAction),
     /// The message that it edits or deletes is not here. Keep it aside; ask again when that one comes.
-    Wait(Action),
+    Wait(MessageAction),
 }
 
 /// Why a message is not to be acted upon. It stays evidence, and can be reported.
@@ -65,9 +65,9 @@ pub enum RuleError {
 /// # Examples
 ///
 /// ```
-/// use subrosa::report::{AccountTag, Commitment, MessagePolicy, Part, RuleError, Target, rule};
+/// use subrosa::report::{AccountTag, Commitment, MessagePolicy, Part, RuleError, TargetMessage, rule};
 /// let (alice, mallory) = (AccountTag::new([1; 32]), AccountTag::new([2; 32]));
-/// let target = Target { author: alice, deleted: false, policy: MessagePolicy::default() };
+/// let target = TargetMessage { author: alice, deleted: false, policy: MessagePolicy::default() };
 /// let deletion = [Part::delete_of(&Commitment::new([7; 32]))];
 /// assert!(rule(&deletion, &alice, |_| Some(target)).is_ok());
 /// assert_eq!(rule(&deletion, &mallory, |_| Some(target)), Err(RuleError::NotAuthor));
@@ -75,24 +75,24 @@ pub enum RuleError {
 pub fn rule(
     parts: &[Part],
     author: &AccountTag,
-    find: impl FnOnce(&Commitment) -> Option<Target>,
+    find: impl FnOnce(&Commitment) -> Option<TargetMessage>,
 ) -> Result<Ruling, RuleError> {
-    let mut action = Action::Say { quote: None };
+    let mut action = MessageAction::Say { quote: None };
     for part in parts {
         match part.view() {
-            Ok(PartView::Quote(target)) if matches!(action, Action::Say { .. }) => {
-                action = Action::Say { quote: Some(target) };
+            Ok(PartView::Quote(target)) if matches!(action, MessageAction::Say { .. }) => {
+                action = MessageAction::Say { quote: Some(target) };
             }
-            Ok(PartView::EditOf(target)) => action = Action::Edit(target),
-            Ok(PartView::DeleteOf(target)) => action = Action::Delete(target),
-            Ok(PartView::Reaction(target, _)) => action = Action::React(target),
+            Ok(PartView::EditOf(target)) => action = MessageAction::Edit(target),
+            Ok(PartView::DeleteOf(target)) => action = MessageAction::Delete(target),
+            Ok(PartView::Reaction(target, _)) => action = MessageAction::React(target),
             _ => {}
         }
     }
     let (target, by_author_only) = match &action {
-        Action::Say { .. } => return Ok(Ruling::Do(action)),
-        Action::Edit(target) | Action::Delete(target) => (target, true),
-        Action::React(target) => (target, false),
+        MessageAction::Say { .. } => return Ok(Ruling::Do(action)),
+        MessageAction::Edit(target) | MessageAction::Delete(target) => (target, true),
+        MessageAction::React(target) => (target, false),
     };
     let Some(known) = find(target) else { return Ok(Ruling::Wait(action)) };
     if by_author_only && known.author != *author {
@@ -101,7 +101,7 @@ pub fn rule(
     if known.deleted {
         return Err(RuleError::Deleted);
     }
-    if matches!(action, Action::Edit(_)) && known.policy.view_once {
+    if matches!(action, MessageAction::Edit(_)) && known.policy.view_once {
         return Err(RuleError::ViewOnce);
     }
     Ok(Ruling::Do(action))

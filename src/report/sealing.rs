@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::AccountTag;
 use crate::crypto::{
-    KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KeyError, KeyPair, MalformedKemKey, PUBLIC_KEY_LEN,
-    PublicKey, Secret, committing_open, committing_seal, hkdf, sha256,
+    KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KeyPair, MalformedKemKey, PUBLIC_KEY_LEN, PublicKey,
+    PublicKeyError, Secret, committing_open, committing_seal, hkdf, sha256,
 };
 
 const KEM_LEN: usize = 1569;
@@ -24,8 +24,8 @@ pub struct ModerationPublicKey {
 #[error("malformed moderation key")]
 pub struct MalformedModerationKey;
 
-impl From<KeyError> for MalformedModerationKey {
-    fn from(_: KeyError) -> Self {
+impl From<PublicKeyError> for MalformedModerationKey {
+    fn from(_: PublicKeyError) -> Self {
         Self
     }
 }

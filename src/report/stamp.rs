@@ -1,4 +1,4 @@
-use super::{AccountTag, Commitment, Dest};
+use super::{AccountTag, Commitment, Destination};
 use crate::ident::Timestamp;
 
 /// Length of a stamp as it is delivered: its context, 87 bytes, and the tag.
@@ -10,7 +10,7 @@ pub struct StampContext {
     /// The account that was authenticated on the submitting connection.
     pub sender: AccountTag,
     /// To whom the message was submitted.
-    pub dest: Dest,
+    pub dest: Destination,
     /// When.
     pub time: Timestamp,
     /// The conversation's counter, from 1, where the platform keeps one; else 0.
@@ -74,7 +74,7 @@ impl Stamp {
             kid: u32::from_be_bytes([*k0, *k1, *k2, *k3]),
             context: StampContext {
                 sender: AccountTag::new(*sender),
-                dest: Dest::from_parts(*kind, *dest).ok_or(malformed)?,
+                dest: Destination::from_parts(*kind, *dest).ok_or(malformed)?,
                 time: Timestamp::new(u64::from_be_bytes(*time)),
                 conv_seq: u64::from_be_bytes(*conv_seq),
             },

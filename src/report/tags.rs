@@ -116,7 +116,7 @@ impl ChainTag {
 impl Commitment {
     /// What a framed message is bound to in its session: give it to
     /// [`Session::encrypt_bound`](crate::session::Session::encrypt_bound) and
-    /// [`Message::bound_to`](crate::session::Message::bound_to).
+    /// [`Message::bound_to`](crate::session::SessionMessage::bound_to).
     ///
     /// # Security
     ///
@@ -134,14 +134,14 @@ impl Commitment {
 
 /// To whom a message goes: what the platform's stamp and the message's header both say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dest {
+pub enum Destination {
     /// One account.
     Direct(AccountTag),
     /// A group.
     Group(GroupTag),
 }
 
-impl Dest {
+impl Destination {
     /// 1 direct, 2 group.
     #[must_use]
     pub const fn kind(&self) -> u8 {
@@ -173,9 +173,9 @@ impl Dest {
     /// # Examples
     ///
     /// ```
-    /// use subrosa::report::{AccountTag, Dest};
+    /// use subrosa::report::{AccountTag, Destination};
     /// let (a, b) = (AccountTag::new([1; 32]), AccountTag::new([2; 32]));
-    /// assert_eq!(Dest::Direct(a).conversation(&b), Dest::Direct(b).conversation(&a));
+    /// assert_eq!(Destination::Direct(a).conversation(&b), Destination::Direct(b).conversation(&a));
     /// ```
     #[must_use]
     pub fn conversation(&self, sender: &AccountTag) -> ConversationTag {
@@ -192,23 +192,23 @@ impl Dest {
 
 /// One device of an account: who a session authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Peer {
+pub struct AccountDevice {
     /// The account.
     pub account: AccountTag,
     /// The device's number.
     pub device: u32,
 }
 
-impl Peer {
+impl AccountDevice {
     /// The device at an address.
     ///
     /// # Examples
     ///
     /// ```
-    /// use subrosa::{ident::{Address, DeviceId, UserId}, report::{AccountTag, Peer}};
+    /// use subrosa::{ident::{Address, DeviceId, UserId}, report::{AccountTag, AccountDevice}};
     /// let alice = UserId::new("alice")?;
-    /// let phone = Peer::of(&Address::new(alice.clone(), DeviceId::new(7)));
-    /// assert_eq!(phone, Peer { account: AccountTag::of(&alice), device: 7 });
+    /// let phone = AccountDevice::of(&Address::new(alice.clone(), DeviceId::new(7)));
+    /// assert_eq!(phone, AccountDevice { account: AccountTag::of(&alice), device: 7 });
     /// # Ok::<(), subrosa::ident::InvalidUserId>(())
     /// ```
     #[must_use]

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use serde_json::Value;
 
 use super::commit::{FramingKey, header_digest, part_digest, root};
-use super::{AccountTag, Dest, Header, HeaderError, Stamp, StampFormatError};
+use super::{AccountTag, Destination, FrameHeader, FrameHeaderError, Stamp, StampFormatError};
 use crate::crypto::Secret;
 use crate::ident::UserId;
 
@@ -32,21 +32,21 @@ fn names() {
     let (alice, bob) = (account("alice"), account("bob"));
     assert_eq!(*alice.as_bytes(), array(&v["acct_alice"]));
     assert_eq!(*bob.as_bytes(), array(&v["acct_bob"]));
-    assert_eq!(*Dest::Direct(bob).conversation(&alice).as_bytes(), array(&v["conv"]));
+    assert_eq!(*Destination::Direct(bob).conversation(&alice).as_bytes(), array(&v["conv"]));
 }
 
 #[test]
 fn header_keys_and_commitment() {
     let v = vectors();
     let bytes = bytes(&v["header"]);
-    let header = Header::parse(&bytes).unwrap();
+    let header = FrameHeader::parse(&bytes).unwrap();
     assert_eq!(header.to_bytes(), bytes);
-    assert_eq!((header.sender(), header.dest()), (&account("alice"), &Dest::Direct(account("bob"))));
+    assert_eq!((header.sender(), header.dest()), (&account("alice"), &Destination::Direct(account("bob"))));
     assert_eq!((header.seq(), header.prev(), header.parts(), header.seen()), (0, None, 2, [].as_slice()));
     assert_eq!(header.sent().get(), 1_800_000_000_000);
     let wire = header.to_wire();
     assert_eq!(wire.len(), bytes.len() - 65);
-    assert_eq!(Header::from_wire(&wire, header.sender(), header.dest()), Ok(header));
+    assert_eq!(FrameHeader::from_wire(&wire, header.sender(), header.dest()), Ok(header));
 
     let key = FramingKey(Secret::new(array(&v["fk"])));
     assert_eq!(*key.header_key().expose(), array(&v["hdr_key"]));
@@ -77,9 +77,9 @@ fn sealed_mode_is_refused() {
     let v = vectors();
     let mut header = bytes(&v["header"]);
     header[2] = 1;
-    assert_eq!(Header::parse(&header), Err(HeaderError::SealedMode));
+    assert_eq!(FrameHeader::parse(&header), Err(FrameHeaderError::SealedMode));
     header[2] = 2;
-    assert_eq!(Header::parse(&header), Err(HeaderError::Malformed));
+    assert_eq!(FrameHeader::parse(&header), Err(FrameHeaderError::Malformed));
     let mut stamp = [bytes(&v["stamp_ctx"]), bytes(&v["stamp_tag"])].concat();
     stamp[5] = 1;
     assert_eq!(Stamp::parse(&stamp), Err(StampFormatError::SealedMode));

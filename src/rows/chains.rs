@@ -17,7 +17,7 @@ use super::mark::Mark;
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, DeviceId, UserId};
 use crate::persist::RecordKey;
-use crate::report::{self, AccountTag, ChainState, Dest, Evidence, OwnChain, OwnStampError, Stamp};
+use crate::report::{self, AccountTag, ChainState, Destination, Evidence, OwnChain, OwnStampError, Stamp};
 use crate::rows::Peer;
 use crate::staging::{Stop, StoredError, Workspace, stored, unless_damaged};
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
@@ -81,7 +81,7 @@ impl Core {
     }
 
     fn load_row(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<Row, Halt> {
-        let (me, dest) = (AccountTag::of(self.address.user()), Dest::Direct(AccountTag::of(user)));
+        let (me, dest) = (AccountTag::of(self.address.user()), Destination::Direct(AccountTag::of(user)));
         let state = ChainState::new(me, dest, &mut work.public);
         match work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? {
             None => Ok(Row { setting: Setting::Unset, state, lanes: BTreeMap::new() }),
@@ -194,7 +194,7 @@ impl Core {
             shared |= work.row::<StoredError>(other)?.is_some();
         }
         if shared {
-            row.state.forget_device(&report::Peer::of(address));
+            row.state.forget_device(&report::AccountDevice::of(address));
             self.save_row(work, user, &row);
         } else {
             work.delete(key);

@@ -19,7 +19,7 @@ pub struct Accepted {
     /// What the sender encrypted.
     pub plaintext: Vec<u8>,
     /// Which prekeys are used up.
-    pub consumed: Consumed,
+    pub consumed: ConsumedPrekeys,
 }
 
 impl core::fmt::Debug for Accepted {
@@ -33,7 +33,7 @@ impl core::fmt::Debug for Accepted {
 /// Prekeys that an accepted first message has used up: delete their private halves **in the same transaction** that
 /// stores the session. Until they are gone, whoever seizes the device can decrypt the first messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Consumed {
+pub struct ConsumedPrekeys {
     /// The one-time X25519 prekey.
     pub one_time: Option<PrekeyId>,
     /// The one-time KEM prekey; a last-resort one stays.
@@ -147,7 +147,7 @@ impl Session {
             let mut plaintext = Vec::new();
             let step = state.open(&self.ends, first.inner(), first.external_ad(), &mut plaintext)?;
             self.apply(at, step, now, rng)?;
-            return Ok(Accepted { plaintext, consumed: Consumed::default() });
+            return Ok(Accepted { plaintext, consumed: ConsumedPrekeys::default() });
         }
         if self.seen_v1 && first.suite() == Suite::Signal {
             return Err(AcceptError::SuiteDowngrade);
@@ -216,7 +216,7 @@ fn accept(
     let step = state.open(ends, first.inner(), first.external_ad(), &mut plaintext)?;
     state.apply(step, now, rng)?;
     prekeys.seen.insert(first.base_key());
-    let consumed = Consumed {
+    let consumed = ConsumedPrekeys {
         one_time: one_time.map(|prekey| prekey.id()),
         kem: (!prekeys.kem.is_last_resort()).then_some(needs.kem),
     };

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
 use super::message::Wire;
-use super::{DecryptError, Message, Session};
+use super::{DecryptError, Session, SessionMessage};
 use crate::ident::Timestamp;
 use crate::ratchet::Step;
 
@@ -29,7 +29,7 @@ impl Session {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
     /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    /// let message = Message::parse(sent.bytes())?;
+    /// let message = SessionMessage::parse(sent.bytes())?;
     /// assert_eq!(to_bob.decrypt(&message, now, &mut rng)?, b"Hello, Alice");
     /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Duplicate));
     /// # Ok(())
@@ -37,7 +37,7 @@ impl Session {
     /// ```
     pub fn decrypt(
         &mut self,
-        message: &Message,
+        message: &SessionMessage,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<u8>, DecryptError> {
@@ -61,7 +61,7 @@ impl Session {
     /// See [`Self::encrypt_into`].
     pub fn decrypt_into(
         &mut self,
-        message: &Message,
+        message: &SessionMessage,
         now: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// Appends the message's plaintext; gives which of [`Self::states`] it is of, and what it would change there.
-    fn open(&self, message: &Message, out: &mut Vec<u8>) -> Result<(usize, Step), DecryptError> {
+    fn open(&self, message: &SessionMessage, out: &mut Vec<u8>) -> Result<(usize, Step), DecryptError> {
         let (wire, external_ad) = (message.inner(), message.external_ad());
         // One session alone can have sent it: the one that it names, or the one that holds a chain of its ratchet
         // key. No trials.

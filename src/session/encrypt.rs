@@ -24,7 +24,7 @@ impl Session {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
     /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    /// assert_eq!(to_bob.decrypt(&Message::parse(sent.bytes())?, now, &mut rng)?, b"Hello, Alice");
+    /// assert_eq!(to_bob.decrypt(&SessionMessage::parse(sent.bytes())?, now, &mut rng)?, b"Hello, Alice");
     /// # Ok(())
     /// # }
     /// ```
@@ -51,7 +51,7 @@ impl Session {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (mut to_bob, mut to_alice, now, mut rng) = talking();
     /// let sent = to_alice.encrypt_bound(b"Hello", b"beside it", now, &mut rng)?;
-    /// let message = Message::parse(sent.bytes())?;
+    /// let message = SessionMessage::parse(sent.bytes())?;
     /// assert_eq!(to_bob.decrypt(&message, now, &mut rng), Err(DecryptError::Undecryptable));
     /// assert_eq!(to_bob.decrypt(&message.bound_to(b"beside it"), now, &mut rng)?, b"Hello");
     /// # Ok(())
@@ -99,7 +99,7 @@ impl Session {
     ///     sent.clear();
     ///     let kind = to_alice.encrypt_into(text, &[], now, &mut rng, &mut sent)?;
     ///     assert_eq!(kind, CiphertextKind::Message);
-    ///     let message = Message::parse(&sent)?;
+    ///     let message = SessionMessage::parse(&sent)?;
     ///     read.reserve(message.max_plaintext_len());
     ///     to_bob.decrypt_into(&message, now, &mut rng, &mut read)?;
     /// }

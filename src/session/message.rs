@@ -34,7 +34,7 @@ pub enum Ciphertext {
     /// It starts a session, or repeats the start until the peer has answered: read it with
     /// [`FirstMessage::parse`]. Signal's services call it type 3.
     First(Vec<u8>),
-    /// It goes on with a session: read it with [`Message::parse`]. Signal's services call it type 2.
+    /// It goes on with a session: read it with [`SessionMessage::parse`]. Signal's services call it type 2.
     Message(Vec<u8>),
 }
 
@@ -70,7 +70,7 @@ impl Ciphertext {
         matches!(self, Self::First(_))
     }
 
-    /// What both sides know the message by: see [`Message::name`]. `None` if the bytes are no message.
+    /// What both sides know the message by: see [`SessionMessage::name`]. `None` if the bytes are no message.
     #[must_use]
     pub fn name(&self) -> Option<MessageName> {
         match self {
@@ -83,7 +83,7 @@ impl Ciphertext {
 
 /// The prekeys that a first message was made with: what to look up before it can be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Needs {
+pub struct NeededPrekeys {
     /// The suite that they are of.
     pub suite: Suite,
     /// The signed prekey.
@@ -147,12 +147,12 @@ impl FirstMessage {
 
     /// Which prekeys it was made with.
     #[must_use]
-    pub const fn needs(&self) -> Needs {
+    pub const fn needs(&self) -> NeededPrekeys {
         let (signed, kem, one_time) = match &self.wire {
             FirstWire::Signal(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
             FirstWire::V1(first) => (first.signed_prekey, first.kem_prekey, first.one_time_prekey),
         };
-        Needs { suite: self.suite(), signed, kem, one_time }
+        NeededPrekeys { suite: self.suite(), signed, kem, one_time }
     }
 
     /// The identity key that its sender claims. It is authentic once the message was accepted.
@@ -164,7 +164,7 @@ impl FirstMessage {
         }
     }
 
-    /// The name of the message inside it, see [`Message::name`]: the same, whichever first message it travels in.
+    /// The name of the message inside it, see [`SessionMessage::name`]: the same, whichever first message it travels in.
     #[must_use]
     pub fn name(&self) -> MessageName {
         #[cfg(test)]
@@ -201,7 +201,7 @@ impl FirstMessage {
     /// Hash of everything that went into the handshake: what its repetitions repeat. Registration id, the version's
     /// low nibble and unknown fields are not among it: nothing authenticates them.
     pub(super) fn initiation_hash(&self) -> [u8; 32] {
-        let Needs { suite: _, signed, kem, one_time } = self.needs();
+        let NeededPrekeys { suite: _, signed, kem, one_time } = self.needs();
         let ids = [signed.get(), kem.get(), u32::from(one_time.is_some()), one_time.map_or(0, PrekeyId::get)];
         let ids = ids.map(u32::to_be_bytes);
         let (base_key, identity_key) = (self.base_key().to_bytes(), self.identity_key().to_bytes());
@@ -226,11 +226,11 @@ impl FirstMessage {
 /// # Examples
 ///
 /// ```
-/// use subrosa::{session::Message, wire::WireError};
-/// assert_eq!(Message::parse(&[0x44; 5]).unwrap_err(), WireError::Truncated);
+/// use subrosa::{session::SessionMessage, wire::WireError};
+/// assert_eq!(SessionMessage::parse(&[0x44; 5]).unwrap_err(), WireError::Truncated);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct SessionMessage {
     wire: MessageWire,
     external_ad: Vec<u8>,
 }
@@ -264,7 +264,7 @@ impl Wire<'_> {
     }
 }
 
-impl Message {
+impl SessionMessage {
     /// Reads the bytes; the first one tells the suite.
     ///
     /// # Errors
@@ -311,7 +311,7 @@ impl Message {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (to_bob, mut to_alice, now, mut rng) = talking();
     /// let sent = to_alice.encrypt(b"Hello, Alice", now, &mut rng)?;
-    /// assert_eq!(sent.name(), Some(Message::parse(sent.bytes())?.name()));
+    /// assert_eq!(sent.name(), Some(SessionMessage::parse(sent.bytes())?.name()));
     /// # Ok(())
     /// # }
     /// ```

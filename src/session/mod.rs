@@ -28,9 +28,9 @@ mod record;
 mod split;
 mod state;
 
-pub use accept::{Accepted, Consumed};
+pub use accept::{Accepted, ConsumedPrekeys};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
-pub use message::{Ciphertext, CiphertextKind, FirstMessage, Message, Needs};
+pub use message::{Ciphertext, CiphertextKind, FirstMessage, NeededPrekeys, SessionMessage};
 pub(crate) use name::{Mark, Name};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
@@ -41,8 +41,6 @@ pub const MAX_ARCHIVED: usize = 40;
 
 /// A session that has had no answer for so long is not used for sending any more: 30 days.
 pub const MAX_UNANSWERED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
-
-pub use crate::prekey::rotation::MAX_PREKEY_AGE_MS;
 
 #[cfg(test)]
 mod tests;

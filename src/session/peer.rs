@@ -3,10 +3,11 @@ use alloc::collections::VecDeque;
 use rand_core::CryptoRng;
 
 use super::state::{Ends, Pending, State, Transcript};
-use super::{InitiateError, MAX_ARCHIVED, MAX_PREKEY_AGE_MS};
+use super::{InitiateError, MAX_ARCHIVED};
 use crate::crypto::{KeyPair, PublicKey};
 use crate::handshake::{self, Initiated};
 use crate::ident::{Address, RegistrationId, Timestamp};
+use crate::prekey::rotation::MAX_PREKEY_AGE_MS;
 use crate::prekey::{Bundle, Device};
 use crate::ratchet::TripleRatchet;
 use crate::suite::Suite;
@@ -131,7 +132,7 @@ impl Session {
     /// to_bob.archive();
     /// assert_eq!(to_bob.encrypt(b"x", now, &mut rng), Err(EncryptError::NoSession));
     /// let late = to_alice.encrypt(b"late", now, &mut rng)?;
-    /// assert_eq!(to_bob.decrypt(&Message::parse(late.bytes())?, now, &mut rng)?, b"late");
+    /// assert_eq!(to_bob.decrypt(&SessionMessage::parse(late.bytes())?, now, &mut rng)?, b"late");
     /// # Ok(())
     /// # }
     /// ```

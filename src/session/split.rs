@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 
 use super::message::Wire;
 use super::state::{Ends, State, Transcript};
-use super::{FirstMessage, Mark, Message, Name, Session};
+use super::{FirstMessage, Mark, Name, Session, SessionMessage};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
@@ -111,7 +111,7 @@ impl FirstMessage {
     }
 }
 
-impl Message {
+impl SessionMessage {
     /// The session that it names; messages of suite `Signal` name none.
     pub(crate) const fn session_name(&self) -> Option<Name> {
         match self.inner() {
@@ -175,7 +175,7 @@ impl Session {
     /// # Errors
     ///
     /// [`RecordError`] if that is damaged.
-    pub(crate) fn bring_whole(&mut self, message: &Message) -> Result<(), RecordError> {
+    pub(crate) fn bring_whole(&mut self, message: &SessionMessage) -> Result<(), RecordError> {
         self.bring_for(message.inner())
     }
 
@@ -232,7 +232,7 @@ impl Session {
     }
 
     /// The session that is here and alone can have sent this message: no other is tried with it.
-    pub(crate) fn sender_of(&self, message: &Message) -> Option<Name> {
+    pub(crate) fn sender_of(&self, message: &SessionMessage) -> Option<Name> {
         let wire = message.inner();
         let sent = |state: &&State| match wire {
             Wire::Signal(message) => state.knows(message),
@@ -243,7 +243,7 @@ impl Session {
 
     /// Whether the list of the keys that this session keeps for late messages has to be brought before this message is
     /// decrypted.
-    pub(crate) fn wants_kept(&self, name: Name, message: &Message) -> bool {
+    pub(crate) fn wants_kept(&self, name: Name, message: &SessionMessage) -> bool {
         self.named(name).is_some_and(|state| state.wants_kept(message.inner()))
     }
 
@@ -264,7 +264,7 @@ impl Session {
     }
 
     /// Which pages decrypting this message touches, once the list is here.
-    pub(crate) fn touched(&self, name: Name, message: &Message) -> Touched {
+    pub(crate) fn touched(&self, name: Name, message: &SessionMessage) -> Touched {
         self.named(name).map(|state| state.touched(message.inner())).unwrap_or_default()
     }
 

@@ -6,8 +6,9 @@ use std::vec::Vec;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::names;
-use crate::client::{ApplyError, Batch, Change, Database, Row, Store, Write};
+use crate::client::Database;
 use crate::persist::{RecordKey, Version};
+use crate::staging::{ApplyError, Batch, Change, Row, Store, Write};
 
 /// The library's table. The host's own are beside it, in the same file: only so can they change together.
 const TABLE: &str = "

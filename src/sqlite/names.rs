@@ -1,6 +1,6 @@
 use rusqlite::{Connection, params};
 
-use crate::client::{Identity, Received};
+use crate::client::{IdentityStatus, Received};
 use crate::ident::{Address, MessageName};
 
 /// A name stays when its message is deleted: else what comes again would be asked for, and what people have deleted would
@@ -64,13 +64,13 @@ pub fn note_read(tx: &Connection, received: &Received) -> rusqlite::Result<bool>
     let (from, answers, identity) = match received {
         Received::Message(message) => (message.sender(), message.answers(), message.identity()),
         Received::Framed(framed) => (&framed.from, framed.answers, &framed.identity),
-        _ => (received.sender(), None, &Identity::Known),
+        _ => (received.sender(), None, &IdentityStatus::Known),
     };
     let mut is_new = !is_noted(tx, from, &name)?;
     note(tx, from, &name)?;
     if let Some(answers) = answers {
         is_new &= !is_noted(tx, from, &answers)?;
-        if !matches!(identity, Identity::Changed(_)) {
+        if !matches!(identity, IdentityStatus::Changed(_)) {
             note(tx, from, &answers)?;
         }
     }

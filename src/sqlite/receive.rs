@@ -7,9 +7,10 @@ use rusqlite::Transaction;
 
 use super::file::Sqlite;
 use super::names::{note_read, was_read};
-use crate::client::{Batch, Client, Database as _, MAX_BULK, ReceiveError, Received, RunError};
+use crate::client::{Client, Database as _, MAX_BULK, ReceiveError, Received, RunError};
 use crate::ident::Timestamp;
 use crate::session::AcceptError;
+use crate::staging::Batch;
 use crate::wire::Envelope;
 
 /// What was received, or why it was not.

@@ -102,7 +102,7 @@ impl Change {
 ///
 /// ```
 /// # use std::{collections::BTreeMap, convert::Infallible};
-/// use subrosa::client::{ApplyError, Batch, Row, Write};
+/// use subrosa::staging::{ApplyError, Batch, Row, Write};
 /// # use subrosa::persist::RecordKey;
 /// fn commit(table: &mut BTreeMap<RecordKey, Row>, batch: &Batch) -> Result<(), ApplyError<Infallible>> {
 ///     batch.apply(|change| {
@@ -184,7 +184,7 @@ impl Batch {
     ///
     /// ```
     /// # use std::collections::BTreeMap;
-    /// # use subrosa::client::{ApplyError, Batch};
+    /// # use subrosa::staging::{ApplyError, Batch};
     /// # fn main() -> Result<(), ApplyError<std::convert::Infallible>> {
     /// # let (mut rows, batch) = (BTreeMap::new(), Batch::default());
     /// batch.apply_to(&mut rows)?;

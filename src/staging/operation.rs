@@ -51,7 +51,7 @@ pub enum StageError<E, S> {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let Talking { alice, alice_db, bob, now, mut rng, .. } = talking();
-/// use subrosa::client::{Step, Store};
+/// use subrosa::staging::{Step, Store};
 /// let mut operation = alice.send(MessageId::new([1; 16]), bob.address(), b"hi");
 /// let staged = loop {
 ///     match operation.step(now, &mut rng)? {

@@ -14,7 +14,7 @@ use crate::persist::RecordKey;
 ///
 /// ```
 /// use std::{cell::RefCell, collections::BTreeMap, convert::Infallible};
-/// use subrosa::{client::{Row, Store}, persist::RecordKey};
+/// use subrosa::{staging::{Row, Store}, persist::RecordKey};
 ///
 /// struct Memory(RefCell<BTreeMap<RecordKey, Row>>);
 ///
@@ -47,7 +47,7 @@ pub trait Store {
 ///
 /// ```
 /// use std::{cell::RefCell, collections::BTreeMap, convert::Infallible};
-/// use subrosa::{client::{ApplyError, Batch, Database, Row, Store}, persist::RecordKey};
+/// use subrosa::{staging::{ApplyError, Batch, Database, Row, Store}, persist::RecordKey};
 ///
 /// #[derive(Clone, Default)]
 /// struct Tables {

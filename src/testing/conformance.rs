@@ -8,7 +8,8 @@
 //!
 //! ```
 //! use core::convert::Infallible;
-//! use subrosa::client::{ApplyError, Batch, Database, Row, Store};
+//! use subrosa::client::Database;
+//! use subrosa::staging::{ApplyError, Batch, Row, Store};
 //! use subrosa::{persist::RecordKey, testing::{MemoryStore, conformance::{self, Reopen}}};
 //!
 //! struct Mine(MemoryStore);
@@ -40,8 +41,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::client::{ApplyError, Batch, Change, Database, Row, Store};
+use crate::client::Database;
 use crate::persist::{RecordKey, Version};
+use crate::staging::{ApplyError, Batch, Change, Row, Store};
 
 /// A host's database that can be closed and opened again, as the suite does.
 pub trait Reopen: Database + Sized {
@@ -63,12 +65,12 @@ pub enum Rule {
     Order,
     /// Bytes and version come back exactly as they were put, whatever they are, empty ones too.
     Exactness,
-    /// A [`Put`](crate::client::Write::Put) that expects no row is refused where there is one; one that expects a version, where there is none or
+    /// A [`Put`](crate::staging::Write::Put) that expects no row is refused where there is one; one that expects a version, where there is none or
     /// another.
     ComparePut,
-    /// A [`Delete`](crate::client::Write::Delete) is refused where there is no row, or another version.
+    /// A [`Delete`](crate::staging::Write::Delete) is refused where there is no row, or another version.
     CompareDelete,
-    /// A [`Keep`](crate::client::Write::Keep) is refused where the row is another, is absent and should be there, or is there and should be absent.
+    /// A [`Keep`](crate::staging::Write::Keep) is refused where the row is another, is absent and should be there, or is there and should be absent.
     CompareCheck,
     /// What is as expected is applied: a store that refuses everything is of no use.
     Applies,

@@ -5,7 +5,7 @@ use crate::persist::{Keys, RecordKey, StorageKey, Version, open_vault};
 use crate::wire::{ROOM_BEHIND, ROOM_IN_FRONT, Record, RecordKind, decode_record, record};
 
 use super::{MemoryStore, SeededRng};
-use crate::client::{Row, Store as _};
+use crate::staging::{Row, Store as _};
 
 /// What somebody can write who has the storage key, or an older version of the library with a defect: records of any
 /// content, sealed as they should be. For trying that a client bears them.

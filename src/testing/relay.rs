@@ -5,7 +5,7 @@ use super::SeededRng;
 use crate::client::{PrekeyCounts, PrekeyUpload};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
-use crate::platform::{Applied, Shelf, ShelfError};
+use crate::platform::{AppliedUpload, Shelf, ShelfError};
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
 use crate::wire::Envelope;
@@ -69,7 +69,7 @@ impl Relay {
     /// # Errors
     ///
     /// [`ShelfError`]. Nothing has changed.
-    pub fn offer(&mut self, upload: &PrekeyUpload) -> Result<Applied, ShelfError> {
+    pub fn offer(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
         self.shelf(upload).apply(upload)
     }
 

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::client::{ApplyError, Batch, Change, Database, Row, Store, Write};
+use crate::client::Database;
 use crate::persist::RecordKey;
+use crate::staging::{ApplyError, Batch, Change, Row, Store, Write};
 
 /// A database in memory, for tests and for hosts that keep nothing: compare-and-swap, all of a batch or nothing.
 ///

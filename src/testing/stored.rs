@@ -10,9 +10,9 @@ use prost::Message;
 use serde_json::Value;
 
 use super::{Forge, Host, MemoryStore, Relay};
-use crate::client::Row;
 use crate::ident::Timestamp;
 use crate::persist::{RecordKey, StorageKey, Version};
+use crate::staging::Row;
 use crate::suite::{Suite, Suites};
 use crate::support::{address, round_trip, talking_in};
 use crate::wire::state;

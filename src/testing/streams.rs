@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::vec::Vec;
 
 use super::{Forge, Host, MemoryStore, Relay, SeededRng};
-use crate::client::{Batch, Client, PrekeyCounts};
+use crate::client::{Client, PrekeyCounts};
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::StorageKey;
+use crate::staging::Batch;
 use crate::suite::Suites;
 use crate::support::address;
 

@@ -118,5 +118,5 @@ pub enum WireError {
     MissingKem,
     /// A public key inside is malformed. Drop it.
     #[error(transparent)]
-    Key(#[from] crate::crypto::KeyError),
+    Key(#[from] crate::crypto::PublicKeyError),
 }

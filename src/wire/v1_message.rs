@@ -264,13 +264,17 @@ mod tests {
             (
                 "a short ratchet key",
                 |h| h.ratchet_key = Some(vec![5; 32]),
-                WireError::Key(crate::crypto::KeyError::Length),
+                WireError::Key(crate::crypto::PublicKeyError::Length),
             ),
-            ("a key of type 4", |h| h.ratchet_key = Some(vec![4; 33]), WireError::Key(crate::crypto::KeyError::Type)),
+            (
+                "a key of type 4",
+                |h| h.ratchet_key = Some(vec![4; 33]),
+                WireError::Key(crate::crypto::PublicKeyError::Type),
+            ),
             (
                 "a key that is not canonical",
                 |h| h.ratchet_key = Some([&[5][..], &[0xff; 32]].concat()),
-                WireError::Key(crate::crypto::KeyError::NotCanonical),
+                WireError::Key(crate::crypto::PublicKeyError::NotCanonical),
             ),
             ("no counter", |h| h.counter = None, WireError::Field),
             ("no post-quantum part", |h| h.pq = None, WireError::Field),
@@ -326,7 +330,7 @@ mod tests {
             (
                 "a base key with a trailing byte",
                 |f| f.base_key.as_mut().unwrap().push(0),
-                WireError::Key(crate::crypto::KeyError::Length),
+                WireError::Key(crate::crypto::PublicKeyError::Length),
             ),
             ("no registration id", |f| f.registration_id = None, WireError::Field),
             ("no message", |f| f.message = None, WireError::Field),

@@ -3,7 +3,7 @@
 use super::att1::sha256;
 use super::{slice, wide};
 use serde_json::Value;
-use subrosa::attachment::{AttachmentRef, Upload, decrypt};
+use subrosa::attachment::{AttachmentRef, AttachmentUpload, decrypt};
 
 #[test]
 fn golden_files() {
@@ -16,7 +16,7 @@ fn golden_files() {
         let plain: Vec<u8> = (0..=255).cycle().take(len).collect();
 
         // The record is read, written as it was, and the upload goes on from it.
-        let mut upload = Upload::from_bytes(&bytes("half_way_record")).unwrap();
+        let mut upload = AttachmentUpload::from_bytes(&bytes("half_way_record")).unwrap();
         assert_eq!(*upload.to_bytes(), bytes("half_way_record"));
         assert_eq!(u64::from(upload.layout().chunk_size().log2()), file["log2"].as_u64().unwrap());
         let half = upload.layout().chunks() / 2;

@@ -3,7 +3,8 @@
 use super::att1::{Att1, sha256};
 use super::{encrypt_in, file, opener, size, slice, wide};
 use subrosa::attachment::{
-    AttachmentRef, CheckedHeader, ChunkError, DecryptError, DecryptObjectError, Decryptor, OpenError, RefError, decrypt,
+    AttachmentRef, CheckedHeader, ChunkError, DecryptObjectError, Decryptor, DownloadError, ObjectError, RefError,
+    decrypt,
 };
 
 const LEN: usize = 10_000;
@@ -14,11 +15,11 @@ fn example() -> (Vec<u8>, AttachmentRef) {
 }
 
 fn altered_chunk(chunk: u64) -> DecryptObjectError {
-    DecryptObjectError::Decrypt(DecryptError::Chunk { chunk, error: ChunkError::Altered })
+    DecryptObjectError::Decrypt(DownloadError::Chunk { chunk, error: ChunkError::Altered })
 }
 
 fn forged_chunk(chunk: u64) -> DecryptObjectError {
-    DecryptObjectError::Decrypt(DecryptError::Chunk { chunk, error: ChunkError::Forged })
+    DecryptObjectError::Decrypt(DownloadError::Chunk { chunk, error: ChunkError::Forged })
 }
 
 /// Where the chunks begin and the list.
@@ -34,15 +35,15 @@ fn an_altered_bit_anywhere_is_refused() {
         let expected = match at {
             0..8 => {
                 // Chunks of 8 KiB, to name one: the header then commits to another key.
-                assert!(matches!(error, DecryptObjectError::Open(OpenError::Header | OpenError::Key)), "byte {at}");
+                assert!(matches!(error, DecryptObjectError::Open(ObjectError::Header | ObjectError::Key)), "byte {at}");
                 continue;
             }
-            8..24 => DecryptObjectError::Open(OpenError::OtherObject),
-            24..56 => DecryptObjectError::Open(OpenError::Key),
+            8..24 => DecryptObjectError::Open(ObjectError::OtherObject),
+            24..56 => DecryptObjectError::Open(ObjectError::Key),
             _ if at < CHUNKS[1] => altered_chunk(0),
             _ if at < CHUNKS[2] => altered_chunk(1),
             _ if at < CHUNKS[3] => altered_chunk(2),
-            _ => DecryptObjectError::Open(OpenError::List),
+            _ => DecryptObjectError::Open(ObjectError::List),
         };
         assert_eq!(error, expected, "byte {at}");
     }
@@ -61,11 +62,11 @@ fn truncation_is_refused() {
         let mut bytes = &object[56..end];
         while decryptor.push(&mut bytes).unwrap().is_some() {}
         assert_eq!(decryptor.position(), wide(end));
-        assert_eq!(decryptor.finish().unwrap_err(), DecryptError::Truncated, "cut to {end}");
+        assert_eq!(decryptor.finish().unwrap_err(), DownloadError::Truncated, "cut to {end}");
     }
     // A list without its last hash, and a chunk without its last byte.
     let header = || CheckedHeader::new(&reference, &object[..56]).unwrap();
-    assert_eq!(header().with_list(&object[CHUNKS[3]..object.len() - 32]).unwrap_err(), OpenError::List);
+    assert_eq!(header().with_list(&object[CHUNKS[3]..object.len() - 32]).unwrap_err(), ObjectError::List);
     assert_eq!(opener.open_chunk(2, &object[CHUNKS[2]..CHUNKS[3] - 1]), Err(ChunkError::Length));
     assert_eq!(opener.open_chunk(0, &[]), Err(ChunkError::Length));
 }
@@ -85,11 +86,11 @@ fn extension_is_refused() {
             Err(error) => break error,
         }
     };
-    assert_eq!((error, plain), (DecryptError::Excess, file(LEN)));
+    assert_eq!((error, plain), (DownloadError::Excess, file(LEN)));
     let list = [&object[CHUNKS[3]..], &[0; 32]].concat();
     let header = || CheckedHeader::new(&reference, &object[..56]).unwrap();
-    assert_eq!(header().with_list(&list).unwrap_err(), OpenError::List);
-    assert_eq!(header().with_list(&list[..97]).unwrap_err(), OpenError::List);
+    assert_eq!(header().with_list(&list).unwrap_err(), ObjectError::List);
+    assert_eq!(header().with_list(&list[..97]).unwrap_err(), ObjectError::List);
     assert_eq!(opener.open_chunk(0, &object[56..=CHUNKS[1]]), Err(ChunkError::Length));
 }
 
@@ -103,7 +104,7 @@ fn reordering_is_refused() {
     let list = CHUNKS[3];
     let mut both = swapped;
     both[list..list + 64].rotate_left(32);
-    assert_eq!(decrypt(&reference, &both), Err(DecryptObjectError::Open(OpenError::List)));
+    assert_eq!(decrypt(&reference, &both), Err(DecryptObjectError::Open(ObjectError::List)));
     let opener = opener(&reference, &object);
     assert_eq!(opener.open_chunk(1, first), Err(ChunkError::Altered));
     assert_eq!(opener.open_chunk(0, first).unwrap(), file(LEN)[..4_096]);
@@ -119,18 +120,18 @@ fn a_second_key_is_refused() {
     let mut bytes = reference.to_bytes().to_vec();
     bytes[1] ^= 1;
     let other = AttachmentRef::parse(&bytes).unwrap();
-    assert_eq!(decrypt(&other, &object), Err(DecryptObjectError::Open(OpenError::Key)));
+    assert_eq!(decrypt(&other, &object), Err(DecryptObjectError::Open(ObjectError::Key)));
 }
 
 #[test]
 fn a_swapped_object_is_refused() {
     let (object, reference) = example();
     let (other, _) = encrypt_in(&file(LEN), 12, &[1_000], 2);
-    assert_eq!(decrypt(&reference, &other), Err(DecryptObjectError::Open(OpenError::OtherObject)));
+    assert_eq!(decrypt(&reference, &other), Err(DecryptObjectError::Open(ObjectError::OtherObject)));
     // Another file under the same key and salt, which only its sender could make: header alike, list not.
     let second = Att1 { key: *reference.key().secret().expose(), salt: *reference.salt(), log2: 12 };
     let other = second.object(&second.chunks(&[1; LEN]));
-    assert_eq!(decrypt(&reference, &other), Err(DecryptObjectError::Open(OpenError::List)));
+    assert_eq!(decrypt(&reference, &other), Err(DecryptObjectError::Open(ObjectError::List)));
     let mixed = [&other[..CHUNKS[3]], &object[CHUNKS[3]..]].concat();
     assert_eq!(decrypt(&reference, &mixed), Err(altered_chunk(0)));
 }
@@ -140,13 +141,13 @@ fn a_swapped_object_is_refused() {
 fn t19_an_object_other_than_the_one_committed_to() {
     let (object, reference) = example();
     let (swapped, _) = encrypt_in(&file(LEN), 12, &[1_000], 2);
-    assert_eq!(decrypt(&reference, &swapped), Err(DecryptObjectError::Open(OpenError::OtherObject)));
+    assert_eq!(decrypt(&reference, &swapped), Err(DecryptObjectError::Open(ObjectError::OtherObject)));
     assert_eq!(decrypt(&reference, &object[..CHUNKS[2]]), Err(DecryptObjectError::Length));
 
     let rekeyed = Att1 { key: [8; 32], salt: *reference.salt(), log2: 12 };
     let rekeyed = rekeyed.object(&rekeyed.chunks(&file(LEN)));
     assert_eq!(rekeyed.len(), object.len());
-    assert_eq!(decrypt(&reference, &rekeyed), Err(DecryptObjectError::Open(OpenError::Key)));
+    assert_eq!(decrypt(&reference, &rekeyed), Err(DecryptObjectError::Open(ObjectError::Key)));
 
     // The sender itself streams something else than it committed to: sealed right, under the right key.
     let sender = Att1 { key: *reference.key().secret().expose(), salt: *reference.salt(), log2: 12 };
@@ -156,7 +157,7 @@ fn t19_an_object_other_than_the_one_committed_to() {
     let mut first = &object[56..CHUNKS[1]];
     assert_eq!(decryptor.push(&mut first).unwrap().unwrap(), &file(LEN)[..4_096]);
     let mut other = &streamed[1][..];
-    let refused = DecryptError::Chunk { chunk: 1, error: ChunkError::Altered };
+    let refused = DownloadError::Chunk { chunk: 1, error: ChunkError::Altered };
     assert_eq!(decryptor.push(&mut other).unwrap_err(), refused);
     // The right bytes are still accepted.
     assert_eq!(decryptor.position(), wide(CHUNKS[1]));
@@ -187,7 +188,7 @@ fn a_refused_chunk_can_be_fetched_again() {
                     Ok(Some(piece)) => plain.extend_from_slice(piece),
                     Ok(None) => break,
                     Err(error) => {
-                        assert_eq!(error, DecryptError::Chunk { chunk: 1, error: ChunkError::Altered });
+                        assert_eq!(error, DownloadError::Chunk { chunk: 1, error: ChunkError::Altered });
                         assert_eq!(decryptor.position(), wide(CHUNKS[1]));
                         refused += 1;
                         break;
@@ -263,14 +264,14 @@ fn hostile_lengths_are_refused() {
     let object_len = 56 + 10_240 + 48;
     let reference = AttachmentRef::parse(&sender.reference_with(wide(LEN), object_len, [0; 32])).unwrap();
     let header = CheckedHeader::new(&reference, &sender.object(&chunks)[..56]);
-    assert_eq!(header.unwrap_err(), OpenError::Length);
+    assert_eq!(header.unwrap_err(), ObjectError::Length);
     // The longest file there is: only what it says it is gets reserved, and the list has to be there first.
     let largest = Att1 { log2: 20, ..sender };
     let object_len = 56 + (1u64 << 40) + (48 << 20);
     let reference = AttachmentRef::parse(&largest.reference_with(1 << 40, object_len, [0; 32])).unwrap();
     let header = CheckedHeader::new(&reference, &largest.header()).unwrap();
     assert_eq!(header.layout().list_range().end - header.layout().list_range().start, 32 << 20);
-    assert_eq!(header.with_list(&[]).unwrap_err(), OpenError::List);
+    assert_eq!(header.with_list(&[]).unwrap_err(), ObjectError::List);
     assert_eq!(decrypt(&reference, &[0; 200]), Err(DecryptObjectError::Length));
 }
 
@@ -295,6 +296,6 @@ fn the_root_commits_to_header_and_list() {
     for bit in 0..list.len() * 8 {
         let mut altered = list.clone();
         altered[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(header().with_list(&altered).unwrap_err(), OpenError::List, "bit {bit}");
+        assert_eq!(header().with_list(&altered).unwrap_err(), ObjectError::List, "bit {bit}");
     }
 }

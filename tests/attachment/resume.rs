@@ -4,18 +4,19 @@ use super::{encrypt_in, file, opener, rng, size, slice, wide};
 use proptest::prelude::*;
 use rand_core::Rng;
 use subrosa::attachment::{
-    AttachmentKey, ChunkSize, Decryptor, FinishError, Next, ResumeError, StageError, Upload, decrypt,
+    AttachmentKey, AttachmentUpload, ChunkSize, Decryptor, FinishError, ResumeError, StageChunksError, UploadNext,
+    decrypt,
 };
 use subrosa::crypto::Secret;
 
-fn upload(len: usize, seed: u64) -> Upload {
+fn upload(len: usize, seed: u64) -> AttachmentUpload {
     let mut rng = rng(seed);
-    Upload::new(AttachmentKey::random(&mut rng), wide(len), ChunkSize::MIN, &mut rng).unwrap()
+    AttachmentUpload::new(AttachmentKey::random(&mut rng), wide(len), ChunkSize::MIN, &mut rng).unwrap()
 }
 
 /// One sending: gives the number of bytes that arrived before the break, or `None` when all is there.
 fn send(stored: &mut Vec<u8>, plain: &[u8], server: &mut Vec<u8>, batch: u64, budget: usize) -> Option<()> {
-    let mut upload = Upload::from_bytes(stored).unwrap();
+    let mut upload = AttachmentUpload::from_bytes(stored).unwrap();
     let mut budget = budget;
     let mut give = |bytes: &[u8], server: &mut Vec<u8>| {
         let len = bytes.len().min(budget);
@@ -25,16 +26,16 @@ fn send(stored: &mut Vec<u8>, plain: &[u8], server: &mut Vec<u8>, batch: u64, bu
     };
     loop {
         let arrived = match upload.next_after(wide(server.len())).unwrap() {
-            Next::Header { skip } => give(&upload.header()[skip..], server),
-            Next::Chunk { index, skip } => {
+            UploadNext::Header { skip } => give(&upload.header()[skip..], server),
+            UploadNext::Chunk { index, skip } => {
                 let chunks = index..(index + batch).min(upload.layout().chunks());
                 let text = slice(plain, upload.layout().plain_range(chunks.clone()).unwrap());
                 let staged = upload.stage(chunks, text).unwrap();
                 *stored = staged.record().to_vec();
                 give(&staged.committed()[skip..], server)
             }
-            Next::List { skip } => give(&upload.list()[skip..], server),
-            Next::Done => return Some(()),
+            UploadNext::List { skip } => give(&upload.list()[skip..], server),
+            UploadNext::Done => return Some(()),
             _ => panic!("a new kind of next step"),
         };
         if !arrived {
@@ -61,7 +62,7 @@ proptest! {
             send(&mut stored, &plain, &mut server, batch, budget);
         }
         prop_assert_eq!(send(&mut stored, &plain, &mut server, batch, usize::MAX), Some(()));
-        let upload = Upload::from_bytes(&stored).unwrap();
+        let upload = AttachmentUpload::from_bytes(&stored).unwrap();
         let reference = upload.reference("", "").unwrap();
         prop_assert!(*decrypt(&reference, &server).unwrap() == plain);
         prop_assert_eq!(upload.next_after(wide(server.len()) + 1), Err(ResumeError::TooLong));
@@ -104,7 +105,7 @@ fn resuming_a_download_asks_for_no_more_than_there_is() {
     for received in [0, 1, 4_095, 4_096, 4_097, 129 * 4_096, 129 * 4_096 + 1, u64::MAX] {
         let decryptor = Decryptor::resume(&opener, received);
         assert!(decryptor.plain_position() <= received && decryptor.position() < opener.layout().list_range().start);
-        assert_eq!(decryptor.finish().unwrap_err(), subrosa::attachment::DecryptError::Truncated);
+        assert_eq!(decryptor.finish().unwrap_err(), subrosa::attachment::DownloadError::Truncated);
     }
 }
 
@@ -115,8 +116,8 @@ fn a_changed_file_is_seen_and_does_not_leave() {
     let first = going.stage(0..2, &plain[..8_192]).unwrap().committed().to_vec();
     let before = going.to_bytes();
     plain[5_000] ^= 1;
-    assert_eq!(going.stage(0..2, &plain[..8_192]).unwrap_err(), StageError::Changed);
-    assert_eq!(going.stage(1..3, &plain[4_096..]).unwrap_err(), StageError::Changed);
+    assert_eq!(going.stage(0..2, &plain[..8_192]).unwrap_err(), StageChunksError::Changed);
+    assert_eq!(going.stage(1..3, &plain[4_096..]).unwrap_err(), StageChunksError::Changed);
     assert_eq!(going.to_bytes(), before);
     // What did not change is the same again.
     assert_eq!(going.stage(0..1, &plain[..4_096]).unwrap().committed(), &first[..4_112]);
@@ -148,15 +149,15 @@ fn what_is_not_committed_never_was() {
 fn chunks_are_staged_in_order_and_whole() {
     let plain = file(10_000);
     let mut going = upload(10_000, 1);
-    assert_eq!(going.stage(1..2, &plain[4_096..8_192]).unwrap_err(), StageError::OutOfOrder);
+    assert_eq!(going.stage(1..2, &plain[4_096..8_192]).unwrap_err(), StageChunksError::OutOfOrder);
     for chunks in [0..4, 3..4, 4..4, 0..0, 3..3, u64::MAX..u64::MAX, 0..u64::MAX] {
-        assert_eq!(going.stage(chunks, &[]).unwrap_err(), StageError::NoSuchChunk);
+        assert_eq!(going.stage(chunks, &[]).unwrap_err(), StageChunksError::NoSuchChunk);
     }
     #[expect(clippy::reversed_empty_ranges, reason = "that is the test")]
     let reversed = 2..1;
-    assert_eq!(going.stage(reversed, &[]).unwrap_err(), StageError::NoSuchChunk);
+    assert_eq!(going.stage(reversed, &[]).unwrap_err(), StageChunksError::NoSuchChunk);
     for len in [0, 4_095, 4_097] {
-        assert_eq!(going.stage(0..1, &plain[..len]).unwrap_err(), StageError::Length);
+        assert_eq!(going.stage(0..1, &plain[..len]).unwrap_err(), StageChunksError::Length);
     }
     assert_eq!(going.reference("", "").unwrap_err(), FinishError::Unfinished);
     let _ = going.stage(0..3, &plain).unwrap().committed();
@@ -170,14 +171,14 @@ fn an_older_record_is_recognised_by_what_the_server_holds() {
     let older = going.to_bytes();
     let chunk = 4_112;
     let _ = going.stage(0..2, &plain[..8_192]).unwrap().committed();
-    assert_eq!(going.next_after(56 + chunk + 5), Ok(Next::Chunk { index: 1, skip: 5 }));
-    assert_eq!(going.next_after(56 + 2 * chunk), Ok(Next::Chunk { index: 2, skip: 0 }));
+    assert_eq!(going.next_after(56 + chunk + 5), Ok(UploadNext::Chunk { index: 1, skip: 5 }));
+    assert_eq!(going.next_after(56 + 2 * chunk), Ok(UploadNext::Chunk { index: 2, skip: 0 }));
     assert_eq!(going.next_after(56 + 2 * chunk + 1), Err(ResumeError::RolledBack));
-    let restored = Upload::from_bytes(&older).unwrap();
+    let restored = AttachmentUpload::from_bytes(&older).unwrap();
     for received in 0..56 {
-        assert_eq!(restored.next_after(received), Ok(Next::Header { skip: usize::try_from(received).unwrap() }));
+        assert_eq!(restored.next_after(received), Ok(UploadNext::Header { skip: usize::try_from(received).unwrap() }));
     }
-    assert_eq!(restored.next_after(56), Ok(Next::Chunk { index: 0, skip: 0 }));
+    assert_eq!(restored.next_after(56), Ok(UploadNext::Chunk { index: 0, skip: 0 }));
     let end = restored.layout().object_len();
     for received in [57, 56 + chunk, 56 + chunk + 1, end - 96, end - 1, end] {
         assert_eq!(restored.next_after(received), Err(ResumeError::RolledBack), "{received}");
@@ -199,9 +200,9 @@ fn hashes_stored_one_by_one() {
         rows.extend_from_slice(staged.new_hashes());
         let _ = staged.committed();
     }
-    let mut again = Upload::from_bytes(&first).unwrap();
+    let mut again = AttachmentUpload::from_bytes(&first).unwrap();
     again.append_committed(&rows[..1]).unwrap();
-    assert_eq!(again.append_committed(&rows[..3]), Err(StageError::NoSuchChunk));
+    assert_eq!(again.append_committed(&rows[..3]), Err(StageChunksError::NoSuchChunk));
     again.append_committed(&rows[1..]).unwrap();
     assert_eq!(again.to_bytes(), going.to_bytes());
     // Sealed again, a chunk brings nothing new to store.
@@ -215,7 +216,8 @@ fn an_upload_is_an_encryption() {
     let mut source = rng(9);
     let mut key = [0; 32];
     source.fill_bytes(&mut key);
-    let mut going = Upload::new(AttachmentKey::new(Secret::new(key)), 600_000, size(12), &mut source).unwrap();
+    let mut going =
+        AttachmentUpload::new(AttachmentKey::new(Secret::new(key)), 600_000, size(12), &mut source).unwrap();
     let all = 0..going.layout().chunks();
     let mut server = going.header().to_vec();
     server.extend_from_slice(going.stage(all, &file(600_000)).unwrap().committed());

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use subrosa::client::{
     AddError, Anchor, Client, IdentityError, MaintainError, OpenError, PrekeyCounts, PublishError, ReceiveError,
-    Received, ResetError, Row, SendError, StoredError,
+    Received, ResetError, SendError, StoredError,
 };
 use subrosa::ident::MessageId;
 use subrosa::persist::{RecordKey, StorageKey, Version};
 use subrosa::prekey::Bundle;
 use subrosa::session::AcceptError;
+use subrosa::staging::Row;
 use subrosa::suite::Suite;
 use subrosa::wire::{Envelope, RecordError, RecordKind};
 

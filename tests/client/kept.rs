@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use subrosa::client::{ReceiveError, Received, Step, Store as _, StoredError};
+use subrosa::client::{ReceiveError, Received, StoredError};
 use subrosa::persist::RecordKey;
+use subrosa::staging::{Step, Store as _};
 use subrosa::suite::Suite;
 use subrosa::wire::{Envelope, RecordError, RecordKind};
 

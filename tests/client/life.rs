@@ -1,7 +1,8 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, Identity, MaintainError, OpenError, PublishError, Received, SendError, Task,
+    AddError, Anchor, Client, CreateError, IdentityStatus, MaintainError, OpenError, PublishError, Received, SendError,
+    Task,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
@@ -20,7 +21,7 @@ fn changed(seed: u64) -> (Side, Side, Side) {
         let envelope = new.send("alice", text);
         let Ok(Received::Message(message)) = alice.receive(&envelope) else { panic!() };
         assert_eq!(message.plaintext(), Some(text));
-        assert!(matches!(message.identity(), Identity::Changed(_)));
+        assert!(matches!(message.identity(), IdentityStatus::Changed(_)));
     }
     let id = alice.message_id();
     let refused = alice.run(alice.client.send(id, &address("bob"), b"secret"));

@@ -1,9 +1,10 @@
 //! Which rows operations touch, and what they cost.
 
 use subrosa::client::{
-    AddError, Anchor, ApplyError, Batch, Client, CreateError, IdentityError, Opened, Operation, PublishError,
-    ReceiveError, Received, ResetError, SendError, Sent, StageError, Staged, Step, Store as _, StoredError,
+    AddError, Anchor, Client, CreateError, IdentityError, Opened, Operation, PublishError, ReceiveError, Received,
+    ResetError, SendError, Sent, StoredError,
 };
+use subrosa::staging::{ApplyError, Batch, StageError, Staged, Step, Store as _};
 use subrosa::suite::Suite;
 
 use super::side::{Rowed, Side, address, rng, stage};

@@ -5,12 +5,11 @@ use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use subrosa::client::{
-    Batch, Change, Client, Operation, PrekeyCounts, ReceiveError, Received, Row, Staged, Step, Store, Write,
-};
+use subrosa::client::{Client, Operation, PrekeyCounts, ReceiveError, Received};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::prekey::Bundle;
+use subrosa::staging::{Batch, Change, Row, Staged, Step, Store, Write};
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::Envelope;
 

@@ -61,8 +61,8 @@ fn poisoned_envelopes_fail_alone() {
         [
             shown(0, ChainStatus::Next),
             Err(ReceiveError::Unframed),
-            Err(ReceiveError::Frame(AcceptError::MissingStamp)),
-            Err(ReceiveError::Frame(AcceptError::StampContext)),
+            Err(ReceiveError::Frame(FrameError::MissingStamp)),
+            Err(ReceiveError::Frame(FrameError::StampContext)),
             shown(1, ChainStatus::Next),
             Ok(None),
             Ok(None),
@@ -83,7 +83,7 @@ fn poisoned_envelopes_fail_alone() {
         report.add(&message.accepted.evidence, &message.accepted.parts, Reveal::All).unwrap();
     }
     let reporter = Reporter::new(AccountTag::of(bob.address().user()));
-    let verdict = verify_report(&platform.0, &reporter, &report.build(), &Limits::default()).unwrap();
+    let verdict = verify_report(&platform.0, &reporter, &report.build(), &ReportLimits::default()).unwrap();
     assert_eq!((verdict.messages.len(), verdict.rejected.len()), (4, 0));
     assert!(verdict.findings.iter().all(|finding| matches!(finding, Finding::OpenEnd { last: 3, .. })));
     // And the next one follows.
@@ -129,7 +129,7 @@ fn chains_survive_restarts() {
         assert_eq!(framed(receive(&alice, &alice_db, &post)).accepted.status, ChainStatus::Next);
     }
     let reporter = Reporter::new(AccountTag::of(bob.address().user()));
-    let verdict = verify_report(&platform.0, &reporter, &report.build(), &Limits::default()).unwrap();
+    let verdict = verify_report(&platform.0, &reporter, &report.build(), &ReportLimits::default()).unwrap();
     assert_eq!((verdict.messages.len(), verdict.rejected.len()), (10, 0));
     let open_end = |finding: &Finding| matches!(finding, Finding::OpenEnd { last: 4, .. });
     assert!(verdict.findings.len() == 2 && verdict.findings.iter().all(open_end), "{:?}", verdict.findings);
@@ -173,7 +173,7 @@ fn a_chain_that_went_back_is_a_fork() {
     report.add(&hello.evidence, &hello.parts, Reveal::All).unwrap();
     report.add(&shown.evidence, &shown.parts, Reveal::All).unwrap();
     report.add(&forked.forked.evidence, &forked.forked.parts, Reveal::All).unwrap();
-    let verdict = verify_report(&platform.0, &Reporter::new(me), &report.build(), &Limits::default()).unwrap();
+    let verdict = verify_report(&platform.0, &Reporter::new(me), &report.build(), &ReportLimits::default()).unwrap();
     assert_eq!((verdict.messages.len(), verdict.rejected.len()), (3, 0));
     let owner = AccountTag::of(alice.address().user());
     let chain = *shown.evidence.header().chain();

@@ -3,8 +3,8 @@
 
 use subrosa::platform::{Finding, RevealedPart, Verdict};
 use subrosa::report::{
-    Action, AfterDeletion, BuildError, Deletion, Evidence, MessagePolicy, PartView, RuleError, Ruling, Side, Target,
-    rule,
+    AfterDeletion, Deletion, Evidence, MessageAction, MessagePolicy, PartView, ReportBuildError, RuleError, Ruling,
+    TargetMessage, WindowSide, rule,
 };
 
 use super::*;
@@ -39,14 +39,14 @@ impl Host {
         Evidence::from_bytes(&self.row(of).evidence).unwrap()
     }
 
-    fn find(&self, of: &Commitment) -> Option<Target> {
+    fn find(&self, of: &Commitment) -> Option<TargetMessage> {
         let row = self.rows.get(of.as_bytes())?;
         let policy = row.parts.iter().find_map(|part| match part.view() {
             Ok(PartView::Policy(policy)) => Some(policy),
             _ => None,
         });
         let author = *Evidence::from_bytes(&row.evidence).unwrap().header().sender();
-        Some(Target { author, deleted: row.deleted, policy: policy.unwrap_or_default() })
+        Some(TargetMessage { author, deleted: row.deleted, policy: policy.unwrap_or_default() })
     }
 
     /// Everything that follows from a message, in the transaction that receives it.
@@ -67,7 +67,7 @@ impl Host {
     fn act(&mut self, author: &AccountTag, parts: &[Part], now: Timestamp) -> Result<Ruling, RuleError> {
         let ruling = rule(parts, author, |of| self.find(of))?;
         match ruling {
-            Ruling::Do(Action::Delete(target)) => self.remove(&target, Deletion::Remote, now),
+            Ruling::Do(MessageAction::Delete(target)) => self.remove(&target, Deletion::Remote, now),
             Ruling::Wait(_) => self.waiting.push((*author, parts.to_vec())),
             _ => {}
         }
@@ -137,7 +137,7 @@ impl Scene {
 
     fn verdict(&self, report: ReportBuilder) -> Verdict {
         let reporter = Reporter::new(AccountTag::of(self.bob.address().user()));
-        verify_report(&self.platform.0, &reporter, &report.build(), &Limits::default()).unwrap()
+        verify_report(&self.platform.0, &reporter, &report.build(), &ReportLimits::default()).unwrap()
     }
 
     fn report(&self) -> ReportBuilder {
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     /// Adds a message to a report as it is stored.
-    fn add(&self, report: &mut ReportBuilder, of: &Commitment) -> Result<(), BuildError> {
+    fn add(&self, report: &mut ReportBuilder, of: &Commitment) -> Result<(), ReportBuildError> {
         report.add(&self.host.evidence(of), &self.host.row(of).parts, Reveal::All).map(|_| ())
     }
 }
@@ -163,7 +163,7 @@ fn what_was_taken_back_is_held_for_a_day_then_reduced() {
     let post = scene.sends(&[Part::delete_of(&threat)]);
     let deleted_at = {
         let (_, ruling) = scene.receives(&post);
-        assert_eq!(ruling, Ok(Ruling::Do(Action::Delete(threat))));
+        assert_eq!(ruling, Ok(Ruling::Do(MessageAction::Delete(threat))));
         scene.platform.now()
     };
     let deletion = commitment_of(&post);
@@ -190,7 +190,7 @@ fn what_was_taken_back_is_held_for_a_day_then_reduced() {
     assert!(reduced.is_reduced() && row.parts.is_empty() && row.until.is_none());
     assert_eq!((reduced.commitment(), reduced.stamp()), (full.commitment(), full.stamp()));
     let parts = [Part::text("I know where you live")];
-    assert_eq!(scene.report().add(&reduced, &parts, Reveal::All).unwrap_err(), BuildError::Reduced);
+    assert_eq!(scene.report().add(&reduced, &parts, Reveal::All).unwrap_err(), ReportBuildError::Reduced);
 
     // The rest is reported, and the threat's place closes the beginning: nothing was cut off there.
     let report_with = |boundary: Option<&Evidence>| {
@@ -198,7 +198,7 @@ fn what_was_taken_back_is_held_for_a_day_then_reduced() {
         scene.add(&mut report, &taunt).unwrap();
         scene.add(&mut report, &deletion).unwrap();
         if let Some(evidence) = boundary {
-            report.boundary(evidence, Side::Before).unwrap();
+            report.boundary(evidence, WindowSide::Before).unwrap();
         }
         scene.verdict(report)
     };
@@ -223,8 +223,8 @@ fn a_deletion_waits_for_its_message() {
     let threat = scene.sends(&[Part::text("late, and taken back")]);
     let of = commitment_of(&threat);
     let deletion = scene.sends(&[Part::delete_of(&of)]);
-    assert_eq!(scene.receives(&deletion).1, Ok(Ruling::Wait(Action::Delete(of))));
-    assert_eq!(scene.receives(&threat).1, Ok(Ruling::Do(Action::Say { quote: None })));
+    assert_eq!(scene.receives(&deletion).1, Ok(Ruling::Wait(MessageAction::Delete(of))));
+    assert_eq!(scene.receives(&threat).1, Ok(Ruling::Do(MessageAction::Say { quote: None })));
     assert!(scene.host.row(&of).deleted && scene.host.waiting.is_empty());
     let mut report = scene.report();
     scene.add(&mut report, &of).unwrap();

@@ -96,7 +96,8 @@ fn blamed(platform: &Platform, devices: &[&Device]) -> usize {
     for (evidence, parts) in devices.iter().flat_map(|device| &device.evidence) {
         report.add(evidence, parts, Reveal::All).unwrap();
     }
-    let verdict = verify_report(&platform.0, &Reporter::new(reporter), &report.build(), &Limits::default()).unwrap();
+    let verdict =
+        verify_report(&platform.0, &Reporter::new(reporter), &report.build(), &ReportLimits::default()).unwrap();
     assert!(verdict.rejected.is_empty(), "{:?}", verdict.rejected);
     verdict.findings.iter().filter(|finding| finding.blames().is_some()).count()
 }
@@ -191,7 +192,7 @@ fn an_accepted_identity_is_no_old_row() {
     let mut bob = Device::new("bob", 1);
     bob.meet(&alice);
     let post = bob.post(&platform, &alice, "me again");
-    let Identity::Changed(key) = alice.get(&post).unwrap().identity else { panic!("another key, and not said") };
+    let IdentityStatus::Changed(key) = alice.get(&post).unwrap().identity else { panic!("another key, and not said") };
     alice.run(alice.client.accept_identity(bob.client.address(), &key));
     for _ in 0..2 {
         assert_eq!(turn(&platform, &mut alice, &mut bob), 2);

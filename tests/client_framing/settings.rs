@@ -158,7 +158,7 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         reset.commit(|batch, ()| alice_db.write(batch)).unwrap();
         meet(&alice, &alice_db, &bob, &bob_db);
         let post = send(&alice, &alice_db, bob.address(), 2, "y").sent.outgoing().unwrap().envelope().clone();
-        assert_eq!(framed(receive(&bob, &bob_db, &post)).identity, Identity::Known);
+        assert_eq!(framed(receive(&bob, &bob_db, &post)).identity, IdentityStatus::Known);
         // Accepting another key moves the pin; forgetting it by name starts over.
         let accepted = bob.accept_identity(alice.address(), &key).stage(&bob_db, NOW, &mut rng()).unwrap();
         accepted.commit(|batch, ()| bob_db.write(batch)).unwrap();
@@ -169,12 +169,12 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         assert!(!forget_identity(), "known, not forgotten");
         forget(&bob, &bob_db, alice.address());
         let added = bob.add_session(&bundle).stage(&bob_db, NOW, &mut rng()).unwrap();
-        assert_eq!(added.commit(|batch, _| bob_db.write(batch)).unwrap().identity, Identity::Known);
+        assert_eq!(added.commit(|batch, _| bob_db.write(batch)).unwrap().identity, IdentityStatus::Known);
         forget(&bob, &bob_db, alice.address());
         assert!(forget_identity() && !forget_identity());
         let bundle = published(&alice, &alice_db).verify().unwrap();
         let added = bob.add_session(&bundle).stage(&bob_db, NOW, &mut rng()).unwrap();
-        assert_eq!(added.output().identity, Identity::First);
+        assert_eq!(added.output().identity, IdentityStatus::First);
     }
 }
 

@@ -9,7 +9,7 @@ use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
 use subrosa::session::{
-    AcceptError, Ciphertext, DecryptError, FirstMessage, InitiateError, Message, PrekeyKind, Session,
+    AcceptError, Ciphertext, DecryptError, FirstMessage, InitiateError, PrekeyKind, Session, SessionMessage,
 };
 use subrosa::suite::{Suite, Suites};
 
@@ -166,7 +166,7 @@ impl Ours {
                 error => other(error),
             });
         }
-        let message = Message::parse(message.bytes()).map_err(other)?;
+        let message = SessionMessage::parse(message.bytes()).map_err(other)?;
         let session = self.session.as_mut().ok_or(DecryptError::NoSession).map_err(other)?;
         session.decrypt(&message, NOW, &mut self.chance).map_err(|error| match error {
             DecryptError::Duplicate => Refused::Duplicate,

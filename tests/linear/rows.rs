@@ -1,6 +1,7 @@
 //! Level 2: rows that a message loads and writes, and their bytes.
 
-use subrosa::client::{Operation, PrekeyCounts, Received, Step, Store as _};
+use subrosa::client::{Operation, PrekeyCounts, Received};
+use subrosa::staging::{Step, Store as _};
 use subrosa::suite::Suite;
 use subrosa::wire::Envelope;
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use subrosa::client::{ApplyError, Batch, Database, Row, Store};
+use subrosa::client::Database;
 use subrosa::persist::RecordKey;
 use subrosa::sqlite::{Sqlite, Transaction};
+use subrosa::staging::{ApplyError, Batch, Row, Store};
 use subrosa::testing::conformance::{self, Reopen};
 
 use super::folder::Folder;

@@ -33,7 +33,7 @@ fn what_the_host_fails_to_write_rolls_the_batch_back() {
     let (alice, _bob) = folder.talking();
     let rows = || alice.sql().query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0)).unwrap();
     let before = rows();
-    let failed = alice.db.transact(&subrosa::client::Batch::default(), |tx| {
+    let failed = alice.db.transact(&subrosa::staging::Batch::default(), |tx| {
         tx.execute("INSERT INTO message (peer, mine, text) VALUES ('bob', 1, x'00')", [])?;
         tx.execute("INSERT INTO no_such_table VALUES (1)", []).map(drop)
     });

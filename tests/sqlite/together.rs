@@ -5,9 +5,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use subrosa::client::{Anchor, ApplyError, Client, Database as _, Received, Row, Step, Store};
+use subrosa::client::{Anchor, Client, Database as _, Received};
 use subrosa::persist::RecordKey;
 use subrosa::sqlite::Sqlite;
+use subrosa::staging::{ApplyError, Row, Step, Store};
 use subrosa::wire::Envelope;
 
 use super::folder::{Folder, deliver, key};

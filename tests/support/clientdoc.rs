@@ -9,6 +9,7 @@ use {
         ident::{Address, DeviceId, MessageId, Timestamp, UserId},
         persist::{RecordKey, StorageKey},
         prekey::UnverifiedBundle,
+        staging::*,
         suite::Suites,
         wire::Envelope,
     },

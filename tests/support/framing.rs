@@ -12,10 +12,12 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use subrosa::ident::{Timestamp, UserId};
-use subrosa::platform::{Finding, Limits, Reject, ReportError, Reporter, StampKeys, Verdict, stamp, verify_report};
+use subrosa::platform::{
+    Finding, RejectReason, ReportLimits, Reporter, StampKeys, Verdict, VerifyReportError, stamp, verify_report,
+};
 use subrosa::report::{
-    AcceptError, Accepted, AccountTag, ChainState, ChainStatus, Commitment, Dest, Evidence, FramingPolicy, GroupTag,
-    Part, Peer, ReportBuilder, Reveal, Side, StampContext,
+    AcceptedFrame, AccountDevice, AccountTag, ChainState, ChainStatus, Commitment, Destination, Evidence, FrameError,
+    FramingPolicy, GroupTag, Part, ReportBuilder, Reveal, StampContext, WindowSide,
 };
 
 pub const START: u64 = 1_800_000_000_000;
@@ -32,7 +34,7 @@ pub fn group() -> GroupTag {
 /// A stamped message on its way.
 #[derive(Debug, Clone)]
 pub struct Post {
-    pub from: Peer,
+    pub from: AccountDevice,
     pub commitment: Commitment,
     pub inner: Vec<u8>,
     pub stamp: Vec<u8>,
@@ -60,7 +62,7 @@ impl Platform {
     }
 
     /// A message is submitted by an account.
-    pub fn stamp(&mut self, sender: AccountTag, dest: Dest, commitment: &Commitment) -> Vec<u8> {
+    pub fn stamp(&mut self, sender: AccountTag, dest: Destination, commitment: &Commitment) -> Vec<u8> {
         let context = StampContext { sender, dest, time: Timestamp::new(self.now), conv_seq: self.conv_seq };
         if self.conv_seq > 0 {
             self.conv_seq += 1;
@@ -68,15 +70,15 @@ impl Platform {
         stamp(&self.keys, KID, commitment, &context).unwrap().to_bytes().to_vec()
     }
 
-    pub fn verify(&self, reporter: AccountTag, report: &[u8]) -> Result<Verdict, ReportError> {
+    pub fn verify(&self, reporter: AccountTag, report: &[u8]) -> Result<Verdict, VerifyReportError> {
         let reporter = Reporter::new(reporter).with_membership(group(), Timestamp::new(0), Timestamp::new(u64::MAX));
-        verify_report(&self.keys, &reporter, report, &Limits::default())
+        verify_report(&self.keys, &reporter, report, &ReportLimits::default())
     }
 
     /// Why the only item of a report is refused.
-    pub fn refusal(&self, reporter: AccountTag, report: &[u8]) -> Reject {
+    pub fn refusal(&self, reporter: AccountTag, report: &[u8]) -> RejectReason {
         match self.verify(reporter, report) {
-            Err(ReportError::NothingVerified(rejected)) if rejected.len() == 1 => rejected[0].1,
+            Err(VerifyReportError::NothingVerified(rejected)) if rejected.len() == 1 => rejected[0].1,
             other => panic!("{other:?}"),
         }
     }
@@ -84,7 +86,7 @@ impl Platform {
 
 /// One device in one conversation.
 pub struct Device {
-    pub peer: Peer,
+    pub peer: AccountDevice,
     pub state: ChainState,
     /// Everything it has sent and accepted, as it would store it.
     pub log: Vec<(Evidence, Vec<Part>)>,
@@ -92,9 +94,9 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(name: &str, device: u32, dest: Dest, seed: u64) -> Self {
+    pub fn new(name: &str, device: u32, dest: Destination, seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed ^ 0xdead);
-        let peer = Peer { account: account(name), device };
+        let peer = AccountDevice { account: account(name), device };
         Self { peer, state: ChainState::new(peer.account, dest, &mut rng), log: Vec::new(), rng }
     }
 
@@ -118,7 +120,7 @@ impl Device {
     }
 
     /// Receives with the default policy; stores what is new. A refusal must have changed nothing.
-    pub fn receive(&mut self, post: &Post, now: u64) -> Result<Accepted, AcceptError> {
+    pub fn receive(&mut self, post: &Post, now: u64) -> Result<AcceptedFrame, FrameError> {
         let before = self.state.to_bytes();
         let stamp = Some(post.stamp.as_slice());
         let policy = FramingPolicy::default();
@@ -176,7 +178,8 @@ impl Device {
             let of_chain = || self.log.iter().map(|(evidence, _)| evidence).filter(|e| e.header().chain_tag() == *tag);
             let before = of_chain().filter(|evidence| time(evidence) < first).max_by_key(|e| e.header().seq());
             let after = of_chain().filter(|evidence| time(evidence) > last).min_by_key(|e| e.header().seq());
-            for (evidence, side) in before.map(|e| (e, Side::Before)).into_iter().chain(after.map(|e| (e, Side::After)))
+            for (evidence, side) in
+                before.map(|e| (e, WindowSide::Before)).into_iter().chain(after.map(|e| (e, WindowSide::After)))
             {
                 builder.boundary(evidence, side).unwrap();
             }
@@ -187,22 +190,22 @@ impl Device {
 
 /// Alice and Bob, one device each.
 pub fn pair(seed: u64) -> (Platform, Device, Device) {
-    let alice = Device::new("alice", 1, Dest::Direct(account("bob")), seed.wrapping_mul(2));
-    let bob = Device::new("bob", 1, Dest::Direct(account("alice")), seed.wrapping_mul(2) + 1);
+    let alice = Device::new("alice", 1, Destination::Direct(account("bob")), seed.wrapping_mul(2));
+    let bob = Device::new("bob", 1, Destination::Direct(account("alice")), seed.wrapping_mul(2) + 1);
     (Platform::new(seed), alice, bob)
 }
 
 /// Devices of the group, one for each name.
 pub fn members(names: &[&str], seed: u64) -> (Platform, Vec<Device>) {
     let device = |(at, name): (usize, &&str)| {
-        Device::new(name, 1, Dest::Group(group()), seed.wrapping_mul(100) + u64::try_from(at).unwrap())
+        Device::new(name, 1, Destination::Group(group()), seed.wrapping_mul(100) + u64::try_from(at).unwrap())
     };
     (Platform::new(seed), names.iter().enumerate().map(device).collect())
 }
 
 /// Delivers at once.
 #[track_caller]
-pub fn deliver(platform: &Platform, to: &mut Device, post: &Post) -> Accepted {
+pub fn deliver(platform: &Platform, to: &mut Device, post: &Post) -> AcceptedFrame {
     to.receive(post, platform.now).unwrap()
 }
 

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Bundle, Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey};
-use subrosa::session::{AcceptError, Accepted, Ciphertext, DecryptError, FirstMessage, Message, Session};
+use subrosa::session::{AcceptError, Accepted, Ciphertext, DecryptError, FirstMessage, Session, SessionMessage};
 use subrosa::suite::{Suite, Suites};
 
 pub const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
@@ -102,7 +102,7 @@ impl Party {
     pub fn receive_at(&mut self, from: &Address, message: &Ciphertext, now: Timestamp) -> Result<Vec<u8>, Refusal> {
         match message {
             Ciphertext::Message(bytes) => {
-                let message = Message::parse(bytes).map_err(Refusal::Wire)?;
+                let message = SessionMessage::parse(bytes).map_err(Refusal::Wire)?;
                 let session = self.session.as_mut().ok_or(Refusal::Decrypt(DecryptError::NoSession))?;
                 session.decrypt(&message, now, &mut self.rng).map_err(Refusal::Decrypt)
             }

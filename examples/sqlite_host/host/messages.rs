@@ -1,7 +1,7 @@
 //! The host's own tables: what people see, what goes out, what is kept for a newer version.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use subrosa::client::{Disposition, Identity, Outgoing, Received, Sent};
+use subrosa::client::{Disposition, IdentityStatus, Outgoing, Received, Sent};
 use subrosa::ident::{Address, MessageId};
 use subrosa::report::{Part, PartKind};
 use subrosa::sqlite::{Arrival, Transaction};
@@ -71,9 +71,9 @@ pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlit
     }
 }
 
-fn show(tx: &Connection, from: &Address, identity: &Identity, text: Option<&[u8]>) -> rusqlite::Result<()> {
+fn show(tx: &Connection, from: &Address, identity: &IdentityStatus, text: Option<&[u8]>) -> rusqlite::Result<()> {
     let Some(text) = text else { return Ok(()) };
-    let new_key = matches!(identity, Identity::Changed(_));
+    let new_key = matches!(identity, IdentityStatus::Changed(_));
     let mut insert = tx.prepare_cached("INSERT INTO message (peer, mine, text, new_key) VALUES (?1, 0, ?2, ?3)")?;
     insert.execute(params![from.user().as_str(), text, new_key]).map(drop)
 }

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::identity::Identity;
+use super::identity::IdentityStatus;
 use crate::client::Client;
 use crate::client::messages::{Outgoing, SendError, Way};
 use crate::client::repair::{Action, Sending, Stand, Unread, action};
@@ -21,7 +21,7 @@ pub struct Added {
     /// docs/protocol.md, "Repair". [Reset](Client::reset) it first to start another one for certain.
     pub started: bool,
     /// What is to be thought of the identity key: known, or seen for the first time.
-    pub identity: Identity,
+    pub identity: IdentityStatus,
     /// Questions for messages that could not be read, for the host's outbox, in order. They also tell the peer device to go
     /// on with the new session. And word of what is gone, for a device that has asked before its identity key was accepted.
     pub repair: Vec<Outgoing>,
@@ -97,7 +97,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     work.announce(core.wish_keys(address));
     let peer = core.load_pinned(work, address).map_err(from_stored)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
-    let identity = if peer.is_some() { Identity::Known } else { Identity::First };
+    let identity = if peer.is_some() { IdentityStatus::Known } else { IdentityStatus::First };
     let mut peer = match peer {
         None => Peer::new(core, Session::without_state(&device, address, bundle.identity_key(), false)),
         Some(peer) if peer.session.remote_identity() == bundle.identity_key() => peer,

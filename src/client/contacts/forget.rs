@@ -22,7 +22,7 @@ impl Client {
     /// # Security
     ///
     /// Whoever comes under its name next is held against the key that it was known by: another one is
-    /// [`Identity::Changed`](crate::client::Identity::Changed).
+    /// [`IdentityStatus::Changed`](crate::client::IdentityStatus::Changed).
     ///
     /// # Examples
     ///

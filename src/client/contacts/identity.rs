@@ -12,7 +12,7 @@ use crate::wire::RecordKind;
 /// What is to be thought of a peer device's identity key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Identity {
+pub enum IdentityStatus {
     /// It is the one that is known.
     Known,
     /// It was seen for the first time, and is known from now on.
@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Security
     ///
-    /// Pass the key that the user has seen or compared ([`Identity::changed_key`]), not whichever is newest.
+    /// Pass the key that the user has seen or compared ([`IdentityStatus::changed_key`]), not whichever is newest.
     ///
     /// # Examples
     ///

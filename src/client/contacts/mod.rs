@@ -6,5 +6,5 @@ mod identity;
 mod reset;
 
 pub use add_session::{AddError, Added};
-pub use identity::{Identity, IdentityError};
+pub use identity::{IdentityError, IdentityStatus};
 pub use reset::ResetError;

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use super::receive::{Opened, Refusal, Saving};
-use crate::client::contacts::Identity;
+use crate::client::contacts::IdentityStatus;
 use crate::rows::{Core, Peer};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::staging::Workspace;
@@ -15,11 +15,11 @@ impl Core {
         &self,
         work: &mut Workspace<'_>,
         peer: Box<Peer>,
-        message: &session::Message,
+        message: &session::SessionMessage,
     ) -> Result<(Saving, Opened), Refusal> {
         let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
         let plaintext = parked.decrypt(message, work.now, &mut work.rng)?;
-        let identity = Identity::Changed(*parked.remote_identity());
+        let identity = IdentityStatus::Changed(*parked.remote_identity());
         Ok((Saving { peer, parked: Some(parked), look: false }, Opened { plaintext, identity }))
     }
 
@@ -54,7 +54,7 @@ impl Core {
         session.keep_archived(1);
         // What waits is not asked for before the user has decided.
         let look = !core::mem::replace(&mut peer.parked, true);
-        let identity = Identity::Changed(*session.remote_identity());
+        let identity = IdentityStatus::Changed(*session.remote_identity());
         Ok((Saving { peer, parked: Some(session), look }, Opened { plaintext, identity }))
     }
 }

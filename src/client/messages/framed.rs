@@ -1,10 +1,10 @@
 use alloc::vec::Vec;
 
 use super::place::Place;
-use super::received::{ForkedMessage, FramedMessage, Message, ReceiveError, Received};
+use super::received::{ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage};
 use super::send::{MAX_LEN, SendError, Sent};
 use crate::client::Client;
-use crate::client::contacts::Identity;
+use crate::client::contacts::IdentityStatus;
 use crate::crypto::sha256;
 use crate::ident::{Address, MessageId, UserId};
 use crate::report::{self, Commitment, Evidence, FramingPolicy, OwnStampError, Part};
@@ -43,23 +43,23 @@ impl Core {
         peer: &mut Peer,
         framed: &Framed<'_>,
         inner: &[u8],
-        message: &Message,
+        message: &ReceivedMessage,
     ) -> Result<Received, Stop<ReceiveError>> {
         let Framed { commitment, stamp, policy } = *framed;
         let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
         let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
         let from = peer.address.clone();
         let old_row = chains.old;
-        match chains.state.accept(&report::Peer::of(&from), inner, commitment, stamp, work.now, policy) {
+        match chains.state.accept(&report::AccountDevice::of(&from), inner, commitment, stamp, work.now, policy) {
             Ok(accepted) => {
                 // Whoever is not accepted does not get at the chains of whom is known.
-                if !matches!(identity, Identity::Changed(_)) {
+                if !matches!(identity, IdentityStatus::Changed(_)) {
                     chains.received();
                     self.save_chains(work, peer, chains);
                 }
                 Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
             }
-            Err(report::AcceptError::Fork(forked)) => {
+            Err(report::FrameError::Fork(forked)) => {
                 Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, name, old_row }))
             }
             Err(error) => Err(ReceiveError::Frame(error).into()),
@@ -86,7 +86,7 @@ impl Client {
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Commitment, Dest, FramingPolicy, Part, StampContext}};
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Commitment, Destination, FramingPolicy, Part, StampContext}};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db, bob, bob_db, now, mut rng, .. } = talking();
     /// # let mut keys = StampKeys::default();
@@ -99,7 +99,7 @@ impl Client {
     /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
     /// let commitment = Commitment::new(envelope.commitment.unwrap());
     /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
-    /// let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// let context = StampContext { sender, dest: Destination::Direct(dest), time: now, conv_seq: 0 };
     /// envelope.stamp = Some(stamp(&keys, 1, &commitment, &context)?.to_bytes().to_vec());
     /// // Bob shows nothing that he could not report.
     /// let bob = bob.with_framing(FramingPolicy::default());
@@ -129,7 +129,7 @@ impl Client {
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Dest, Part, StampContext}};
+    /// # use subrosa::{platform::{StampKeys, stamp}, report::{AccountTag, Destination, Part, StampContext}};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// # let mut keys = StampKeys::default();
@@ -137,7 +137,7 @@ impl Client {
     /// # let framed = alice.send_framed(MessageId::new([1; 16]), bob.address(), &[Part::text("hi")]);
     /// # let framed = framed.run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
-    /// # let context = StampContext { sender, dest: Dest::Direct(dest), time: now, conv_seq: 0 };
+    /// # let context = StampContext { sender, dest: Destination::Direct(dest), time: now, conv_seq: 0 };
     /// let evidence = framed.evidence.unwrap();
     /// # let stamp = stamp(&keys, 1, evidence.commitment(), &context)?.to_bytes();
     /// let stamped = alice

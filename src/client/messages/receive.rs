@@ -2,9 +2,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::framed::Framed;
-use super::received::{Message, ReceiveError, Received, Unreadable};
+use super::received::{ReceiveError, Received, ReceivedMessage, Unreadable};
 use crate::client::Client;
-use crate::client::contacts::Identity;
+use crate::client::contacts::IdentityStatus;
 use crate::client::repair::{self, Stand};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
@@ -54,7 +54,7 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 /// Bytes that were decrypted, before they are taken apart.
 pub(in crate::client) struct Opened {
     pub(in crate::client) plaintext: Vec<u8>,
-    pub(in crate::client) identity: Identity,
+    pub(in crate::client) identity: IdentityStatus,
 }
 
 impl Core {
@@ -78,7 +78,7 @@ impl Core {
 /// A message that fits its envelope.
 enum Arrival {
     First(FirstMessage),
-    Next(session::Message),
+    Next(session::SessionMessage),
 }
 
 /// What is in an envelope, from whom, and where that device's record lies.
@@ -108,7 +108,7 @@ pub(in crate::client) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arr
         let first = FirstMessage::parse(&envelope.body)?.bound_to(bound);
         (first.suite(), first.name(), Arrival::First(first))
     } else {
-        let message = session::Message::parse(&envelope.body)?.bound_to(bound);
+        let message = session::SessionMessage::parse(&envelope.body)?.bound_to(bound);
         (message.suite(), message.name(), Arrival::Next(message))
     };
     let claimed = match envelope.suite {
@@ -166,10 +166,10 @@ impl Core {
                     Payload::parse(&plaintext).map_err(ReceiveError::from)?;
                 // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the
                 // genuine answer out.
-                (content, answers.filter(|_| !matches!(identity, Identity::Changed(_))))
+                (content, answers.filter(|_| !matches!(identity, IdentityStatus::Changed(_))))
             }
         };
-        let is_changed = matches!(identity, Identity::Changed(_));
+        let is_changed = matches!(identity, IdentityStatus::Changed(_));
         let mut wishes = None;
         if answers.is_some() || saving.look || matches!(content, Content::RepairRequest(_) | Content::Receipt(_)) {
             work.announce(self.wish_keys(from));
@@ -193,7 +193,7 @@ impl Core {
             }
             (content, _) => {
                 let (from, name, lacks_frame) = (from.clone(), *name, false);
-                let message = Message { from, identity, content, suite, name, answers, lacks_frame };
+                let message = ReceivedMessage { from, identity, content, suite, name, answers, lacks_frame };
                 self.content(work, &mut saving.peer, envelope, message, framing)?
             }
         };
@@ -244,7 +244,7 @@ impl Core {
         &self,
         work: &mut Workspace<'_>,
         (from, place): (&Address, RecordKey),
-        message: &session::Message,
+        message: &session::SessionMessage,
     ) -> Result<(Saving, Opened), Refusal> {
         if message.session_name().is_none() {
             work.announce([self.peer_key(RecordKind::Archive, from)]);
@@ -293,7 +293,7 @@ impl Core {
         };
         // The device is heard for the first time in a session, or nothing can be sent back.
         let look = unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
-        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: Identity::Known }))
+        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
     }
 
     fn receive_first(
@@ -311,7 +311,7 @@ impl Core {
             })?;
             // What of a stranger could not be read can be asked for now.
             let saving = Saving { peer: Peer::new(self, session), parked: None, look: true };
-            return Ok((saving, Opened { plaintext, identity: Identity::First }));
+            return Ok((saving, Opened { plaintext, identity: IdentityStatus::First }));
         };
         if first.identity_key() != peer.session.remote_identity() {
             return self.receive_first_changed(work, peer, first);
@@ -338,7 +338,7 @@ impl Core {
             plaintext
         };
         look |= unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
-        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: Identity::Known }))
+        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
     }
 
     pub(in crate::client) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
@@ -412,7 +412,7 @@ impl Core {
         work: &mut Workspace<'_>,
         peer: &mut Peer,
         envelope: &Envelope,
-        mut message: Message,
+        mut message: ReceivedMessage,
         framing: Option<&FramingPolicy>,
     ) -> Result<Received, Halt> {
         match (&message.content, &envelope.commitment, framing) {

@@ -21,7 +21,7 @@ impl Client {
     ///
     /// The outcomes are those of the first envelopes; there may be fewer of them than envelopes, and then the others are
     /// still to be received: a staging takes at most [`MAX_BULK`] envelopes and [`MAX_BULK_BYTES`], and stops early
-    /// where much has to be read. After a [conflict](crate::client::ApplyError::Conflict) receive half as many.
+    /// where much has to be read. After a [conflict](crate::staging::ApplyError::Conflict) receive half as many.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 use alloc::vec::Vec;
 
 use super::outgoing::Outgoing;
-use crate::client::contacts::Identity;
+use crate::client::contacts::IdentityStatus;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
-use crate::report::{self, Accepted, Forked};
+use crate::report::{self, AcceptedFrame, ForkedFrame};
 use crate::rows::OldRow;
 use crate::session::AcceptError;
 use crate::staging::StoredError;
@@ -16,7 +16,7 @@ use crate::wire::{Content, RecordError, WireError};
 #[non_exhaustive]
 pub enum Received {
     /// A message.
-    Message(Message),
+    Message(ReceivedMessage),
     /// A message that cannot be read, for want of a session or of a key. What is staged is what
     /// [`Client::todo`](crate::client::Client::todo) then tells. Acknowledge it to the transport.
     ///
@@ -67,9 +67,9 @@ impl Received {
 
 /// A message that was decrypted, its sender authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct ReceivedMessage {
     pub(in crate::client) from: Address,
-    pub(in crate::client) identity: Identity,
+    pub(in crate::client) identity: IdentityStatus,
     pub(in crate::client) content: Content,
     pub(in crate::client) suite: Suite,
     pub(in crate::client) lacks_frame: bool,
@@ -77,7 +77,7 @@ pub struct Message {
     pub(in crate::client) answers: Option<MessageName>,
 }
 
-impl Message {
+impl ReceivedMessage {
     /// The device that sent it.
     #[must_use]
     pub const fn sender(&self) -> &Address {
@@ -87,7 +87,7 @@ impl Message {
     /// What is to be thought of the sender's identity key. A message under a changed one is shown as such: it may be from
     /// the person, with a new device, or from somebody between.
     #[must_use]
-    pub const fn identity(&self) -> &Identity {
+    pub const fn identity(&self) -> &IdentityStatus {
         &self.identity
     }
 
@@ -140,15 +140,15 @@ pub struct FramedMessage {
     /// The device that sent it.
     pub from: Address,
     /// What is to be thought of its identity key.
-    pub identity: Identity,
+    pub identity: IdentityStatus,
     /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the
     /// message, in the same transaction.
-    pub accepted: Accepted,
+    pub accepted: AcceptedFrame,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
-    /// What both sides know it by, see [`Message::name`].
+    /// What both sides know it by, see [`ReceivedMessage::name`].
     pub name: MessageName,
-    /// What it answers, see [`Message::answers`].
+    /// What it answers, see [`ReceivedMessage::answers`].
     pub answers: Option<MessageName>,
 }
 
@@ -159,10 +159,10 @@ pub struct ForkedMessage {
     /// The device that sent it.
     pub from: Address,
     /// What is to be thought of its identity key.
-    pub identity: Identity,
+    pub identity: IdentityStatus,
     /// What it says, what proves it, and what it contradicts.
-    pub forked: Forked,
-    /// What both sides know it by, see [`Message::name`].
+    pub forked: ForkedFrame,
+    /// What both sides know it by, see [`ReceivedMessage::name`].
     pub name: MessageName,
     /// If a row of this device's was found to be an older one.
     pub old_row: Option<OldRow>,
@@ -196,8 +196,8 @@ pub struct RepairRequest {
     /// The device.
     pub from: Address,
     /// What is to be thought of its identity key. Nothing is answered under one that nobody has accepted.
-    pub identity: Identity,
-    /// What both sides know the question by, see [`Message::name`]: into the table of names, like all that was read.
+    pub identity: IdentityStatus,
+    /// What both sides know the question by, see [`ReceivedMessage::name`]: into the table of names, like all that was read.
     pub name: MessageName,
     /// What of it the host is to [send again](crate::client::Task::Resend).
     pub messages: Vec<MessageId>,
@@ -211,7 +211,7 @@ pub struct RepairRequest {
 pub struct Gone {
     /// The device.
     pub from: Address,
-    /// What both sides know this word by, see [`Message::name`]: into the table of names, like all that was read.
+    /// What both sides know this word by, see [`ReceivedMessage::name`]: into the table of names, like all that was read.
     pub name: MessageName,
     /// Which.
     pub names: Vec<MessageName>,
@@ -249,7 +249,7 @@ pub enum ReceiveError {
     Unframed,
     /// Framed content that could not be reported as it is shown, or that has no stamp.
     #[error(transparent)]
-    Frame(report::AcceptError),
+    Frame(report::FrameError),
     /// The account was wiped.
     #[error("there is no account")]
     NoAccount,
@@ -284,10 +284,10 @@ impl ReceiveError {
             | Self::SuiteNotEnabled => Disposition::Ack,
             // A copy with its genuine stamp may be had, or a newer version reads this one.
             Self::Frame(
-                report::AcceptError::SealedMode
-                | report::AcceptError::MissingStamp
-                | report::AcceptError::GarbledStamp
-                | report::AcceptError::StampContext,
+                report::FrameError::SealedMode
+                | report::FrameError::MissingStamp
+                | report::FrameError::GarbledStamp
+                | report::FrameError::StampContext,
             )
             | Self::Unsupported
             | Self::Unframed => Disposition::Later,
@@ -301,7 +301,7 @@ impl ReceiveError {
     }
 }
 
-impl Identity {
+impl IdentityStatus {
     /// The key that is to be accepted or refused.
     #[must_use]
     pub const fn changed_key(&self) -> Option<&PublicKey> {

@@ -6,7 +6,7 @@ use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName};
-use crate::report::{Commitment, SealError};
+use crate::report::{Commitment, FrameSealError};
 use crate::rows::{Core, Digest, Entry, Peer, first};
 use crate::session::EncryptError;
 use crate::staging::{Operation, Stop, StoredError, Workspace, stored};
@@ -38,7 +38,7 @@ impl Sent {
         self.outgoing.as_ref().map(|(outgoing, _)| outgoing)
     }
 
-    /// What both sides know it by; `None` if it was sent before. See [`Message::name`](crate::client::Message::name).
+    /// What both sides know it by; `None` if it was sent before. See [`ReceivedMessage::name`](crate::client::ReceivedMessage::name).
     #[must_use]
     pub fn name(&self) -> Option<MessageName> {
         self.outgoing.as_ref().map(|(_, name)| *name)
@@ -72,7 +72,7 @@ pub enum SendError {
     NoFraming,
     /// The parts make no message, or the chain of framed messages is exhausted.
     #[error(transparent)]
-    Frame(#[from] SealError),
+    Frame(#[from] FrameSealError),
     /// A record does not open.
     #[error(transparent)]
     Stored(#[from] StoredError),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::publish::{Halt, PublishError, from_stored};
 use crate::ident::PrekeyId;
 use crate::prekey::rotation::{Due, Lot, Rotation, Stock};
-use crate::prekey::{Device, KemPrekey, OneTimePrekey, SignedPrekey, UploadId};
+use crate::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyUploadId, SignedPrekey};
 use crate::prekey::{PrekeyCounts, PrekeyUpload};
 use crate::rows::{Core, Plan, Set};
 use crate::staging::{Stop, StoredError, Workspace};
@@ -45,7 +45,7 @@ impl Core {
         self.turn_last_resort(work, device, set, plan.last_resort)?;
         self.add_one_time(work, set, plan.one_time)?;
         self.add_one_time_kem(work, device, set, plan.one_time_kem)?;
-        set.pending = Some(UploadId::random(&mut work.public));
+        set.pending = Some(PrekeyUploadId::random(&mut work.public));
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Core {
         work: &mut Workspace<'_>,
         device: &Device,
         set: &Set,
-        id: UploadId,
+        id: PrekeyUploadId,
     ) -> Result<PrekeyUpload, Stop<StoredError>> {
         let missing = |kind| Stop::Fail(StoredError { kind, error: RecordError::Corrupt });
         let key = |kind, id| self.prekey_key(kind, set.suite, id);

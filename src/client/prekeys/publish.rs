@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
-use crate::prekey::{Device, IdsExhausted, UploadId};
+use crate::prekey::{Device, IdsExhausted, PrekeyUploadId};
 use crate::prekey::{PrekeyCounts, PrekeyUpload};
 use crate::rows::{Core, Set};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
@@ -112,7 +112,7 @@ impl Client {
     /// # Examples
     ///
     /// See [`Client::publish_prekeys`].
-    pub fn published(&self, upload: UploadId) -> Operation<Publication, StoredError> {
+    pub fn published(&self, upload: PrekeyUploadId) -> Operation<Publication, StoredError> {
         let core = self.core.clone();
         Operation::new("published", move |work| {
             let mut prekeys = core.load_prekeys(work)?;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::client::contacts::Identity;
+use crate::client::contacts::IdentityStatus;
 use crate::client::messages::{Gone, Outgoing, ReceiveError, Received, RepairRequest, Way};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
@@ -31,7 +31,7 @@ impl Core {
         peer: &mut Peer,
         wishes: &mut Wishes,
         (request, name): (&[u8], MessageName),
-        identity: Identity,
+        identity: IdentityStatus,
     ) -> Result<Received, Halt> {
         let (items, rest) = request.as_chunks::<48>();
         if !rest.is_empty() || items.is_empty() || items.len() > QUESTION {
@@ -39,7 +39,7 @@ impl Core {
         }
         let (from, messages) = (peer.address.clone(), Vec::new());
         let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
-        if matches!(outcome.identity, Identity::Changed(_)) {
+        if matches!(outcome.identity, IdentityStatus::Changed(_)) {
             // Under a key that nobody has accepted nothing was sent. That is said when it is accepted.
             wishes.overhear(items.iter().filter_map(parts).map(|(_, name)| name));
             return Ok(Received::RepairRequest(outcome));

@@ -4,7 +4,7 @@ use crate::client::messages::{MAX_LEN, Outgoing, Place, SendError, Sent};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId};
-use crate::report::{AccountTag, Dest};
+use crate::report::{AccountTag, Destination};
 use crate::rows::{Asked, Core, Digest, Entry, Peer, RESEND_MS, Wishes, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::Outward;
@@ -99,7 +99,8 @@ impl Client {
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
-    /// # use subrosa::client::{ResendError, StageError};
+    /// # use subrosa::client::ResendError;
+    /// # use subrosa::staging::StageError;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let never_asked = alice.gone(MessageId::new([1; 16]), bob.address()).stage(&db, now, &mut rng);
@@ -183,7 +184,10 @@ impl Core {
         }
         let commitment = if message.is_framed() {
             let (me, dest) = (AccountTag::of(self.address.user()), AccountTag::of(place.to.user()));
-            Some(crate::report::commitment_of(content, &me, &Dest::Direct(dest)).ok_or(ResendError::OtherContent)?)
+            Some(
+                crate::report::commitment_of(content, &me, &Destination::Direct(dest))
+                    .ok_or(ResendError::OtherContent)?,
+            )
         } else {
             None
         };

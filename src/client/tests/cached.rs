@@ -11,7 +11,8 @@ use crate::ident::{MessageId, Timestamp};
 use crate::persist::{RecordKey, StorageKey};
 use crate::platform::{StampKeys, stamp};
 use crate::prekey::Bundle;
-use crate::report::{AccountTag, Commitment, Dest, FramingPolicy, Part, StampContext};
+use crate::report::{AccountTag, Commitment, Destination, FramingPolicy, Part, StampContext};
+use crate::staging::{Row, StageError, Staged, Store};
 use crate::suite::Suites;
 use crate::support::address;
 use crate::testing::{MemoryStore, SeededRng, Snapshot};
@@ -197,7 +198,7 @@ impl World {
         let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
         let commitment = Commitment::new(envelope.commitment.unwrap());
         let [sender, dest] = [by, 1 - by].map(|side| AccountTag::of(address(NAMES[side]).user()));
-        let context = StampContext { sender, dest: Dest::Direct(dest), time: self.sides[by].now, conv_seq: 0 };
+        let context = StampContext { sender, dest: Destination::Direct(dest), time: self.sides[by].now, conv_seq: 0 };
         envelope.stamp = Some(stamp(&self.platform, 1, &commitment, &context).unwrap().to_bytes().to_vec());
         self.network.push((1 - by, envelope));
         self.note("framed");
@@ -236,7 +237,7 @@ impl World {
             Err(ReceiveError::Duplicate) => return self.note("duplicate"),
             Err(_) => return self.note("refused"),
         };
-        self.note(if matches!(identity, Identity::Changed(_)) { "changed identity" } else { "read" });
+        self.note(if matches!(identity, IdentityStatus::Changed(_)) { "changed identity" } else { "read" });
     }
 
     fn receive(&mut self, by: usize) {

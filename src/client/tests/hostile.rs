@@ -7,6 +7,7 @@ use super::*;
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::{RecordKey, StorageKey, Version, open_vault, seal_vault};
 use crate::prekey::Bundle;
+use crate::staging::{Row, StageError};
 use crate::suite::Suites;
 use crate::support::address;
 use crate::testing::{Host, MemoryStore, Relay, SeededRng};

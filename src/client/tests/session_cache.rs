@@ -7,15 +7,14 @@ use std::vec::Vec;
 
 use rand_core::Rng;
 
-use crate::client::{
-    Client, Operation, PrekeyCounts, ReceiveError, Received, SendError, Sent, StageError, Store as _, StoredError,
-};
+use crate::client::{Client, Operation, PrekeyCounts, ReceiveError, Received, SendError, Sent, StoredError};
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::{RecordKey, StorageKey, Version};
 use crate::prekey::{Bundle, Device};
 use crate::rows::Peer;
 use crate::session::Session;
 use crate::staging::{RowCache, Stop, Workspace};
+use crate::staging::{StageError, Store as _};
 use crate::suite::Suites;
 use crate::support::address;
 use crate::testing::{MemoryStore, SeededRng};

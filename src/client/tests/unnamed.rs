@@ -7,6 +7,7 @@ use super::*;
 use crate::crypto::count;
 use crate::ident::{MessageId, Timestamp};
 use crate::persist::{RecordKey, StorageKey};
+use crate::staging::{ApplyError, Change, Step, Store as _, Write};
 use crate::suite::Suites;
 use crate::support::address;
 use crate::testing::{Forge, MemoryStore, SeededRng};

@@ -8,7 +8,7 @@ mod x25519;
 #[cfg(test)]
 pub(crate) use dh::count;
 pub use dh::{KeyPair, NotContributory, PrivateKey};
-pub use public_key::{KeyError, PUBLIC_KEY_LEN, PublicKey};
+pub use public_key::{PUBLIC_KEY_LEN, PublicKey, PublicKeyError};
 #[cfg(test)]
 pub(crate) use sign::xeddsa_verify;
 pub use sign::{BadSignature, SIGNATURE_LEN, Signature};

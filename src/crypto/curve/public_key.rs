@@ -17,7 +17,7 @@ const FIELD_PRIME: [u8; 32] = {
 /// Why bytes are not a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyError {
+pub enum PublicKeyError {
     /// Not 33 bytes. Refuse the message or bundle that carried it.
     #[error("a public key has 33 bytes")]
     Length,
@@ -35,12 +35,12 @@ pub enum KeyError {
 /// # Examples
 ///
 /// ```
-/// use subrosa::crypto::{KeyError, PublicKey};
+/// use subrosa::crypto::{PublicKeyError, PublicKey};
 /// let mut bytes = [9u8; 33];
 /// bytes[0] = 5;
 /// assert_eq!(PublicKey::parse(&bytes)?.to_bytes(), bytes);
-/// assert_eq!(PublicKey::parse(&bytes[..32]), Err(KeyError::Length));
-/// # Ok::<(), KeyError>(())
+/// assert_eq!(PublicKey::parse(&bytes[..32]), Err(PublicKeyError::Length));
+/// # Ok::<(), PublicKeyError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub(super) [u8; 32]);
@@ -50,10 +50,10 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if length, type byte or coordinate are wrong.
-    pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
-        let bytes: &[u8; PUBLIC_KEY_LEN] = bytes.try_into().map_err(|_| KeyError::Length)?;
-        let [TYPE_CURVE25519, u @ ..] = bytes else { return Err(KeyError::Type) };
+    /// [`PublicKeyError`] if length, type byte or coordinate are wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PublicKeyError> {
+        let bytes: &[u8; PUBLIC_KEY_LEN] = bytes.try_into().map_err(|_| PublicKeyError::Length)?;
+        let [TYPE_CURVE25519, u @ ..] = bytes else { return Err(PublicKeyError::Type) };
         Self::from_coordinate(*u)
     }
 
@@ -61,9 +61,9 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NotCanonical`] if it is not below 2^255 − 19.
-    pub fn from_coordinate(u: [u8; 32]) -> Result<Self, KeyError> {
-        if u.iter().rev().lt(FIELD_PRIME.iter().rev()) { Ok(Self(u)) } else { Err(KeyError::NotCanonical) }
+    /// [`PublicKeyError::NotCanonical`] if it is not below 2^255 − 19.
+    pub fn from_coordinate(u: [u8; 32]) -> Result<Self, PublicKeyError> {
+        if u.iter().rev().lt(FIELD_PRIME.iter().rev()) { Ok(Self(u)) } else { Err(PublicKeyError::NotCanonical) }
     }
 
     /// The bare u coordinate.
@@ -106,14 +106,14 @@ pub(super) mod tests {
         assert!(PublicKey::from_coordinate(coordinate(0xec, 0xff, 0x7f)).is_ok(), "p - 1");
         for (first, last) in [(0xed, 0x7f), (0xee, 0x7f), (0xff, 0x7f), (0x00, 0x80), (0xec, 0xff)] {
             let u = coordinate(first, if last == 0x80 { 0 } else { 0xff }, last);
-            assert_eq!(PublicKey::from_coordinate(u), Err(KeyError::NotCanonical), "{first:02x} .. {last:02x}");
+            assert_eq!(PublicKey::from_coordinate(u), Err(PublicKeyError::NotCanonical), "{first:02x} .. {last:02x}");
         }
     }
 
     #[test]
     fn wrong_length_and_type_are_named() {
-        assert_eq!(PublicKey::parse(&[]), Err(KeyError::Length));
-        assert_eq!(PublicKey::parse(&[5; 34]), Err(KeyError::Length));
-        assert_eq!(PublicKey::parse(&[4; 33]), Err(KeyError::Type));
+        assert_eq!(PublicKey::parse(&[]), Err(PublicKeyError::Length));
+        assert_eq!(PublicKey::parse(&[5; 34]), Err(PublicKeyError::Length));
+        assert_eq!(PublicKey::parse(&[4; 33]), Err(PublicKeyError::Type));
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::ident::{DeviceId, Timestamp, UserId};
-use crate::prekey::{Device, KemPrekey, OneTimePrekey, SignedPrekey, UploadError, UploadId};
+use crate::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyUploadError, PrekeyUploadId, SignedPrekey};
 use crate::suite::Suites;
 use crate::support::rng;
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ impl Maker {
         let (rng, created) = (&mut rng(self.seed), Timestamp::new(created));
         let signed = SignedPrekey::generate(&self.device, self.suite, PrekeyId::new(signed), created, rng);
         let kem = KemPrekey::last_resort(&self.device, self.suite, PrekeyId::new(last_resort), created, rng);
-        self.device.upload(UploadId::random(rng), &signed, &kem)
+        self.device.upload(PrekeyUploadId::random(rng), &signed, &kem)
     }
 
     fn one_time(&mut self, id: u32) -> (PrekeyId, PublicKey) {
@@ -79,7 +79,7 @@ fn each_one_time_prekey_is_handed_out_once_oldest_first_and_then_none() {
         let mut shelf = shelf(suite);
         assert_eq!(shelf.claim(), None);
         assert_eq!(shelf.counts(), counts(0, 0));
-        assert_eq!(shelf.apply(&upload), Ok(Applied { one_time: 3, one_time_kem: 3 }));
+        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload { one_time: 3, one_time_kem: 3 }));
         for at in 0..3 {
             let bundle = shelf.claim().unwrap();
             assert_eq!(bundle, upload.bundle(Some(&upload.one_time[at]), Some(&upload.one_time_kem[at])));
@@ -103,12 +103,12 @@ fn an_upload_that_comes_again_hands_out_nothing_twice() {
         shelf.apply(&upload).unwrap();
         shelf.claim().unwrap();
         let before = shelf.clone();
-        assert_eq!(shelf.apply(&upload), Ok(Applied::default()));
+        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload::default()));
         assert_eq!(shelf, before);
         assert_eq!(shelf.counts(), counts(2, 2));
         // Those that were used are left out by then.
         upload.one_time.remove(0);
-        assert_eq!(shelf.apply(&upload), Ok(Applied::default()));
+        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload::default()));
         assert_eq!(shelf, before);
     }
 }
@@ -120,10 +120,10 @@ fn one_that_was_made_fresh_replaces_its_copy_and_a_late_copy_is_older() {
     let at = Timestamp::new;
     let signed = SignedPrekey::generate(device, Suite::V1, PrekeyId::new(1), at(5), rng);
     let kem = KemPrekey::last_resort(device, Suite::V1, PrekeyId::new(2), at(5), rng);
-    let first = device.upload(UploadId::new([1; 16]), &signed, &kem);
+    let first = device.upload(PrekeyUploadId::new([1; 16]), &signed, &kem);
     let (signed, kem) = (signed.refreshed(device, at(9), rng), kem.refreshed(device, at(9), rng));
     assert_eq!((signed.public_key(), signed.id()), (&first.signed.key, first.signed.id));
-    let fresh = device.upload(UploadId::new([2; 16]), &signed, &kem);
+    let fresh = device.upload(PrekeyUploadId::new([2; 16]), &signed, &kem);
     let mut shelf = shelf(Suite::V1);
     shelf.apply(&first).unwrap();
     shelf.apply(&fresh).unwrap();
@@ -176,7 +176,7 @@ fn a_replacing_upload_clears_the_one_time_prekeys() {
     shelf.apply(&first).unwrap();
     refused(&mut shelf, &second, ShelfError::Older);
     second.replaces_one_time = true;
-    assert_eq!(shelf.apply(&second), Ok(Applied { one_time: 2, one_time_kem: 2 }));
+    assert_eq!(shelf.apply(&second), Ok(AppliedUpload { one_time: 2, one_time_kem: 2 }));
     assert_eq!(shelf.counts(), counts(2, 2));
     assert_eq!(shelf.claim().unwrap(), second.bundle(Some(&second.one_time[0]), Some(&second.one_time_kem[0])));
     refused(&mut shelf, &first, ShelfError::Older);
@@ -222,7 +222,7 @@ fn another_identity_key_replaces_only_by_name() {
     let before = shelf.clone();
     assert_eq!(shelf.replace(&bad), Err(BundleError::BadPrekeySignature.into()));
     assert_eq!(shelf, before);
-    assert_eq!(shelf.replace(&upload), Ok(Applied { one_time: 1, one_time_kem: 1 }));
+    assert_eq!(shelf.replace(&upload), Ok(AppliedUpload { one_time: 1, one_time_kem: 1 }));
     assert_eq!(shelf.identity_key(), Some(reinstalled.device.identity_key()));
     assert_eq!(shelf.counts(), counts(1, 1));
 }
@@ -340,17 +340,17 @@ fn uploads_have_one_encoding_and_bounds() {
             let cut = PrekeyUpload::parse(&bytes[..len]);
             assert!(cut.is_err() || cut.unwrap().to_bytes() == bytes[..len], "{len}");
         }
-        assert_eq!(PrekeyUpload::parse(&[&bytes[..], &[0]].concat()), Err(UploadError::Malformed));
+        assert_eq!(PrekeyUpload::parse(&[&bytes[..], &[0]].concat()), Err(PrekeyUploadError::Malformed));
         let mut newer = bytes;
         newer[2] = 9;
-        assert_eq!(PrekeyUpload::parse(&newer), Err(UploadError::Newer(9)));
+        assert_eq!(PrekeyUpload::parse(&newer), Err(PrekeyUploadError::Newer(9)));
     }
-    assert_eq!(PrekeyUpload::parse(&vec![8; (1 << 20) + 1]), Err(UploadError::TooLong));
-    assert_eq!(PrekeyUpload::parse(&[]), Err(UploadError::Malformed));
+    assert_eq!(PrekeyUpload::parse(&vec![8; (1 << 20) + 1]), Err(PrekeyUploadError::TooLong));
+    assert_eq!(PrekeyUpload::parse(&[]), Err(PrekeyUploadError::Malformed));
     let mut maker = Maker::new(Suite::V1, 1);
     let mut many = maker.upload(1, 2, 5);
     many.one_time = vec![maker.one_time(7); 401];
-    assert_eq!(PrekeyUpload::parse(&many.to_bytes()), Err(UploadError::Malformed));
+    assert_eq!(PrekeyUpload::parse(&many.to_bytes()), Err(PrekeyUploadError::Malformed));
 }
 
 proptest! {

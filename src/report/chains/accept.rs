@@ -8,8 +8,8 @@ use crate::ident::Timestamp;
 use crate::report::commit::FramingKey;
 use crate::report::policy::MissingStamp;
 use crate::report::{
-    ChainState, ChainTag, Commitment, Evidence, FramingPolicy, Header, HeaderError, Part, PartKind, PartsError, Peer,
-    Seen, Stamp, StampFormatError, StampMismatch, part,
+    AccountDevice, ChainState, ChainTag, Commitment, Evidence, FrameHeader, FrameHeaderError, FramingPolicy, Part,
+    PartKind, PartsError, Seen, Stamp, StampFormatError, StampMismatch, part,
 };
 use crate::wire::{Framed, WireError};
 
@@ -18,7 +18,7 @@ const CHAINS_PER_DAY: usize = 4;
 
 /// A framed message that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedFrame {
     /// What it says.
     pub parts: Vec<Part>,
     /// What proves it. Store both in the transaction that stores the state.
@@ -72,7 +72,7 @@ pub enum StampStatus {
 /// [`StampContext`](Self::StampContext), since the genuine copy of the same ciphertext may still come.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AcceptError {
+pub enum FrameError {
     /// Not framed content as its author would have written it. Drop it.
     #[error("framed content is malformed")]
     Malformed,
@@ -108,7 +108,7 @@ pub enum AcceptError {
     /// Another message stands at its place, or it denies what it follows: its author tells two stories, or went on with
     /// an older state. Do not show it; keep it to be reported with the other one.
     #[error("contradicts an earlier message of its chain")]
-    Fork(Box<Forked>),
+    Fork(Box<ForkedFrame>),
     /// So old that its place cannot be checked any more. Drop it; nobody is to blame.
     #[error("message is too old")]
     TooOld,
@@ -116,7 +116,7 @@ pub enum AcceptError {
 
 /// A message that contradicts an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forked {
+pub struct ForkedFrame {
     /// What it says.
     pub parts: Vec<Part>,
     /// What proves it.
@@ -125,11 +125,11 @@ pub struct Forked {
     pub other: Option<Commitment>,
 }
 
-impl From<HeaderError> for AcceptError {
-    fn from(error: HeaderError) -> Self {
+impl From<FrameHeaderError> for FrameError {
+    fn from(error: FrameHeaderError) -> Self {
         match error {
-            HeaderError::SealedMode => Self::SealedMode,
-            HeaderError::Malformed => Self::Malformed,
+            FrameHeaderError::SealedMode => Self::SealedMode,
+            FrameHeaderError::Malformed => Self::Malformed,
         }
     }
 }
@@ -149,39 +149,39 @@ impl ChainState {
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]; nothing was changed, and nothing is to be shown.
+    /// [`FrameError`]; nothing was changed, and nothing is to be shown.
     ///
     /// # Examples
     ///
     /// See [`ChainState`].
     pub fn accept(
         &mut self,
-        peer: &Peer,
+        peer: &AccountDevice,
         inner: &[u8],
         commitment: &Commitment,
         stamp: Option<&[u8]>,
         now: Timestamp,
         policy: &FramingPolicy,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<AcceptedFrame, FrameError> {
         let framed = Framed::parse(inner).map_err(sealed_or_malformed)?;
         if framed.sealed {
-            return Err(AcceptError::SealedMode);
+            return Err(FrameError::SealedMode);
         }
-        let dest = self.dest_of(peer).ok_or(AcceptError::NotInConversation)?;
-        let header = Header::from_wire(&framed.header, &peer.account, &dest)?;
+        let dest = self.dest_of(peer).ok_or(FrameError::NotInConversation)?;
+        let header = FrameHeader::from_wire(&framed.header, &peer.account, &dest)?;
         let parts: Vec<Part> =
             framed.parts.into_iter().map(|(kind, body)| Part::new(PartKind::new(kind), body)).collect();
         if parts.len() != usize::from(header.parts()) {
-            return Err(AcceptError::Malformed);
+            return Err(FrameError::Malformed);
         }
         part::check(&parts)?;
         let mut evidence = Evidence::new(header, FramingKey(framed.framing_key), &parts);
         if !constant_time_eq(evidence.commitment().as_bytes(), commitment.as_bytes()) {
-            return Err(AcceptError::Commitment);
+            return Err(FrameError::Commitment);
         }
         let status = take_stamp(&mut evidence, stamp, policy)?;
         if !evidence.header().seen().iter().all(|seen| self.is_possible(seen)) {
-            return Err(AcceptError::FalseSeen);
+            return Err(FrameError::FalseSeen);
         }
         let header = evidence.header();
         let key = (*header.sender(), *header.chain());
@@ -193,8 +193,8 @@ impl ChainState {
         };
         let at = match at {
             Place::At(at) => at,
-            Place::TooOld => return Err(AcceptError::TooOld),
-            Place::Fork(other) => return Err(AcceptError::Fork(Box::new(Forked { parts, evidence, other }))),
+            Place::TooOld => return Err(FrameError::TooOld),
+            Place::Fork(other) => return Err(FrameError::Fork(Box::new(ForkedFrame { parts, evidence, other }))),
         };
         let time = evidence.stamp().map_or(0, |stamp| stamp.context.time.get());
         let stamped_before = self.stamped_before(&key, header, time, policy.stamp_tolerance_ms);
@@ -203,7 +203,7 @@ impl ChainState {
         } else {
             self.advance(key, peer.device, header, (*commitment, time), now)
         };
-        Ok(Accepted { parts, evidence, status: at, order_verifiable, stamp: status, stamped_before })
+        Ok(AcceptedFrame { parts, evidence, status: at, order_verifiable, stamp: status, stamped_before })
     }
 
     /// Whether the message may have been seen. Of other people's chains everything may; of one's own, what was sent.
@@ -228,7 +228,7 @@ impl ChainState {
         }
     }
 
-    fn place(&self, key: &ChainKey, header: &Header, commitment: &Commitment) -> Place {
+    fn place(&self, key: &ChainKey, header: &FrameHeader, commitment: &Commitment) -> Place {
         let seq = header.seq();
         let Some(chain) = self.chains.get(key) else {
             return Place::At(if seq == 0 { ChainStatus::Next } else { ChainStatus::Gap { missing: seq } });
@@ -261,7 +261,7 @@ impl ChainState {
         &mut self,
         key: ChainKey,
         device: u32,
-        header: &Header,
+        header: &FrameHeader,
         kept: (Commitment, u64),
         now: Timestamp,
     ) -> bool {
@@ -298,7 +298,7 @@ impl ChainState {
     }
 
     /// Chains whose message, followed or said to be followed, was stamped after this one.
-    fn stamped_before(&self, key: &ChainKey, header: &Header, time: u64, tolerance: u64) -> Vec<ChainTag> {
+    fn stamped_before(&self, key: &ChainKey, header: &FrameHeader, time: u64, tolerance: u64) -> Vec<ChainTag> {
         if time == 0 {
             return Vec::new();
         }
@@ -331,25 +331,25 @@ fn take_stamp(
     evidence: &mut Evidence,
     stamp: Option<&[u8]>,
     policy: &FramingPolicy,
-) -> Result<StampStatus, AcceptError> {
+) -> Result<StampStatus, FrameError> {
     let require = policy.missing_stamp == MissingStamp::Require;
     match stamp.map(Stamp::parse) {
-        None if require => Err(AcceptError::MissingStamp),
+        None if require => Err(FrameError::MissingStamp),
         None => Ok(StampStatus::Missing),
-        Some(Err(StampFormatError::SealedMode)) => Err(AcceptError::SealedMode),
-        Some(Err(_)) if require => Err(AcceptError::GarbledStamp),
+        Some(Err(StampFormatError::SealedMode)) => Err(FrameError::SealedMode),
+        Some(Err(_)) if require => Err(FrameError::GarbledStamp),
         Some(Err(_)) => Ok(StampStatus::Garbled),
         Some(Ok(stamp)) => {
-            evidence.attach(&stamp).map_err(|StampMismatch| AcceptError::StampContext)?;
+            evidence.attach(&stamp).map_err(|StampMismatch| FrameError::StampContext)?;
             Ok(StampStatus::Stamped)
         }
     }
 }
 
 /// What does not parse is refused alike.
-const fn sealed_or_malformed(error: WireError) -> AcceptError {
+const fn sealed_or_malformed(error: WireError) -> FrameError {
     match error {
-        WireError::TooLong => AcceptError::TooLong,
-        _ => AcceptError::Malformed,
+        WireError::TooLong => FrameError::TooLong,
+        _ => FrameError::Malformed,
     }
 }

@@ -5,6 +5,6 @@ mod recent;
 mod record;
 mod state;
 
-pub use accept::{AcceptError, Accepted, ChainStatus, Forked, StampStatus};
+pub use accept::{AcceptedFrame, ChainStatus, ForkedFrame, FrameError, StampStatus};
 pub(crate) use state::OwnChain;
-pub use state::{ChainState, OwnStampError, SealError, SealedMessage};
+pub use state::{ChainState, FrameSealError, OwnStampError, SealedFrame};

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::recent::{Missing, Recent};
 use super::state::{Bounds, ChainKey, OwnChain, PeerChain};
 use crate::ident::Timestamp;
-use crate::report::{AccountTag, ChainId, ChainState, Dest};
+use crate::report::{AccountTag, ChainId, ChainState, Destination};
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
@@ -43,7 +43,7 @@ impl ChainState {
         let mut fields = FieldReader::record(RecordKind::ChainState, bytes)?;
         let me = AccountTag::new(*fields.array(1)?);
         let kind = fields.small(2)?;
-        let dest = Dest::from_parts(kind, *fields.array(3)?).ok_or(CORRUPT)?;
+        let dest = Destination::from_parts(kind, *fields.array(3)?).ok_or(CORRUPT)?;
         let own = OwnChain::read(fields.some_message(4)?)?;
         let state = Self::start(me, dest, own).with_others(fields.some_message(5)?)?;
         fields.end()?;
@@ -65,7 +65,7 @@ impl ChainState {
             let PeerChain { device, first, used, unverifiable, recent, missing } = chain;
             out.message(3, |out| {
                 match dest {
-                    Dest::Direct(peer) if owner == peer => {}
+                    Destination::Direct(peer) if owner == peer => {}
                     _ if owner == me => out.bytes(1, &MINE),
                     _ => out.bytes(1, owner.as_bytes()),
                 }
@@ -138,12 +138,12 @@ impl OwnChain {
 
 fn read_chain(
     me: &AccountTag,
-    dest: &Dest,
+    dest: &Destination,
     clock: u64,
     mut fields: FieldReader<'_>,
 ) -> Result<(ChainKey, PeerChain), RecordError> {
     let owner = match (fields.bytes(1)?, dest) {
-        ([], Dest::Direct(peer)) => *peer,
+        ([], Destination::Direct(peer)) => *peer,
         (bytes, _) if bytes == MINE => *me,
         (bytes, _) => AccountTag::new(bytes.try_into().map_err(|_| CORRUPT)?),
     };

@@ -8,7 +8,8 @@ use crate::ident::Timestamp;
 use crate::report::commit::FramingKey;
 use crate::report::header::MAX_SEEN;
 use crate::report::{
-    AccountTag, ChainId, ChainTag, Dest, Evidence, Header, Part, PartsError, Peer, Seen, Stamp, StampMismatch, part,
+    AccountDevice, AccountTag, ChainId, ChainTag, Destination, Evidence, FrameHeader, Part, PartsError, Seen, Stamp,
+    StampMismatch, part,
 };
 use crate::wire::Framed;
 
@@ -53,17 +54,17 @@ pub(super) type ChainKey = (AccountTag, ChainId);
 /// use subrosa::{ident::*, platform::{StampKeys, stamp}, report::*};
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
 /// let (alice, bob) = (AccountTag::of(&UserId::new("alice")?), AccountTag::of(&UserId::new("bob")?));
-/// let mut hers = ChainState::new(alice, Dest::Direct(bob), &mut rng);
-/// let mut his = ChainState::new(bob, Dest::Direct(alice), &mut rng);
+/// let mut hers = ChainState::new(alice, Destination::Direct(bob), &mut rng);
+/// let mut his = ChainState::new(bob, Destination::Direct(alice), &mut rng);
 /// let now = Timestamp::new(1_800_000_000_000);
 /// // Alice frames a message; the platform stamps the commitment, and sees nothing else.
 /// let sent = hers.seal(&[Part::text("hello")], now, &mut rng)?;
 /// let mut keys = StampKeys::default();
 /// keys.generate(1, &mut rng)?;
-/// let context = StampContext { sender: alice, dest: Dest::Direct(bob), time: now, conv_seq: 0 };
+/// let context = StampContext { sender: alice, dest: Destination::Direct(bob), time: now, conv_seq: 0 };
 /// let stamp = stamp(&keys, 1, sent.evidence.commitment(), &context)?.to_bytes();
 /// // Bob reads it, and keeps the evidence beside it.
-/// let phone = Peer { account: alice, device: 1 };
+/// let phone = AccountDevice { account: alice, device: 1 };
 /// let read = his.accept(&phone, &sent.inner, sent.evidence.commitment(), Some(&stamp), now, &FramingPolicy::default())?;
 /// assert_eq!(read.parts, [Part::text("hello")]);
 /// assert_eq!(read.status, ChainStatus::Next);
@@ -72,7 +73,7 @@ pub(super) type ChainKey = (AccountTag, ChainId);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainState {
     pub(super) me: AccountTag,
-    pub(super) dest: Dest,
+    pub(super) dest: Destination,
     pub(super) own: OwnChain,
     /// Chains whose newest message no message of one's own has named yet, in the order in which they came.
     pub(super) unnamed: VecDeque<ChainKey>,
@@ -102,7 +103,7 @@ pub(super) struct PeerChain {
 
 /// A framed message to be encrypted and sent.
 #[derive(Debug, Clone)]
-pub struct SealedMessage {
+pub struct SealedFrame {
     /// The framed content, to be put into the payload. Encrypt it bound to
     /// [`Commitment::external_ad`](crate::report::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
     ///
@@ -117,7 +118,7 @@ pub struct SealedMessage {
 /// Why no message was framed. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SealError {
+pub enum FrameSealError {
     /// The parts make no message.
     #[error(transparent)]
     Parts(#[from] PartsError),
@@ -131,11 +132,11 @@ impl ChainState {
     ///
     /// `dest` is to whom one's own messages go: the peer's account, or the group.
     #[must_use]
-    pub fn new(me: AccountTag, dest: Dest, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+    pub fn new(me: AccountTag, dest: Destination, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self::start(me, dest, OwnChain::random(rng))
     }
 
-    pub(super) const fn start(me: AccountTag, dest: Dest, own: OwnChain) -> Self {
+    pub(super) const fn start(me: AccountTag, dest: Destination, own: OwnChain) -> Self {
         Self { me, dest, own, unnamed: VecDeque::new(), chains: BTreeMap::new(), clock: 0 }
     }
 
@@ -152,7 +153,7 @@ impl ChainState {
 
     /// To whom one's own messages go.
     #[must_use]
-    pub const fn dest(&self) -> &Dest {
+    pub const fn dest(&self) -> &Destination {
         &self.dest
     }
 
@@ -180,16 +181,16 @@ impl ChainState {
     ///
     /// # Errors
     ///
-    /// [`SealError`]; nothing was changed.
+    /// [`FrameSealError`]; nothing was changed.
     pub fn seal(
         &mut self,
         parts: &[Part],
         sent: Timestamp,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<SealedMessage, SealError> {
+    ) -> Result<SealedFrame, FrameSealError> {
         part::check(parts)?;
         let count = u16::try_from(parts.len()).map_err(|_| PartsError::Count)?;
-        let next = self.own.next.checked_add(1).ok_or(SealError::Exhausted)?;
+        let next = self.own.next.checked_add(1).ok_or(FrameSealError::Exhausted)?;
         let named: Vec<ChainKey> = self.unnamed.iter().take(MAX_SEEN).copied().collect();
         let seen = named.iter().filter_map(|key| {
             let (seq, (commitment, _)) = self.chains.get(key)?.recent.newest()?;
@@ -197,7 +198,7 @@ impl ChainState {
         });
         let prev = self.own.recent.newest().map(|(_, (commitment, _))| *commitment);
         let header =
-            Header::new((self.me, self.dest), self.own.chain, (self.own.next, prev), sent, seen.collect(), count);
+            FrameHeader::new((self.me, self.dest), self.own.chain, (self.own.next, prev), sent, seen.collect(), count);
         let key = FramingKey::random(rng);
         let wire = parts.iter().map(|part| (part.kind().get(), part.body()));
         let inner = Framed::to_bytes(header.to_wire(), &key.0, wire);
@@ -205,7 +206,7 @@ impl ChainState {
         self.own.recent.insert(self.own.next, (*evidence.commitment(), 0));
         self.own.next = next;
         self.unnamed.drain(..named.len());
-        Ok(SealedMessage { inner, evidence })
+        Ok(SealedFrame { inner, evidence })
     }
 
     /// Takes the stamp that the platform gave to a message of one's own.
@@ -230,7 +231,7 @@ impl ChainState {
     }
 
     /// Lets go of what is known of a device's chains.
-    pub(crate) fn forget_device(&mut self, peer: &Peer) {
+    pub(crate) fn forget_device(&mut self, peer: &AccountDevice) {
         self.chains.retain(|(owner, _), chain| *owner != peer.account || chain.device != peer.device);
         let chains = &self.chains;
         self.unnamed.retain(|key| chains.contains_key(key));
@@ -241,12 +242,12 @@ impl ChainState {
     }
 
     /// Whether a message to this conversation from this account goes where.
-    pub(super) fn dest_of(&self, peer: &Peer) -> Option<Dest> {
+    pub(super) fn dest_of(&self, peer: &AccountDevice) -> Option<Destination> {
         match &self.dest {
-            Dest::Group(_) => Some(self.dest),
+            Destination::Group(_) => Some(self.dest),
             // From another device of one's own.
-            Dest::Direct(_) if peer.account == self.me => Some(self.dest),
-            Dest::Direct(other) => (peer.account == *other).then_some(Dest::Direct(self.me)),
+            Destination::Direct(_) if peer.account == self.me => Some(self.dest),
+            Destination::Direct(other) => (peer.account == *other).then_some(Destination::Direct(self.me)),
         }
     }
 
@@ -256,7 +257,7 @@ impl ChainState {
             self.unnamed.push_back(*key);
         }
         let bounds = self.bounds();
-        if matches!(self.dest, Dest::Direct(_)) {
+        if matches!(self.dest, Destination::Direct(_)) {
             let (unnamed, clock) = (&self.unnamed, self.clock);
             self.chains.retain(|key, chain| {
                 let idle = clock.saturating_sub(chain.used) >= IDLE && now.since(chain.first) >= DAY_MS;
@@ -330,10 +331,10 @@ impl OwnChain {
 }
 
 impl Bounds {
-    pub(super) const fn of(dest: &Dest) -> &'static Self {
+    pub(super) const fn of(dest: &Destination) -> &'static Self {
         match dest {
-            Dest::Direct(_) => &DIRECT,
-            Dest::Group(_) => &GROUP,
+            Destination::Direct(_) => &DIRECT,
+            Destination::Group(_) => &GROUP,
         }
     }
 }

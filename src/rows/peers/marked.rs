@@ -12,7 +12,7 @@
 use super::archive::Archive;
 use super::peer::Peer;
 use crate::rows::Core;
-use crate::session::Message;
+use crate::session::SessionMessage;
 use crate::staging::{Stop, StoredError, Workspace, unless_damaged};
 use crate::wire::RecordKind;
 
@@ -22,7 +22,7 @@ impl Peer {
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
-        message: &Message,
+        message: &SessionMessage,
     ) -> Result<(), Stop<StoredError>> {
         let Some(mark) = message.mark() else { return Ok(()) };
         if !self.has_archived() || self.session.sender_of(message).is_some() {

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::rows::Core;
-use crate::session::{ArchivedPart, FirstMessage, Message, Name, RECORD_CAPACITY, Session};
+use crate::session::{ArchivedPart, FirstMessage, Name, RECORD_CAPACITY, Session, SessionMessage};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
 use crate::suite::v1::encode_address;
@@ -111,7 +111,7 @@ impl Peer {
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
-        message: &Message,
+        message: &SessionMessage,
     ) -> Result<bool, Halt> {
         if self.archived == 0 {
             return Ok(false);
@@ -132,7 +132,7 @@ impl Peer {
     }
 
     /// Brings back what lies apart in the row and this message needs.
-    pub(crate) fn bring_whole(&mut self, message: &Message) -> Result<(), Halt> {
+    pub(crate) fn bring_whole(&mut self, message: &SessionMessage) -> Result<(), Halt> {
         Ok(self.session.bring_whole(message).map_err(stored(RecordKind::Peer))?)
     }
 

@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use crate::ident::{PrekeyId, Timestamp};
 use crate::prekey::rotation::{Due, FULL, Lot, Made, Rotation, Stock, Stocked};
-use crate::prekey::{IdsExhausted, PrekeyCounts, PrekeyIds, UploadId};
+use crate::prekey::{IdsExhausted, PrekeyCounts, PrekeyIds, PrekeyUploadId};
 use crate::rows::{Core, Round};
 use crate::suite::Suite;
 use crate::wire::{RecordError, RecordKind, decode_record, record};
@@ -22,7 +22,7 @@ pub(crate) struct Set {
     pub(crate) one_time: Stock,
     pub(crate) one_time_kem: Stock,
     /// The upload that is not known to have arrived.
-    pub(crate) pending: Option<UploadId>,
+    pub(crate) pending: Option<PrekeyUploadId>,
     /// Whether the newest signed prekey has accepted so many first messages that it must go.
     pub(crate) worn: bool,
     /// Whether the next upload, or the pending one, replaces the server's one-time prekeys.
@@ -216,7 +216,7 @@ impl Set {
     fn from_record(stored: &record::PrekeySet) -> Option<Self> {
         let pending = match stored.pending.as_slice() {
             [] => None,
-            id => Some(UploadId::new(id.try_into().ok()?)),
+            id => Some(PrekeyUploadId::new(id.try_into().ok()?)),
         };
         Some(Self {
             suite: Suite::from_number(stored.suite)?,

@@ -33,7 +33,7 @@ fn keys_of(party: &Party, plaintexts: &[&[u8]], mut seed: impl FnMut(usize) -> u
         clone.rng = rng(seed(at));
         let mut ratchet = clone.session().current.as_ref().unwrap().ratchet.clone();
         let secret = ratchet.send(&mut clone.rng.clone()).unwrap().secret;
-        let message = Message::parse(clone.send(plaintext).bytes()).unwrap();
+        let message = SessionMessage::parse(clone.send(plaintext).bytes()).unwrap();
         let message::Wire::V1(message) = message.inner() else { panic!("suite V1") };
         keys.push(crate::suite::v1::key_and_nonce(&secret, &message.salt, &[]));
     }
@@ -395,7 +395,7 @@ fn external_associated_data_is_bound() {
     let (mut alice, mut bob) = talking_in(Suite::V1, 25);
     let session = alice.session.as_mut().unwrap();
     let sent = session.encrypt_bound(b"framed", b"commitment", NOW, &mut alice.rng).unwrap();
-    let message = |ad: &[u8]| Message::parse(sent.bytes()).unwrap().bound_to(ad);
+    let message = |ad: &[u8]| SessionMessage::parse(sent.bytes()).unwrap().bound_to(ad);
     let to_alice = bob.session.as_mut().unwrap();
     for wrong in [b"".as_slice(), b"commitmenu", b"commitment "] {
         let result = to_alice.decrypt(&message(wrong), NOW, &mut bob.rng);
@@ -429,7 +429,7 @@ fn external_associated_data_is_bound() {
     let error = session.encrypt_bound(b"framed", b"commitment", NOW, &mut alice.rng).unwrap_err();
     assert_eq!(error, EncryptError::NoExternalAd);
     assert_eq!(*session.to_bytes(), *before);
-    let plain = Message::parse(alice.send(b"x").bytes()).unwrap().bound_to(b"c");
+    let plain = SessionMessage::parse(alice.send(b"x").bytes()).unwrap().bound_to(b"c");
     let result = bob.session.as_mut().unwrap().decrypt(&plain, NOW, &mut bob.rng);
     assert_eq!(result, Err(DecryptError::Undecryptable));
 }

@@ -163,10 +163,10 @@ fn derivation(sender: &Session, plaintext: &[u8], ad: &[u8], rng: &mut Recorder)
     };
     let sent = sender.encrypt_bound(plaintext, ad, NOW, rng).unwrap();
     let drawn = rng.take();
-    let parsed = if sent.is_first() { None } else { Some(Message::parse(sent.bytes()).unwrap()) };
+    let parsed = if sent.is_first() { None } else { Some(SessionMessage::parse(sent.bytes()).unwrap()) };
     let first = if sent.is_first() { Some(FirstMessage::parse(sent.bytes()).unwrap()) } else { None };
     let Some(Wire::V1(message)) =
-        parsed.as_ref().map(Message::inner).or_else(|| first.as_ref().map(FirstMessage::inner))
+        parsed.as_ref().map(SessionMessage::inner).or_else(|| first.as_ref().map(FirstMessage::inner))
     else {
         panic!("suite V1")
     };
@@ -250,7 +250,7 @@ fn conversation(start: &Start, rng: &mut Recorder) -> Map<String, Value> {
                     session.accept_next(&start.bob, &first, None, NOW, rng).unwrap().plaintext
                 }
                 (Some(session), Ciphertext::Message(bytes)) => {
-                    session.decrypt(&Message::parse(bytes).unwrap(), NOW, rng).unwrap()
+                    session.decrypt(&SessionMessage::parse(bytes).unwrap(), NOW, rng).unwrap()
                 }
                 (None, Ciphertext::Message(_)) => panic!("Bob is written to first"),
             };
@@ -278,7 +278,7 @@ fn refusals(start: &Start, mut alice: Session, mut bob: Session, rng: &mut Recor
     let genuine = alice.encrypt(b"genuine", NOW, rng).unwrap().into_bytes();
     let read = alice.encrypt(b"read", NOW, rng).unwrap().into_bytes();
     let bound = alice.encrypt_bound(b"bound", b"external", NOW, rng).unwrap().into_bytes();
-    bob.decrypt(&Message::parse(&read).unwrap(), NOW, rng).unwrap();
+    bob.decrypt(&SessionMessage::parse(&read).unwrap(), NOW, rng).unwrap();
     let mut rewound = backup;
     rewound.encrypt(b"skipped", NOW, rng).unwrap();
     let rewound = rewound.encrypt(b"read, but another", NOW, rng).unwrap().into_bytes();
@@ -291,7 +291,7 @@ fn refusals(start: &Start, mut alice: Session, mut bob: Session, rng: &mut Recor
         bytes
     };
     let find = |needle: &[u8]| genuine.windows(needle.len()).position(|window| window == needle).unwrap();
-    let message = Message::parse(&genuine).unwrap();
+    let message = SessionMessage::parse(&genuine).unwrap();
     let Wire::V1(parsed) = message.inner() else { panic!("suite V1") };
     let behind = |bytes: &[u8], tail: &[u8]| [bytes, tail].concat();
     let list: Vec<(&str, bool, Vec<u8>)> = vec![
@@ -345,7 +345,7 @@ fn refuse(bob: &mut Session, start: &Start, first: bool, bytes: &[u8]) -> String
             Ok(first) => format!("{:?}", bob.accept_next(&start.bob, &first, None, NOW, &mut rng).unwrap_err()),
         }
     } else {
-        match Message::parse(bytes) {
+        match SessionMessage::parse(bytes) {
             Err(error) => format!("{error:?}"),
             Ok(message) => format!("{:?}", bob.decrypt(&message, NOW, &mut rng).unwrap_err()),
         }
@@ -443,7 +443,9 @@ fn golden_vectors_replay_from_the_file_alone() {
                     let first = FirstMessage::parse(&body).unwrap();
                     session.accept_next(&start.bob, &first, None, NOW, &mut script).unwrap().plaintext
                 }
-                (Some(session), false) => session.decrypt(&Message::parse(&body).unwrap(), NOW, &mut script).unwrap(),
+                (Some(session), false) => {
+                    session.decrypt(&SessionMessage::parse(&body).unwrap(), NOW, &mut script).unwrap()
+                }
             };
             assert_eq!(hexed(read), message["plaintext"], "{at}");
         }

@@ -165,7 +165,7 @@ impl Party {
 
     fn receive(&mut self, kind: u64, body: &[u8], rng: &mut Script) -> Result<Vec<u8>, String> {
         if kind == 2 {
-            let message = Message::parse(body).map_err(|error| error.to_string())?;
+            let message = SessionMessage::parse(body).map_err(|error| error.to_string())?;
             let session = self.session.as_mut().ok_or("no session")?;
             return session.decrypt(&message, NOW, rng).map_err(|error| format!("{error:?}"));
         }
@@ -336,7 +336,7 @@ fn recorded_initiator_is_reproduced_from_its_own_keys() {
             assert_eq!(hex::encode(ciphertext.bytes()), step["ciphertext"].as_str().unwrap(), "{at}");
             counts.0 += 1;
         } else {
-            let message = Message::parse(&bytes(&step["ciphertext"])).unwrap();
+            let message = SessionMessage::parse(&bytes(&step["ciphertext"])).unwrap();
             let plaintext = session.decrypt(&message, NOW, &mut rng).unwrap();
             assert_eq!(hex::encode(plaintext), step["plaintext"].as_str().unwrap(), "{at}");
             counts.1 += 1;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::*;
-use crate::client::Write;
+use crate::staging::Write;
 use crate::testing::MemoryStore;
 
 /// What is wrong with a store.

@@ -2,9 +2,10 @@ use alloc::collections::BTreeMap;
 
 use super::audit::Audit;
 use super::{Crashed, Directory, Host, MemoryStore, SeededRng, Snapshot, Tables};
-use crate::client::{Anchor, Client, IdentityError, Opened, Store as _};
+use crate::client::{Anchor, Client, IdentityError, Opened};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
+use crate::staging::Store as _;
 use crate::suite::Suites;
 
 impl Host {
@@ -15,11 +16,11 @@ impl Host {
         let mut operation = Client::create(&storage_key, address, suites);
         let client = loop {
             match operation.step(now, &mut rng) {
-                Ok(crate::client::Step::Need(keys)) => {
+                Ok(crate::staging::Step::Need(keys)) => {
                     let Ok(rows) = store.load(&keys);
                     operation.supply(rows);
                 }
-                Ok(crate::client::Step::Ready(staged)) => {
+                Ok(crate::staging::Step::Ready(staged)) => {
                     store.write_blindly(staged.batch());
                     break staged.committed().client;
                 }

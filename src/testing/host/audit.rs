@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::fmt::{Arguments, Debug, Display};
 
 use super::search::Search;
-use crate::client::{Batch, Staged, Store as _};
 use crate::persist::RecordKey;
+use crate::staging::{Batch, Staged, Store as _};
 use crate::testing::MemoryStore;
 
 /// What was measured of a host's operations.

@@ -7,8 +7,8 @@ use super::proof::Proof;
 use super::{Crashed, Draft, Host, Tables};
 use crate::client::{Client, ForkedMessage, FramedMessage, FramedSent, OldRow, Outgoing, SendError};
 use crate::ident::{Address, Timestamp};
-use crate::platform::{Limits, ReportError, Reporter, StampKeys, Verdict, verify_report};
-use crate::report::{AccountTag, BuildError, Evidence, FramingPolicy, Part, ReportBuilder, Reveal};
+use crate::platform::{ReportLimits, Reporter, StampKeys, Verdict, VerifyReportError, verify_report};
+use crate::report::{AccountTag, Evidence, FramingPolicy, Part, ReportBuildError, ReportBuilder, Reveal};
 
 impl Draft {
     /// The same as [`Self::plaintext`], as text: in its first 32 letters, the id.
@@ -83,18 +83,22 @@ impl Host {
 
     /// Reports all that was said with a device, as far as it was stamped, and what the platform says to it; `None` if there is
     /// nothing.
-    pub(in crate::testing) fn report(&self, peer: &Address, keys: &StampKeys) -> Option<Result<Verdict, ReportError>> {
+    pub(in crate::testing) fn report(
+        &self,
+        peer: &Address,
+        keys: &StampKeys,
+    ) -> Option<Result<Verdict, VerifyReportError>> {
         let me = AccountTag::of(self.address.user());
         let mut report = ReportBuilder::new(me);
         for proof in self.tables.proofs.values().filter(|proof| proof.peer == *peer) {
             match report.add(&proof.evidence, &proof.parts, Reveal::All) {
-                Ok(_) | Err(BuildError::NotStamped) => {}
-                Err(BuildError::Full) => break,
-                Err(_) => return Some(Err(ReportError::Malformed)),
+                Ok(_) | Err(ReportBuildError::NotStamped) => {}
+                Err(ReportBuildError::Full) => break,
+                Err(_) => return Some(Err(VerifyReportError::Malformed)),
             }
         }
         let is_empty = report.is_empty();
-        let limits = Limits::default();
+        let limits = ReportLimits::default();
         (!is_empty).then(|| verify_report(keys, &Reporter::new(me), &report.build(), &limits))
     }
 }

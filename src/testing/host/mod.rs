@@ -18,9 +18,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 
-use crate::client::{ApplyError, Batch, Client, Operation, Staged, Step, Store as _, StoredError};
+use crate::client::{Client, Operation, StoredError};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
+use crate::staging::{ApplyError, Batch, Staged, Step, Store as _};
 use crate::testing::{MemoryStore, SeededRng, Snapshot};
 
 pub use audit::Audit;

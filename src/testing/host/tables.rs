@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::proof::{Proof, content};
-use crate::client::{FramedMessage, Identity, Message, Outgoing, Received, Sent};
+use crate::client::{FramedMessage, IdentityStatus, Outgoing, Received, ReceivedMessage, Sent};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName};
 use crate::session::FirstMessage;
@@ -127,7 +127,7 @@ impl core::fmt::Debug for Entry {
 /// What came of an envelope with content.
 struct News<'a> {
     from: &'a Address,
-    identity: &'a Identity,
+    identity: &'a IdentityStatus,
     /// What both sides know it by, and what it answers.
     names: [Option<MessageName>; 2],
     content: Option<([u8; 16], Vec<u8>)>,
@@ -188,7 +188,7 @@ impl Tables {
     }
 
     /// A message was received.
-    pub(super) fn received(&mut self, envelope: &Envelope, message: &Message) {
+    pub(super) fn received(&mut self, envelope: &Envelope, message: &ReceivedMessage) {
         let text = message.plaintext().and_then(<[u8]>::split_first_chunk::<16>);
         let news = News {
             from: message.sender(),
@@ -228,8 +228,8 @@ impl Tables {
     }
 
     /// A device is seen for the first time.
-    pub(super) fn meets(&mut self, envelope: &Envelope, identity: &Identity) {
-        if *identity == Identity::First
+    pub(super) fn meets(&mut self, envelope: &Envelope, identity: &IdentityStatus) {
+        if *identity == IdentityStatus::First
             && let (Some(from), Ok(first)) = (&envelope.from, FirstMessage::parse(&envelope.body))
         {
             self.is_now(from, first.identity_key());

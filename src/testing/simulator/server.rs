@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::shelved::Shelved;
 use super::stamps::Stamps;
-use crate::client::{PrekeyCounts, PrekeyUpload, UploadId};
+use crate::client::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::platform::Shelf;
@@ -57,7 +57,7 @@ pub(super) struct Server {
     /// Of whom it says that no one-time prekeys are left.
     pub(super) counts_nothing: BTreeSet<Address>,
     /// Uploads that arrived, and of which the device was not told.
-    unheard: BTreeMap<Address, UploadId>,
+    unheard: BTreeMap<Address, PrekeyUploadId>,
     pub(super) stamps: Stamps,
     /// What devices do with their prekeys.
     pub(super) shelved: Shelved,
@@ -108,7 +108,7 @@ impl Server {
     }
 
     /// Late news of an upload that has arrived.
-    pub(super) fn late_news(&mut self, address: &Address) -> Option<UploadId> {
+    pub(super) fn late_news(&mut self, address: &Address) -> Option<PrekeyUploadId> {
         self.unheard.remove(address)
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::client::{PrekeyUpload, UploadId};
+use crate::client::{PrekeyUpload, PrekeyUploadId};
 use crate::ident::{Address, PrekeyId, Timestamp};
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
@@ -15,7 +15,7 @@ const GOOD_MS: u64 = 27 * DAY_MS;
 
 /// What was last given to the server, or was to be.
 struct Offer {
-    id: UploadId,
+    id: PrekeyUploadId,
     /// When the signed prekey was made.
     created: Timestamp,
     /// Of the signed and the last-resort prekey.
@@ -61,7 +61,7 @@ impl Shelved {
     }
 
     /// A device is told late that an upload has arrived. Whether that is what it has offered last.
-    pub(super) fn told(&mut self, address: &Address, upload: UploadId) -> bool {
+    pub(super) fn told(&mut self, address: &Address, upload: PrekeyUploadId) -> bool {
         let Some(offer) = self.offers.get_mut(address) else { return false };
         let is_last = offer.id == upload;
         offer.told |= is_last;

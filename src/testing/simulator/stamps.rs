@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::ident::Timestamp;
 use crate::platform::{StampKeys, stamp};
-use crate::report::{AccountTag, Commitment, Dest, StampContext};
+use crate::report::{AccountTag, Commitment, Destination, StampContext};
 use crate::testing::SeededRng;
 use crate::wire::Envelope;
 
@@ -29,7 +29,7 @@ impl Stamps {
     pub(super) fn stamped(&mut self, envelope: &Envelope, now: u64) -> Envelope {
         let mut envelope = envelope.clone();
         let (Some(commitment), Some(from)) = (envelope.commitment, &envelope.from) else { return envelope };
-        let (sender, dest) = (AccountTag::of(from.user()), Dest::Direct(AccountTag::of(envelope.to.user())));
+        let (sender, dest) = (AccountTag::of(from.user()), Destination::Direct(AccountTag::of(envelope.to.user())));
         let context = StampContext { sender, dest, time: Timestamp::new(now), conv_seq: 0 };
         if let Ok(stamp) = stamp(&self.keys, KID, &Commitment::new(commitment), &context) {
             let given = self.given.entry(commitment).or_insert_with(|| stamp.to_bytes().to_vec());

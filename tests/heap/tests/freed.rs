@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use heap::{Spy, freed};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use subrosa::attachment::{AttachmentKey, ChunkSize, Upload};
+use subrosa::attachment::{AttachmentKey, ChunkSize, AttachmentUpload};
 use subrosa::client::Anchor;
 use subrosa::client::Client;
 use subrosa::crypto::Secret;
@@ -198,8 +198,8 @@ fn records_with_secrets() {
     search.watch("stamp record", || drop(StampKeys::from_bytes(&stamps.to_bytes()).unwrap()), |_, ()| {});
     search.know(&[0x5a; 32], "attachment key");
     let key = || AttachmentKey::new(Secret::new([0x5a; 32]));
-    let upload = search.watch("upload made", || Upload::new(key(), 10_000, ChunkSize::MIN, rng).unwrap(), |_, _| {});
-    search.watch("upload record", || drop(Upload::from_bytes(&upload.to_bytes()).unwrap()), |_, ()| {});
+    let upload = search.watch("upload made", || AttachmentUpload::new(key(), 10_000, ChunkSize::MIN, rng).unwrap(), |_, _| {});
+    search.watch("upload record", || drop(AttachmentUpload::from_bytes(&upload.to_bytes()).unwrap()), |_, ()| {});
     search.assert_none(20);
 }
 
@@ -255,7 +255,7 @@ fn conversation(suite: Suite) {
                     what,
                     || match message {
                         Ciphertext::Message(bytes) => {
-                            receiver.decrypt(&Message::parse(bytes).unwrap(), NOW, rng).is_ok()
+                            receiver.decrypt(&SessionMessage::parse(bytes).unwrap(), NOW, rng).is_ok()
                         }
                         Ciphertext::First(bytes) => {
                             let first = FirstMessage::parse(bytes).unwrap();

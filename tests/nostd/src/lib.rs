@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
-use subrosa::session::{FirstMessage, Message, Session};
+use subrosa::session::{FirstMessage, SessionMessage, Session};
 use subrosa::suite::Suite;
 
 #[panic_handler]
@@ -41,5 +41,5 @@ pub fn converse(now: Timestamp, rng: &mut dyn CryptoRng) -> Option<Vec<u8>> {
     let answer = to_alice.encrypt(b"Hello, Alice", now, rng).ok()?;
 
     let mut to_bob = Session::from_bytes(&to_bob.to_bytes()).ok()?;
-    to_bob.decrypt(&Message::parse(answer.bytes()).ok()?, now, rng).ok()
+    to_bob.decrypt(&SessionMessage::parse(answer.bytes()).ok()?, now, rng).ok()
 }

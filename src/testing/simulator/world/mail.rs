@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::wrapping::{is_passed_off, may_differ, other_bytes, rewrapped, tag_of};
 use super::{Broken, Crashed, Mutation, SENTINEL, Step, World};
 use crate::client::ReceiveError;
-use crate::report::AcceptError as FrameError;
+use crate::report::FrameError;
 use crate::session::{AcceptError, PrekeyKind};
 use crate::testing::{Answer, Posted};
 use crate::wire::{Envelope, EnvelopeKind, EnvelopeSuite, PreKeySignalMessage, SignalMessage};

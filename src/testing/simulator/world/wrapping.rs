@@ -2,7 +2,7 @@
 
 use super::{USERS, address};
 use crate::ident::{MessageName, RegistrationId};
-use crate::session::{FirstMessage, Message};
+use crate::session::{FirstMessage, SessionMessage};
 use crate::testing::SeededRng;
 use crate::wire::{
     Envelope, EnvelopeKind, EnvelopeSuite, FieldReader, PrekeyHeader, V1FirstMessage, V1Header, V1Message,
@@ -113,7 +113,7 @@ pub(in crate::testing::simulator) fn tag_of(envelope: &Envelope) -> Option<[u8; 
 pub(in crate::testing::simulator) fn name_of(envelope: &Envelope) -> Option<MessageName> {
     match envelope.kind {
         EnvelopeKind::First => FirstMessage::parse(&envelope.body).ok().map(|first| first.name()),
-        _ => Message::parse(&envelope.body).ok().map(|message| message.name()),
+        _ => SessionMessage::parse(&envelope.body).ok().map(|message| message.name()),
     }
 }
 
