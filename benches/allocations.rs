@@ -41,7 +41,7 @@ fn row(table: &mut Table, what: &str, who: &str, heap: &Heap) {
     table.row([what, who, &format!("{:.1}", heap.count), &heap.most.to_string(), &format!("{:.0}", heap.bytes)]);
 }
 
-fn level_1(table: &mut Table, suite: Suite) {
+fn bare_session(table: &mut Table, suite: Suite) {
     let (name, pair, random) = (format!("{suite:?}"), Pair::new(suite), &mut rng(1));
     for (what, state) in [("", CHEAPEST), (", with a parity chunk", DEAREST)] {
         let (mut alice, _) = pair.one_sided(state, random);
@@ -60,7 +60,7 @@ fn level_1(table: &mut Table, suite: Suite) {
     row(table, "ping-pong, one message, both ends", &name, &mean(|| (), ping_pong));
 }
 
-fn level_2(table: &mut Table, suites: Suites, name: &str) {
+fn through_client(table: &mut Table, suites: Suites, name: &str) {
     let (mut alice, mut bob) = talking(suites, Stored::NOTHING);
     let (a, b) = (alice.address(), bob.address());
     let mut sent = Vec::new();
@@ -100,10 +100,10 @@ fn main() {
     let columns = ["1 KiB", "who", "allocations, mean", "most", "bytes, mean"];
     let mut table = Table::new("Heap allocations for each operation", columns);
     for suite in [Suite::V1, Suite::Signal] {
-        level_1(&mut table, suite);
+        bare_session(&mut table, suite);
     }
-    level_2(&mut table, Suites::V1, "V1");
-    level_2(&mut table, Suites::SIGNAL, "Signal");
+    through_client(&mut table, Suites::V1, "V1");
+    through_client(&mut table, Suites::SIGNAL, "Signal");
     peer(&mut table);
     table.print();
 }

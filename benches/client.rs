@@ -1,6 +1,6 @@
 //! What the client costs: a steady message of 1 KiB, staged, its rows opened and sealed, applied to a store in memory;
-//! beside the same message at level 1 in the same run; and that neither peers nor kept keys nor archived sessions make
-//! it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times level 1.
+//! beside the same message in a bare session in the same run; and that neither peers nor skipped message keys nor archived sessions make
+//! it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times a bare session.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock and its arguments")]
@@ -25,7 +25,7 @@ const SEND: &str = "send";
 const RECEIVE: &str = "receive";
 const LATE: &str = "receive late";
 
-const LEVEL_1: &str = "level 1";
+const BARE: &str = "a bare session";
 /// A session in use for days, and what is stored besides.
 const IN_USE: Stored = Stored { sent: 2_000, ..Stored::NOTHING };
 const STORED: &[(&str, Stored)] = &[
@@ -48,22 +48,22 @@ fn key(operation: &str, suite: Suite, what: &str) -> String {
     format!("{operation}, {suite:?}, {what}")
 }
 
-fn level_1(suite: Suite) -> Vec<Case<'static>> {
+fn bare_session(suite: Suite) -> Vec<Case<'static>> {
     let (pair, random) = (Pair::new(suite), &mut rng(1));
     // Where ten messages each way have brought the clients below: they compute parity chunks as well.
     let (mut alice, _) = pair.one_sided(DEAREST, random);
     let mut sender = rng(2);
-    let send = Case::plain(key(SEND, suite, LEVEL_1), move || pair::encrypt(&mut alice, &mut sender));
+    let send = Case::plain(key(SEND, suite, BARE), move || pair::encrypt(&mut alice, &mut sender));
     let (mut alice, mut bob) = pair.one_sided(DEAREST, random);
     let mut both = rng(3);
-    let receive = Case::new(key(RECEIVE, suite, LEVEL_1), move |count| {
+    let receive = Case::new(key(RECEIVE, suite, BARE), move |count| {
         let sent: Vec<_> = (0..count).map(|_| pair::encrypt(&mut alice, &mut both)).collect();
         time(&sent, |message| pair::decrypt(&mut bob, message.bytes(), &mut both))
     });
     vec![send, receive]
 }
 
-fn level_2(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Case<'static>; 2] {
+fn through_client(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Case<'static>; 2] {
     let (alice, bob) = talking(suites, stored);
     let to = bob.address();
     let send = |alice: &mut Party, to: &Address, count| (0..count).map(|_| alice.send(to)).collect::<Vec<_>>();
@@ -88,7 +88,7 @@ fn level_2(suite: Suite, suites: Suites, (what, stored): (&str, Stored)) -> [Cas
     let sending = move |count| {
         let (alice, bob) = &mut *parties.borrow_mut();
         let mut sent = Vec::new();
-        alice.tidy();
+        alice.prune();
         let spent = time(0..count, |_| sent.push(alice.send(&other)));
         sent.iter().for_each(|envelope| drop(bob.receive(envelope)));
         spent
@@ -116,13 +116,14 @@ fn late(suite: Suite, suites: Suites, kept: usize) -> Case<'static> {
 }
 
 fn report(results: &Results) {
-    let columns = ["", "suite", "send", "10 % to 90 %", "of level 1", "receive", "10 % to 90 %", "of level 1"];
+    let columns =
+        ["", "suite", "send", "10 % to 90 %", "of a bare session", "receive", "10 % to 90 %", "of a bare session"];
     let mut table = Table::new("The client, µs", columns);
     for (suite, _) in SUITES {
-        for what in [LEVEL_1].into_iter().chain(STORED.iter().map(|(what, _)| *what)) {
+        for what in [BARE].into_iter().chain(STORED.iter().map(|(what, _)| *what)) {
             let cells = [SEND, RECEIVE].map(|operation| {
                 let (taken, base) =
-                    (results.taken(&key(operation, suite, what)), results.of(&key(operation, suite, LEVEL_1)));
+                    (results.taken(&key(operation, suite, what)), results.of(&key(operation, suite, BARE)));
                 [us(taken.median), spread(taken), ratio(taken.median, base)]
             });
             let [[send, send_spread, send_ratio], [receive, receive_spread, receive_ratio]] = &cells;
@@ -143,9 +144,9 @@ fn report(results: &Results) {
 fn main() {
     let mut cases: Vec<_> = support::primitives::cases();
     for (suite, suites) in SUITES {
-        cases.extend(level_1(suite));
+        cases.extend(bare_session(suite));
         for stored in STORED {
-            cases.extend(level_2(suite, suites, *stored));
+            cases.extend(through_client(suite, suites, *stored));
         }
         cases.extend([100, 1_000, 2_000].map(|kept| late(suite, suites, kept)));
     }

@@ -1,4 +1,4 @@
-//! What a session's state does to the cost of a message: keys kept for late messages, archived sessions, the heavy
+//! What a session's state does to the cost of a message: skipped message keys, archived sessions, the heavy
 //! moments of the post-quantum ratchet. What the operations cost beside others' is in `peers.rs`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
@@ -18,7 +18,7 @@ use support::table::{Table, note, ratio, spread, us};
 const SUITES: [Suite; 2] = [Suite::V1, Suite::Signal];
 
 /// Keys for late messages that a receiver keeps: 2,000 are the most.
-const KEPT: [u32; 4] = [0, 100, 1_000, 2_000];
+const SKIPPED_KEYS: [u32; 4] = [0, 100, 1_000, 2_000];
 
 /// Archived sessions: 40 are the most.
 const ARCHIVED: [usize; 3] = [0, 10, 40];
@@ -48,9 +48,9 @@ fn behind(pair: &Pair, kept: u32, rng: &mut ChaCha20Rng) -> Behind {
     Behind { sender, receiver, late }
 }
 
-fn kept_keys(suite: Suite) -> Vec<Case<'static>> {
+fn skipped_keys(suite: Suite) -> Vec<Case<'static>> {
     let (pair, mut cases) = (Pair::new(suite), Vec::new());
-    for kept in KEPT {
+    for kept in SKIPPED_KEYS {
         let Behind { sender, receiver, late } = behind(&pair, kept, &mut rng(1));
         let (start, mut random) = (receiver.clone(), rng(2));
         // A session that sends in one direction only: from a fresh copy, in which the first message turned nothing.
@@ -109,7 +109,7 @@ fn archived(suite: Suite) -> Vec<Case<'static>> {
 }
 
 fn curves() {
-    let kept_and_archived = SUITES.into_iter().flat_map(|suite| kept_keys(suite).into_iter().chain(archived(suite)));
+    let kept_and_archived = SUITES.into_iter().flat_map(|suite| skipped_keys(suite).into_iter().chain(archived(suite)));
     let results = in_turns(kept_and_archived.chain(primitives::cases()).collect());
     let columns = ["operation", "suite", "0 keys", "100", "1,000", "2,000", "2,000 / 100"];
     let mut table = Table::new("Over keys kept for late messages, µs", columns);
@@ -117,7 +117,7 @@ fn curves() {
         for suite in SUITES {
             // Nothing comes late where nothing is kept.
             let at = |kept: u32| (operation != LATE || kept > 0).then(|| results.of(&key(operation, suite, kept)));
-            let cells = KEPT.map(|kept| at(kept).map_or_else(|| "–".to_owned(), us));
+            let cells = SKIPPED_KEYS.map(|kept| at(kept).map_or_else(|| "–".to_owned(), us));
             let growth = ratio(at(2_000).unwrap(), at(100).unwrap());
             table.row([operation, &format!("{suite:?}"), &cells[0], &cells[1], &cells[2], &cells[3], &growth]);
         }

@@ -8,13 +8,13 @@ mod support;
 
 use subrosa::session::Session;
 use subrosa::suite::{Suite, Suites};
-use support::device::{KEPT, KEPT_PAGE, PEER, SENT, Stored, talking};
+use support::device::{PEER, SENT, SKIPPED_KEYS, SKIPPED_PAGE, Stored, talking};
 use support::olm::{self, Olm};
 use support::pair::{self, CHEAPEST, DEAREST, NOW, PLAINTEXT, Pair, rng};
 use support::table::Table;
 
 const SUITES: [(Suite, Suites); 2] = [(Suite::V1, Suites::V1), (Suite::Signal, Suites::SIGNAL)];
-/// Keys kept for late messages.
+/// Skipped message keys.
 const KEYS: [usize; 4] = [0, 100, 1_000, 2_000];
 
 /// The shortest and the longest of the lengths that a ping-pong through two epochs gives.
@@ -25,7 +25,7 @@ fn range(lengths: &[usize]) -> String {
 
 fn session_records() {
     let columns = ["session record", "steady, through two epochs", "100 keys", "1,000 keys", "2,000 keys"];
-    let mut table = Table::new("Level 1: the whole session in one record", columns);
+    let mut table = Table::new("Bare session: the whole session in one record", columns);
     for (suite, _) in SUITES {
         let (pair, random) = (Pair::new(suite), &mut rng(1));
         let (mut alice, mut bob) = pair.converse(20, random);
@@ -50,13 +50,13 @@ fn session_records() {
 
 fn rows() {
     let columns = ["row, sealed", "suite", "0 keys kept", "100", "1,000", "2,000"];
-    let mut table = Table::new("Level 2: rows of one peer device", columns);
+    let mut table = Table::new("Client: rows of one peer device", columns);
     for (suite, suites) in SUITES {
         let parties = KEYS.map(|keys| talking(suites, Stored { sent: 2_000, kept: keys, ..Stored::NOTHING }).1);
         for (name, kind) in [
             ("the hot one", PEER),
-            ("which keys are kept", KEPT),
-            ("a page of them", KEPT_PAGE),
+            ("which keys are kept", SKIPPED_KEYS),
+            ("a page of them", SKIPPED_PAGE),
             ("a sent message", SENT),
         ] {
             let cells = parties.each_ref().map(|party| {

@@ -16,7 +16,7 @@ use rand_core::{Rng, UnwrapErr};
 use subrosa::client::{Client, Operation, Outgoing, PrekeyCounts, Received};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
-use subrosa::platform::Shelf;
+use subrosa::platform::PrekeyStore;
 use subrosa::prekey::PrekeyUpload;
 use subrosa::staging::{ApplyError, Row, Staged, Step};
 use subrosa::suite::Suites;
@@ -104,11 +104,11 @@ async fn main() -> Result<(), Failure> {
     let ((alice, alice_db), (bob, bob_db)) = tokio::try_join!(account("alice"), account("bob"))?;
     let (uploads, _) = bob_db.run(|| bob.publish_prekeys(PrekeyCounts::default()), |_, _| {}).await?;
     let upload = uploads.first().ok_or("nothing to publish")?;
-    // The server's part; a real one stores the shelf before it answers.
-    let mut shelf = Shelf::new(bob.address().clone(), upload.suite);
-    shelf.apply(&PrekeyUpload::parse(&upload.to_bytes())?)?;
+    // The server's part; a real one stores the prekey store before it answers.
+    let mut prekey_store = PrekeyStore::new(bob.address().clone(), upload.suite);
+    prekey_store.apply(&PrekeyUpload::parse(&upload.to_bytes())?)?;
     bob_db.run(|| bob.published(upload.id), |_, _| {}).await?;
-    let bundle = shelf.claim().ok_or("no bundle")?.verify()?;
+    let bundle = prekey_store.claim().ok_or("no bundle")?.verify()?;
     alice_db.run(|| alice.add_session(&bundle), |_, _| {}).await?;
 
     // Everybody writes at once, in one session, from tasks that the runtime moves from thread to thread.

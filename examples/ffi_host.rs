@@ -11,7 +11,9 @@ mod facade {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rand_core::UnwrapErr;
-    use subrosa::client::{Anchor, Client, Operation, Outgoing, PrekeyCounts, PrekeyUploadId, Received, Sent, Task};
+    use subrosa::client::{
+        Client, Operation, Outgoing, PrekeyCounts, PrekeyUploadId, Received, RollbackCounter, Sent, Task,
+    };
     use subrosa::ident::{Address, DeviceId, MessageId, MessageName, Timestamp, UserId};
     use subrosa::persist::{RecordKey, StorageKey, Version};
     use subrosa::prekey::UnverifiedBundle;
@@ -53,7 +55,7 @@ mod facade {
     pub(crate) struct Outcome {
         pub(crate) account: Option<Account>,
         /// Where no backup reaches.
-        pub(crate) anchor: Option<u64>,
+        pub(crate) rollback_counter: Option<u64>,
         /// For the server, and what it is called by whoever confirms it.
         pub(crate) upload: Option<(Vec<u8>, Vec<u8>)>,
         /// For the outbox, in order.
@@ -89,7 +91,7 @@ mod facade {
     enum State {
         Going(Box<dyn Going>),
         Ready(Box<Staged<Outcome>>),
-        Over,
+        Overlay,
     }
 
     /// An operation of whichever type.
@@ -175,7 +177,7 @@ mod facade {
 
         /// Says that all of it is durable. Whoever never says it drops the handle: then nothing has happened.
         pub(crate) fn committed(&self) -> Result<Outcome, Failure> {
-            match std::mem::replace(&mut *self.state(), State::Over) {
+            match std::mem::replace(&mut *self.state(), State::Overlay) {
                 State::Ready(staged) => Ok(staged.committed()),
                 _ => Err("it was not ready".into()),
             }
@@ -195,8 +197,11 @@ mod facade {
             Ok(Running::new(Client::create(&storage_key(key)?, &address(name)?, Suites::V1), Outcome::of_opened))
         }
 
-        pub(crate) fn open(key: &[u8], anchor: u64) -> Result<Running, Failure> {
-            Ok(Running::new(Client::open(&storage_key(key)?, Anchor::new(anchor)), Outcome::of_opened))
+        pub(crate) fn open(key: &[u8], rollback_counter: u64) -> Result<Running, Failure> {
+            Ok(Running::new(
+                Client::open(&storage_key(key)?, RollbackCounter::new(rollback_counter)),
+                Outcome::of_opened,
+            ))
         }
 
         pub(crate) fn publish(&self) -> Running {
@@ -240,14 +245,14 @@ mod facade {
         /// What is to be done once a day for the account as a whole.
         pub(crate) fn maintain(&self) -> Running {
             Running::new(self.0.maintain(), |done| Outcome {
-                anchor: done.anchor.and_then(Anchor::get),
+                rollback_counter: done.rollback_counter.and_then(RollbackCounter::get),
                 ..Outcome::default()
             })
         }
 
         /// The same for a page of peer devices, as far as one step goes.
-        pub(crate) fn tidy(&self, page: u8) -> Running {
-            Running::new(self.0.tidy(page), |_| Outcome::default())
+        pub(crate) fn prune(&self, page: u8) -> Running {
+            Running::new(self.0.prune(page), |_| Outcome::default())
         }
 
         /// Sends again what was sent under an id, with the bytes that the app's own table has under it.
@@ -256,8 +261,8 @@ mod facade {
         }
 
         /// Says that what was sent under an id is not there any more.
-        pub(crate) fn gone(&self, id: &[u8], to: &str) -> Result<Running, Failure> {
-            Ok(Running::new(self.0.gone(message_id(id)?, &address(to)?), |said| Outcome {
+        pub(crate) fn decline_resend(&self, id: &[u8], to: &str) -> Result<Running, Failure> {
+            Ok(Running::new(self.0.decline_resend(message_id(id)?, &address(to)?), |said| Outcome {
                 envelopes: said.iter().map(Outgoing::bytes).collect(),
                 ..Outcome::default()
             }))
@@ -293,7 +298,11 @@ mod facade {
         }
 
         fn of_opened(opened: subrosa::client::Opened) -> Self {
-            Self { account: Some(Account(opened.client)), anchor: opened.anchor.get(), ..Self::default() }
+            Self {
+                account: Some(Account(opened.client)),
+                rollback_counter: opened.rollback_counter.get(),
+                ..Self::default()
+            }
         }
     }
 
@@ -317,7 +326,7 @@ mod app {
         /// Names of what was read; of one peer here, and of each device in a real table.
         names: BTreeSet<Vec<u8>>,
         /// In the key store, "this device only".
-        pub(crate) anchor: u64,
+        pub(crate) rollback_counter: u64,
     }
 
     impl App {
@@ -338,7 +347,7 @@ mod app {
                 return Err("a row was changed in the meantime".into());
             }
             let outcome = running.committed()?;
-            self.anchor = self.anchor.max(outcome.anchor.unwrap_or(0));
+            self.rollback_counter = self.rollback_counter.max(outcome.rollback_counter.unwrap_or(0));
             Ok(outcome)
         }
 
@@ -385,13 +394,13 @@ mod app {
                     PlainTask::FetchBundle(user) => account.add_session(&server(&user)?)?,
                     PlainTask::Resend(user, id) => match self.sent.get(&id) {
                         Some(text) => account.resend(&id, &user, text)?,
-                        None => account.gone(&id, &user)?,
+                        None => account.decline_resend(&id, &user)?,
                     },
                     // There is no server here that could run out of them within these few messages.
                     PlainTask::PublishPrekeys => continue,
                     PlainTask::Maintain => {
                         for page in 0..=u8::MAX {
-                            self.run(&account.tidy(page))?;
+                            self.run(&account.prune(page))?;
                         }
                         account.maintain()
                     }
@@ -410,7 +419,7 @@ mod app {
 
 use app::App;
 use facade::{Account, Failure};
-use subrosa::platform::Shelf;
+use subrosa::platform::PrekeyStore;
 use subrosa::prekey::PrekeyUpload;
 
 fn main() -> Result<(), Failure> {
@@ -418,8 +427,8 @@ fn main() -> Result<(), Failure> {
     let (mut hers, mut his) = (App::default(), App::default());
     let alice = hers.run(&Account::create(&alice_key, "alice")?)?.account.ok_or("no account")?;
     let bob = his.run(&Account::create(&bob_key, "bob")?)?.account.ok_or("no account")?;
-    let (mut his_shelf, mut her_shelf) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
-    let mut server = |user: &str| claim(if user == "alice" { &mut her_shelf } else { &mut his_shelf });
+    let (mut his_prekey_store, mut her_prekey_store) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
+    let mut server = |user: &str| claim(if user == "alice" { &mut her_prekey_store } else { &mut his_prekey_store });
     hers.run(&alice.add_session(&server("bob")?)?)?;
     println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
 
@@ -430,7 +439,7 @@ fn main() -> Result<(), Failure> {
         hers.run(&alice.send(&[number; 16], "bob", text)?)?;
     }
     // The app comes to its end and opens its account again.
-    let alice = hers.run(&Account::open(&alice_key, hers.anchor)?)?.account.ok_or("no account")?;
+    let alice = hers.run(&Account::open(&alice_key, hers.rollback_counter)?)?.account.ok_or("no account")?;
     deliver(&mut hers, &mut his, &bob)?;
     his.run(&bob.send(&[9; 16], "alice", b"Hello, Alice")?)?;
     deliver(&mut his, &mut hers, &alice)?;
@@ -464,15 +473,15 @@ fn deliver(from: &mut App, to: &mut App, account: &Account) -> Result<(), Failur
 }
 
 /// The server's part: bytes come, bytes go. It has the prekeys, and says so.
-fn publish(app: &mut App, account: &Account) -> Result<Shelf, Failure> {
+fn publish(app: &mut App, account: &Account) -> Result<PrekeyStore, Failure> {
     let (upload, id) = app.run(&account.publish())?.upload.ok_or("no prekeys")?;
     let upload = PrekeyUpload::parse(&upload)?;
-    let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
-    shelf.apply(&upload)?;
+    let mut prekey_store = PrekeyStore::new(upload.address.clone(), upload.suite);
+    prekey_store.apply(&upload)?;
     app.run(&account.published(&id)?)?;
-    Ok(shelf)
+    Ok(prekey_store)
 }
 
-fn claim(shelf: &mut Shelf) -> Result<Vec<u8>, Failure> {
-    Ok(shelf.claim().ok_or("no bundle")?.to_bytes())
+fn claim(prekey_store: &mut PrekeyStore) -> Result<Vec<u8>, Failure> {
+    Ok(prekey_store.claim().ok_or("no bundle")?.to_bytes())
 }

@@ -13,8 +13,6 @@
 mod damage;
 #[path = "client/equivalence.rs"]
 mod equivalence;
-#[path = "client/kept.rs"]
-mod kept;
 #[path = "client/life.rs"]
 mod life;
 #[path = "client/rows.rs"]
@@ -23,4 +21,6 @@ mod rows;
 mod sent_log;
 #[path = "client/side.rs"]
 mod side;
+#[path = "client/skipped_keys.rs"]
+mod skipped_keys;
 mod support;

@@ -157,8 +157,9 @@ fn a_conversation_is_reported() {
         if round == 4 {
             // Alice's phone comes back from a backup.
             *alice_db.0.borrow_mut() = yesterday.take().unwrap();
-            let opened =
-                Client::open(&alice_key, Anchor::new(NOW.get() + 9)).stage(&alice_db, NOW, &mut rng()).unwrap();
+            let opened = Client::open(&alice_key, RollbackCounter::new(NOW.get() + 9))
+                .stage(&alice_db, NOW, &mut rng())
+                .unwrap();
             let opened = opened.commit(|batch, _| alice_db.write(batch)).unwrap();
             assert!(opened.rolled_back);
             alice = opened.client.with_framing(policy);

@@ -1,4 +1,4 @@
-//! Prekeys over months, through a shelf: devices that sleep, uploads that are lost, servers that count wrong, wrong clocks.
+//! Prekeys over months, through a prekey store: devices that sleep, uploads that are lost, servers that count wrong, wrong clocks.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
@@ -7,7 +7,7 @@ include!("support/clientdoc.rs");
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use subrosa::platform::Shelf;
+use subrosa::platform::PrekeyStore;
 use subrosa::prekey::rotation::MAX_PREKEY_AGE_MS;
 use subrosa::suite::Suite;
 
@@ -34,18 +34,18 @@ fn rows_of_kind(db: &Memory, kind: u8) -> usize {
     db.0.borrow().keys().filter(|key| key.as_bytes()[0] == kind).count()
 }
 
-/// A device, and its shelf at the server.
+/// A device, and its prekey store at the server.
 struct Device {
     client: Client,
     db: Memory,
-    shelf: Shelf,
+    prekey_store: PrekeyStore,
 }
 
 impl Device {
     fn new(name: &str) -> Self {
         let (client, db) = account(name);
-        let shelf = Shelf::new(client.address().clone(), Suite::V1);
-        Self { client, db, shelf }
+        let prekey_store = PrekeyStore::new(client.address().clone(), Suite::V1);
+        Self { client, db, prekey_store }
     }
 
     /// Publishes what is due. The upload may be lost, or the answer to it.
@@ -53,8 +53,8 @@ impl Device {
         for upload in run(self.client.publish_prekeys(counts), &self.db, now) {
             if arrives {
                 let upload = PrekeyUpload::parse(&upload.to_bytes()).unwrap();
-                self.shelf.apply(&upload).unwrap();
-                self.shelf = Shelf::from_bytes(&self.shelf.to_bytes()).unwrap();
+                self.prekey_store.apply(&upload).unwrap();
+                self.prekey_store = PrekeyStore::from_bytes(&self.prekey_store.to_bytes()).unwrap();
                 if heard {
                     assert_eq!(run(self.client.published(upload.id), &self.db, now), Publication::Confirmed);
                 }
@@ -64,18 +64,18 @@ impl Device {
 
     /// All that an app does when it starts.
     fn attend(&mut self, now: Timestamp) {
-        if run(self.client.maintain(), &self.db, now).prekeys_due || self.shelf.counts().one_time < 25 {
-            self.publish(self.shelf.counts(), true, true, now);
+        if run(self.client.maintain(), &self.db, now).prekeys_due || self.prekey_store.counts().one_time < 25 {
+            self.publish(self.prekey_store.counts(), true, true, now);
         }
         for page in 0..=255 {
-            run(self.client.tidy(page), &self.db, now);
+            run(self.client.prune(page), &self.db, now);
         }
     }
 
     /// Somebody who has never written before does; `None` where the bundle is refused for its age.
     fn hear_from_a_stranger(&mut self, number: usize, now: Timestamp) -> Option<Envelope> {
         let (client, db) = account(&format!("stranger{number}"));
-        let bundle = self.shelf.claim()?;
+        let bundle = self.prekey_store.claim()?;
         let created = bundle.signed_prekey.created;
         match attempt(client.add_session(&bundle.verify().unwrap()), &db, now) {
             Ok(_) => {
@@ -130,7 +130,7 @@ fn four_hundred_days() {
             let upkeep_first = below(2) == 0;
             let upkeep = |bob: &mut Device, arrives: bool, heard: bool| {
                 run(bob.client.maintain(), &bob.db, now);
-                bob.publish(bob.shelf.counts(), arrives, heard, now);
+                bob.publish(bob.prekey_store.counts(), arrives, heard, now);
             };
             let (arrives, heard) = (below(3) > 0, below(3) > 0);
             if upkeep_first {
@@ -243,7 +243,7 @@ fn a_list_that_is_put_back_does_not_stop_uploads() {
         bob.attend(NOW);
         let old = list(&bob).unwrap();
         for number in 0..taken {
-            if bob.shelf.counts().one_time < 25 {
+            if bob.prekey_store.counts().one_time < 25 {
                 bob.attend(day(1));
             }
             let envelope = bob.hear_from_a_stranger(number, day(1)).unwrap();

@@ -1,4 +1,4 @@
-//! What happens over days, restarts and reinstallations: rotation, anchors, forgotten devices, an inbox that comes twice.
+//! What happens over days, restarts and reinstallations: rotation, rollback counters, forgotten devices, an inbox that comes twice.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
@@ -145,56 +145,59 @@ fn a_server_that_counts_nothing() {
     assert_eq!(rows_of_kind(&db, 3), kept, "what the server may still hand out, and no more; at most {most}");
 }
 
-fn open(key: &StorageKey, db: &Memory, anchor: Anchor) -> Opened {
-    run(Client::open(key, anchor), db, NOW)
+fn open(key: &StorageKey, db: &Memory, rollback_counter: RollbackCounter) -> Opened {
+    run(Client::open(key, rollback_counter), db, NOW)
 }
 
-/// Hosts die between the commit and the storing of the anchor, several at once, again and again: nothing went back.
+/// Hosts die between the commit and the storing of the rollback counter, several at once, again and again: nothing went back.
 #[test]
 fn anchors_that_are_lost_are_no_rollback() {
     let Talking { alice_db: db, alice_key: key, .. } = talking();
-    let mut stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    let mut stored = open(&key, &db, RollbackCounter::new(NOW.get())).rollback_counter;
     for _ in 0..5 {
-        // Three processes with the same anchor, and one that has none, before anybody stores it.
+        // Three processes with the same rollback counter, and one that has none, before anybody stores it.
         for _ in 0..3 {
             assert!(!open(&key, &db, stored).rolled_back);
         }
         let before = db.0.borrow().clone();
-        assert!(!open(&key, &db, Anchor::UNAVAILABLE).rolled_back);
-        assert!(*db.0.borrow() == before, "who has no anchor moves none");
+        assert!(!open(&key, &db, RollbackCounter::UNAVAILABLE).rolled_back);
+        assert!(*db.0.borrow() == before, "who has no rollback counter moves none");
         let opened = open(&key, &db, stored);
         run(opened.client.maintain(), &db, NOW);
-        stored = stored.max(opened.anchor);
+        stored = stored.max(opened.rollback_counter);
     }
 }
 
-/// An earlier account on the same machine has left an anchor behind, which never grows smaller.
+/// An earlier account on the same machine has left a rollback counter behind, which never grows smaller.
 #[test]
 fn a_new_account_takes_over_an_old_anchor() {
     let Talking { alice_db: db, alice_key: key, .. } = talking();
-    assert!(!open(&key, &db, Anchor::new(40)).rolled_back);
+    assert!(!open(&key, &db, RollbackCounter::new(40)).rolled_back);
 }
 
 #[test]
 fn older_databases_and_other_machines_are_found() {
     let Talking { alice_db: db, alice_key: key, .. } = talking();
-    let stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    let stored = open(&key, &db, RollbackCounter::new(NOW.get())).rollback_counter;
     let yesterday = db.0.borrow().clone();
-    let newer = open(&key, &db, stored).anchor;
+    let newer = open(&key, &db, stored).rollback_counter;
     *db.0.borrow_mut() = yesterday;
     let opened = open(&key, &db, newer);
     assert!(opened.rolled_back, "an older copy");
-    assert!(!open(&key, &db, opened.anchor).rolled_back, "found once");
-    let elsewhere = open(&key, &db, Anchor::new(0));
-    assert!(elsewhere.rolled_back, "the database without its anchor");
-    assert!(!open(&key, &db, Anchor::new(0)).rolled_back, "found once, though the anchor was not stored");
+    assert!(!open(&key, &db, opened.rollback_counter).rolled_back, "found once");
+    let elsewhere = open(&key, &db, RollbackCounter::new(0));
+    assert!(elsewhere.rolled_back, "the database without its rollback counter");
+    assert!(
+        !open(&key, &db, RollbackCounter::new(0)).rolled_back,
+        "found once, though the rollback counter was not stored"
+    );
 }
 
 /// A session under a key that nobody accepted is not brought back by accepting it after the store went back in time.
 #[test]
-fn a_parked_session_of_before_a_rollback_sends_no_more() {
+fn an_untrusted_session_of_before_a_rollback_sends_no_more() {
     let Talking { alice, alice_db: db, alice_key: key, bob, .. } = talking();
-    let stored = open(&key, &db, Anchor::new(NOW.get())).anchor;
+    let stored = open(&key, &db, RollbackCounter::new(NOW.get())).rollback_counter;
     let bundle = published(&alice, &db);
     // Bob's new phone.
     let (new_db, device) = (Memory::default(), Device::generate(bob.address().clone(), &mut rng()));
@@ -208,7 +211,7 @@ fn a_parked_session_of_before_a_rollback_sends_no_more() {
     let backup = db.0.borrow().clone();
     run(alice.accept_identity(bob.address(), device.identity_key()), &db, NOW);
     run(alice.send(MessageId::new([2; 16]), bob.address(), b"welcome"), &db, NOW);
-    let newer = open(&key, &db, stored).anchor;
+    let newer = open(&key, &db, stored).rollback_counter;
     *db.0.borrow_mut() = backup;
     let opened = open(&key, &db, newer);
     assert!(opened.rolled_back);
@@ -249,7 +252,7 @@ fn a_damaged_device_is_forgotten() {
     }
     let sent = alice.send(MessageId::new([2; 16]), bob.address(), b"hi").stage(&db, NOW, &mut rng());
     assert!(matches!(sent, Err(StageError::Operation(SendError::Stored(_)))));
-    let damaged: usize = (0..=255).map(|page| run(alice.tidy(page), &db, NOW).damaged.len()).sum();
+    let damaged: usize = (0..=255).map(|page| run(alice.prune(page), &db, NOW).damaged.len()).sum();
     assert_eq!(damaged, 1);
     run(alice.forget_device(bob.address()), &db, NOW);
     // The device's own row, a segment and the index of what was sent to it.

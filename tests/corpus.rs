@@ -16,7 +16,7 @@ use bodies::{pair, stages};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use subrosa::ident::{MessageName, PrekeyId};
-use subrosa::platform::Shelf;
+use subrosa::platform::PrekeyStore;
 use subrosa::prekey::{KemPrekey, PrekeyUpload, PrekeyUploadId};
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
@@ -39,7 +39,7 @@ const TARGETS: [Target; 15] = [
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
     ("prekey_upload", bodies::prekey_upload, uploads),
-    ("shelf", bodies::shelf, shelves),
+    ("prekey_store", bodies::prekey_store, prekey_stores),
     ("first_message", bodies::first_message, first_messages),
     ("message", bodies::message, messages),
     ("spqr_message", bodies::spqr_message, spqr_messages),
@@ -136,13 +136,13 @@ fn uploads() -> Vec<Vec<u8>> {
     some_uploads().iter().map(PrekeyUpload::to_bytes).collect()
 }
 
-fn shelves() -> Vec<Vec<u8>> {
-    let shelf = |upload: PrekeyUpload| {
-        let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
-        let _ = shelf.apply(&upload);
-        shelf.to_bytes()
+fn prekey_stores() -> Vec<Vec<u8>> {
+    let prekey_store = |upload: PrekeyUpload| {
+        let mut prekey_store = PrekeyStore::new(upload.address.clone(), upload.suite);
+        let _ = prekey_store.apply(&upload);
+        prekey_store.to_bytes()
     };
-    some_uploads().into_iter().map(shelf).collect()
+    some_uploads().into_iter().map(prekey_store).collect()
 }
 
 /// Of the kind asked for, as they are under way to a party in the middle of a conversation.

@@ -137,7 +137,7 @@ fn goes_on(file: &str, others: &[u8]) {
     assert_eq!(kinds, expected, "a row of every kind");
     let (db, mut rng) = (Memory(RefCell::new(rows), RefCell::default()), rng());
     let key = StorageKey::new(bytes(&golden["storageKey"]));
-    let opened = Client::open(&key, Anchor::UNAVAILABLE).stage(&db, NOW, &mut rng).unwrap();
+    let opened = Client::open(&key, RollbackCounter::UNAVAILABLE).stage(&db, NOW, &mut rng).unwrap();
     let client = opened.commit(|batch, _| db.write(batch)).unwrap().client;
     for envelope in golden["envelopes"].as_array().unwrap() {
         let envelope = Envelope::parse(&hex::decode(envelope.as_str().unwrap()).unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn goes_on(file: &str, others: &[u8]) {
     assert!(matches!(blocked, Err(StageError::Operation(SendError::IdentityChanged))));
     assert!(client.todo().stage(&db, NOW, &mut rng).unwrap().committed().contains(&Task::FetchBundle(to(bob))));
     for page in 0..=255 {
-        assert!(client.tidy(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
+        assert!(client.prune(page).stage(&db, NOW, &mut rng).unwrap().committed().damaged.is_empty());
     }
     // A month later nothing is left of the log, once the clock has gone on from there for a day.
     let mut later = Timestamp::new(NOW.get() + 31 * DAY);
@@ -167,9 +167,9 @@ fn goes_on(file: &str, others: &[u8]) {
         later = Timestamp::new(later.get() + DAY);
     }
     for page in 0..=255 {
-        let tidied = client.tidy(page).stage(&db, later, &mut rng).unwrap();
-        let tidied = tidied.commit(|batch, _| db.write(batch)).unwrap();
-        assert!(tidied.damaged.is_empty() && tidied.next.is_none());
+        let pruned = client.prune(page).stage(&db, later, &mut rng).unwrap();
+        let pruned = pruned.commit(|batch, _| db.write(batch)).unwrap();
+        assert!(pruned.damaged.is_empty() && pruned.next.is_none());
     }
     assert!(db.0.borrow().keys().all(|key| key.as_bytes()[0] != 22), "{file}");
 }

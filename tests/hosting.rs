@@ -154,24 +154,25 @@ fn a_store_that_gives_too_few_rows_is_told_apart() {
 fn an_account_is_made_once_and_opened_from_then_on() {
     let (db, key, now) = (Memory::default(), StorageKey::new([7; 32]), NOW);
     let [alice, bob] = ["alice", "bob"].map(|name| Address::new(UserId::new(name).unwrap(), DeviceId::new(1)));
-    let start = |key: &StorageKey, anchor, address: &Address| {
-        Client::open_or_create(key, anchor, address, Suites::V1).run(&db, now, &mut rng(), |_, _| Ok(()))
+    let start = |key: &StorageKey, rollback_counter, address: &Address| {
+        Client::open_or_create(key, rollback_counter, address, Suites::V1).run(&db, now, &mut rng(), |_, _| Ok(()))
     };
     // Two processes start at once: one makes it, and the other one opens what was made.
-    let first = Client::open_or_create(&key, Anchor::new(0), &alice, Suites::V1).stage(&db, now, &mut rng()).unwrap();
-    let second = start(&key, Anchor::new(0), &alice).unwrap();
+    let first =
+        Client::open_or_create(&key, RollbackCounter::new(0), &alice, Suites::V1).stage(&db, now, &mut rng()).unwrap();
+    let second = start(&key, RollbackCounter::new(0), &alice).unwrap();
     assert!(second.is_new && !second.rolled_back);
     assert!(matches!(first.commit(|batch, _| db.write(batch)), Err(ApplyError::Conflict)));
-    let opened = start(&key, second.anchor, &alice).unwrap();
-    assert!(!opened.is_new && !opened.rolled_back && opened.anchor > second.anchor);
+    let opened = start(&key, second.rollback_counter, &alice).unwrap();
+    assert!(!opened.is_new && !opened.rolled_back && opened.rollback_counter > second.rollback_counter);
 
     let before = db.0.borrow().clone();
-    assert!(matches!(start(&key, opened.anchor, &bob), Err(RunError::Operation(OpenError::OtherDevice))));
-    let wrong = start(&StorageKey::new([8; 32]), opened.anchor, &alice);
+    assert!(matches!(start(&key, opened.rollback_counter, &bob), Err(RunError::Operation(OpenError::OtherDevice))));
+    let wrong = start(&StorageKey::new([8; 32]), opened.rollback_counter, &alice);
     assert!(matches!(wrong, Err(RunError::Operation(OpenError::WrongStorageKey))));
     assert!(*db.0.borrow() == before, "nothing has happened");
     // A copy of before is found, and is not made anew.
-    assert!(start(&key, Anchor::new(now.get() * 2), &alice).unwrap().rolled_back);
+    assert!(start(&key, RollbackCounter::new(now.get() * 2), &alice).unwrap().rolled_back);
 }
 
 fn todo(client: &Client, db: &Memory, hours: u64) -> Vec<Task> {
@@ -219,10 +220,11 @@ fn what_is_to_be_done_is_told_until_it_is_done() {
 fn a_handle_of_before_a_rollback_leaves_it_to_be_done() {
     let (client, db) = account("alice");
     let key = StorageKey::new([7; 32]);
-    let opened = Client::open(&key, Anchor::new(NOW.get() * 2)).run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
+    let opened =
+        Client::open(&key, RollbackCounter::new(NOW.get() * 2)).run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
     assert!(opened.rolled_back);
     let done = client.maintain().run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
-    assert_eq!(done.anchor, None);
+    assert_eq!(done.rollback_counter, None);
     assert!(todo(&opened.client, &db, 0).contains(&Task::Maintain));
 }
 
@@ -257,7 +259,7 @@ fn an_answer_is_the_message_or_word_that_it_is_gone() {
         let received = bob.receive(answer.envelope()).run(&bob_db, now, &mut rng, |_, _| Ok(())).unwrap();
         match received {
             Received::Message(message) => assert!(is_message && message.plaintext() == Some(b"text")),
-            Received::Gone(_) => assert!(!is_message),
+            Received::ResendDeclined(_) => assert!(!is_message),
             other => panic!("{other:?}"),
         }
         // Once is all.

@@ -1,6 +1,6 @@
-//! Nothing that is done for every message grows with what is stored: keys kept for late messages, archived sessions,
-//! other peers. Asserted by counting, not by a clock: heap allocations at level 1; rows and bytes, loaded and written,
-//! at level 2. (Agreements are counted inside, where a message with an unknown ratchet key is tried.)
+//! Nothing that is done for every message grows with what is stored: skipped message keys, archived sessions,
+//! other peers. Asserted by counting, not by a clock: heap allocations in a bare session; rows and bytes, loaded and written,
+//! in the client. (Agreements are counted inside, where a message with an unknown ratchet key is tried.)
 //!
 //! And heap allocations of each message have an upper bound.
 
@@ -27,7 +27,7 @@ use support::{NOW, Party, address, in_both_suites, rng, talking_in};
 
 in_both_suites! {
     allocations_stay_within_their_bound,
-    kept_keys_cost_a_message_nothing,
+    skipped_keys_cost_a_message_nothing,
     archived_sessions_cost_a_message_nothing,
 }
 
@@ -102,7 +102,7 @@ fn allocations_stay_within_their_bound(suite: Suite) {
 }
 
 /// The same messages to one who has received all before them, and to one who has lost 2,000, the most that are kept.
-fn kept_keys_cost_a_message_nothing(suite: Suite) {
+fn skipped_keys_cost_a_message_nothing(suite: Suite) {
     let (mut alice, mut all) = talking_in(suite, 3);
     (0..SETTLED).for_each(|_| deliver(&mut alice, &mut all));
     let (mut none, mut one) = (all.clone(), all.clone());

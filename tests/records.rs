@@ -30,7 +30,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-/// A session in the middle of everything: kept keys, an archived session, a post-quantum exchange under way.
+/// A session in the middle of everything: skipped message keys, an archived session, a post-quantum exchange under way.
 fn write(suite: Suite) -> Value {
     let (mut alice, mut bob) = talking_in(suite, 2026);
     for _ in 0..55 {

@@ -240,11 +240,11 @@ fn p6_third_party_deniability() {
     assert_eq!(platform.refusal(bob.account(), &bob.report(|at, _| at == 0)), RejectReason::UnknownStampKey);
     // No signature is in reach of framing: the rooms' sources do not name one.
     let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    // Prekeys are signed, and a server checks that: in `platform/shelf` alone.
+    // Prekeys are signed, and a server checks that: in `platform/prekey_store` alone.
     let folders = [src.join("report"), src.join("platform")];
     for file in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
         let path = file.unwrap().path();
-        if path.is_file() && !path.ends_with("shelf.rs") {
+        if path.is_file() && !path.ends_with("prekey_store.rs") {
             let source = std::fs::read_to_string(&path).unwrap();
             for word in ["Signature", "xeddsa", "Ed25519"] {
                 assert!(!source.contains(word), "{} names {word}", path.display());

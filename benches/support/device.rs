@@ -1,4 +1,4 @@
-//! Level 2: devices with a database in memory.
+//! Client: devices with a database in memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,19 +41,19 @@ impl Memory {
 /// Number of the record that changes with every message of a peer device.
 pub(crate) const PEER: u8 = 17;
 /// Numbers of the list of its keys for late messages, and of a page of them.
-pub(crate) const KEPT: u8 = 18;
-pub(crate) const KEPT_PAGE: u8 = 27;
+pub(crate) const SKIPPED_KEYS: u8 = 18;
+pub(crate) const SKIPPED_PAGE: u8 = 27;
 /// Number of a record of the sent log.
 pub(crate) const SENT: u8 = 22;
 
-/// One device of level 2.
+/// One device of a client.
 #[derive(Clone)]
 pub(crate) struct Party {
     pub(crate) client: Client,
     pub(crate) db: Memory,
     rng: ChaCha20Rng,
     sent: u64,
-    tidied: u64,
+    pruned: u64,
 }
 
 impl Party {
@@ -62,7 +62,7 @@ impl Party {
         let address = Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
         let created = Client::create(&StorageKey::new([7; 32]), &address, suites).stage(&db, NOW, &mut rng).unwrap();
         db.write(created.batch());
-        Self { client: created.committed().client, db, rng, sent: 0, tidied: 0 }
+        Self { client: created.committed().client, db, rng, sent: 0, pruned: 0 }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -98,15 +98,15 @@ impl Party {
     }
 
     /// What a host does once a day, of messages that it has sent.
-    pub(crate) fn tidy(&mut self) {
-        if self.sent >= self.tidied + 864 {
+    pub(crate) fn prune(&mut self) {
+        if self.sent >= self.pruned + 864 {
             for page in 0..=255 {
-                let mut tidied = self.run(self.client.tidy(page), self.now());
-                while let Some(next) = tidied.next {
-                    tidied = self.run(self.client.tidy_on(next), self.now());
+                let mut pruned = self.run(self.client.prune(page), self.now());
+                while let Some(next) = pruned.next {
+                    pruned = self.run(self.client.prune_on(next), self.now());
                 }
             }
-            self.tidied = self.sent;
+            self.pruned = self.sent;
         }
     }
 
@@ -179,7 +179,7 @@ fn deliver(from: &mut Party, to: &mut Party, (sent, kept): (usize, usize)) {
     let (address, last) = (to.address(), SETTLED + sent);
     for number in 0..=last {
         let envelope = from.send(&address);
-        from.tidy();
+        from.prune();
         if number + kept < last || number == last {
             to.receive(&envelope);
         }

@@ -1,4 +1,4 @@
-//! Level 1: Alice, and Bob with his prekeys, with sessions between them in the states that a bench wants.
+//! Bare session: Alice, and Bob with his prekeys, with sessions between them in the states that a bench wants.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

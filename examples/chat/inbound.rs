@@ -37,7 +37,9 @@ pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<Outco
                 request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))
             }
             Ok(Received::Unreadable(_)) => tally(tx, "refused", 1),
-            Ok(Received::Gone(gone)) => tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX)),
+            Ok(Received::ResendDeclined(gone)) => {
+                tally(tx, "gone", u32::try_from(gone.names.len()).unwrap_or(u32::MAX))
+            }
             Ok(received) => {
                 let Some((peer, text)) = text(received).filter(|_| arrival.is_new) else { return Ok(()) };
                 put_line(tx, &Line { peer, mine: false, text, at, first, wire_len, micros }, None)

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use subrosa::platform::{Shelf, ShelfError};
+use subrosa::platform::{PrekeyStore, PrekeyStoreError};
 use subrosa::prekey::PrekeyUpload;
 
 use crate::Failure;
@@ -37,7 +37,7 @@ struct Letter {
 #[derive(Default)]
 struct Mailbox {
     /// The prekeys that its device has published, once it has.
-    shelf: Option<Shelf>,
+    prekey_store: Option<PrekeyStore>,
     waiting: BTreeMap<u64, Letter>,
     /// So many of the next letters are set aside.
     withhold: u64,
@@ -115,22 +115,23 @@ impl Relay {
         let name = || caller.clone().ok_or("no name was given");
         let reply = match frame {
             Frame::Hello { name } => {
-                let counts = self.mailbox(&name).shelf.as_ref().map(Shelf::counts).unwrap_or_default();
+                let counts = self.mailbox(&name).prekey_store.as_ref().map(PrekeyStore::counts).unwrap_or_default();
                 *caller = Some(name);
                 Some(Frame::Welcome { one_time: counts.one_time.into(), one_time_kem: counts.one_time_kem.into() })
             }
             Frame::Publish { upload } => {
                 let (upload, name) = (PrekeyUpload::parse(&upload)?, name()?);
-                let shelf = self.mailbox(&name).shelf.get_or_insert(Shelf::new(address(&name)?, upload.suite));
-                match shelf.apply(&upload) {
+                let prekey_store =
+                    self.mailbox(&name).prekey_store.get_or_insert(PrekeyStore::new(address(&name)?, upload.suite));
+                match prekey_store.apply(&upload) {
                     // Installed anew. A real relay knows that the user has registered again.
-                    Err(ShelfError::OtherIdentity) => shelf.replace(&upload)?,
+                    Err(PrekeyStoreError::OtherIdentity) => prekey_store.replace(&upload)?,
                     applied => applied?,
                 };
                 Some(Frame::Published { id: upload.id.as_bytes().to_vec() })
             }
             Frame::Fetch { name } => {
-                let bundle = self.mailbox(&name).shelf.as_mut().and_then(Shelf::claim);
+                let bundle = self.mailbox(&name).prekey_store.as_mut().and_then(PrekeyStore::claim);
                 let bundle = bundle.map(|bundle| bundle.to_bytes());
                 Some(Frame::Bundle { found: bundle.is_some(), bundle: bundle.unwrap_or_default() })
             }

@@ -5,7 +5,7 @@
 //! the envelope; incoming, the batch and the line. Whenever the process dies, it finds all of it or nothing, and posts or
 //! receives the same bytes again.
 //!
-//! The storage key and the anchor are files of their own: a real application has them where its platform keeps keys.
+//! The storage key and the rollback counter are files of their own: a real application has them where its platform keeps keys.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use subrosa::client::{Client, Operation, Outgoing, ReceiveError, Received, RunError};
 use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
-use subrosa::sqlite::{AnchorFile, Arrival, Sqlite, Transaction};
+use subrosa::sqlite::{Arrival, RollbackCounterFile, Sqlite, Transaction};
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
@@ -29,8 +29,8 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER);
 ";
 
-/// A client's file, and the anchor beside it.
-pub(crate) struct Store(Sqlite, AnchorFile);
+/// A client's file, and the rollback counter beside it.
+pub(crate) struct Store(Sqlite, RollbackCounterFile);
 
 /// An envelope that the relay has not confirmed yet.
 pub(crate) struct Queued {
@@ -63,7 +63,7 @@ pub(crate) struct Rows {
 
 impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        Ok(Self(Sqlite::open(path, TABLES)?, AnchorFile::at(&path.with_extension("anchor"))))
+        Ok(Self(Sqlite::open(path, TABLES)?, RollbackCounterFile::at(&path.with_extension("counter"))))
     }
 
     /// The account in the file, or a new one.
@@ -80,7 +80,7 @@ impl Store {
     /// Does what is to be done once a day.
     pub(crate) fn maintain(&self, client: &Client) -> Result<(), Failure> {
         let done = self.0.maintain(&self.1, client, client::now(), &mut client::rng())?;
-        done.anchor.map(drop).ok_or_else(|| "the file went back in time: start again".into())
+        done.rollback_counter.map(drop).ok_or_else(|| "the file went back in time: start again".into())
     }
 
     /// Does an operation, and writes the host's own rows with it.

@@ -13,7 +13,7 @@ pub(crate) enum Frame {
     // From a client.
     /// Who is calling. It comes first.
     Hello { name: String },
-    /// Prekeys for the relay's shelf.
+    /// Prekeys for the relay's prekey store.
     Publish { upload: Vec<u8> },
     /// Asks for a bundle.
     Fetch { name: String },

@@ -75,7 +75,7 @@ pub(crate) struct Phone {
 impl Phone {
     pub(crate) fn new(user: &UserId, platform: &mut Platform) -> Result<Self> {
         let (db, now, mut rng) = (Memory::default(), platform.now(), UnwrapErr(getrandom::SysRng));
-        // A real app keeps this key, and an anchor, outside of its database.
+        // A real app keeps this key, and a rollback counter, outside of its database.
         let mut storage_key = [0; 32];
         rng.fill_bytes(&mut storage_key);
         let address = Address::new(user.clone(), DeviceId::new(1));

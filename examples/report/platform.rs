@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use subrosa::attachment::AttachmentRef;
 use subrosa::ident::{Address, Timestamp, UserId};
 use subrosa::platform::{
-    ModerationKey, ReportLimits, Reporter, Shelf, StampKeys, Verdict, VerifyReportError, stamp, verify_report,
+    ModerationKey, PrekeyStore, ReportLimits, Reporter, StampKeys, Verdict, VerifyReportError, stamp, verify_report,
 };
 use subrosa::prekey::{PrekeyUpload, UnverifiedBundle};
 use subrosa::report::{AccountTag, Commitment, Destination, ModerationPublicKey, StampContext};
@@ -18,7 +18,7 @@ pub(crate) struct Platform {
     pub(crate) kid: u32,
     clock: u64,
     moderation: ModerationKey,
-    shelves: BTreeMap<Address, Shelf>,
+    prekey_stores: BTreeMap<Address, PrekeyStore>,
     inboxes: BTreeMap<Address, Vec<Envelope>>,
     objects: BTreeMap<[u8; 32], Vec<u8>>,
     stamped: usize,
@@ -33,7 +33,7 @@ impl Platform {
             kid: 23,
             clock: 1_800_000_000_000,
             moderation: ModerationKey::generate(rng),
-            shelves: BTreeMap::new(),
+            prekey_stores: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             objects: BTreeMap::new(),
             stamped: 0,
@@ -47,13 +47,16 @@ impl Platform {
     pub(crate) fn publish(&mut self, upload: &[u8]) -> Result<()> {
         let upload = PrekeyUpload::parse(upload)?;
         let address = &upload.address;
-        let shelf = self.shelves.entry(address.clone()).or_insert_with(|| Shelf::new(address.clone(), upload.suite));
-        shelf.apply(&upload)?;
+        let prekey_store = self
+            .prekey_stores
+            .entry(address.clone())
+            .or_insert_with(|| PrekeyStore::new(address.clone(), upload.suite));
+        prekey_store.apply(&upload)?;
         Ok(())
     }
 
     pub(crate) fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
-        self.shelves.get_mut(address)?.claim()
+        self.prekey_stores.get_mut(address)?.claim()
     }
 
     /// A connection authenticated as `account` submits an envelope: its commitment is stamped, nothing else is looked

@@ -113,7 +113,7 @@ fn show(hosts: &[(&str, &Host)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A copy of the database, such as a backup makes; the anchor is not in it.
+/// A copy of the database, such as a backup makes; the rollback counter is not in it.
 fn keep(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     let copy = folder.join(format!("{name}.yesterday"));
     std::fs::copy(folder.join(format!("{name}.sqlite")), &copy)?;

@@ -129,15 +129,15 @@ pub fn client(data: &[u8]) -> bool {
     for want in client.todo().stage(&store, NOW, &mut rng).map(Staged::committed).unwrap_or_default() {
         if let Task::Resend { address, message_id } = want {
             drop(client.resend(message_id, &address, b"other text").stage(&store, NOW, &mut rng));
-            drop(client.gone(message_id, &address).stage(&store, NOW, &mut rng));
+            drop(client.decline_resend(message_id, &address).stage(&store, NOW, &mut rng));
         }
     }
     drop(client.ask_again(&bob, &[MessageName::new([8; 32])]).stage(&store, NOW, &mut rng));
-    drop(client.unwant(&bob).stage(&store, NOW, &mut rng));
+    drop(client.withdraw_wish(&bob).stage(&store, NOW, &mut rng));
     drop(client.maintain().stage(&store, NOW, &mut rng));
     drop(client.accept_identity(&bob, world.bundle.identity_key()).stage(&store, NOW, &mut rng));
     drop(client.forget_device(&bob).stage(&store, NOW, &mut rng));
-    drop(client.tidy(rows.iter().map(|(key, _)| key.as_bytes()[1]).max().unwrap_or(0)).stage(&store, NOW, &mut rng));
+    drop(client.prune(rows.iter().map(|(key, _)| key.as_bytes()[1]).max().unwrap_or(0)).stage(&store, NOW, &mut rng));
     accepted
 }
 

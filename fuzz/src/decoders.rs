@@ -5,7 +5,7 @@ use rand_core::SeedableRng;
 use std::sync::LazyLock;
 
 use subrosa::ident::Address;
-use subrosa::platform::Shelf;
+use subrosa::platform::PrekeyStore;
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeyUpload, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
 use subrosa::session::{Ciphertext, FirstMessage, Session, SessionMessage};
 use subrosa::suite::Suite;
@@ -31,31 +31,31 @@ pub fn bundle(data: &[u8]) -> bool {
     true
 }
 
-/// What a device brings to its server of prekeys. What a shelf takes of it is handed out once, and comes back from storage.
+/// What a device brings to its server of prekeys. What a prekey store takes of it is handed out once, and comes back from storage.
 pub fn prekey_upload(data: &[u8]) -> bool {
     let Ok(upload) = PrekeyUpload::parse(data) else { return false };
     assert_eq!(upload.to_bytes(), data, "one encoding");
-    let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
-    let empty = shelf.clone();
-    if shelf.apply(&upload).is_err() {
-        assert_eq!(shelf, empty);
+    let mut prekey_store = PrekeyStore::new(upload.address.clone(), upload.suite);
+    let empty = prekey_store.clone();
+    if prekey_store.apply(&upload).is_err() {
+        assert_eq!(prekey_store, empty);
         return true;
     }
     assert!(upload.verify().is_ok());
-    let before = shelf.clone();
-    assert_eq!(shelf.apply(&upload).map(|applied| applied.one_time + applied.one_time_kem), Ok(0));
-    assert_eq!(shelf, before);
-    assert!(self::shelf(&shelf.to_bytes()));
+    let before = prekey_store.clone();
+    assert_eq!(prekey_store.apply(&upload).map(|applied| applied.one_time + applied.one_time_kem), Ok(0));
+    assert_eq!(prekey_store, before);
+    assert!(self::prekey_store(&prekey_store.to_bytes()));
     true
 }
 
-/// A server's stored shelf: it hands out each one-time prekey once, and goes on being one.
-pub fn shelf(data: &[u8]) -> bool {
-    let Ok(mut shelf) = Shelf::from_bytes(data) else { return false };
-    assert_eq!(shelf.to_bytes(), data, "one encoding");
-    let counts = shelf.counts();
+/// A server's stored prekey store: it hands out each one-time prekey once, and goes on being one.
+pub fn prekey_store(data: &[u8]) -> bool {
+    let Ok(mut prekey_store) = PrekeyStore::from_bytes(data) else { return false };
+    assert_eq!(prekey_store.to_bytes(), data, "one encoding");
+    let counts = prekey_store.counts();
     let (mut one_time, mut kem) = (0, 0);
-    while let Some(bundle) = shelf.claim() {
+    while let Some(bundle) = prekey_store.claim() {
         one_time += u32::from(bundle.one_time_prekey.is_some());
         kem += u32::from(!bundle.kem_is_last_resort);
         if bundle.one_time_prekey.is_none() && bundle.kem_is_last_resort {
@@ -63,7 +63,7 @@ pub fn shelf(data: &[u8]) -> bool {
         }
     }
     assert_eq!((one_time, kem), (counts.one_time, counts.one_time_kem));
-    assert_eq!(Shelf::from_bytes(&shelf.to_bytes()).as_ref(), Ok(&shelf));
+    assert_eq!(PrekeyStore::from_bytes(&prekey_store.to_bytes()).as_ref(), Ok(&prekey_store));
     true
 }
 

@@ -15,7 +15,8 @@ pub use attachment::{attachment, attachment_seeds};
 #[cfg(feature = "testing")]
 pub use client::{client, client_seeds};
 pub use decoders::{
-    bundle, envelope, first_message, message, payload, prekey_bytes, prekey_upload, session_bytes, shelf, spqr_message,
+    bundle, envelope, first_message, message, payload, prekey_bytes, prekey_store, prekey_upload, session_bytes,
+    spqr_message,
 };
 pub use interaction::interaction;
 pub use liar::liar;

@@ -18,7 +18,7 @@
 //!    one database without locks.
 //! 4. It gives the outcome, which is durable.
 //!
-//! Whoever cannot lend a database steps the operation by hand ([`Step`], [`Staged`]), to the same bytes.
+//! Whoever cannot lend a database steps the operation by hand ([`Step`](crate::staging::Step), [`Staged`](crate::staging::Staged)), to the same bytes.
 //!
 //! # When something breaks
 //!
@@ -27,8 +27,8 @@
 //! | before the commit | nothing happened | receives the same bytes again; sends again with the same message id |
 //! | the commit's outcome is unknown | either | stages again: of a message id that was sent nothing goes out twice, its envelope is in the outbox; a received message is [`ReceiveError::Duplicate`] |
 //! | after the commit, before the network | the envelope is in the outbox | posts the same bytes again; the recipient sees a duplicate |
-//! | a lost race | [`ApplyError::Conflict`], nothing happened | stages again: [`Operation::run`] does |
-//! | an older database came back | found when it is opened, by the [`Anchor`] | goes on: new sessions are made, old ones still read |
+//! | a lost race | [`ApplyError::Conflict`](crate::staging::ApplyError), nothing happened | stages again: [`Operation::run`] does |
+//! | an older database came back | found when it is opened, by the [`RollbackCounter`] | goes on: new sessions are made, old ones still read |
 //!
 //! Sources: `docs/protocol.md`, `docs/records.md`.
 
@@ -49,15 +49,15 @@ use crate::rows::Core;
 #[cfg(any(test, feature = "std"))]
 use crate::staging::RowCache;
 
-pub use account::{Anchor, CreateError, OpenError, Opened};
+pub use account::{CreateError, OpenError, Opened, RollbackCounter};
 pub use contacts::{AddError, Added, IdentityError, IdentityStatus, ResetError};
 pub use messages::{
-    Disposition, ForkedMessage, FramedMessage, FramedSent, Gone, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing,
-    ReceiveError, Received, ReceivedMessage, RepairRequest, SendError, Sent, Unreadable,
+    Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,
+    Received, ReceivedMessage, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
 pub use repair::{AskError, ResendError, Task};
-pub use upkeep::{MaintainError, Maintained, Tidied, TidyFrom};
+pub use upkeep::{MaintainError, Maintained, PruneFrom, Pruned};
 
 pub use crate::prekey::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
 pub use crate::rows::OldRow;

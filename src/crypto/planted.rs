@@ -15,7 +15,7 @@ pub(crate) enum Defect {
     /// What of a stranger cannot be read is forgotten.
     NoStrangers,
     /// Upkeep wants bundles.
-    TidyWishes,
+    PruneWishes,
     /// The table of repair, row by row: with nothing to send with, nothing is started.
     NothingStartsNothing,
     /// A session of another bundle stands for one of this one.
@@ -79,7 +79,7 @@ impl Defect {
         Self::TimeOfDay,
         Self::FewWishes,
         Self::NoStrangers,
-        Self::TidyWishes,
+        Self::PruneWishes,
         Self::NothingStartsNothing,
         Self::AnyBundle,
         Self::Impatient,

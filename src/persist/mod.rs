@@ -11,7 +11,7 @@
 //! # Security
 //!
 //! Whoever can write the database can put a single old row back unnoticed (its version is old with it): only a rollback
-//! of the whole store is found, by the anchor that the host gives when it opens its client.
+//! of the whole store is found, by the rollback counter that the host gives when it opens its client.
 
 mod keys;
 mod record_key;

@@ -1,6 +1,6 @@
-//! The platform's side: the shelf of prekeys between devices, and of message framing stamps, and verdicts on reports.
+//! The platform's side: the prekey store between devices, and of message framing stamps, and verdicts on reports.
 //!
-//! Owns: what a server keeps of a device's prekeys ([`Shelf`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
+//! Owns: what a server keeps of a device's prekeys ([`PrekeyStore`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
 //! reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object is the file
 //! that a reported message refers to ([`verify_attachment`]).
 //!
@@ -9,7 +9,7 @@
 //! is in a group, what time it is: arguments.
 //!
 //! Stamping and verifying are pure functions; nothing is stored for a message. In the repository, `docs/server.md` says how to
-//! run the shelf, `docs/platform.md` the rest.
+//! run the prekey store, `docs/platform.md` the rest.
 
 mod attachment;
 mod item;
@@ -17,7 +17,7 @@ mod keys;
 mod limits;
 mod moderation;
 mod order;
-mod shelf;
+mod prekey_store;
 mod stamping;
 mod taken;
 mod verdict;
@@ -28,7 +28,7 @@ pub use attachment::{AttachmentMismatch, ForgedFile, VerifiedFile, verify_attach
 pub use keys::{KeyExists, StampKeys};
 pub use limits::ReportLimits;
 pub use moderation::{ModerationKey, Unopenable};
-pub use shelf::{AppliedUpload, Shelf, ShelfError};
+pub use prekey_store::{AppliedUpload, PrekeyStore, PrekeyStoreError};
 pub use stamping::{RestampError, StampError, restamp, stamp};
 pub use verdict::{Finding, MessageOrder, RejectReason, RevealedPart, Verdict, VerifiedMessage};
 pub use verify::{Reporter, VerifyReportError, verify_report};

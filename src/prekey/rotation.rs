@@ -228,7 +228,7 @@ impl Lot {
 /// The one-time prekeys of one kind and suite, in lots.
 ///
 /// A key that is used is deleted with the batch that uses it. The others go when nobody can have them any more, however
-/// many a server has on its shelf: never before an upload has replaced them there.
+/// many a server has on its prekey store: never before an upload has replaced them there.
 ///
 /// # Examples
 ///

@@ -70,11 +70,11 @@ pub enum PrekeyUploadError {
 }
 
 /// The public halves of a device's prekeys, of one suite: what its host brings to the server, which keeps them on a
-/// `platform::Shelf`. It replaces what is there of signed and last-resort prekeys, and adds to the one-time ones.
+/// `platform::PrekeyStore`. It replaces what is there of signed and last-resort prekeys, and adds to the one-time ones.
 ///
 /// # Security
 ///
-/// What [`Self::parse`] gives is what somebody says: nothing of it is verified. The shelf checks it before it takes it.
+/// What [`Self::parse`] gives is what somebody says: nothing of it is verified. The prekey store checks it before it takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PrekeyUpload {
@@ -105,7 +105,7 @@ impl PrekeyUpload {
     /// Most one-time prekeys of each kind in one upload.
     pub const MAX_ONE_TIME: usize = 400;
 
-    /// The bundle of these keys, with these one-time prekeys: what a server without a shelf hands out for one new session.
+    /// The bundle of these keys, with these one-time prekeys: what a server without a prekey store hands out for one new session.
     #[must_use]
     pub fn bundle(
         &self,
@@ -191,7 +191,7 @@ impl PrekeyUpload {
         })
     }
 
-    /// Whether the identity key has signed all that it should: what the shelf asks before it takes anything.
+    /// Whether the identity key has signed all that it should: what the prekey store asks before it takes anything.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Kept keys that are taken apart after every step, list and pages, and brought only as far as they are said to be
+//! Skipped message keys that are taken apart after every step, list and pages, and brought only as far as they are said to be
 //! touched: they stay what a plain map of all keys is.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::kept::{Away, Kept, Touched};
-use super::kept_record::split_entries;
 use super::page::{PAGE_LEN, PageName};
-use super::skipped::{Skipped, max_skipped};
+use super::skipped_keys::{Away, SkippedKeys, Touched};
+use super::skipped_record::split_entries;
+use super::skipped_seeds::{SkippedSeeds, max_skipped};
 use super::{MAX_SKIPPED_AGE_MS, Refused};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
@@ -32,32 +32,33 @@ impl Rows {
     }
 
     /// Writes what has changed, deletes what has gone, and leaves of the keys what is known without their list.
-    pub(super) fn put(&mut self, kept: &mut Kept) {
-        for page in kept.page_records(&mut self.rng) {
+    pub(super) fn put(&mut self, skipped: &mut SkippedKeys) {
+        for page in skipped.page_records(&mut self.rng) {
             assert_eq!(page.is_new, !self.pages.contains_key(&page.name));
             self.pages.insert(page.name, page.bytes);
         }
-        let names: BTreeSet<_> = kept.pages().iter().map(|page| page.name().unwrap()).collect();
+        let names: BTreeSet<_> = skipped.pages().iter().map(|page| page.name().unwrap()).collect();
         self.pages.retain(|name, _| names.contains(name));
         assert_eq!(names.len(), self.pages.len());
         let mut out = FieldWriter::with_capacity(0);
-        kept.write_list(&mut out, 3);
+        skipped.write_list(&mut out, 3);
         self.list = out.into_public();
-        *kept = kept.summary().map_or_else(Kept::new, |away| Kept::from_away(away.count, away.first));
+        *skipped =
+            skipped.summary().map_or_else(SkippedKeys::new, |away| SkippedKeys::from_away(away.count, away.first));
     }
 
     /// Brings the list.
-    pub(super) fn bring(&self, kept: &mut Kept) {
-        if kept.away().is_some() {
+    pub(super) fn bring(&self, skipped: &mut SkippedKeys) {
+        if skipped.away().is_some() {
             let entries = crate::wire::FieldReader::new(&self.list).bytes(3).unwrap();
-            kept.attach(split_entries(entries).unwrap(), u32::MAX).unwrap();
+            skipped.attach(split_entries(entries).unwrap(), u32::MAX).unwrap();
         }
     }
 
     /// Brings the pages. How many.
-    pub(super) fn open(&self, kept: &mut Kept, touched: &Touched) -> usize {
+    pub(super) fn open(&self, skipped: &mut SkippedKeys, touched: &Touched) -> usize {
         for name in &touched.opened {
-            kept.attach_page(*name, Some(&self.pages[name])).unwrap();
+            skipped.attach_page(*name, Some(&self.pages[name])).unwrap();
         }
         touched.opened.len()
     }
@@ -68,7 +69,7 @@ impl Rows {
 struct Plain {
     seeds: BTreeMap<u32, u8>,
     floor: u32,
-    marks: VecDeque<(u32, Timestamp)>,
+    times: VecDeque<(u32, Timestamp)>,
 }
 
 impl Plain {
@@ -81,9 +82,9 @@ impl Plain {
 
     fn keep(&mut self, passed: core::ops::Range<u32>, now: Timestamp) {
         let Some(upto) = passed.clone().last() else { return };
-        match self.marks.back_mut() {
+        match self.times.back_mut() {
             Some((last, at)) if now.since(*at) < DAY => *last = upto,
-            _ => self.marks.push_back((upto, now)),
+            _ => self.times.push_back((upto, now)),
         }
         if passed.len() >= max_skipped() {
             self.floor = self.floor.max(passed.start);
@@ -92,17 +93,17 @@ impl Plain {
         while self.seeds.len() > max_skipped() {
             self.drop_first();
         }
-        while self.seeds.keys().next().zip(self.marks.front()).is_some_and(|(first, (upto, _))| upto < first) {
-            self.marks.pop_front();
+        while self.seeds.keys().next().zip(self.times.front()).is_some_and(|(first, (upto, _))| upto < first) {
+            self.times.pop_front();
         }
     }
 
     fn expire(&mut self, now: Timestamp) {
-        while let Some((upto, _)) = self.marks.front().copied().filter(|(_, at)| now.since(*at) > MAX_SKIPPED_AGE_MS) {
+        while let Some((upto, _)) = self.times.front().copied().filter(|(_, at)| now.since(*at) > MAX_SKIPPED_AGE_MS) {
             while self.seeds.keys().next().is_some_and(|index| *index <= upto) {
                 self.drop_first();
             }
-            self.marks.pop_front();
+            self.times.pop_front();
         }
     }
 
@@ -121,7 +122,7 @@ fn keys(indices: core::ops::Range<u32>) -> Vec<(u32, Secret<32>)> {
 }
 
 /// What was found, by the seed's first byte.
-fn found(skipped: &Skipped, index: u32) -> Result<u8, Refused> {
+fn found(skipped: &SkippedSeeds, index: u32) -> Result<u8, Refused> {
     skipped.find(index).map(|seed| seed.expose()[0])
 }
 
@@ -148,8 +149,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// One chain three times.
 struct Chains {
     plain: Plain,
-    whole: Skipped,
-    apart: Skipped,
+    whole: SkippedSeeds,
+    apart: SkippedSeeds,
     rows: Rows,
     next: u32,
     now: Timestamp,
@@ -157,7 +158,7 @@ struct Chains {
 
 impl Chains {
     /// Does what a message does, on a list that is here, with the pages that it touches.
-    fn message(&mut self, touch: impl Fn(&Skipped, &mut Touched), act: impl Fn(&mut Skipped, Timestamp)) {
+    fn message(&mut self, touch: impl Fn(&SkippedSeeds, &mut Touched), act: impl Fn(&mut SkippedSeeds, Timestamp)) {
         let now = self.now;
         self.rows.bring(&mut self.apart.seeds);
         let mut touched = Touched::default();
@@ -175,7 +176,7 @@ impl Chains {
         self.rows.put(&mut self.apart.seeds);
         self.plain.expire(now);
         for chain in [&self.whole, &self.apart] {
-            assert_eq!((chain.floor, &chain.marks), (self.plain.floor, &self.plain.marks));
+            assert_eq!((chain.floor, &chain.times), (self.plain.floor, &self.plain.times));
             let first = self.plain.seeds.first_key_value().map(|(first, _)| *first);
             let count = u32::try_from(self.plain.seeds.len()).unwrap();
             assert_eq!(chain.seeds.summary(), first.map(|first| Away { count, first }));
@@ -228,8 +229,8 @@ proptest! {
     fn pages_are_a_map(steps in proptest::collection::vec(any_step(), 1..40)) {
         let mut chains = Chains {
             plain: Plain::default(),
-            whole: Skipped::new(),
-            apart: Skipped::new(),
+            whole: SkippedSeeds::new(),
+            apart: SkippedSeeds::new(),
             rows: Rows::new(),
             next: 0,
             now: Timestamp::new(0),

@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::chain::{Chain, RootKey};
-use super::kept::Touched;
 use super::salts::{SaltPrefix, Salts};
-use super::skipped::{Skipped, max_skipped};
+use super::skipped_keys::Touched;
+use super::skipped_seeds::{SkippedSeeds, max_skipped};
 use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SKIPPED, Refused};
 use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
 use crate::ident::Timestamp;
@@ -28,7 +28,7 @@ pub(super) struct SendingChain {
 pub(super) struct ReceivingChain {
     pub(super) ratchet: PublicKey,
     pub(super) chain: Chain,
-    pub(super) skipped: Skipped,
+    pub(super) skipped: SkippedSeeds,
     /// Where the suite salts its keys.
     pub(super) salts: Salts,
 }
@@ -68,7 +68,7 @@ pub(super) struct DoubleStep {
 }
 
 enum Change {
-    /// A kept seed is used up.
+    /// A skipped seed is used up.
     Take,
     /// A known chain goes on.
     Advance(Advance),
@@ -203,7 +203,7 @@ impl DoubleRatchet {
     }
 
     /// Whether lists that are away have to be here before a message at this place is received.
-    pub(super) fn wants_kept(&self, place: &Place) -> bool {
+    pub(super) fn wants_skipped(&self, place: &Place) -> bool {
         let away = |held: &ReceivingChain| held.skipped.seeds.away().is_some();
         let full = self.receiving.len() >= MAX_RECEIVING_CHAINS;
         let untouched = match self.find(&place.ratchet) {
@@ -215,11 +215,11 @@ impl DoubleRatchet {
     }
 
     /// Whether keys that are away are to be deleted.
-    pub(super) fn kept_is_due(&self, now: Timestamp) -> bool {
+    pub(super) fn skipped_is_due(&self, now: Timestamp) -> bool {
         self.receiving.iter().any(|held| held.skipped.is_due(now))
     }
 
-    /// Which pages of kept seeds a message at this place touches, where their lists are here.
+    /// Which pages of skipped seeds a message at this place touches, where their lists are here.
     pub(super) fn touch_receiving(&self, place: &Place, touched: &mut Touched) {
         match self.find(&place.ratchet) {
             Some(held) if place.counter < held.chain.index => held.skipped.seeds.touch_taking(place.counter, touched),
@@ -231,12 +231,12 @@ impl DoubleRatchet {
         }
     }
 
-    /// Which pages of kept seeds are to be deleted, at least in part.
+    /// Which pages of skipped seeds are to be deleted, at least in part.
     pub(super) fn touch_expiring(&self, now: Timestamp, touched: &mut Touched) {
         self.receiving.iter().for_each(|held| held.skipped.touch_expiring(now, touched));
     }
 
-    /// Deletes kept seeds that are too old. Without its seed, a kept post-quantum key opens nothing.
+    /// Deletes skipped seeds that are too old. Without its seed, a skipped post-quantum key opens nothing.
     pub(super) fn expire(&mut self, now: Timestamp) {
         for held in &mut self.receiving {
             held.skipped.expire(now);
@@ -254,7 +254,7 @@ impl DoubleRatchet {
 
 impl ReceivingChain {
     pub(super) const fn new(ratchet: PublicKey, chain: Chain) -> Self {
-        Self { ratchet, chain, skipped: Skipped::new(), salts: Salts::new() }
+        Self { ratchet, chain, skipped: SkippedSeeds::new(), salts: Salts::new() }
     }
 
     /// The seed of a message that the chain has passed.

@@ -13,22 +13,22 @@
 
 mod chain;
 mod double;
-mod kept;
-mod kept_record;
 mod page;
 mod record;
 mod salts;
-mod skipped;
+mod skipped_keys;
+mod skipped_record;
+mod skipped_seeds;
 pub(crate) mod spqr;
 mod triple;
 
 #[cfg(test)]
 mod apart;
 
-pub(crate) use kept::Touched;
-pub(crate) use kept_record::{KeptRecords, PageRecord, kept_pages};
 pub(crate) use page::PageName;
 pub(crate) use record::Form;
+pub(crate) use skipped_keys::Touched;
+pub(crate) use skipped_record::{PageRecord, SkippedRecords, skipped_pages};
 pub(crate) use triple::{Header, Outgoing, Step, TripleRatchet};
 
 /// How far ahead of the newest message of its chain a message may be.
@@ -37,7 +37,7 @@ pub(crate) const MAX_JUMP: u32 = 25_000;
 /// The same for a session of suite `Signal` with one's own other device, which may sleep for long.
 pub(crate) const MAX_JUMP_SELF: u32 = 1 << 16;
 
-/// Keys kept for late messages, in each receiving chain.
+/// Skipped message keys, in each receiving chain.
 pub(crate) const MAX_SKIPPED: u32 = 2_000;
 
 /// Receiving chains kept.
@@ -46,7 +46,7 @@ pub(crate) const MAX_RECEIVING_CHAINS: usize = 5;
 /// Accepted messages of which a receiving chain remembers the salt.
 pub(crate) const MAX_SALTS: usize = 64;
 
-/// A kept key is deleted after 30 days.
+/// A skipped message key is deleted after 30 days.
 pub(crate) const MAX_SKIPPED_AGE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Why a message gets no key.

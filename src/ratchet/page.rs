@@ -1,4 +1,4 @@
-//! Kept keys that lie together: in memory, or away in a record of their own.
+//! Skipped message keys that lie together: in memory, or away in a record of their own.
 
 use alloc::collections::VecDeque;
 

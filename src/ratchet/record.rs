@@ -4,9 +4,9 @@ use alloc::collections::VecDeque;
 
 use super::chain::{Chain, RootKey};
 use super::double::{DoubleRatchet, ReceivingChain, SendingChain};
-use super::kept::Kept;
 use super::salts::Salts;
-use super::skipped::{MAX_MARKS, Skipped};
+use super::skipped_keys::SkippedKeys;
+use super::skipped_seeds::{MAX_TIMES, SkippedSeeds};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, TripleRatchet};
 use crate::crypto::Secret;
@@ -16,7 +16,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, read_key_pair, read_pub
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
-/// Where the keys kept for late messages are.
+/// Where the skipped message keys are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// In the same record.
@@ -29,20 +29,20 @@ pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u32) -> Result<Se
     Ok(Secret::new(*fields.array(field)?))
 }
 
-impl Skipped {
-    fn read(seeds: Kept, marks: &[u8], floor: u32, next: u32) -> Result<Self, RecordError> {
-        let (entries, rest) = marks.as_chunks::<12>();
-        let marks: VecDeque<_> = entries
+impl SkippedSeeds {
+    fn read(seeds: SkippedKeys, times: &[u8], floor: u32, next: u32) -> Result<Self, RecordError> {
+        let (entries, rest) = times.as_chunks::<12>();
+        let times: VecDeque<_> = entries
             .iter()
             .map(|[a, b, c, d, at @ ..]| {
                 (u32::from_be_bytes([*a, *b, *c, *d]), Timestamp::new(u64::from_be_bytes(*at)))
             })
             .collect();
-        let mut pairs = marks.iter().zip(marks.iter().skip(1));
+        let mut pairs = times.iter().zip(times.iter().skip(1));
         let ascending = pairs.all(|((a, at), (b, bt))| a < b && at <= bt);
-        let whole = rest.is_empty() && ascending && marks.len() <= MAX_MARKS;
+        let whole = rest.is_empty() && ascending && times.len() <= MAX_TIMES;
         if whole && seeds.within(floor, next) && floor <= next {
-            Ok(Self { seeds, floor, marks })
+            Ok(Self { seeds, floor, times })
         } else {
             Err(CORRUPT)
         }
@@ -59,7 +59,7 @@ impl ReceivingChain {
         out.number(4, skipped.floor);
         skipped.seeds.write(form, out, 5);
         out.joined(6, |out| {
-            for (upto, at) in &skipped.marks {
+            for (upto, at) in &skipped.times {
                 out.put(&upto.to_be_bytes());
                 out.put(&at.get().to_be_bytes());
             }
@@ -73,10 +73,10 @@ impl ReceivingChain {
         let ratchet = read_public_key(&mut fields, 1)?;
         let chain = Chain { key: read_secret(&mut fields, 2)?, index: fields.small(3)? };
         let floor = fields.small(4)?;
-        let (seeds, marks, salts) = (fields.bytes(5)?, fields.bytes(6)?, fields.bytes(7)?);
-        let seeds = Kept::read(form, seeds, fields.small(8)?, fields.small(9)?)?;
+        let (seeds, times, salts) = (fields.bytes(5)?, fields.bytes(6)?, fields.bytes(7)?);
+        let seeds = SkippedKeys::read(form, seeds, fields.small(8)?, fields.small(9)?)?;
         fields.end()?;
-        let skipped = Skipped::read(seeds, marks, floor, chain.index)?;
+        let skipped = SkippedSeeds::read(seeds, times, floor, chain.index)?;
         Ok(Self { ratchet, chain, skipped, salts: Salts::read(salts).ok_or(CORRUPT)? })
     }
 }

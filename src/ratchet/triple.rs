@@ -1,7 +1,7 @@
 use rand_core::CryptoRng;
 
 use super::double::{DoubleRatchet, DoubleStep, Place, SendStep};
-use super::kept::{Kept, Touched};
+use super::skipped_keys::{SkippedKeys, Touched};
 use super::spqr::{Spqr, SpqrStep};
 use super::{Exhausted, Refused};
 #[cfg(test)]
@@ -124,45 +124,45 @@ impl TripleRatchet {
         Ok(())
     }
 
-    /// Deletes kept keys that are too old.
+    /// Deletes skipped message keys that are too old.
     pub(crate) fn expire(&mut self, now: Timestamp) {
         self.double.expire(now);
     }
 
-    /// Whether the list of the keys kept for late messages is in a record of its own and not here.
-    pub(crate) fn kept_is_away(&self) -> bool {
-        self.kept().any(|kept| kept.away().is_some())
+    /// Whether the list of the skipped message keys is in a record of its own and not here.
+    pub(crate) fn skipped_is_away(&self) -> bool {
+        self.skipped().any(|skipped| skipped.away().is_some())
     }
 
     /// Whether there are any.
-    pub(crate) fn has_kept(&self) -> bool {
-        self.kept().any(|kept| kept.summary().is_some())
+    pub(crate) fn has_skipped(&self) -> bool {
+        self.skipped().any(|skipped| skipped.summary().is_some())
     }
 
-    pub(super) fn kept(&self) -> impl Iterator<Item = &Kept> {
+    pub(super) fn skipped(&self) -> impl Iterator<Item = &SkippedKeys> {
         let chains = self.double.receiving.iter().map(|held| &held.skipped.seeds);
-        chains.chain(self.spqr.kept().map(|(_, kept)| kept))
+        chains.chain(self.spqr.skipped().map(|(_, skipped)| skipped))
     }
 
-    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = &mut Kept> {
+    pub(super) fn skipped_mut(&mut self) -> impl Iterator<Item = &mut SkippedKeys> {
         let chains = self.double.receiving.iter_mut().map(|held| &mut held.skipped.seeds);
-        chains.chain(self.spqr.kept_mut().map(|(_, kept, _)| kept))
+        chains.chain(self.spqr.skipped_mut().map(|(_, skipped, _)| skipped))
     }
 
     /// Whether the list has to be here before some of them are deleted, which it is time for.
-    pub(crate) fn kept_is_due(&self, now: Timestamp) -> bool {
-        self.double.kept_is_due(now)
+    pub(crate) fn skipped_is_due(&self, now: Timestamp) -> bool {
+        self.double.skipped_is_due(now)
     }
 
     /// Whether the list has to be here before a message with this header is received.
-    pub(crate) fn receiving_wants_kept(&self, header: &Header<'_>) -> bool {
-        let touched = || self.double.wants_kept(&header.place()) || self.spqr.receiving_wants_kept(header.pq);
-        self.kept_is_away() && touched()
+    pub(crate) fn receiving_wants_skipped(&self, header: &Header<'_>) -> bool {
+        let touched = || self.double.wants_skipped(&header.place()) || self.spqr.receiving_wants_skipped(header.pq);
+        self.skipped_is_away() && touched()
     }
 
     /// Whether it has to be here before a message is sent: the first one of an epoch drops what is two epochs back.
-    pub(crate) fn sending_wants_kept(&self) -> bool {
-        self.spqr.sending_wants_kept()
+    pub(crate) fn sending_wants_skipped(&self) -> bool {
+        self.spqr.sending_wants_skipped()
     }
 
     /// Which pages receiving a message with this header touches, once the list is here.

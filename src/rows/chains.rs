@@ -2,9 +2,9 @@
 //! rows a mark of it.
 //!
 //! Rows can be put back one at a time, by whoever can write the database, and each of them is authentic. A chain of one's own
-//! that goes on from an older row tells two stories, and a report would blame its honest owner. So each device has a lane in
+//! that goes on from an older row tells two stories, and a report would blame its honest owner. So each device has a device chain in
 //! the row, with a chain of one's own for what is sent to it; and whatever is framed to or from the device writes both rows
-//! and draws a [`Mark`] that both get. If they differ when they are read, one of them is older: the lane starts another chain,
+//! and draws a [`Mark`] that both get. If they differ when they are read, one of them is older: the device chain starts another chain,
 //! and the host is told. What is known of others' chains stays: an honest owner's are true however old the row is, and what
 //! it has forgotten is a gap, which blames nobody.
 
@@ -25,7 +25,7 @@ use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 type Halt = Stop<StoredError>;
 
 /// Most devices of one user for which chains of one's own are kept; those used last.
-const MAX_LANES: usize = 32;
+const MAX_DEVICE_CHAINS: usize = 32;
 
 /// A row that was read is older than one that was written together with it: somebody put it back, or one of the two was lost.
 ///
@@ -40,7 +40,7 @@ pub struct OldRow {
 }
 
 /// What belongs to one device of the user.
-struct Lane {
+struct DeviceChain {
     mark: Mark,
     /// If something was sent to it.
     own: Option<OwnChain>,
@@ -60,17 +60,17 @@ pub(crate) enum Setting {
 struct Row {
     setting: Setting,
     state: ChainState,
-    lanes: BTreeMap<u32, Lane>,
+    device_chains: BTreeMap<u32, DeviceChain>,
 }
 
-/// The chains of a conversation, on the lane of one device.
+/// The chains of a conversation, on the device chain of one device.
 pub(crate) struct Chains {
     pub(crate) state: ChainState,
     pub(crate) old: Option<OldRow>,
     setting: Setting,
     device: u32,
     /// Those of the other devices.
-    lanes: BTreeMap<u32, Lane>,
+    device_chains: BTreeMap<u32, DeviceChain>,
     /// The greatest count that was seen.
     count: u64,
 }
@@ -84,7 +84,7 @@ impl Core {
         let (me, dest) = (AccountTag::of(self.address.user()), Destination::Direct(AccountTag::of(user)));
         let state = ChainState::new(me, dest, &mut work.public);
         match work.read(&self.keys, RecordKind::Framing, self.chains_key(user))? {
-            None => Ok(Row { setting: Setting::Unset, state, lanes: BTreeMap::new() }),
+            None => Ok(Row { setting: Setting::Unset, state, device_chains: BTreeMap::new() }),
             Some(bytes) => Ok(Row::from_bytes(state, bytes, self.generation).map_err(stored(RecordKind::Framing))?),
         }
     }
@@ -96,11 +96,11 @@ impl Core {
     /// What is known of the chains of the conversation with a device's user.
     pub(crate) fn load_chains(&self, work: &mut Workspace<'_>, peer: &Peer) -> Result<Chains, Halt> {
         let (user, device) = (peer.address.user(), peer.address.device().get());
-        let Row { setting, mut state, mut lanes } = self.load_row(work, user)?;
+        let Row { setting, mut state, mut device_chains } = self.load_row(work, user)?;
         // Of so many that the one whose mark the device has may have gone for want of room.
-        let is_full = lanes.len() >= MAX_LANES;
-        let lane = lanes.remove(&device);
-        let (here, there) = (peer.framing, lane.as_ref().map(|lane| lane.mark));
+        let is_full = device_chains.len() >= MAX_DEVICE_CHAINS;
+        let device_chain = device_chains.remove(&device);
+        let (here, there) = (peer.framing, device_chain.as_ref().map(|device_chain| device_chain.mark));
         let old = (here != there && !(there.is_none() && is_full)).then(|| {
             let is_behind = here.map(|mark| mark.count) < there.map(|mark| mark.count);
             OldRow { kind: if is_behind { RecordKind::Peer } else { RecordKind::Framing } }
@@ -110,25 +110,29 @@ impl Core {
         let goes_on = old.is_none();
         #[cfg(test)]
         let goes_on = goes_on || planted::is(Defect::OldChains);
-        if let Some(own) = lane.and_then(|lane| lane.own).filter(|_| goes_on) {
+        if let Some(own) = device_chain.and_then(|device_chain| device_chain.own).filter(|_| goes_on) {
             state.exchange(own);
         }
-        let counts = lanes.values().map(|lane| lane.mark.count).chain([here, there].into_iter().flatten().map(count));
-        Ok(Chains { count: counts.max().unwrap_or(0), state, old, setting, device, lanes })
+        let counts = device_chains
+            .values()
+            .map(|device_chain| device_chain.mark.count)
+            .chain([here, there].into_iter().flatten().map(count));
+        Ok(Chains { count: counts.max().unwrap_or(0), state, old, setting, device, device_chains })
     }
 
     /// Writes the chains; the device's row, which is to be written as well, gets their mark.
     pub(crate) fn save_chains(&self, work: &mut Workspace<'_>, peer: &mut Peer, chains: Chains) {
-        let Chains { mut state, old: _, setting, device, mut lanes, count } = chains;
+        let Chains { mut state, old: _, setting, device, mut device_chains, count } = chains;
         let mark = Mark::after(count, &mut work.public);
         let own = state.exchange(OwnChain::random(&mut work.public));
-        lanes.insert(device, Lane { mark, own: Some(own).filter(|own| !own.is_unused()) });
-        while lanes.len() > MAX_LANES {
-            let idle = lanes.iter().min_by_key(|(_, lane)| lane.mark.count).map(|(device, _)| *device);
-            lanes.remove(&idle.unwrap_or_default());
+        device_chains.insert(device, DeviceChain { mark, own: Some(own).filter(|own| !own.is_unused()) });
+        while device_chains.len() > MAX_DEVICE_CHAINS {
+            let idle =
+                device_chains.iter().min_by_key(|(_, device_chain)| device_chain.mark.count).map(|(device, _)| *device);
+            device_chains.remove(&idle.unwrap_or_default());
         }
         peer.framing = Some(mark);
-        self.save_row(work, peer.address.user(), &Row { setting, state, lanes });
+        self.save_row(work, peer.address.user(), &Row { setting, state, device_chains });
     }
 
     /// Whether what is shown in the conversation with a device's user is framed.
@@ -166,7 +170,7 @@ impl Core {
         if let Err(error) = stamped.attach(&stamp) {
             return Ok(Err(error.into()));
         }
-        let mut own = row.lanes.values_mut().filter_map(|lane| lane.own.as_mut());
+        let mut own = row.device_chains.values_mut().filter_map(|device_chain| device_chain.own.as_mut());
         if own.any(|own| own.stamped(evidence, &stamp)) {
             self.save_row(work, user, &row);
         }
@@ -184,8 +188,8 @@ impl Core {
             work.delete(key);
             return Ok(());
         };
-        row.lanes.remove(&address.device().get());
-        let others = row.lanes.keys().map(|device| Address::new(user.clone(), DeviceId::new(*device)));
+        row.device_chains.remove(&address.device().get());
+        let others = row.device_chains.keys().map(|device| Address::new(user.clone(), DeviceId::new(*device)));
         let others: Vec<_> = others.map(|other| self.peer_key(RecordKind::Peer, &other)).collect();
         work.announce(others.iter().copied());
         work.ready()?;
@@ -223,7 +227,7 @@ impl Chains {
 
 impl Row {
     fn to_record(&self, generation: u64) -> Record {
-        let Self { setting, state, lanes } = self;
+        let Self { setting, state, device_chains } = self;
         let mut out = FieldWriter::row(RecordKind::Framing, 1024);
         out.number(1, generation);
         out.number(
@@ -235,7 +239,7 @@ impl Row {
             },
         );
         out.message(3, |out| state.write_others(out));
-        for (device, Lane { mark, own }) in lanes {
+        for (device, DeviceChain { mark, own }) in device_chains {
             out.message(4, |out| {
                 out.number(1, *device);
                 out.bytes(2, &mark.to_bytes());
@@ -258,22 +262,22 @@ impl Row {
             _ => return Err(RecordError::Corrupt),
         };
         let state = state.with_others(fields.some_message(3)?)?;
-        let mut lanes: BTreeMap<u32, Lane> = BTreeMap::new();
+        let mut device_chains: BTreeMap<u32, DeviceChain> = BTreeMap::new();
         while let Some((field, bytes)) = fields.next_bytes()? {
             let mut fields = FieldReader::new(bytes);
             let (device, mark) = (fields.small(1)?, Mark::from_bytes(fields.bytes(2)?)?);
             let own = fields.message(3)?.map(OwnChain::read).transpose()?;
             fields.end()?;
-            let ascending = lanes.last_key_value().is_none_or(|(last, _)| *last < device);
-            if field != 4 || !ascending || lanes.len() >= MAX_LANES {
+            let ascending = device_chains.last_key_value().is_none_or(|(last, _)| *last < device);
+            if field != 4 || !ascending || device_chains.len() >= MAX_DEVICE_CHAINS {
                 return Err(RecordError::Corrupt);
             }
             // After the store went back in time it is not known what was sent since: going on would tell two stories.
             let goes_on = generation == now;
             #[cfg(test)]
             let goes_on = goes_on || planted::is(Defect::RestoredChains);
-            lanes.insert(device, Lane { mark, own: own.filter(|_| goes_on) });
+            device_chains.insert(device, DeviceChain { mark, own: own.filter(|_| goes_on) });
         }
-        Ok(Self { setting, state, lanes })
+        Ok(Self { setting, state, device_chains })
     }
 }

@@ -2,7 +2,7 @@ use rand_core::CryptoRng;
 
 use crate::wire::RecordError;
 
-/// What a Framing row and a Peer row have in common if they were written together.
+/// The framing mark: what a Framing row and a Peer row have in common if they were written together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(super) count: u64,

@@ -18,7 +18,7 @@ pub use self::chains::OldRow;
 pub(crate) use self::clock::Round;
 pub(crate) use self::core::Core;
 pub(crate) use self::mark::Mark;
-pub(crate) use self::peers::{Archive, Peer, erase, erase_kept};
+pub(crate) use self::peers::{Archive, Peer, erase, erase_skipped};
 pub(crate) use self::prekeys::{Plan, SEEN_SHARDS, Set};
 pub(crate) use self::repair::{
     Asked, DAY_MS, HOUR_MS, MAX_QUESTIONS, MAX_STARTS, MAX_UNREAD, MINUTE_MS, QUESTION, RESEND_MS, UnreadMessage,

@@ -82,7 +82,7 @@ impl Session {
         };
         let (state, accepted) = accept(device, &ends, first, prekeys, now, rng)?;
         let seen_v1 = first.suite() == Suite::V1;
-        Ok((Self { ends, current: Some(state), archived: VecDeque::new(), seen_v1, levels: 0 }, accepted))
+        Ok((Self { ends, current: Some(state), archived: VecDeque::new(), seen_v1, ranks: 0 }, accepted))
     }
 
     /// Whether a first message belongs to a session that is here already: then it is accepted without prekeys.
@@ -209,7 +209,7 @@ fn accept(
         initiation: Some(first.initiation_hash()),
         transcript,
         retired: false,
-        level: 0,
+        rank: 0,
         passed_over: 0,
     };
     let mut plaintext = Vec::new();

@@ -54,7 +54,7 @@ impl Session {
     ///
     /// # Security
     ///
-    /// A buffer that grows leaves what it held where it was: reserve [`Message::max_plaintext_len`] before, and wipe it.
+    /// A buffer that grows leaves what it held where it was: reserve [`SessionMessage::max_plaintext_len`] before, and wipe it.
     ///
     /// # Examples
     ///

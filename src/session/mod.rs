@@ -2,7 +2,7 @@
 //! belongs to.
 //!
 //! Owns: [`Session`] (start, answer, encrypt, decrypt, store), the messages as they travel ([`FirstMessage`],
-//! [`Message`], [`Ciphertext`]), and the order of things: authenticate first, change afterwards.
+//! [`SessionMessage`], [`Ciphertext`]), and the order of things: authenticate first, change afterwards.
 //!
 //! **Not its concern:** transport, storage, whether an identity key is to be trusted, several devices of one user.
 //!
@@ -31,7 +31,7 @@ mod state;
 pub use accept::{Accepted, ConsumedPrekeys};
 pub use error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyKind};
 pub use message::{Ciphertext, CiphertextKind, FirstMessage, NeededPrekeys, SessionMessage};
-pub(crate) use name::{Mark, Name};
+pub(crate) use name::{KeyPrefix, Name};
 pub use peer::Session;
 pub(crate) use record::RECORD_CAPACITY;
 pub(crate) use split::ArchivedPart;

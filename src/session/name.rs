@@ -2,4 +2,4 @@
 pub(crate) type Name = [u8; 8];
 
 /// What a ratchet key begins with: enough to find the session that it is of among 40, whose chains are at most 200.
-pub(crate) type Mark = [u8; 4];
+pub(crate) type KeyPrefix = [u8; 4];

@@ -34,8 +34,8 @@ pub struct Session {
     pub(super) archived: VecDeque<State>,
     /// Whether the peer device was ever seen with suite V1: from then on it is given nothing weaker.
     pub(super) seen_v1: bool,
-    /// The highest level that a session was given: see the module `preference`.
-    pub(super) levels: u32,
+    /// The highest rank that a session was given: see the module `preference`.
+    pub(super) ranks: u32,
 }
 
 impl Session {
@@ -76,7 +76,7 @@ impl Session {
             remote_identity: *bundle.identity_key(),
         };
         let current = Some(initiate(device, bundle, now, rng)?);
-        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suite() == Suite::V1, levels: 0 })
+        Ok(Self { ends, current, archived: VecDeque::new(), seen_v1: bundle.suite() == Suite::V1, ranks: 0 })
     }
 
     /// Starts another session with the same device and archives the current one: when that was never answered, or
@@ -307,7 +307,7 @@ fn initiate(
         initiation: None,
         transcript,
         retired: false,
-        level: 0,
+        rank: 0,
         passed_over: 0,
     })
 }

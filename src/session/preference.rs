@@ -4,10 +4,10 @@
 //! In suite `Signal` it is the one that was read in last, as in Signal's library. There, two devices that started at the
 //! same time may take up each other's session for ever, each with every message.
 //!
-//! In suite V1 sessions have an order that both devices know. Each session has a *level*: one that is started here with a
+//! In suite V1 sessions have an order that both devices know. Each session has a *rank*: one that is started here with a
 //! session in place is above all before it, and so is one that the peer starts, unless the current one was started here
-//! and never answered. Then neither device need have known of the other's, the two **crossed**, and have one level. Of two
-//! on one level the one with the lower tag is above the other: both devices see both tags.
+//! and never answered. Then neither device need have known of the other's, the two **crossed**, and have one rank. Of two
+//! on one rank the one with the lower tag is above the other: both devices see both tags.
 //!
 //! 1. A session that the peer starts becomes the current one, at once: the peer can read it, whatever else it has lost.
 //! 2. A message that was read in an archived session brings that one back if it is above the current one, or if the
@@ -33,20 +33,20 @@ const GIVE_WAY_TO_HIGHER: u8 = 64;
 impl Session {
     /// Makes a session that was started here the current one.
     pub(super) fn install_own(&mut self, mut state: State) {
-        state.level = self.next_level();
+        state.rank = self.next_rank();
         self.install(state);
     }
 
     /// Makes a session that the peer started the current one.
     pub(super) fn install_theirs(&mut self, mut state: State) {
-        let crossed = self.current.as_ref().filter(|current| current.pending.is_some()).map(|current| current.level);
-        state.level = crossed.unwrap_or_else(|| self.next_level());
+        let crossed = self.current.as_ref().filter(|current| current.pending.is_some()).map(|current| current.rank);
+        state.rank = crossed.unwrap_or_else(|| self.next_rank());
         self.install(state);
     }
 
-    fn next_level(&mut self) -> u32 {
-        self.levels = self.levels.saturating_add(1);
-        self.levels
+    fn next_rank(&mut self) -> u32 {
+        self.ranks = self.ranks.saturating_add(1);
+        self.ranks
     }
 
     /// Makes the archived session at `at`, in which a message was read, the current one if it is the one to send with now.
@@ -73,8 +73,7 @@ impl Session {
         if planted::is(Defect::NeverSettles) {
             return true;
         }
-        if current.pending.is_some() || read.level.cmp(&current.level).then(current_tag.cmp(&tag)) == Ordering::Greater
-        {
+        if current.pending.is_some() || read.rank.cmp(&current.rank).then(current_tag.cmp(&tag)) == Ordering::Greater {
             return true;
         }
         read.passed_over = read.passed_over.saturating_add(1);
@@ -82,8 +81,8 @@ impl Session {
         if read.passed_over < gives_way {
             return false;
         }
-        self.levels = self.levels.saturating_add(1);
-        read.level = self.levels;
+        self.ranks = self.ranks.saturating_add(1);
+        read.rank = self.ranks;
         true
     }
 }

@@ -13,7 +13,7 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
-/// What a session without archived ones and kept keys takes, mostly.
+/// What a session without archived ones and skipped message keys takes, mostly.
 pub(crate) const RECORD_CAPACITY: usize = 6 * 1024;
 
 impl Session {
@@ -54,14 +54,14 @@ impl Session {
 
     /// Writes the session; in the hot form without its archived ones, which have records of their own.
     pub(super) fn write(&self, form: Form, out: &mut FieldWriter) {
-        let Self { ends, current, archived, seen_v1, levels } = self;
+        let Self { ends, current, archived, seen_v1, ranks } = self;
         write_address(out, 1, &ends.local);
         write_address(out, 2, &ends.remote);
         out.number(3, current.is_some());
         for state in current.iter().chain(archived.iter().filter(|_| form == Form::Whole)) {
             out.message(4, |out| state.write(form, out));
         }
-        out.number(5, (u64::from(*levels) << 1) | u64::from(*seen_v1));
+        out.number(5, (u64::from(*ranks) << 1) | u64::from(*seen_v1));
         out.bytes(6, &ends.local_identity.to_bytes());
         out.bytes(7, &ends.remote_identity.to_bytes());
     }
@@ -80,12 +80,12 @@ impl Session {
             }
             archived.push_back(State::read(form, state, &[])?);
         }
-        let marks = fields.number(5)?;
-        let (seen_v1, levels) = (marks & 1 == 1, u32::try_from(marks >> 1).map_err(|_| CORRUPT)?);
+        let bits = fields.number(5)?;
+        let (seen_v1, ranks) = (bits & 1 == 1, u32::try_from(bits >> 1).map_err(|_| CORRUPT)?);
         let local_identity = read_public_key(&mut fields, 6)?;
         let remote_identity = read_public_key(&mut fields, 7)?;
         fields.end()?;
-        Ok(Self { ends: Ends { local, remote, local_identity, remote_identity }, current, archived, seen_v1, levels })
+        Ok(Self { ends: Ends { local, remote, local_identity, remote_identity }, current, archived, seen_v1, ranks })
     }
 }
 
@@ -121,7 +121,7 @@ impl State {
             initiation,
             transcript,
             retired: _,
-            level,
+            rank,
             passed_over,
         } = self;
         out.number(1, ratchet.suite().number());
@@ -135,7 +135,7 @@ impl State {
         ratchet.write(form, out, 7, 8);
         out.bytes(9, initiation.as_ref().map_or(&[], |hash| &hash[..]));
         out.bytes(10, transcript.as_ref().map_or(&[], |transcript| &transcript.hash[..]));
-        out.number(11, *level);
+        out.number(11, *rank);
         out.number(12, *passed_over);
     }
 
@@ -148,7 +148,7 @@ impl State {
         let pending = fields.message(6)?.map(Pending::read).transpose()?;
         let ratchet = TripleRatchet::read(form, suite, &mut fields, 7, 8, tail)?;
         let (initiation, transcript_hash) = (read_hash(&mut fields, 9)?, read_hash(&mut fields, 10)?);
-        let (level, passed_over) = (fields.small(11)?, fields.small(12)?);
+        let (rank, passed_over) = (fields.small(11)?, fields.small(12)?);
         fields.end()?;
         if transcript_hash.is_some() != (suite == Suite::V1) {
             return Err(CORRUPT);
@@ -165,7 +165,7 @@ impl State {
             initiation,
             transcript,
             retired: false,
-            level,
+            rank,
             passed_over,
         })
     }

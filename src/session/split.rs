@@ -1,8 +1,8 @@
 //! A session in parts, for a store that keeps what changes with every message apart from what seldom does: the current
-//! state, each archived one, and of each the keys kept for late messages, as a list of pages and the pages.
+//! state, each archived one, and of each the skipped message keys, as a list of pages and the pages.
 //!
-//! Whoever takes a session apart brings a part back before anything touches it: [`Session::wants_kept`] and
-//! [`Session::sending_wants_kept`] say when the list is wanted, [`Session::touched`] and its like then which pages are.
+//! Whoever takes a session apart brings a part back before anything touches it: [`Session::wants_skipped`] and
+//! [`Session::sending_wants_skipped`] say when the list is wanted, [`Session::touched`] and its like then which pages are.
 
 use alloc::vec::Vec;
 
@@ -10,17 +10,17 @@ use rand_core::CryptoRng;
 
 use super::message::Wire;
 use super::state::{Ends, State, Transcript};
-use super::{FirstMessage, Mark, Name, Session, SessionMessage};
+use super::{FirstMessage, KeyPrefix, Name, Session, SessionMessage};
 use crate::crypto::{PublicKey, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::prekey::Device;
-use crate::ratchet::{Form, Header, KeptRecords, PageName, Touched};
+use crate::ratchet::{Form, Header, PageName, SkippedRecords, Touched};
 use crate::suite::Suite;
 use crate::wire::{FieldReader, FieldWriter, RecordError, SpqrMessage};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
-fn mark_of(ratchet_key: &PublicKey) -> Mark {
+fn prefix_of(ratchet_key: &PublicKey) -> KeyPrefix {
     let [a, b, c, d, ..] = *ratchet_key.coordinate();
     [a, b, c, d]
 }
@@ -41,10 +41,10 @@ impl ArchivedPart<'_> {
         self.0.retired
     }
 
-    /// Marks of the ratchet keys that it knows. In suite V1 messages name their session, and none are needed.
-    pub(crate) fn marks(&self) -> Vec<Mark> {
+    /// Prefixes of the ratchet keys that it knows. In suite V1 messages name their session, and none are needed.
+    pub(crate) fn prefixes(&self) -> Vec<KeyPrefix> {
         match self.suite() {
-            Suite::Signal => self.0.ratchet.known_keys().map(mark_of).collect(),
+            Suite::Signal => self.0.ratchet.known_keys().map(prefix_of).collect(),
             Suite::V1 => Vec::new(),
         }
     }
@@ -54,7 +54,7 @@ impl ArchivedPart<'_> {
         self.0.ratchet.tail()
     }
 
-    /// Writes it, without keys kept for late messages.
+    /// Writes it, without skipped message keys.
     pub(crate) fn write(&self, out: &mut FieldWriter) {
         self.0.write(Form::Hot, out);
     }
@@ -92,8 +92,8 @@ impl State {
         self.name
     }
 
-    fn wants_kept(&self, message: Wire<'_>) -> bool {
-        with_header(message, |header| self.ratchet.receiving_wants_kept(header)).unwrap_or_default()
+    fn wants_skipped(&self, message: Wire<'_>) -> bool {
+        with_header(message, |header| self.ratchet.receiving_wants_skipped(header)).unwrap_or_default()
     }
 
     fn touched(&self, message: Wire<'_>) -> Touched {
@@ -120,10 +120,10 @@ impl SessionMessage {
         }
     }
 
-    /// In suite `Signal` the mark of its ratchet key.
-    pub(crate) fn mark(&self) -> Option<Mark> {
+    /// In suite `Signal` the prefix of its ratchet key.
+    pub(crate) fn prefix(&self) -> Option<KeyPrefix> {
         match self.inner() {
-            Wire::Signal(message) => Some(mark_of(&message.ratchet_key)),
+            Wire::Signal(message) => Some(prefix_of(&message.ratchet_key)),
             Wire::V1(_) => None,
         }
     }
@@ -138,7 +138,7 @@ impl Session {
             local_identity: *device.identity_key(),
             remote_identity: *remote_identity,
         };
-        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1, levels: 0 }
+        Self { ends, current: None, archived: alloc::collections::VecDeque::new(), seen_v1, ranks: 0 }
     }
 
     /// Writes the part that changes with every message.
@@ -243,24 +243,24 @@ impl Session {
 
     /// Whether the list of the keys that this session keeps for late messages has to be brought before this message is
     /// decrypted.
-    pub(crate) fn wants_kept(&self, name: Name, message: &SessionMessage) -> bool {
-        self.named(name).is_some_and(|state| state.wants_kept(message.inner()))
+    pub(crate) fn wants_skipped(&self, name: Name, message: &SessionMessage) -> bool {
+        self.named(name).is_some_and(|state| state.wants_skipped(message.inner()))
     }
 
     /// The same for a first message that repeats the start of this session.
-    pub(crate) fn first_wants_kept(&self, name: Name, first: &FirstMessage) -> bool {
-        self.named(name).is_some_and(|state| state.wants_kept(first.inner()))
+    pub(crate) fn first_wants_skipped(&self, name: Name, first: &FirstMessage) -> bool {
+        self.named(name).is_some_and(|state| state.wants_skipped(first.inner()))
     }
 
     /// The same before the current session encrypts.
-    pub(crate) fn sending_wants_kept(&self) -> bool {
-        self.current.as_ref().is_some_and(|state| state.ratchet.sending_wants_kept())
+    pub(crate) fn sending_wants_skipped(&self) -> bool {
+        self.current.as_ref().is_some_and(|state| state.ratchet.sending_wants_skipped())
     }
 
     /// Whether keys that this session keeps for late messages are to be deleted: the list is brought, the pages that are
     /// touched, then they are [`Session::expire`]d.
-    pub(crate) fn kept_is_due(&self, name: Name, now: Timestamp) -> bool {
-        self.named(name).is_some_and(|state| state.ratchet.kept_is_due(now))
+    pub(crate) fn skipped_is_due(&self, name: Name, now: Timestamp) -> bool {
+        self.named(name).is_some_and(|state| state.ratchet.skipped_is_due(now))
     }
 
     /// Which pages decrypting this message touches, once the list is here.
@@ -283,29 +283,33 @@ impl Session {
         self.named(name).map(|state| state.ratchet.expiring_touches(now)).unwrap_or_default()
     }
 
-    /// Whether this session has keys kept for late messages whose list is not here.
-    pub(crate) fn kept_is_away(&self, name: Name) -> bool {
-        self.named(name).is_some_and(|state| state.ratchet.kept_is_away())
+    /// Whether this session has skipped message keys whose list is not here.
+    pub(crate) fn skipped_is_away(&self, name: Name) -> bool {
+        self.named(name).is_some_and(|state| state.ratchet.skipped_is_away())
     }
 
     /// Whether this session keeps keys for late messages, and has their list here.
-    pub(crate) fn has_kept(&self, name: Name) -> bool {
-        self.named(name).is_some_and(|state| !state.ratchet.kept_is_away() && state.ratchet.has_kept())
+    pub(crate) fn has_skipped(&self, name: Name) -> bool {
+        self.named(name).is_some_and(|state| !state.ratchet.skipped_is_away() && state.ratchet.has_skipped())
     }
 
     /// The pages with a record that the list names now.
-    pub(crate) fn kept_pages(&self, name: Name) -> Vec<PageName> {
-        self.named(name).map(|state| state.ratchet.kept_pages()).unwrap_or_default()
+    pub(crate) fn skipped_pages(&self, name: Name) -> Vec<PageName> {
+        self.named(name).map(|state| state.ratchet.skipped_pages()).unwrap_or_default()
     }
 
     /// What is to be written of the keys that this session keeps for late messages. Gives names to new pages.
-    pub(crate) fn kept_records(&mut self, name: Name, rng: &mut (impl CryptoRng + ?Sized)) -> Option<KeptRecords> {
-        self.named_mut(name).map(|state| state.ratchet.kept_records(rng))
+    pub(crate) fn skipped_records(
+        &mut self,
+        name: Name,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Option<SkippedRecords> {
+        self.named_mut(name).map(|state| state.ratchet.skipped_records(rng))
     }
 
     /// Brings the list of the keys that this session keeps for late messages.
-    pub(crate) fn attach_kept(&mut self, name: Name, list: &[u8]) -> Result<(), RecordError> {
-        self.named_mut(name).ok_or(CORRUPT)?.ratchet.attach_kept(list)
+    pub(crate) fn attach_skipped(&mut self, name: Name, list: &[u8]) -> Result<(), RecordError> {
+        self.named_mut(name).ok_or(CORRUPT)?.ratchet.attach_skipped(list)
     }
 
     /// Brings a page of them; if its record is lost its keys are given up.
@@ -314,9 +318,9 @@ impl Session {
     }
 
     /// Gives up the keys that this session keeps for late messages: the record of their list is lost.
-    pub(crate) fn lose_kept(&mut self, name: Name) {
+    pub(crate) fn lose_skipped(&mut self, name: Name) {
         if let Some(state) = self.named_mut(name) {
-            state.ratchet.lose_kept();
+            state.ratchet.lose_skipped();
         }
     }
 

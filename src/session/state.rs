@@ -68,7 +68,7 @@ pub(super) struct State {
     /// Whether it was in use before its store went back in time: it reads where it is, and never sends again.
     pub(super) retired: bool,
     /// Where it stands among the sessions with the device: see the module `preference`.
-    pub(super) level: u32,
+    pub(super) rank: u32,
     /// How many of its newest messages were read since it was archived, without its becoming the current one.
     pub(super) passed_over: u8,
 }

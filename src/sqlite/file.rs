@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Security
 ///
 /// Rows of the library are sealed; the host's tables are not, nor is it hidden which devices' messages were read. Keep the file
-/// out of backups, as docs/storage.md says, and the [anchor](super::AnchorFile) apart from it.
+/// out of backups, as docs/storage.md says, and the [rollback counter](super::RollbackCounterFile) apart from it.
 ///
 /// # Examples
 ///

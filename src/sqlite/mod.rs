@@ -1,7 +1,7 @@
 //! A host's database in a SQLite file, feature `sqlite`: the library's rows and the host's own tables, changed together.
 //!
 //! Owns: [`Sqlite`], a [`Database`](crate::client::Database) whose commits are on the disk when they return, whose deleted keys
-//! are gone from it, and which several processes share; the table of [names](note_read) of what was read; [`AnchorFile`], the
+//! are gone from it, and which several processes share; the table of [names](note_read) of what was read; [`RollbackCounterFile`], the
 //! counter that finds out an older copy of the file. So it keeps what docs/storage.md asks of a host, but for what only the
 //! host can: its messages, its outbox, where the storage key is kept, and what is left out of backups.
 //!
@@ -23,9 +23,9 @@
 //! use subrosa::{client::*, ident::*, sqlite::*, suite::Suites};
 //!
 //! let db = Sqlite::open(&folder.join("alice.sqlite"), "CREATE TABLE IF NOT EXISTS outbox (id BLOB UNIQUE, bytes BLOB)")?;
-//! let anchor = AnchorFile::at(&folder.join("alice.anchor"));
+//! let rollback_counter = RollbackCounterFile::at(&folder.join("alice.counter"));
 //! let address = Address::new(UserId::new("alice")?, DeviceId::new(1));
-//! let alice = db.account(&anchor, &key, &address, Suites::V1, now, &mut rng)?.client;
+//! let alice = db.account(&rollback_counter, &key, &address, Suites::V1, now, &mut rng)?.client;
 //!
 //! let bob = Address::new(UserId::new("bob")?, DeviceId::new(1));
 //! let sent = alice.send(MessageId::new([1; 16]), &bob, b"Hello").run(&db, now, &mut rng, |tx, sent| {
@@ -41,20 +41,20 @@
 //! ```
 
 mod account;
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "the anchor is a file: this room is part of a host"
-)]
-mod anchor;
 mod file;
 mod names;
 mod receive;
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the rollback counter is a file: this room is part of a host"
+)]
+mod rollback_counter;
 
 pub use rusqlite::{self, Connection, Transaction};
 
 pub use account::AccountError;
-pub use anchor::AnchorFile;
 pub use file::Sqlite;
 pub use names::{note_read, was_read};
 pub use receive::Arrival;
+pub use rollback_counter::RollbackCounterFile;

@@ -38,7 +38,7 @@ pub fn was_read(db: &Connection, received: &Received) -> rusqlite::Result<bool> 
 ///
 /// # Security
 ///
-/// What a message under an identity key that nobody has accepted [answers](crate::client::Message::answers) is not noted:
+/// What a message under an identity key that nobody has accepted [answers](crate::client::ReceivedMessage::answers) is not noted:
 /// whoever stands in the device's place has no say in what was read of it.
 ///
 /// # Examples

@@ -22,7 +22,7 @@ pub use operation::{Operation, StageError, Step};
 pub use row::Row;
 pub use run::RunError;
 pub use staged::{NotInOrder, Staged};
-pub use store::{Database, Over, Store};
+pub use store::{Database, Overlay, Store};
 pub use stored::StoredError;
 
 pub(crate) use row_cache::RowCache;

@@ -1,5 +1,5 @@
 use super::batch::{ApplyError, Batch};
-use super::store::{Over, Store};
+use super::store::{Overlay, Store};
 
 /// What an operation would do: its changes, and its outcome once they are durable. Dropped, nothing has happened.
 ///
@@ -73,8 +73,8 @@ impl<T> Staged<T> {
     /// # Examples
     ///
     /// See [`Client::add_session`](crate::client::Client::add_session).
-    pub const fn over<S: Store>(&self, store: S) -> Over<'_, S> {
-        Over { batch: &self.batch, store }
+    pub const fn over<S: Store>(&self, store: S) -> Overlay<'_, S> {
+        Overlay { batch: &self.batch, store }
     }
 
     /// The same changes with another outcome.

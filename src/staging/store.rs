@@ -120,12 +120,12 @@ impl<S: Store + ?Sized> Store for &S {
 
 /// A store as it will be once a batch is applied, see [`Staged::over`](super::Staged::over).
 #[derive(Debug)]
-pub struct Over<'a, S> {
+pub struct Overlay<'a, S> {
     pub(crate) batch: &'a Batch,
     pub(crate) store: S,
 }
 
-impl<S: Store> Store for Over<'_, S> {
+impl<S: Store> Store for Overlay<'_, S> {
     type Error = S::Error;
 
     fn load(&self, keys: &[RecordKey]) -> Result<Vec<Option<Row>>, Self::Error> {

@@ -5,7 +5,7 @@ use super::SeededRng;
 use crate::client::{PrekeyCounts, PrekeyUpload};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
-use crate::platform::{AppliedUpload, Shelf, ShelfError};
+use crate::platform::{AppliedUpload, PrekeyStore, PrekeyStoreError};
 use crate::prekey::UnverifiedBundle;
 use crate::suite::Suite;
 use crate::wire::Envelope;
@@ -16,7 +16,7 @@ use crate::wire::Envelope;
 /// chains that a session keeps.
 #[derive(Debug, Default)]
 pub struct Relay {
-    devices: BTreeMap<Address, BTreeMap<Suite, Shelf>>,
+    devices: BTreeMap<Address, BTreeMap<Suite, PrekeyStore>>,
     queues: BTreeMap<Address, Vec<Carried>>,
 }
 
@@ -50,45 +50,49 @@ impl Relay {
         Self::default()
     }
 
-    /// Takes prekeys, as a server does that has authenticated the device: what its shelf refuses because the device was installed
+    /// Takes prekeys, as a server does that has authenticated the device: what its prekey store refuses because the device was installed
     /// anew, or is an older copy, replaces what is there. A bad upload is not taken.
     pub fn upload(&mut self, upload: PrekeyUpload) {
         let done = match self.offer(&upload) {
-            Err(ShelfError::OtherIdentity) => {
+            Err(PrekeyStoreError::OtherIdentity) => {
                 self.devices.remove(&upload.address);
                 self.offer(&upload)
             }
-            Err(ShelfError::OtherKey | ShelfError::Older) => self.shelf(&upload).replace(&upload),
+            Err(PrekeyStoreError::OtherKey | PrekeyStoreError::Older) => self.prekey_store(&upload).replace(&upload),
             done => done,
         };
         debug_assert!(done.is_ok(), "a device uploads what is not taken: {done:?}");
     }
 
-    /// Takes prekeys as the shelf does, nothing else: for copies that were delayed, altered or made up.
+    /// Takes prekeys as the prekey store does, nothing else: for copies that were delayed, altered or made up.
     ///
     /// # Errors
     ///
-    /// [`ShelfError`]. Nothing has changed.
-    pub fn offer(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
-        self.shelf(upload).apply(upload)
+    /// [`PrekeyStoreError`]. Nothing has changed.
+    pub fn offer(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, PrekeyStoreError> {
+        self.prekey_store(upload).apply(upload)
     }
 
-    fn shelf(&mut self, upload: &PrekeyUpload) -> &mut Shelf {
+    fn prekey_store(&mut self, upload: &PrekeyUpload) -> &mut PrekeyStore {
         let PrekeyUpload { address, suite, .. } = upload;
         let suites = self.devices.entry(address.clone()).or_default();
-        suites.entry(*suite).or_insert_with(|| Shelf::new(address.clone(), *suite))
+        suites.entry(*suite).or_insert_with(|| PrekeyStore::new(address.clone(), *suite))
     }
 
-    /// Takes whole shelves of a device in the place of what it has of it.
-    pub(in crate::testing) fn stock(&mut self, address: &Address, shelves: Vec<Shelf>) {
-        self.devices.insert(address.clone(), shelves.into_iter().map(|shelf| (shelf.suite(), shelf)).collect());
+    /// Takes whole prekey stores of a device in the place of what it has of it.
+    pub(in crate::testing) fn stock(&mut self, address: &Address, prekey_stores: Vec<PrekeyStore>) {
+        self.devices.insert(
+            address.clone(),
+            prekey_stores.into_iter().map(|prekey_store| (prekey_store.suite(), prekey_store)).collect(),
+        );
     }
 
     /// How many one-time prekeys are left, of the suite of which there are fewest.
     #[must_use]
     pub fn counts(&self, address: &Address) -> PrekeyCounts {
-        let shelves = || self.devices.get(address).into_iter().flat_map(BTreeMap::values);
-        let counts = || shelves().filter(|shelf| shelf.identity_key().is_some()).map(Shelf::counts);
+        let prekey_stores = || self.devices.get(address).into_iter().flat_map(BTreeMap::values);
+        let counts =
+            || prekey_stores().filter(|prekey_store| prekey_store.identity_key().is_some()).map(PrekeyStore::counts);
         PrekeyCounts {
             one_time: counts().map(|counts| counts.one_time).min().unwrap_or_default(),
             one_time_kem: counts().map(|counts| counts.one_time_kem).min().unwrap_or_default(),
@@ -97,13 +101,13 @@ impl Relay {
 
     /// Hands out a bundle of the best suite that the device has, with one-time prekeys while there are any.
     pub fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
-        self.devices.get_mut(address)?.values_mut().rev().find_map(Shelf::claim)
+        self.devices.get_mut(address)?.values_mut().rev().find_map(PrekeyStore::claim)
     }
 
     /// The identity key that a device has now.
     #[must_use]
     pub fn identity(&self, address: &Address) -> Option<PublicKey> {
-        self.devices.get(address)?.values().find_map(Shelf::identity_key).copied()
+        self.devices.get(address)?.values().find_map(PrekeyStore::identity_key).copied()
     }
 
     /// Takes an envelope, or not. `loss` and `doubt` are in a hundred.

@@ -89,11 +89,11 @@ fn keys_for_late_messages() {
     let alice = keeping();
     let pages = records(&alice, 27);
     let mut lengths: Vec<_> =
-        pages.iter().map(|(_, record)| rewrite::<state::KeptPage>(record).keys.len() / 36).collect();
+        pages.iter().map(|(_, record)| rewrite::<state::SkippedPage>(record).keys.len() / 36).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, [35, 35, 64, 64]);
     let [(_, list)] = &records(&alice, 18)[..] else { panic!("one list") };
-    let list: state::Kept = rewrite(list);
+    let list: state::SkippedKeys = rewrite(list);
     assert_eq!([list.chains[0].pages.len(), list.epochs[0].pages.len()], [2 * 17; 2]);
 }
 
@@ -114,10 +114,10 @@ fn records_of_a_client() {
         let Some(record) = forge.open(&place, &row) else { continue };
         match record[0] {
             17 => drop(rewrite::<state::Peer>(&record)),
-            18 => drop(rewrite::<state::Kept>(&record)),
+            18 => drop(rewrite::<state::SkippedKeys>(&record)),
             19 => drop(rewrite::<state::Archived>(&record)),
             22 => drop(rewrite::<state::Sent>(&record)),
-            27 => drop(rewrite::<state::KeptPage>(&record)),
+            27 => drop(rewrite::<state::SkippedPage>(&record)),
             _ => continue,
         }
         seen.push(record[0]);

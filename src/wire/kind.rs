@@ -26,14 +26,14 @@ pub enum RecordKind {
     Vault = 16,
     /// What changes with every message to or from one peer device.
     Peer = 17,
-    /// Which keys are kept for late messages of one session: a list of pages.
-    Kept = 18,
+    /// The list of the skipped message keys of one session, in pages.
+    SkippedKeys = 18,
     /// One archived session.
     Archived = 19,
     /// Which sessions with one peer device are archived.
     Archive = 20,
-    /// A session under an identity key that is not accepted.
-    Parked = 21,
+    /// A session under an identity key that is not trusted yet: the user has not accepted it.
+    UntrustedSession = 21,
     /// A part of what was sent to one peer device.
     Sent = 22,
     /// A part of the index of peer devices.
@@ -44,8 +44,8 @@ pub enum RecordKind {
     Wishes = 25,
     /// The chains of framed messages of one conversation.
     Framing = 26,
-    /// Some of the keys kept for late messages of one session.
-    KeptPage = 27,
+    /// Some of the skipped message keys of one session.
+    SkippedPage = 27,
     /// By which time what is old is deleted.
     Clock = 29,
     /// The identity key that one peer device is known by, also when all else of it is forgotten.
@@ -66,8 +66,8 @@ pub enum RecordKind {
     StampKeys = 52,
     /// A platform's key for opening reports.
     ModerationKey = 53,
-    /// A server's shelf of one device's prekeys.
-    Shelf = 54,
+    /// A server's prekey store of one device's prekeys.
+    PrekeyStore = 54,
 }
 
 impl RecordKind {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use subrosa::client::{
-    AddError, Anchor, Client, IdentityError, MaintainError, OpenError, PrekeyCounts, PublishError, ReceiveError,
-    Received, ResetError, SendError, StoredError,
+    AddError, Client, IdentityError, MaintainError, OpenError, PrekeyCounts, PublishError, ReceiveError, Received,
+    ResetError, RollbackCounter, SendError, StoredError,
 };
 use subrosa::ident::MessageId;
 use subrosa::persist::{RecordKey, StorageKey, Version};
@@ -40,7 +40,7 @@ fn rich() -> Rich {
     alice.read(&first);
     let skipped: Vec<_> = (0..3).map(|_| bob.send("alice", b"skipped")).collect();
     alice.read(&skipped[2]);
-    // A parked one.
+    // An untrusted one.
     let mut other = Side::new("dave", Suite::V1, 36);
     let daves = alice.last_bundle();
     other.run(other.client.add_session(&daves)).unwrap();
@@ -74,7 +74,7 @@ impl Rich {
             found.extend(error.map(|StoredError { kind, error, .. }| (kind.number(), error == RecordError::Corrupt)));
         };
         let mut side = self.alice.clone();
-        match side.run(Client::open(&StorageKey::new(KEY), Anchor::UNAVAILABLE)) {
+        match side.run(Client::open(&StorageKey::new(KEY), RollbackCounter::UNAVAILABLE)) {
             Ok(opened) => side.client = opened.client,
             Err(OpenError::Stored(error)) => damage(Some(error)),
             Err(error) => panic!("{error}"),
@@ -134,10 +134,10 @@ impl Rich {
             });
         }
         damage(side.clone().run(client.todo()).err());
-        let mut tidied = side.clone();
-        tidied.now = subrosa::ident::Timestamp::new(tidied.now.get() + 40 * super::side::DAY);
+        let mut pruned = side.clone();
+        pruned.now = subrosa::ident::Timestamp::new(pruned.now.get() + 40 * super::side::DAY);
         for page in 0..=255 {
-            damage(tidied.run(client.tidy(page)).err());
+            damage(pruned.run(client.prune(page)).err());
         }
         found
     }
@@ -244,7 +244,7 @@ fn swapped_rows_are_corruption() {
     assert!(swapped >= 6, "{swapped}");
 }
 
-/// An older row under the version of the newer one is corrupt. With its own version it opens: that is what the anchor is
+/// An older row under the version of the newer one is corrupt. With its own version it opens: that is what the rollback counter is
 /// for, and it is found when the host writes on what it has read before.
 #[test]
 fn an_older_row_has_an_older_version() {
@@ -265,12 +265,12 @@ fn an_older_row_has_an_older_version() {
 #[test]
 fn another_storage_key_is_no_damage() {
     let (mut alice, _) = Side::talking(Suite::V1, 43);
-    let open = Client::open(&StorageKey::new([9; 32]), Anchor::new(1));
+    let open = Client::open(&StorageKey::new([9; 32]), RollbackCounter::new(1));
     assert_eq!(alice.run(open).unwrap_err(), OpenError::WrongStorageKey);
     let vault = *alice.rows.keys().find(|key| kind(key) == 16).unwrap();
     for len in [0, 1, 15, 16, 17, 40] {
         alice.rows.get_mut(&vault).unwrap().bytes.truncate(len);
-        let opened = alice.run(Client::open(&StorageKey::new(KEY), Anchor::new(1)));
+        let opened = alice.run(Client::open(&StorageKey::new(KEY), RollbackCounter::new(1)));
         assert!(matches!(opened, Err(OpenError::Stored(_))), "cut to {len}: {opened:?}");
         alice.rows.get_mut(&vault).unwrap().bytes.resize(200, 0);
     }

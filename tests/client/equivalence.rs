@@ -1,4 +1,4 @@
-//! Level 2 gives the verdicts of level 1: the same schedule through two clients and through two bare sessions.
+//! Client gives the verdicts of a bare session: the same schedule through two clients and through two bare sessions.
 
 use rand_core::Rng;
 use subrosa::client::{ReceiveError, Received};
@@ -42,7 +42,7 @@ impl Pair {
         let _unknown = side.run(side.client.reset(&peer));
         let added = side.run(side.client.add_session(&bundle)).unwrap();
         assert!(added.started);
-        // Level 1 knows no request for repair; it takes a place in the new session.
+        // Bare session knows no request for repair; it takes a place in the new session.
         for _ in &added.repair {
             self.parties[by].send(b"stands for the request");
         }
@@ -85,12 +85,12 @@ impl Pair {
             ) => one == two,
             (one, two) => one == two,
         };
-        assert!(same, "level 1 says {one:?}, level 2 {two:?}");
+        assert!(same, "a bare session says {one:?}, a client {two:?}");
     }
 }
 
 #[test]
-fn level_two_gives_the_verdicts_of_level_one() {
+fn a_client_gives_the_verdicts_of_a_bare_session() {
     let (mut read, mut unread) = (0, 0);
     for seed in 0..60 {
         let suite = if seed % 3 == 0 { Suite::Signal } else { Suite::V1 };

@@ -1,15 +1,15 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, IdentityStatus, MaintainError, OpenError, PublishError, Received, SendError,
-    Task,
+    AddError, Client, CreateError, IdentityStatus, MaintainError, OpenError, PublishError, Received, RollbackCounter,
+    SendError, Task,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
 
 use super::side::{DAY, KEY, Side, address, kind};
 
-const PARKED: u8 = 21;
+const UNTRUSTED: u8 = 21;
 
 /// Bob makes a new account and writes to Alice: what she sees first.
 fn changed(seed: u64) -> (Side, Side, Side) {
@@ -62,7 +62,7 @@ fn a_question_of_before_the_key_was_accepted_is_answered() {
         let added = alice.run(alice.client.add_session(&bundle)).unwrap();
         let [word] = &added.repair[..] else { panic!("{added:?}") };
         assert!(!added.started && !wanted(&mut alice));
-        let Ok(Received::Gone(gone)) = new.receive(word.envelope()) else { panic!() };
+        let Ok(Received::ResendDeclined(gone)) = new.receive(word.envelope()) else { panic!() };
         assert_eq!(gone.names, [unread.name]);
         assert!(alice.run(alice.client.add_session(&bundle)).unwrap().repair.is_empty(), "said once");
     }
@@ -77,7 +77,7 @@ fn an_accepted_identity_goes_on_with_what_it_has_said() {
     assert_eq!(new.read(&envelope), b"welcome back");
     let envelope = new.send("alice", b"thanks");
     assert_eq!(alice.read(&envelope), b"thanks");
-    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED));
+    assert!(!alice.rows.keys().any(|key| kind(key) == UNTRUSTED));
     // The former key is the changed one now.
     let envelope = old.send("alice", b"from the old phone");
     assert!(matches!(alice.receive(&envelope), Ok(Received::Unreadable(_))));
@@ -87,20 +87,20 @@ fn an_accepted_identity_goes_on_with_what_it_has_said() {
 fn a_refused_identity_leaves_the_known_session() {
     let (mut alice, mut old, _) = changed(3);
     alice.run(alice.client.refuse_identity(&address("bob"))).unwrap();
-    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED));
+    assert!(!alice.rows.keys().any(|key| kind(key) == UNTRUSTED));
     let envelope = alice.send("bob", b"still you");
     assert_eq!(old.read(&envelope), b"still you");
     let envelope = old.send("alice", b"still me");
     assert_eq!(alice.read(&envelope), b"still me");
 }
 
-/// Another key than the one that was seen: nothing of what was parked is taken over.
+/// Another key than the one that was seen: nothing of what was untrusted is taken over.
 #[test]
 fn accepting_a_third_key_keeps_nothing() {
     let (mut alice, _, _) = changed(5);
     let third = key_of(&mut Side::new("bob", Suite::V1, 99));
     alice.run(alice.client.accept_identity(&address("bob"), &third)).unwrap();
-    assert!(!alice.rows.keys().any(|key| kind(key) == PARKED || kind(key) == 19 || kind(key) == 18));
+    assert!(!alice.rows.keys().any(|key| kind(key) == UNTRUSTED || kind(key) == 19 || kind(key) == 18));
     let id = alice.message_id();
     let refused = alice.run(alice.client.send(id, &address("bob"), b"secret"));
     assert_eq!(refused.unwrap_err(), SendError::NoSession);
@@ -142,7 +142,7 @@ fn a_wiped_account_is_gone() {
     alice.run(client.wipe()).unwrap();
     assert!(!alice.rows.keys().any(|key| kind(key) == 16 || kind(key) == 1));
     let key = StorageKey::new(KEY);
-    assert_eq!(alice.run(Client::open(&key, Anchor::UNAVAILABLE)).unwrap_err(), OpenError::NoAccount);
+    assert_eq!(alice.run(Client::open(&key, RollbackCounter::UNAVAILABLE)).unwrap_err(), OpenError::NoAccount);
     // A process that has it open still.
     assert_eq!(alice.run(client.add_session(&bundle)).unwrap_err(), AddError::NoAccount);
     assert_eq!(alice.run(client.publish_prekeys(Default::default())).unwrap_err(), PublishError::NoAccount);
@@ -163,40 +163,40 @@ fn another_storage_key_costs_one_row() {
     let (old, new) = (StorageKey::new(KEY), StorageKey::new([8; 32]));
     alice.run(Client::change_storage_key(&old, &new)).unwrap();
     assert_eq!(alice.done(), [('p', 16)]);
-    assert_eq!(alice.run(Client::open(&old, Anchor::UNAVAILABLE)).unwrap_err(), OpenError::WrongStorageKey);
+    assert_eq!(alice.run(Client::open(&old, RollbackCounter::UNAVAILABLE)).unwrap_err(), OpenError::WrongStorageKey);
     assert_eq!(
         alice.run(Client::change_storage_key(&old, &new)).unwrap_err(),
         OpenError::WrongStorageKey,
         "twice is refused"
     );
-    alice.client = alice.run(Client::open(&new, Anchor::UNAVAILABLE)).unwrap().client;
+    alice.client = alice.run(Client::open(&new, RollbackCounter::UNAVAILABLE)).unwrap().client;
     let envelope = alice.send("bob", b"as before");
     assert_eq!(bob.read(&envelope), b"as before");
 }
 
-/// By the anchor that lies elsewhere.
+/// By the rollback counter that lies elsewhere.
 #[test]
 fn a_database_that_went_back_is_found_and_heals() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = Side::talking(suite, 17);
         let key = StorageKey::new(KEY);
-        let opened = alice.run(Client::open(&key, Anchor::new(1))).unwrap();
+        let opened = alice.run(Client::open(&key, RollbackCounter::new(1))).unwrap();
         assert!(!opened.rolled_back);
         let backup = alice.rows.clone();
-        let opened = alice.run(Client::open(&key, opened.anchor)).unwrap();
+        let opened = alice.run(Client::open(&key, opened.rollback_counter)).unwrap();
         assert!(!opened.rolled_back);
         let gone = alice.send("bob", b"after the backup");
         bob.read(&gone);
         alice.rows = backup;
-        let opened = alice.run(Client::open(&key, opened.anchor)).unwrap();
+        let opened = alice.run(Client::open(&key, opened.rollback_counter)).unwrap();
         assert!(opened.rolled_back);
         alice.client = opened.client;
         // Once more it is not found again.
-        assert!(!alice.run(Client::open(&key, opened.anchor)).unwrap().rolled_back);
+        assert!(!alice.run(Client::open(&key, opened.rollback_counter)).unwrap().rolled_back);
         let id = alice.message_id();
         assert_eq!(alice.run(alice.client.send(id, &address("bob"), b"x")).unwrap_err(), SendError::NoSession);
         for page in 0..=255 {
-            alice.run(alice.client.tidy(page)).unwrap();
+            alice.run(alice.client.prune(page)).unwrap();
         }
         let tasks = alice.run(alice.client.todo()).unwrap();
         assert_eq!(tasks, [Task::PublishPrekeys, Task::Maintain], "nothing waits yet");
@@ -218,7 +218,7 @@ fn a_database_that_went_back_is_found_and_heals() {
 fn an_anchor_that_was_not_stored_is_no_rollback() {
     let (mut alice, _) = Side::talking(Suite::V1, 19);
     let key = StorageKey::new(KEY);
-    let stored = alice.run(Client::open(&key, Anchor::new(1))).unwrap().anchor;
+    let stored = alice.run(Client::open(&key, RollbackCounter::new(1))).unwrap().rollback_counter;
     let lost = alice.run(Client::open(&key, stored)).unwrap();
     assert!(!lost.rolled_back);
     let opened = alice.run(Client::open(&key, stored)).unwrap();
@@ -226,7 +226,7 @@ fn an_anchor_that_was_not_stored_is_no_rollback() {
 }
 
 #[test]
-fn what_is_old_is_tidied() {
+fn what_is_old_is_pruned() {
     let (mut alice, mut bob) = Side::talking(Suite::V1, 21);
     let kept: Vec<_> = (0..3).map(|_| alice.send("bob", b"late")).collect();
     let next = alice.send("bob", b"next");
@@ -239,24 +239,24 @@ fn what_is_old_is_tidied() {
     let logged = bob.len_of(17);
     bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 31 * DAY);
     for page in 0..=255 {
-        bob.run(bob.client.tidy(page)).unwrap();
+        bob.run(bob.client.prune(page)).unwrap();
     }
     assert_eq!(kinds(&bob), [1, 1, 1, 1], "a clock may be wrong");
     assert_eq!(bob.len_of(17), logged);
     bob.settle_time();
     for page in 0..=255 {
-        bob.run(bob.client.tidy(page)).unwrap();
+        bob.run(bob.client.prune(page)).unwrap();
     }
     assert_eq!(kinds(&bob), [0, 0, 0, 0]);
     assert!(bob.len_of(17) + 2 * 54 <= logged, "{logged} → {}", bob.len_of(17));
     assert!(matches!(bob.receive(&kept[0]), Ok(Received::Unreadable(_))));
 }
 
-fn tidy(side: &mut Side) {
+fn prune(side: &mut Side) {
     for page in 0..=255 {
-        let mut next = side.run(side.client.tidy(page)).unwrap().next;
+        let mut next = side.run(side.client.prune(page)).unwrap().next;
         while let Some(from) = next {
-            next = side.run(side.client.tidy_on(from)).unwrap().next;
+            next = side.run(side.client.prune_on(from)).unwrap().next;
         }
     }
 }
@@ -275,12 +275,12 @@ fn an_archived_session_that_is_read_in_stays() {
     for envelope in &slow[..8] {
         bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 9 * DAY);
         bob.settle_time();
-        tidy(&mut bob);
+        prune(&mut bob);
         assert_eq!(bob.read(envelope), b"slow");
     }
     bob.now = subrosa::ident::Timestamp::new(bob.now.get() + 31 * DAY);
     bob.settle_time();
-    tidy(&mut bob);
+    prune(&mut bob);
     assert!(matches!(bob.receive(&slow[8]), Ok(Received::Unreadable(_))));
 }
 
@@ -303,7 +303,7 @@ fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
         side.now = subrosa::ident::Timestamp::new(right.get() + 2 * DAY);
         for _ in 0..10 {
             side.settle_time();
-            tidy(side);
+            prune(side);
         }
     }
     let bundle = alice.bundle();
@@ -320,7 +320,7 @@ fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
 
 /// Of a long sent log all is gone that is old, in stagings of bounded size.
 #[test]
-fn a_long_log_is_tidied() {
+fn a_long_log_is_pruned() {
     let (mut alice, _) = Side::talking(Suite::V1, 22);
     let logged = |side: &Side| side.rows.keys().filter(|key| kind(key) == 22).count();
     let start = alice.now;
@@ -331,7 +331,7 @@ fn a_long_log_is_tidied() {
         alice.now = subrosa::ident::Timestamp::new(start.get() + days * DAY);
         (0..5).for_each(|_| drop(alice.send("bob", b"young")));
         alice.settle_time();
-        tidy(&mut alice);
+        prune(&mut alice);
         assert_eq!(logged(&alice), segments, "after {days} days");
     }
 }

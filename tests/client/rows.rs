@@ -1,8 +1,8 @@
 //! Which rows operations touch, and what they cost.
 
 use subrosa::client::{
-    AddError, Anchor, Client, CreateError, IdentityError, Opened, Operation, PublishError, ReceiveError, Received,
-    ResetError, SendError, Sent, StoredError,
+    AddError, Client, CreateError, IdentityError, Opened, Operation, PublishError, ReceiveError, Received, ResetError,
+    RollbackCounter, SendError, Sent, StoredError,
 };
 use subrosa::staging::{ApplyError, Batch, StageError, Staged, Step, Store as _};
 use subrosa::suite::Suite;
@@ -10,8 +10,8 @@ use subrosa::suite::Suite;
 use super::side::{Rowed, Side, address, rng, stage};
 
 const PEER: u8 = 17;
-const KEPT: u8 = 18;
-const KEPT_PAGE: u8 = 27;
+const SKIPPED_KEYS: u8 = 18;
+const SKIPPED_PAGE: u8 = 27;
 const SENT: u8 = 22;
 const SENT_INDEX: u8 = 32;
 
@@ -49,7 +49,7 @@ fn however_rows_are_given_the_bytes_are_the_same() {
     let id = alice.message_id();
     same(&alice, || alice.client.send(id, &address("bob"), b"text"));
     same(&alice, || alice.client.reset(&address("bob")));
-    same(&alice, || alice.client.tidy(0));
+    same(&alice, || alice.client.prune(0));
     same(&alice, || alice.client.maintain());
     same(&bob, || bob.client.receive(&envelope));
     same(&bob, || bob.client.receive_many(&[envelope.clone(), envelope.clone()]));
@@ -97,10 +97,10 @@ fn a_thousand_lost_messages_cost_the_hot_row_nothing() {
         let next = alice.send("bob", b"next");
         assert_eq!(bob.read(&next), b"next");
         let pages = 2 * 1_000usize.div_ceil(64);
-        assert_eq!(bob.done(), [vec![('p', PEER), ('p', KEPT)], vec![('p', KEPT_PAGE); pages]].concat());
+        assert_eq!(bob.done(), [vec![('p', PEER), ('p', SKIPPED_KEYS)], vec![('p', SKIPPED_PAGE); pages]].concat());
         assert!(bob.len_of(PEER) <= before + 1_024, "{before} → {}", bob.len_of(PEER));
-        assert!(bob.len_of(KEPT) < 1_024);
-        let (rows, bytes) = bob.rows_of(KEPT_PAGE);
+        assert!(bob.len_of(SKIPPED_KEYS) < 1_024);
+        let (rows, bytes) = bob.rows_of(SKIPPED_PAGE);
         assert!(rows == pages && bytes > 2 * 1_000 * 36 && bytes < 100_000);
         for _ in 0..10 {
             let envelope = alice.send("bob", b"in order");
@@ -109,7 +109,7 @@ fn a_thousand_lost_messages_cost_the_hot_row_nothing() {
         }
         for at in [0, 999, 500] {
             assert_eq!(bob.read(&lost[at]), b"lost");
-            assert_eq!(bob.done(), [('p', PEER), ('p', KEPT), ('p', KEPT_PAGE), ('p', KEPT_PAGE)]);
+            assert_eq!(bob.done(), [('p', PEER), ('p', SKIPPED_KEYS), ('p', SKIPPED_PAGE), ('p', SKIPPED_PAGE)]);
             assert!(matches!(bob.receive(&lost[at]), Err(ReceiveError::Duplicate)));
         }
     }
@@ -154,7 +154,7 @@ fn the_types_go_anywhere() {
     anywhere::<Staged<Received>>();
     anywhere::<Step<Sent>>();
     anywhere::<Batch>();
-    anywhere::<Anchor>();
+    anywhere::<RollbackCounter>();
     anywhere::<Opened>();
     anywhere::<(SendError, ReceiveError, AddError, IdentityError, ResetError, PublishError, CreateError, StoredError)>(
     );

@@ -131,7 +131,7 @@ fn what_is_forgotten_is_gone_from_the_row_and_from_segments() {
     let rows = alice.rows_of(SENT).0;
     for at in [0, 10, 29] {
         let before = alice.rows_of(PEER).1 + alice.rows_of(SENT).1;
-        alice.run(alice.client.forget(ids[at], &address("bob"))).unwrap();
+        alice.run(alice.client.forget_message(ids[at], &address("bob"))).unwrap();
         assert_eq!(alice.rows_of(PEER).1 + alice.rows_of(SENT).1, before - 54, "{at}");
         let again = alice.run(alice.client.send(ids[at], &address("bob"), b"another text")).unwrap();
         assert!(!again.repeated, "{at}");
@@ -140,7 +140,7 @@ fn what_is_forgotten_is_gone_from_the_row_and_from_segments() {
     }
     // Of a segment of which nothing is left the row goes.
     for id in &ids {
-        alice.run(alice.client.forget(*id, &address("bob"))).unwrap();
+        alice.run(alice.client.forget_message(*id, &address("bob"))).unwrap();
     }
     assert!(alice.rows_of(SENT).0 < rows - 1, "{rows} → {}", alice.rows_of(SENT).0);
 }

@@ -96,13 +96,14 @@ fn poisoned_envelopes_fail_alone() {
 fn chains_survive_restarts() {
     let Talking { alice_db, alice_key, mut bob, bob_db, .. } = talking();
     let (platform, policy) = (Platform::new(), FramingPolicy::default());
-    let mut anchors = [1, 1];
+    let mut rollback_counters = [1, 1];
     let mut restart = |at: usize, db: &Memory| {
         // Both devices of these tests have the same storage key.
-        let opened = Client::open(&alice_key, Anchor::new(anchors[at])).stage(db, NOW, &mut rng()).unwrap();
+        let opened =
+            Client::open(&alice_key, RollbackCounter::new(rollback_counters[at])).stage(db, NOW, &mut rng()).unwrap();
         let opened = opened.commit(|batch, _| db.write(batch)).unwrap();
         assert!(!opened.rolled_back);
-        anchors[at] = opened.anchor.get().unwrap();
+        rollback_counters[at] = opened.rollback_counter.get().unwrap();
         opened.client.with_framing(policy)
     };
     let mut report = ReportBuilder::new(AccountTag::of(bob.address().user()));
@@ -135,7 +136,7 @@ fn chains_survive_restarts() {
     assert!(verdict.findings.len() == 2 && verdict.findings.iter().all(open_end), "{:?}", verdict.findings);
 }
 
-/// Alice's database goes back in time, and her app goes on without asking the anchor: a second message at one place of
+/// Alice's database goes back in time, and her app goes on without asking the rollback counter: a second message at one place of
 /// her chain. It is not shown, both can be reported, and the verdict blames her.
 #[test]
 fn a_chain_that_went_back_is_a_fork() {
@@ -182,7 +183,8 @@ fn a_chain_that_went_back_is_a_fork() {
     assert_eq!(blaming[0].blames(), Some(owner));
 
     // An app that does ask goes on with a new chain, and is believed again.
-    let opened = Client::open(&alice_key, Anchor::new(NOW.get() + 9)).stage(&alice_db, NOW, &mut rng()).unwrap();
+    let opened =
+        Client::open(&alice_key, RollbackCounter::new(NOW.get() + 9)).stage(&alice_db, NOW, &mut rng()).unwrap();
     let opened = opened.commit(|batch, _| alice_db.write(batch)).unwrap();
     assert!(opened.rolled_back);
     let alice = opened.client.with_framing(policy);

@@ -83,11 +83,11 @@ impl Host {
         };
         let row = self.rows.get_mut(of.as_bytes()).unwrap();
         (row.deleted, row.until) = (true, Some(until));
-        self.tidy(now);
+        self.prune(now);
     }
 
     /// What the host's timer does.
-    fn tidy(&mut self, now: Timestamp) {
+    fn prune(&mut self, now: Timestamp) {
         for row in self.rows.values_mut().filter(|row| row.until.is_some_and(|until| until <= now)) {
             row.parts.clear();
             row.evidence = Evidence::from_bytes(&row.evidence).unwrap().reduce().to_bytes().to_vec();
@@ -178,14 +178,14 @@ fn what_was_taken_back_is_held_for_a_day_then_reduced() {
         scene.add(&mut report, &deletion).unwrap();
         scene.verdict(report)
     };
-    scene.host.tidy(Timestamp::new(deleted_at.get() + DAY_MS - 1));
+    scene.host.prune(Timestamp::new(deleted_at.get() + DAY_MS - 1));
     let verdict = report_of(&scene);
     assert_eq!(verdict.messages[0].open_parts().next(), Some((0, &Part::text("I know where you live"))));
     assert_eq!(verdict.messages[2].open_parts().next(), Some((0, &Part::delete_of(&threat))));
     let full = scene.host.evidence(&threat);
 
     // The day is over.
-    scene.host.tidy(Timestamp::new(deleted_at.get() + DAY_MS));
+    scene.host.prune(Timestamp::new(deleted_at.get() + DAY_MS));
     let (reduced, row) = (scene.host.evidence(&threat), scene.host.row(&threat));
     assert!(reduced.is_reduced() && row.parts.is_empty() && row.until.is_none());
     assert_eq!((reduced.commitment(), reduced.stamp()), (full.commitment(), full.stamp()));

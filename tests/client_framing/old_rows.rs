@@ -285,7 +285,7 @@ fn any_row_put_back_at_any_time() {
                 let victim = [0, other][usize::try_from(dice.next_u32() % 2).unwrap()];
                 let before = &past[victim][usize::try_from(dice.next_u32()).unwrap() % past[victim].len()];
                 let now = devices[victim].db.0.borrow().clone();
-                // What a conversation is made of; kept keys and prekeys are their own rooms' matter.
+                // What a conversation is made of; skipped message keys and prekeys are their own rooms' matter.
                 let kinds = [PEER, FRAMING, RecordKind::Sent.number(), RecordKind::Pin.number()];
                 let changed: Vec<_> = now
                     .keys()

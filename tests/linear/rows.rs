@@ -1,4 +1,4 @@
-//! Level 2: rows that a message loads and writes, and their bytes.
+//! Client: rows that a message loads and writes, and their bytes.
 
 use subrosa::client::{Operation, PrekeyCounts, Received};
 use subrosa::staging::{Step, Store as _};
@@ -8,14 +8,14 @@ use subrosa::wire::Envelope;
 use super::side::{NOW, Rowed, Side, address, apply, kind, stage};
 
 const PEER: u8 = 17;
-const KEPT: u8 = 18;
+const SKIPPED_KEYS: u8 = 18;
 const ARCHIVED: u8 = 19;
 const ARCHIVE: u8 = 20;
 const SENT: u8 = 22;
 const SENT_INDEX: u8 = 32;
-const KEPT_PAGE: u8 = 27;
+const SKIPPED_PAGE: u8 = 27;
 
-/// What an archived session takes in the list of them: suite, name, date; at most five marks.
+/// What an archived session takes in the list of them: suite, name, date; at most five key prefixes.
 const ENTRY: usize = 17 + 1 + 5 * 4;
 
 /// What one operation did to the database.
@@ -142,18 +142,18 @@ fn assert_alike(costs: &[Cost; 4], base: &[Cost; 4], archived: usize, what: &str
     }
 }
 
-/// What a message asks for that wants so many pages of kept keys.
+/// What a message asks for that wants so many pages of skipped message keys.
 fn with_pages(suite: Suite, pages: usize) -> Vec<u8> {
-    let list = if suite == Suite::V1 { vec![PEER, KEPT] } else { vec![PEER, ARCHIVE, KEPT] };
-    [list, vec![KEPT_PAGE; pages]].concat()
+    let list = if suite == Suite::V1 { vec![PEER, SKIPPED_KEYS] } else { vec![PEER, ARCHIVE, SKIPPED_KEYS] };
+    [list, vec![SKIPPED_PAGE; pages]].concat()
 }
 
 /// Bytes of a full page, sealed.
 const PAGE: usize = 64 * 36 + 128;
 
 /// What the list says of so many keys of a chain and as many of an epoch.
-const fn list(kept: usize) -> usize {
-    17 * 2 * kept.div_ceil(64)
+const fn list(skipped: usize) -> usize {
+    17 * 2 * skipped.div_ceil(64)
 }
 
 fn neither_peers_nor_archived_sessions(suite: Suite) {
@@ -207,27 +207,31 @@ fn a_message_loads_its_own_rows_whatever_else_there_is_signal() {
 }
 
 /// Keys for late messages lie in a row apart, which a message in order leaves alone, and which a late one alone reads.
-fn nor_kept_keys(suite: Suite, kept: usize) {
+fn nor_skipped_keys(suite: Suite, skipped: usize) {
     let (mut alice, mut all) = talking(suite, 1, 0);
     let mut none = all.clone();
-    let lost: Vec<_> = (0..kept).map(|_| alice.send("bob", &TEXT)).collect();
+    let lost: Vec<_> = (0..skipped).map(|_| alice.send("bob", &TEXT)).collect();
     let next = alice.send("bob", &TEXT);
     lost.iter().for_each(|envelope| drop(all.read(envelope)));
     for bob in [&mut all, &mut none] {
         bob.read(&next);
     }
-    assert!(none.rows_of(KEPT_PAGE).1 > kept * 72 && all.len_of(KEPT) == 0 && all.rows_of(KEPT_PAGE).0 == 0);
+    assert!(
+        none.rows_of(SKIPPED_PAGE).1 > skipped * 72
+            && all.len_of(SKIPPED_KEYS) == 0
+            && all.rows_of(SKIPPED_PAGE).0 == 0
+    );
     let (mut other, mut all) = (alice.clone(), all);
     let base = steady(&mut other, &mut all);
-    receive(&mut none, &lost[kept / 2]);
+    receive(&mut none, &lost[skipped / 2]);
     let costs = steady(&mut alice, &mut none);
-    assert_alike(&costs, &base, 0, &format!("{kept} kept"));
+    assert_alike(&costs, &base, 0, &format!("{skipped} skipped"));
 }
 
 #[test]
-fn a_message_in_order_leaves_kept_keys_alone() {
+fn a_message_in_order_leaves_skipped_keys_alone() {
     for suite in [Suite::V1, Suite::Signal] {
-        nor_kept_keys(suite, 1_000);
+        nor_skipped_keys(suite, 1_000);
     }
 }
 
@@ -237,30 +241,30 @@ fn a_message_in_order_leaves_kept_keys_alone() {
 #[test]
 fn what_comes_late_reads_two_pages_whatever_is_kept() {
     for suite in [Suite::V1, Suite::Signal] {
-        let costs = [100, 1_000, 2_000].map(|kept: usize| {
+        let costs = [100, 1_000, 2_000].map(|skipped: usize| {
             let (mut alice, mut bob) = talking(suite, 1, 0);
-            let lost: Vec<_> = (0..kept).map(|_| alice.send("bob", &TEXT)).collect();
+            let lost: Vec<_> = (0..skipped).map(|_| alice.send("bob", &TEXT)).collect();
             let next = alice.send("bob", &TEXT);
             bob.read(&next);
             let late = receive(&mut bob, &lost[40]);
             // The last of its page takes the row away.
             for (at, envelope) in lost.iter().enumerate().take(64).filter(|(at, _)| *at != 40) {
                 let cost = receive(&mut bob, envelope);
-                assert_eq!(cost.written, [PEER, KEPT, KEPT_PAGE, KEPT_PAGE], "{at}");
+                assert_eq!(cost.written, [PEER, SKIPPED_KEYS, SKIPPED_PAGE, SKIPPED_PAGE], "{at}");
             }
-            assert_eq!(bob.rows_of(KEPT_PAGE).0, 2 * (kept.div_ceil(64) - 1));
+            assert_eq!(bob.rows_of(SKIPPED_PAGE).0, 2 * (skipped.div_ceil(64) - 1));
             alice.send("bob", &TEXT);
             let next = alice.send("bob", &TEXT);
-            (kept, late, receive(&mut bob, &next))
+            (skipped, late, receive(&mut bob, &next))
         });
-        for (kept, late, jump) in &costs {
+        for (skipped, late, jump) in &costs {
             for cost in [late, jump] {
-                let what = format!("{suite:?}, {kept} kept: {cost:?}");
+                let what = format!("{suite:?}, {skipped} skipped: {cost:?}");
                 assert_eq!(cost.asked, with_pages(suite, 2), "{what}");
-                assert_eq!(cost.written, [PEER, KEPT, KEPT_PAGE, KEPT_PAGE], "{what}");
+                assert_eq!(cost.written, [PEER, SKIPPED_KEYS, SKIPPED_PAGE, SKIPPED_PAGE], "{what}");
                 let (_, least, _) = &costs[0];
-                assert!(cost.bytes_loaded <= least.bytes_loaded + list(*kept) + PAGE, "{what}");
-                assert!(cost.bytes_written <= least.bytes_written + list(*kept) + PAGE, "{what}");
+                assert!(cost.bytes_loaded <= least.bytes_loaded + list(*skipped) + PAGE, "{what}");
+                assert!(cost.bytes_written <= least.bytes_written + list(*skipped) + PAGE, "{what}");
             }
         }
     }
@@ -278,17 +282,21 @@ fn a_jump_past_a_full_window_opens_the_pages_at_its_ends() {
             receive(bob, &next)
         };
         jump(&mut bob, 2_000);
-        assert_eq!(bob.rows_of(KEPT_PAGE).0, 2 * 32);
+        assert_eq!(bob.rows_of(SKIPPED_PAGE).0, 2 * 32);
         for _ in 0..3 {
             let cost = jump(&mut bob, 10);
             assert_eq!(cost.asked, with_pages(suite, 4), "{cost:?}");
-            assert_eq!(cost.written, [PEER, KEPT, KEPT_PAGE, KEPT_PAGE, KEPT_PAGE, KEPT_PAGE], "{cost:?}");
+            assert_eq!(
+                cost.written,
+                [PEER, SKIPPED_KEYS, SKIPPED_PAGE, SKIPPED_PAGE, SKIPPED_PAGE, SKIPPED_PAGE],
+                "{cost:?}"
+            );
             assert!(cost.bytes_loaded.max(cost.bytes_written) < 6 * PAGE, "{cost:?}");
         }
         let cost = jump(&mut bob, 3_000);
         assert_eq!(cost.asked, with_pages(suite, 2 * 32), "read to be deleted");
         assert_eq!(cost.written.len(), 2 + 2 * 2 * 32, "{cost:?}");
-        assert_eq!(bob.rows_of(KEPT_PAGE).0, 2 * 32);
+        assert_eq!(bob.rows_of(SKIPPED_PAGE).0, 2 * 32);
     }
 }
 
@@ -303,22 +311,22 @@ fn keys_are_not_scattered_over_many_rows() {
         let mut most = 0;
         for (_, envelope) in lost.iter().enumerate().filter(|(at, _)| at % 64 != 0) {
             let cost = receive(&mut bob, envelope);
-            most = most.max(cost.asked.iter().filter(|kind| **kind == KEPT_PAGE).count());
+            most = most.max(cost.asked.iter().filter(|kind| **kind == SKIPPED_PAGE).count());
         }
         // 32 keys of each ratchet.
-        assert!(bob.rows_of(KEPT_PAGE).0 <= 2 * 2 && most <= 4, "{:?} {most}", bob.rows_of(KEPT_PAGE));
+        assert!(bob.rows_of(SKIPPED_PAGE).0 <= 2 * 2 && most <= 4, "{:?} {most}", bob.rows_of(SKIPPED_PAGE));
         for envelope in lost.iter().step_by(64) {
             receive(&mut bob, envelope);
         }
-        assert_eq!((bob.rows_of(KEPT_PAGE).0, bob.rows_of(KEPT).0), (0, 0));
+        assert_eq!((bob.rows_of(SKIPPED_PAGE).0, bob.rows_of(SKIPPED_KEYS).0), (0, 0));
     }
 }
 
 /// A key of the post-quantum ratchet that falls more than 2,000 behind opens nothing any more. Such keys are dropped in
-/// lots, so that of the messages that follow a full window only one in 256 reads and writes the list of the kept keys, and
+/// lots, so that of the messages that follow a full window only one in 256 reads and writes the list of the skipped message keys, and
 /// deletes four pages of them, and one key of the fifth.
 #[test]
-fn a_full_window_costs_few_messages_the_kept_keys() {
+fn a_full_window_costs_few_messages_the_skipped_keys() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = talking(suite, 1, 0);
         (0..2_000).for_each(|_| drop(alice.send("bob", &TEXT)));
@@ -328,8 +336,8 @@ fn a_full_window_costs_few_messages_the_kept_keys() {
         for _ in 0..600 {
             let (envelope, _) = send(&mut alice, "bob");
             let cost = receive(&mut bob, &envelope);
-            let pages = cost.asked.iter().filter(|kind| **kind == KEPT_PAGE).count();
-            let touches = cost.asked.contains(&KEPT) || cost.written.contains(&KEPT);
+            let pages = cost.asked.iter().filter(|kind| **kind == SKIPPED_PAGE).count();
+            let touches = cost.asked.contains(&SKIPPED_KEYS) || cost.written.contains(&SKIPPED_KEYS);
             assert_eq!(pages, if touches { 5 } else { 0 });
             touched += usize::from(touches);
         }

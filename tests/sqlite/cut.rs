@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use subrosa::client::{Anchor, Client};
+use subrosa::client::{Client, RollbackCounter};
 use subrosa::sqlite::Sqlite;
 
 use super::folder::{Folder, advance, deliver, key};
@@ -30,7 +30,7 @@ fn dump(db: &Connection) -> Vec<Vec<Value>> {
 struct Commit {
     log: usize,
     rows: Vec<Vec<Value>>,
-    anchor: Vec<u8>,
+    rollback_counter: Vec<u8>,
     /// How many envelopes were posted by then.
     posted: usize,
 }
@@ -86,7 +86,7 @@ impl Recorded {
         self.commits.push(Commit {
             log: usize::try_from(log).unwrap(),
             rows: dump(alice.sql()),
-            anchor: fs::read(self.folder.path("alice.anchor")).unwrap(),
+            rollback_counter: fs::read(self.folder.path("alice.counter")).unwrap(),
             posted: self.posted.len(),
         });
     }
@@ -114,10 +114,10 @@ fn database(folder: &Folder) -> Sqlite {
 fn a_log_that_is_cut_anywhere_is_some_earlier_moment() {
     let recorded = Recorded::new();
     let end = recorded.commits.last().unwrap();
-    let newest: u64 = String::from_utf8(end.anchor.clone()).unwrap().trim().parse().unwrap();
+    let newest: u64 = String::from_utf8(end.rollback_counter.clone()).unwrap().trim().parse().unwrap();
     let frames = (recorded.log.len() - HEADER) / FRAME;
     assert!(frames >= 2 * recorded.commits.len(), "only {frames} frames");
-    let advanced = recorded.commits.iter().position(|commit| commit.anchor == end.anchor).unwrap();
+    let advanced = recorded.commits.iter().position(|commit| commit.rollback_counter == end.rollback_counter).unwrap();
     let mut seen = Vec::new();
     let boundaries = (0..=frames).map(|frame| HEADER + frame * FRAME);
     for at in [0].into_iter().chain(boundaries.clone()).chain(boundaries.map(|at| at.saturating_sub(100))) {
@@ -125,7 +125,7 @@ fn a_log_that_is_cut_anywhere_is_some_earlier_moment() {
         let (db, commit) = (database(&folder), recorded.commit(at));
         assert!(dump(db.sql()) == recorded.commits[commit].rows, "cut at {at}: not what commit {commit} left");
         seen.push(commit);
-        let opened = Client::open(&key(), Anchor::new(newest)).stage(&db, now(), &mut rng()).unwrap();
+        let opened = Client::open(&key(), RollbackCounter::new(newest)).stage(&db, now(), &mut rng()).unwrap();
         assert_eq!(opened.output().rolled_back, commit < advanced, "cut at {at}");
     }
     seen.sort_unstable();
@@ -143,7 +143,7 @@ fn after_any_cut_everything_arrives_once() {
         let next = recorded.commits.get(number + 1).map_or(commit.log, |next| next.log - FRAME);
         let folder = recorded.cut(next);
         assert_eq!(recorded.commit(next), number);
-        fs::write(folder.path("alice.anchor"), &commit.anchor).unwrap();
+        fs::write(folder.path("alice.counter"), &commit.rollback_counter).unwrap();
         let relay = folder.relay();
         for (bytes, id) in &recorded.posted[..commit.posted] {
             relay.post(&address("bob").unwrap(), id, bytes).unwrap();
@@ -163,14 +163,14 @@ fn after_any_cut_everything_arrives_once() {
     }
 }
 
-/// Commits that others have seen the effects of are lost, and no anchor tells: a database with relaxed durability. What is
+/// Commits that others have seen the effects of are lost, and no rollback counter tells: a database with relaxed durability. What is
 /// sent then stands where something else was read; the recipient asks for it in a new session.
 #[test]
 fn commits_that_are_lost_unnoticed_are_healed() {
     let recorded = Recorded::new();
     let commit = recorded.commits.iter().rposition(|commit| commit.posted < recorded.posted.len()).unwrap() - 1;
     let folder = recorded.cut(recorded.commits[commit].log);
-    fs::write(folder.path("alice.anchor"), &recorded.commits[commit].anchor).unwrap();
+    fs::write(folder.path("alice.counter"), &recorded.commits[commit].rollback_counter).unwrap();
     recorded.folder.copy_prekeys(&folder);
     for (bytes, id) in &recorded.posted {
         folder.relay().post(&address("bob").unwrap(), id, bytes).unwrap();

@@ -43,7 +43,7 @@ impl Folder {
 
     /// A host's files, as they are in this moment.
     pub(crate) fn copy_host(&self, name: &str, to: &Self) {
-        for file in ["sqlite", "sqlite-wal", "anchor"].map(|kind| format!("{name}.{kind}")) {
+        for file in ["sqlite", "sqlite-wal", "counter"].map(|kind| format!("{name}.{kind}")) {
             match fs::read(self.path(&file)) {
                 Ok(bytes) => fs::write(to.path(&file), bytes).unwrap(),
                 Err(_) => drop(fs::remove_file(to.path(&file))),
@@ -96,10 +96,10 @@ pub(crate) const fn key() -> StorageKey {
 
 /// Maintains the account alone, in one transaction.
 pub(crate) fn advance(host: &Host) -> Maintained {
-    let maintained = host.anchor.advance(|stored| {
+    let maintained = host.rollback_counter.advance(|stored| {
         let maintain = host.client.maintain();
         let done = maintain.run(&host.db, now(), &mut rng(), |_, _| Ok(())).map_err(AccountError::from)?;
-        Ok::<_, AccountError<MaintainError>>((done, done.anchor.unwrap_or(stored)))
+        Ok::<_, AccountError<MaintainError>>((done, done.rollback_counter.unwrap_or(stored)))
     });
     maintained.unwrap()
 }

@@ -96,6 +96,6 @@ fn a_name_outlives_its_message() {
 fn a_file_in_the_current_folder() {
     let folder = Folder::new();
     assert!(folder.spawn("relative", "alice").succeeds());
-    assert!(folder.path("alice.anchor").exists());
+    assert!(folder.path("alice.counter").exists());
     assert!(!folder.open("alice").rolled_back);
 }

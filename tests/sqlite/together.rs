@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use subrosa::client::{Anchor, Client, Database as _, Received};
+use subrosa::client::{Client, Database as _, Received, RollbackCounter};
 use subrosa::persist::RecordKey;
 use subrosa::sqlite::Sqlite;
 use subrosa::staging::{ApplyError, Row, Step, Store};
@@ -113,7 +113,7 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     let (db, bob) = (Sqlite::open(&path, "").unwrap(), address("bob").unwrap());
     let other = Connection::open(&path).unwrap();
     other.busy_timeout(Duration::ZERO).unwrap();
-    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
+    let opened = Client::open(&key(), RollbackCounter::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let client = opened.committed().client;
 
     let store = Open(&db, other);
@@ -144,7 +144,7 @@ fn rows_of_two_moments_are_no_damage() {
     let queued = messages::outbox(alice.sql()).unwrap();
     let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at].bytes).unwrap());
     let db = Sqlite::open(&folder.path("bob.sqlite"), "").unwrap();
-    let opened = Client::open(&key(), Anchor::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
+    let opened = Client::open(&key(), RollbackCounter::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let bob = opened.committed().client;
     let receive = |envelope: &Envelope| bob.receive(envelope).run(&db, now(), &mut rng(), |_, _| Ok(())).unwrap();
     receive(&three);

@@ -31,10 +31,10 @@ fn go_back(mail_first: bool) -> Vec<String> {
     bob.post().unwrap();
     drop(alice);
 
-    // The backup has no anchor that counts: that one stays where it is.
-    let anchor = std::fs::read(folder.path("alice.anchor")).unwrap();
+    // The backup has no rollback counter that counts: that one stays where it is.
+    let rollback_counter = std::fs::read(folder.path("alice.counter")).unwrap();
     backup.copy_host("alice", &folder);
-    std::fs::write(folder.path("alice.anchor"), anchor).unwrap();
+    std::fs::write(folder.path("alice.counter"), rollback_counter).unwrap();
     let mut alice = folder.open("alice");
     assert!(alice.rolled_back);
     assert_eq!(messages::texts(alice.sql(), true).unwrap(), yesterday);
@@ -63,15 +63,15 @@ fn go_back(mail_first: bool) -> Vec<String> {
     hers
 }
 
-/// The commit is durable, the anchor is not: however often a host dies between them, nothing went back.
+/// The commit is durable, the rollback counter is not: however often a host dies between them, nothing went back.
 #[test]
 fn dying_again_and_again_before_the_anchor_is_stored_is_no_rollback() {
     let folder = Folder::new();
     drop(folder.open("alice"));
-    let anchor = std::fs::read(folder.path("alice.anchor")).unwrap();
+    let rollback_counter = std::fs::read(folder.path("alice.counter")).unwrap();
     for _ in 0..4 {
         assert!(!folder.open("alice").rolled_back);
-        std::fs::write(folder.path("alice.anchor"), &anchor).unwrap();
+        std::fs::write(folder.path("alice.counter"), &rollback_counter).unwrap();
     }
 }
 
@@ -86,7 +86,7 @@ fn many_open_one_file_at_once_and_none_takes_it_for_a_rollback() {
                 for _ in 0..8 {
                     let alice = folder.open("alice");
                     assert!(!alice.rolled_back);
-                    assert!(advance(&alice).anchor.is_some());
+                    assert!(advance(&alice).rollback_counter.is_some());
                 }
             });
         }

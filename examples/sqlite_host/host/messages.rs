@@ -30,12 +30,12 @@ pub(crate) struct Queued {
 }
 
 /// A row of the inbox.
-pub(crate) struct Kept {
+pub(crate) struct SkippedKeys {
     seq: i64,
     bytes: Vec<u8>,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for SkippedKeys {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -63,7 +63,7 @@ pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlit
         }
         // What it asks for is among what is to be done; that something is gone is said at once.
         Received::RepairRequest(request) => queue_all(tx, &request.reply),
-        Received::Gone(gone) => note_gap(tx, &gone.from, gone.names.len(), 0),
+        Received::ResendDeclined(gone) => note_gap(tx, &gone.from, gone.names.len(), 0),
         // The library asks for it; of very many it gives up the oldest.
         Received::Unreadable(unreadable) => note_gap(tx, &unreadable.from, 0, unreadable.dropped),
         // Nothing that this host shows.
@@ -136,13 +136,13 @@ pub(crate) fn posted(db: &Connection, envelope: &Queued) -> rusqlite::Result<()>
 }
 
 /// What is kept for a newer version.
-pub(crate) fn inbox(db: &Connection) -> rusqlite::Result<Vec<Kept>> {
+pub(crate) fn inbox(db: &Connection) -> rusqlite::Result<Vec<SkippedKeys>> {
     let mut query = db.prepare_cached("SELECT seq, bytes FROM inbox ORDER BY seq")?;
-    query.query_map([], |row| Ok(Kept { seq: row.get(0)?, bytes: row.get(1)? }))?.collect()
+    query.query_map([], |row| Ok(SkippedKeys { seq: row.get(0)?, bytes: row.get(1)? }))?.collect()
 }
 
 /// It was received, or never will be.
-pub(crate) fn forget_kept(tx: &Connection, kept: &Kept) -> rusqlite::Result<()> {
+pub(crate) fn forget_skipped(tx: &Connection, kept: &SkippedKeys) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([kept.seq])?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A host on SQLite: an account, its conversations, and the order in which things become durable.
 //!
 //! Owns: [`Host`] and its verbs; [`messages`] is the host's own tables, [`relay`] some transport. The library's rows, the names
-//! of what was read and the anchor are [`subrosa::sqlite`]'s.
+//! of what was read and the rollback counter are [`subrosa::sqlite`]'s.
 //!
 //! **One rule.** What the library wants written, the message that people see and the envelope that goes out are one
 //! transaction. Envelopes are posted from the outbox, and mail is acknowledged, after it. So a process may die anywhere,
@@ -19,7 +19,7 @@ use rand_core::{Rng, UnwrapErr};
 use subrosa::client::{Client, Disposition, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
-use subrosa::sqlite::{AnchorFile, Connection, Sqlite};
+use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
@@ -32,7 +32,7 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) struct Host {
     pub(crate) client: Client,
     pub(crate) db: Sqlite,
-    pub(crate) anchor: AnchorFile,
+    pub(crate) rollback_counter: RollbackCounterFile,
     relay: Relay,
     /// Whether the file turned out to be an older copy when it was opened.
     pub(crate) rolled_back: bool,
@@ -67,10 +67,10 @@ impl Host {
     /// Opens `name`'s account in this folder, or makes it.
     pub(crate) fn open(folder: &Path, name: &str, key: &StorageKey, relay: &Relay) -> Result<Self, Failure> {
         let db = Sqlite::open(&folder.join(format!("{name}.sqlite")), messages::TABLES)?;
-        let anchor = AnchorFile::at(&folder.join(format!("{name}.anchor")));
-        let opened = db.account(&anchor, key, &address(name)?, Suites::V1, now(), &mut rng())?;
+        let rollback_counter = RollbackCounterFile::at(&folder.join(format!("{name}.counter")));
+        let opened = db.account(&rollback_counter, key, &address(name)?, Suites::V1, now(), &mut rng())?;
         let (client, rolled_back) = (opened.client, opened.rolled_back);
-        let mut host = Self { client, db, anchor, relay: relay.clone(), rolled_back, received: 0 };
+        let mut host = Self { client, db, rollback_counter, relay: relay.clone(), rolled_back, received: 0 };
         host.receive_kept()?;
         // The rest of what is to be done waits for the mail: much of what is missing may lie in it.
         host.work_off(|task| matches!(task, Task::PublishPrekeys | Task::Maintain))?;
@@ -159,7 +159,7 @@ impl Host {
                 return Err(error.into());
             }
             // What is to be kept further has got another row.
-            messages::forget_kept(self.db.sql(), kept)?;
+            messages::forget_skipped(self.db.sql(), kept)?;
         }
         Ok(())
     }
@@ -203,9 +203,9 @@ impl Host {
         Ok(())
     }
 
-    /// What is to be done once a day. It advances the anchor: a copy of the file made before this is found out.
+    /// What is to be done once a day. It advances the rollback counter: a copy of the file made before this is found out.
     pub(crate) fn maintain(&self) -> Result<(), Failure> {
-        let done = self.db.maintain(&self.anchor, &self.client, now(), &mut rng())?;
-        done.anchor.map(drop).ok_or_else(|| "the file went back in time: open it again".into())
+        let done = self.db.maintain(&self.rollback_counter, &self.client, now(), &mut rng())?;
+        done.rollback_counter.map(drop).ok_or_else(|| "the file went back in time: open it again".into())
     }
 }

@@ -1,7 +1,7 @@
 //! A relay that is a folder: mail boxes and published prekeys as files, for processes that share a disk.
 //!
 //! It stands for a server and its network. It delivers at least once, keeps a message until it is acknowledged, and has a
-//! [`Shelf`] for the prekeys of each device, which hands out every one-time prekey at most once.
+//! [`PrekeyStore`] for the prekeys of each device, which hands out every one-time prekey at most once.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use subrosa::client::{PrekeyCounts, PrekeyUpload};
 use subrosa::ident::Address;
-use subrosa::platform::{Shelf, ShelfError};
+use subrosa::platform::{PrekeyStore, PrekeyStoreError};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
 
@@ -82,10 +82,12 @@ impl Relay {
     /// Takes prekeys, as they come over the network.
     pub(crate) fn publish(&self, upload: &[u8]) -> Result<(), Failure> {
         let upload = PrekeyUpload::parse(upload)?;
-        self.change_shelf(&upload.address, |shelf| match shelf.apply(&upload) {
+        self.change_prekey_store(&upload.address, |prekey_store| match prekey_store.apply(&upload) {
             // An app that was installed anew, or an older copy of its file. This relay believes whoever has the folder; a real
             // one has the device registered anew before it puts anything in the place of what is there.
-            Err(ShelfError::OtherIdentity | ShelfError::OtherKey | ShelfError::Older) => shelf.replace(&upload),
+            Err(PrekeyStoreError::OtherIdentity | PrekeyStoreError::OtherKey | PrekeyStoreError::Older) => {
+                prekey_store.replace(&upload)
+            }
             applied => applied,
         })??;
         Ok(())
@@ -93,34 +95,34 @@ impl Relay {
 
     /// How many one-time prekeys are left.
     pub(crate) fn counts(&self, of: &Address) -> Result<PrekeyCounts, Failure> {
-        Ok(self.shelf(of)?.counts())
+        Ok(self.prekey_store(of)?.counts())
     }
 
     /// A bundle of prekeys to start a session with, if the device has published any.
     pub(crate) fn bundle(&self, of: &Address) -> Result<Option<UnverifiedBundle>, Failure> {
-        self.change_shelf(of, Shelf::claim)
+        self.change_prekey_store(of, PrekeyStore::claim)
     }
 
-    fn shelf(&self, of: &Address) -> Result<Shelf, Failure> {
-        match fs::read(self.folder(of, "prekeys")?.join("shelf")) {
-            Ok(bytes) => Ok(Shelf::from_bytes(&bytes)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Shelf::new(of.clone(), Suite::V1)),
+    fn prekey_store(&self, of: &Address) -> Result<PrekeyStore, Failure> {
+        match fs::read(self.folder(of, "prekeys")?.join("prekey_store")) {
+            Ok(bytes) => Ok(PrekeyStore::from_bytes(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(PrekeyStore::new(of.clone(), Suite::V1)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Changes a shelf, one process at a time, and gives what came of it once the shelf is stored: so nobody else gets the
+    /// Changes a prekey store, one process at a time, and gives what came of it once the prekey store is stored: so nobody else gets the
     /// same one-time prekey.
-    fn change_shelf<T>(&self, of: &Address, change: impl FnOnce(&mut Shelf) -> T) -> Result<T, Failure> {
+    fn change_prekey_store<T>(&self, of: &Address, change: impl FnOnce(&mut PrekeyStore) -> T) -> Result<T, Failure> {
         let folder = self.folder(of, "prekeys")?;
         let lock = fs::File::create(folder.join("lock"))?;
         lock.lock()?;
-        let before = self.shelf(of)?;
-        let mut shelf = before.clone();
-        let done = change(&mut shelf);
-        if shelf != before {
-            fs::write(folder.join("draft"), shelf.to_bytes())?;
-            fs::rename(folder.join("draft"), folder.join("shelf"))?;
+        let before = self.prekey_store(of)?;
+        let mut prekey_store = before.clone();
+        let done = change(&mut prekey_store);
+        if prekey_store != before {
+            fs::write(folder.join("draft"), prekey_store.to_bytes())?;
+            fs::rename(folder.join("draft"), folder.join("prekey_store"))?;
         }
         Ok(done)
     }

@@ -3,4 +3,4 @@
 mod open;
 mod wipe;
 
-pub use open::{Anchor, CreateError, OpenError, Opened};
+pub use open::{CreateError, OpenError, Opened, RollbackCounter};

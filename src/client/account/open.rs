@@ -23,13 +23,13 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # Examples
 ///
 /// ```
-/// use subrosa::client::Anchor;
-/// assert!(Anchor::new(3) > Anchor::new(2));
+/// use subrosa::client::Rollback counter;
+/// assert!(Rollback counter::new(3) > Rollback counter::new(2));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Anchor(Option<u64>);
+pub struct RollbackCounter(Option<u64>);
 
-impl Anchor {
+impl RollbackCounter {
     /// For a host that has no such place: a restored database is not found. Suite V1 still repeats no key; suite
     /// `Signal` may.
     pub const UNAVAILABLE: Self = Self(None);
@@ -54,7 +54,7 @@ pub struct Opened {
     /// The client.
     pub client: Client,
     /// What the host stores after the commit.
-    pub anchor: Anchor,
+    pub rollback_counter: RollbackCounter,
     /// Whether the account was made just now. Where there should have been one, it is lost, and the user is told.
     pub is_new: bool,
     /// Whether the database is an older copy. Its sessions send no more; messages of suite V1 that are under way are
@@ -96,19 +96,19 @@ struct Vault {
     address: Address,
     generation: u64,
     /// The counter that the host was told last.
-    anchor: u64,
+    rollback_counter: u64,
     /// The highest one that it has ever shown: a smaller one is another host's.
     confirmed: u64,
 }
 
 impl Vault {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let Self { data_key, instance, address, generation, anchor, confirmed } = self;
+        let Self { data_key, instance, address, generation, rollback_counter, confirmed } = self;
         let mut out = FieldWriter::record(RecordKind::Vault, 400);
         out.bytes(1, data_key.expose());
         write_address(&mut out, 2, address);
         out.number(3, *generation);
-        out.number(4, *anchor);
+        out.number(4, *rollback_counter);
         out.number(5, *confirmed);
         out.bytes(6, instance);
         out.finish().into()
@@ -117,14 +117,14 @@ impl Vault {
     fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Vault, bytes)?;
         let (data_key, address) = (Secret::new(*fields.array(1)?), read_address(&mut fields, 2)?);
-        let (generation, anchor, confirmed) = (fields.number(3)?, fields.number(4)?, fields.number(5)?);
+        let (generation, rollback_counter, confirmed) = (fields.number(3)?, fields.number(4)?, fields.number(5)?);
         let instance = *fields.array(6)?;
         fields.end()?;
-        Ok(Self { data_key, instance, address, generation, anchor, confirmed })
+        Ok(Self { data_key, instance, address, generation, rollback_counter, confirmed })
     }
 
     fn into_core(self, storage_key: &StorageKey) -> Core {
-        let Self { data_key, instance, address, generation, anchor: _, confirmed: _ } = self;
+        let Self { data_key, instance, address, generation, rollback_counter: _, confirmed: _ } = self;
         let keys = Arc::new(Keys::new(&data_key, instance));
         Core { keys, storage_key: storage_key.clone(), address, generation, cache: None }
     }
@@ -213,17 +213,17 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice_db: db, alice_key: storage_key, now, mut rng, .. } = talking();
     /// # let mut keychain = now.get();
-    /// let opened = Client::open(&storage_key, Anchor::new(keychain))
+    /// let opened = Client::open(&storage_key, Rollback counter::new(keychain))
     ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// keychain = opened.anchor.get().unwrap().max(keychain);
+    /// keychain = opened.rollback counter.get().unwrap().max(keychain);
     /// assert!(!opened.rolled_back);
     /// # assert_eq!(keychain, now.get() + 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn open(storage_key: &StorageKey, anchor: Anchor) -> Operation<Opened, OpenError> {
+    pub fn open(storage_key: &StorageKey, rollback_counter: RollbackCounter) -> Operation<Opened, OpenError> {
         let storage_key = storage_key.clone();
-        Operation::new("open", move |work| open(work, &storage_key, anchor))
+        Operation::new("open", move |work| open(work, &storage_key, rollback_counter))
     }
 
     /// Opens the account of this database, or makes one for this address where there is none: what a host does when it starts.
@@ -244,18 +244,18 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (db, now, mut rng, storage_key) = (Memory::default(), NOW, rng(), StorageKey::new([7; 32]));
     /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
-    /// let mut start = |anchor| {
-    ///     Client::open_or_create(&storage_key, anchor, &alice, Suites::V1).run(&db, now, &mut rng, |_, _| Ok(()))
+    /// let mut start = |rollback counter| {
+    ///     Client::open_or_create(&storage_key, rollback counter, &alice, Suites::V1).run(&db, now, &mut rng, |_, _| Ok(()))
     /// };
-    /// let created = start(Anchor::new(0))?;
-    /// let opened = start(created.anchor)?;
+    /// let created = start(Rollback counter::new(0))?;
+    /// let opened = start(created.rollback counter)?;
     /// assert!(created.is_new && !opened.is_new);
     /// # Ok(())
     /// # }
     /// ```
     pub fn open_or_create(
         storage_key: &StorageKey,
-        anchor: Anchor,
+        rollback_counter: RollbackCounter,
         address: &Address,
         suites: Suites,
     ) -> Operation<Opened, OpenError> {
@@ -265,31 +265,40 @@ impl Client {
                 let device = Device::generate(address.clone(), &mut work.rng).with_suites(suites);
                 return Ok(make(work, &storage_key, &device));
             }
-            let opened = open(work, &storage_key, anchor)?;
+            let opened = open(work, &storage_key, rollback_counter)?;
             if *opened.client.address() == address { Ok(opened) } else { Err(OpenError::OtherDevice.into()) }
         })
     }
 }
 
-fn open(work: &mut Workspace<'_>, storage_key: &StorageKey, anchor: Anchor) -> Result<Opened, Stop<OpenError>> {
+fn open(
+    work: &mut Workspace<'_>,
+    storage_key: &StorageKey,
+    rollback_counter: RollbackCounter,
+) -> Result<Opened, Stop<OpenError>> {
     let mut vault = read_vault(work, storage_key)?;
-    // A host that has no anchor neither finds a rollback nor makes another process find one.
-    let Some(counter) = anchor.0 else {
+    // A host that has no rollback counter neither finds a rollback nor makes another process find one.
+    let Some(counter) = rollback_counter.0 else {
         let client = Client::new(vault.into_core(storage_key));
-        return Ok(Opened { client, anchor: Anchor::UNAVAILABLE, is_new: false, rolled_back: false });
+        return Ok(Opened {
+            client,
+            rollback_counter: RollbackCounter::UNAVAILABLE,
+            is_new: false,
+            rolled_back: false,
+        });
     };
     // Above what the vault has told: the vault is older. Below what it was shown: on another machine, or after a reset.
-    // Between the two: hosts have died between the commit and the storing of the anchor.
-    let rolled_back = counter > vault.anchor || counter < vault.confirmed;
+    // Between the two: hosts have died between the commit and the storing of the rollback counter.
+    let rolled_back = counter > vault.rollback_counter || counter < vault.confirmed;
     vault.generation = vault.generation.saturating_add(u64::from(rolled_back));
     vault.confirmed = vault.confirmed.max(counter);
-    vault.anchor = vault.anchor.max(counter).saturating_add(1);
+    vault.rollback_counter = vault.rollback_counter.max(counter).saturating_add(1);
     if rolled_back {
         vault.confirmed = counter;
     }
     work.put_vault(storage_key, &vault.to_bytes());
-    let anchor = Anchor::new(vault.anchor);
-    Ok(Opened { client: Client::new(vault.into_core(storage_key)), anchor, is_new: false, rolled_back })
+    let rollback_counter = RollbackCounter::new(vault.rollback_counter);
+    Ok(Opened { client: Client::new(vault.into_core(storage_key)), rollback_counter, is_new: false, rolled_back })
 }
 
 impl Client {
@@ -312,8 +321,8 @@ impl Client {
     /// # let Talking { alice_db: db, alice_key: old, now, mut rng, .. } = talking();
     /// let new = StorageKey::new([9; 32]);
     /// Client::change_storage_key(&old, &new).run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// assert!(Client::open(&old, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
-    /// assert!(Client::open(&new, Anchor::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
+    /// assert!(Client::open(&old, Rollback counter::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
+    /// assert!(Client::open(&new, Rollback counter::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
     /// # Ok(())
     /// # }
     /// ```
@@ -328,18 +337,18 @@ impl Client {
 }
 
 impl Core {
-    /// Advances the anchor; a vault that another process has wiped or rolled back stays as it is.
-    pub(in crate::client) fn advance_anchor(
+    /// Advances the rollback counter; a vault that another process has wiped or rolled back stays as it is.
+    pub(in crate::client) fn advance_rollback_counter(
         &self,
         work: &mut Workspace<'_>,
-    ) -> Result<Option<Anchor>, Stop<OpenError>> {
+    ) -> Result<Option<RollbackCounter>, Stop<OpenError>> {
         let mut vault = read_vault(work, &self.storage_key)?;
         if vault.generation != self.generation {
             return Ok(None);
         }
-        vault.anchor = vault.anchor.saturating_add(1);
+        vault.rollback_counter = vault.rollback_counter.saturating_add(1);
         work.put_vault(&self.storage_key, &vault.to_bytes());
-        Ok(Some(Anchor(Some(vault.anchor))))
+        Ok(Some(RollbackCounter(Some(vault.rollback_counter))))
     }
 }
 
@@ -361,11 +370,17 @@ fn make(work: &mut Workspace<'_>, storage_key: &StorageKey, device: &Device) -> 
     work.rng.fill_bytes(&mut instance);
     let data_key = Secret::random(&mut work.rng);
     // Above whatever an earlier account on this machine came to, which the host keeps.
-    let anchor = work.now.get().max(1);
-    let vault = Vault { data_key, instance, address: device.address().clone(), generation: 1, anchor, confirmed: 0 };
+    let rollback_counter = work.now.get().max(1);
+    let vault =
+        Vault { data_key, instance, address: device.address().clone(), generation: 1, rollback_counter, confirmed: 0 };
     work.put_vault(storage_key, &vault.to_bytes());
     let core = vault.into_core(storage_key);
     // Under a key that nobody has ever derived: there can be no such row.
     work.put_new(&core.keys, core.device_key(), device.to_bytes());
-    Opened { client: Client::new(core), anchor: Anchor::new(anchor), is_new: true, rolled_back: false }
+    Opened {
+        client: Client::new(core),
+        rollback_counter: RollbackCounter::new(rollback_counter),
+        is_new: true,
+        rolled_back: false,
+    }
 }

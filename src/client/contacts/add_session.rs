@@ -105,10 +105,10 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     };
     let mut wishes = Wishes::load(core, work, address).map_err(from_stored)?;
     // While the user has another key to decide upon, nothing is asked for, and the wish stays.
-    let parked = peer.parked;
+    let untrusted = peer.untrusted;
     #[cfg(test)]
-    let parked = parked && !planted::is(Defect::AsksUndecided);
-    let unread = if parked { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
+    let untrusted = untrusted && !planted::is(Defect::AsksUndecided);
+    let unread = if untrusted { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
     let action = action(sending(&peer, bundle, work), unread, wishes.spent(), work.now);
     if action == Action::Start {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;
@@ -125,7 +125,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         }
     }
     wishes.spend(action == Action::Start && unread != Unread::Nothing, repair.len(), work.now);
-    if !peer.parked {
+    if !peer.untrusted {
         let unheard = wishes.take_unheard();
         repair.extend(core.say_gone(work, &mut peer, &unheard).map_err(from_stored)?);
     }
@@ -146,8 +146,8 @@ fn sending(peer: &Peer, bundle: &Bundle, work: &Workspace<'_>) -> Sending {
             Sending::Pending { same_bundle: peer.session.is_pending_of(bundle), since }
         }
         Stand::Known { sending, .. } => sending,
-        Stand::Stranger | Stand::Parked if peer.session.can_send(work.now) => Sending::Answered,
-        Stand::Stranger | Stand::Parked => Sending::Nothing,
+        Stand::Stranger | Stand::UntrustedSession if peer.session.can_send(work.now) => Sending::Answered,
+        Stand::Stranger | Stand::UntrustedSession => Sending::Nothing,
     }
 }
 

@@ -79,7 +79,7 @@ impl Client {
 }
 
 fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Stop<StoredError>> {
-    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::Parked, RecordKind::Wishes];
+    let kinds = [RecordKind::Peer, RecordKind::Archive, RecordKind::UntrustedSession, RecordKind::Wishes];
     let mut keys: Vec<_> = kinds.into_iter().map(|kind| core.peer_key(kind, address)).collect();
     keys.extend(all_numbers().map(|number| segment_key(core, address, number)));
     keys.push(core.peer_key(RecordKind::SentIndex, address));
@@ -102,12 +102,12 @@ fn forget(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<()
     let names = names(core, work, address)?;
     for name in &names {
         keys.push(core.session_key(RecordKind::Archived, address, *name));
-        keys.push(core.session_key(RecordKind::Kept, address, *name));
+        keys.push(core.session_key(RecordKind::SkippedKeys, address, *name));
     }
     work.announce(keys.iter().copied());
     work.ready()?;
     for name in names {
-        keys.extend(unless_damaged(core.kept_page_keys(work, address, name))?.unwrap_or_default());
+        keys.extend(unless_damaged(core.skipped_page_keys(work, address, name))?.unwrap_or_default());
     }
     work.announce(keys.iter().copied());
     work.ready()?;

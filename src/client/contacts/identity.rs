@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::client::repair::Stand;
 use crate::crypto::PublicKey;
 use crate::ident::Address;
-use crate::rows::{Archive, Core, Peer, Wishes, erase, erase_kept};
+use crate::rows::{Archive, Core, Peer, Wishes, erase, erase_skipped};
 use crate::session::Session;
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
@@ -72,8 +72,8 @@ impl Client {
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
         let (core, address, key) = (self.core.clone(), address.clone(), *key);
         Operation::new("accept_identity", move |work| {
-            let (parked, archive) = (RecordKind::Parked, RecordKind::Archive);
-            work.announce([core.device_key(), core.peer_key(parked, &address), core.peer_key(archive, &address)]);
+            let (untrusted, archive) = (RecordKind::UntrustedSession, RecordKind::Archive);
+            work.announce([core.device_key(), core.peer_key(untrusted, &address), core.peer_key(archive, &address)]);
             work.announce([RecordKind::Pin, RecordKind::SentIndex].map(|kind| core.peer_key(kind, &address)));
             work.announce(core.wish_keys(&address));
             let mut peer = load(&core, work, &address)?;
@@ -81,11 +81,11 @@ impl Client {
             if *peer.session.remote_identity() == key {
                 return refuse(&core, work, peer);
             }
-            let parked = core.load_parked(work, &address).map_err(from_stored)?;
-            erase_parked(&core, work, &mut peer)?;
+            let untrusted = core.load_untrusted(work, &address).map_err(from_stored)?;
+            erase_untrusted(&core, work, &mut peer)?;
             let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
-            let session = match parked {
-                Some(parked) if *parked.remote_identity() == key => parked,
+            let session = match untrusted {
+                Some(untrusted) if *untrusted.remote_identity() == key => untrusted,
                 // A device that was seen with the better suite is given nothing weaker, under whichever key.
                 _ => {
                     wishes.take_unheard();
@@ -139,8 +139,8 @@ fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Box<
 
 /// Goes on with the known key.
 fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<(), Halt> {
-    if peer.parked {
-        erase_parked(core, work, &mut peer)?;
+    if peer.untrusted {
+        erase_untrusted(core, work, &mut peer)?;
         let address = peer.address.clone();
         peer.save(core, work).map_err(from_stored)?;
         let mut wishes = Wishes::load(core, work, &address).map_err(from_stored)?;
@@ -150,13 +150,13 @@ fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<
     Ok(())
 }
 
-/// Deletes the parked session, whether its record opens or not.
-fn erase_parked(core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) -> Result<(), Halt> {
-    let key = core.peer_key(RecordKind::Parked, &peer.address);
+/// Deletes the untrusted session, whether its record opens or not.
+fn erase_untrusted(core: &Core, work: &mut Workspace<'_>, peer: &mut Peer) -> Result<(), Halt> {
+    let key = core.peer_key(RecordKind::UntrustedSession, &peer.address);
     if work.row::<IdentityError>(key)?.is_some() {
         work.delete(key);
     }
-    peer.parked = false;
+    peer.untrusted = false;
     Ok(())
 }
 
@@ -173,11 +173,11 @@ impl Peer {
         names.extend(self.names());
         let log = self.log_keys(core, work)?;
         work.announce(log);
-        for kind in [RecordKind::Archived, RecordKind::Kept] {
+        for kind in [RecordKind::Archived, RecordKind::SkippedKeys] {
             work.announce(session.names().iter().map(|name| core.session_key(kind, &self.address, *name)));
             work.announce(names.iter().map(|name| core.session_key(kind, &self.address, *name)));
         }
-        erase_kept(core, work, &self.address, &names)?;
+        erase_skipped(core, work, &self.address, &names)?;
         for name in names {
             erase(core, work, RecordKind::Archived, &self.address, name)?;
         }

@@ -1,4 +1,4 @@
-//! Messages under an identity key that is not accepted: their session is parked, until the host decides.
+//! Messages under an identity key that is not accepted: their session is untrusted, until the host decides.
 
 use alloc::boxed::Box;
 
@@ -11,19 +11,19 @@ use crate::suite::Suite;
 
 impl Core {
     /// A message in the session under an identity key that is not accepted.
-    pub(in crate::client) fn receive_parked(
+    pub(in crate::client) fn receive_untrusted(
         &self,
         work: &mut Workspace<'_>,
         peer: Box<Peer>,
         message: &session::SessionMessage,
     ) -> Result<(Saving, Opened), Refusal> {
-        let mut parked = self.load_parked(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
-        let plaintext = parked.decrypt(message, work.now, &mut work.rng)?;
-        let identity = IdentityStatus::Changed(*parked.remote_identity());
-        Ok((Saving { peer, parked: Some(parked), look: false }, Opened { plaintext, identity }))
+        let mut untrusted = self.load_untrusted(work, &peer.address)?.ok_or(DecryptError::NoSession)?;
+        let plaintext = untrusted.decrypt(message, work.now, &mut work.rng)?;
+        let identity = IdentityStatus::Changed(*untrusted.remote_identity());
+        Ok((Saving { peer, untrusted: Some(untrusted), look: false }, Opened { plaintext, identity }))
     }
 
-    /// A first message under another identity key: its session is parked beside the known one, until the host decides.
+    /// A first message under another identity key: its session is untrusted beside the known one, until the host decides.
     pub(in crate::client) fn receive_first_changed(
         &self,
         work: &mut Workspace<'_>,
@@ -35,8 +35,8 @@ impl Core {
         if peer.session.has_seen_v1() && first.suite() == Suite::Signal {
             return Err(AcceptError::SuiteDowngrade.into());
         }
-        let parked = self.load_parked(work, &peer.address)?;
-        let same = parked.filter(|parked| parked.remote_identity() == first.identity_key());
+        let untrusted = self.load_untrusted(work, &peer.address)?;
+        let same = untrusted.filter(|untrusted| untrusted.remote_identity() == first.identity_key());
         let (mut session, plaintext) = match same {
             Some(mut session) if session.recognizes(first) => {
                 let plaintext = session.accept_next(&device, first, None, work.now, &mut work.rng)?.plaintext;
@@ -53,8 +53,8 @@ impl Core {
         // Whoever makes sessions under a key that nobody accepted gets one, not forty.
         session.keep_archived(1);
         // What waits is not asked for before the user has decided.
-        let look = !core::mem::replace(&mut peer.parked, true);
+        let look = !core::mem::replace(&mut peer.untrusted, true);
         let identity = IdentityStatus::Changed(*session.remote_identity());
-        Ok((Saving { peer, parked: Some(session), look }, Opened { plaintext, identity }))
+        Ok((Saving { peer, untrusted: Some(session), look }, Opened { plaintext, identity }))
     }
 }

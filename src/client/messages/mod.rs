@@ -14,7 +14,8 @@ pub use framed::FramedSent;
 pub use outgoing::{Lane, Outgoing};
 pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
 pub use received::{
-    Disposition, ForkedMessage, FramedMessage, Gone, ReceiveError, Received, ReceivedMessage, RepairRequest, Unreadable,
+    Disposition, ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage, RepairRequest, ResendDeclined,
+    Unreadable,
 };
 pub use send::{SendError, Sent};
 

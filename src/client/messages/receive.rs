@@ -189,7 +189,7 @@ impl Core {
             }
             (Content::Receipt(receipt), Some(wishes)) if repair::is_gone(&receipt) && !is_changed => {
                 changed = true;
-                Received::Gone(repair::gone((from, *name), wishes, &receipt)?)
+                Received::ResendDeclined(repair::gone((from, *name), wishes, &receipt)?)
             }
             (content, _) => {
                 let (from, name, lacks_frame) = (from.clone(), *name, false);
@@ -259,25 +259,25 @@ impl Core {
                 if peer.has_archived() && peer.session.current_name() != Some(name) {
                     // Together with that session: what it keeps for late messages, and the list that it leaves.
                     work.announce([self.peer_key(RecordKind::Archive, from)]);
-                    work.announce([self.session_key(RecordKind::Kept, from, name)]);
+                    work.announce([self.session_key(RecordKind::SkippedKeys, from, name)]);
                 }
                 peer.bring(self, work, name)?
             }
             None => {
-                peer.bring_marked(self, work, message)?;
+                peer.bring_by_prefix(self, work, message)?;
                 true
             }
         };
-        if !found && peer.parked {
-            return self.receive_parked(work, peer, message);
+        if !found && peer.untrusted {
+            return self.receive_untrusted(work, peer, message);
         }
         let sender = message.session_name().or_else(|| peer.session.sender_of(message));
         let mut names = sender.map_or_else(|| peer.session.names(), |name| [name].into());
-        names.retain(|name| peer.session.wants_kept(*name, message));
+        names.retain(|name| peer.session.wants_skipped(*name, message));
         if sender.is_none() && !names.is_empty() {
             peer.announce_unnamed(self, work)?;
         }
-        peer.bring_kept(self, work, &names, |session, name| session.touched(name, message))?;
+        peer.bring_skipped(self, work, &names, |session, name| session.touched(name, message))?;
         peer.bring_whole(message)?;
         let plaintext = match peer.session.decrypt(message, work.now, &mut work.rng) {
             Ok(plaintext) => plaintext,
@@ -293,7 +293,7 @@ impl Core {
         };
         // The device is heard for the first time in a session, or nothing can be sent back.
         let look = unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
-        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
+        Ok((Saving { peer, untrusted: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
     }
 
     fn receive_first(
@@ -310,7 +310,7 @@ impl Core {
                 Ok((accepted.0, accepted.1))
             })?;
             // What of a stranger could not be read can be asked for now.
-            let saving = Saving { peer: Peer::new(self, session), parked: None, look: true };
+            let saving = Saving { peer: Peer::new(self, session), untrusted: None, look: true };
             return Ok((saving, Opened { plaintext, identity: IdentityStatus::First }));
         };
         if first.identity_key() != peer.session.remote_identity() {
@@ -321,8 +321,8 @@ impl Core {
         // It may be an archived one, or a new one before which the current one is archived.
         work.announce([name].map(|name| self.session_key(RecordKind::Archived, from, name)));
         peer.announce_places(self, work, peer.session.current_name());
-        if peer.bring(self, work, name)? && peer.session.first_wants_kept(name, first) {
-            peer.bring_kept(self, work, &[name], |session, name| session.first_touched(name, first))?;
+        if peer.bring(self, work, name)? && peer.session.first_wants_skipped(name, first) {
+            peer.bring_skipped(self, work, &[name], |session, name| session.first_touched(name, first))?;
         }
         peer.bring_whole_for_first(first)?;
         let unanswered = peer.session.is_unanswered();
@@ -338,7 +338,7 @@ impl Core {
             plaintext
         };
         look |= unanswered && !peer.session.is_unanswered() || !peer.session.has_current();
-        Ok((Saving { peer, parked: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
+        Ok((Saving { peer, untrusted: None, look }, Opened { plaintext, identity: IdentityStatus::Known }))
     }
 
     pub(in crate::client) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
@@ -349,18 +349,18 @@ impl Core {
 /// What is to be written for an opened message.
 pub(in crate::client) struct Saving {
     pub(in crate::client) peer: Box<Peer>,
-    pub(in crate::client) parked: Option<Session>,
+    pub(in crate::client) untrusted: Option<Session>,
     /// Whether what waits with the device may be due now.
     pub(in crate::client) look: bool,
 }
 
 impl Saving {
     fn save(self, core: &Core, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
-        let Self { peer, parked, look: _ } = self;
+        let Self { peer, untrusted, look: _ } = self;
         let address = peer.address.clone();
         peer.save(core, work)?;
-        match parked {
-            Some(parked) => core.save_parked(work, &address, &parked),
+        match untrusted {
+            Some(untrusted) => core.save_untrusted(work, &address, &untrusted),
             None => Ok(()),
         }
     }

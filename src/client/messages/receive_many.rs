@@ -13,7 +13,7 @@ pub const MAX_BULK: usize = 500;
 pub const MAX_BULK_BYTES: usize = 4 << 20;
 
 /// Most envelopes of one staging for which more is read than their sender's record: each may cost 641 kB, as long as the
-/// record of first messages may be, or, in suite `Signal`, as much as 40 archived sessions and their lists of kept keys are.
+/// record of first messages may be, or, in suite `Signal`, as much as 40 archived sessions and their lists of skipped message keys are.
 const MAX_UNUSUAL: usize = 32;
 
 impl Client {

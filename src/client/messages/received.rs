@@ -27,7 +27,7 @@ pub enum Received {
     /// [`Client::todo`](crate::client::Client::todo) tells.
     RepairRequest(RepairRequest),
     /// What was asked for is not to be had any more: the host shows where it is missing.
-    Gone(Gone),
+    ResendDeclined(ResendDeclined),
     /// A framed message: it can be reported.
     Framed(FramedMessage),
     /// A framed message that contradicts an earlier one: its author tells two stories, or went on with an older state.
@@ -46,7 +46,7 @@ impl Received {
             Self::Framed(framed) => Some(framed.name),
             Self::Forked(forked) => Some(forked.name),
             Self::RepairRequest(request) => Some(request.name),
-            Self::Gone(gone) => Some(gone.name),
+            Self::ResendDeclined(gone) => Some(gone.name),
             Self::Unreadable(_) => None,
         }
     }
@@ -59,7 +59,7 @@ impl Received {
             Self::Framed(framed) => &framed.from,
             Self::Forked(forked) => &forked.from,
             Self::RepairRequest(request) => &request.from,
-            Self::Gone(gone) => &gone.from,
+            Self::ResendDeclined(gone) => &gone.from,
             Self::Unreadable(unreadable) => &unreadable.from,
         }
     }
@@ -208,7 +208,7 @@ pub struct RepairRequest {
 /// Messages that a peer device was asked for and does not have any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Gone {
+pub struct ResendDeclined {
     /// The device.
     pub from: Address,
     /// What both sides know this word by, see [`ReceivedMessage::name`]: into the table of names, like all that was read.

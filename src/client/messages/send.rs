@@ -142,11 +142,11 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let id = MessageId::new([1; 16]);
     /// alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// alice.forget(id, bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// alice.forget_message(id, bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn forget(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
+    pub fn forget_message(&self, message_id: MessageId, to: &Address) -> Operation<(), StoredError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
         Operation::new("forget", move |work| {
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
@@ -198,10 +198,10 @@ impl Peer {
         commitment: Option<&Commitment>,
         entered: Option<&Way>,
     ) -> Result<(Envelope, MessageName), Stop<SendError>> {
-        let parked = self.parked;
+        let untrusted = self.untrusted;
         #[cfg(test)]
-        let parked = parked && !planted::is(Defect::AsksUndecided);
-        if parked {
+        let untrusted = untrusted && !planted::is(Defect::AsksUndecided);
+        if untrusted {
             return Err(SendError::IdentityChanged.into());
         }
         let suite = self.session.suite().ok_or(SendError::NoSession)?;
@@ -210,8 +210,8 @@ impl Peer {
             Suite::Signal => message.plaintext().unwrap_or_default().into(),
             Suite::V1 => Text { bytes: message.payload(), hash: Some(message.hash()) },
         };
-        if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_kept()) {
-            self.bring_kept(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
+        if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_skipped()) {
+            self.bring_skipped(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
         }
         self.session.prepare().map_err(stored(RecordKind::Peer)).map_err(SendError::from)?;
         let (now, mut id) = (work.now, [0; 16]);

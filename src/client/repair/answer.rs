@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::client::contacts::IdentityStatus;
-use crate::client::messages::{Gone, Outgoing, ReceiveError, Received, RepairRequest, Way};
+use crate::client::messages::{Outgoing, ReceiveError, Received, RepairRequest, ResendDeclined, Way};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
@@ -136,11 +136,11 @@ pub(in crate::client) fn gone(
     (from, name): (&Address, MessageName),
     wishes: &mut Wishes,
     receipt: &[u8],
-) -> Result<Gone, ReceiveError> {
+) -> Result<ResendDeclined, ReceiveError> {
     let (items, rest) = receipt.get(1..).unwrap_or_default().as_chunks::<16>();
     if !rest.is_empty() || items.is_empty() || items.len() > 256 {
         return Err(WireError::Field.into());
     }
     let names = items.iter().filter_map(|item| wishes.settle(|name| first(name.as_bytes()) == *item));
-    Ok(Gone { from: from.clone(), name, names: names.collect() })
+    Ok(ResendDeclined { from: from.clone(), name, names: names.collect() })
 }

@@ -85,13 +85,13 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// alice.reset(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// alice.unwant(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// alice.withdraw_wish(bob.address()).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// let tasks = alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// assert!(!tasks.contains(&Task::FetchBundle(bob.address().clone())));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn unwant(&self, address: &Address) -> Operation<(), StoredError> {
+    pub fn withdraw_wish(&self, address: &Address) -> Operation<(), StoredError> {
         let (core, address) = (self.core.clone(), address.clone());
         Operation::new("unwant", move |work| {
             work.announce(core.wish_keys(&address));

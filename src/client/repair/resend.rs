@@ -103,12 +103,12 @@ impl Client {
     /// # use subrosa::staging::StageError;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
-    /// let never_asked = alice.gone(MessageId::new([1; 16]), bob.address()).stage(&db, now, &mut rng);
+    /// let never_asked = alice.decline_resend(MessageId::new([1; 16]), bob.address()).stage(&db, now, &mut rng);
     /// assert!(matches!(never_asked, Err(StageError::Operation(ResendError::NotAsked))));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn gone(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
+    pub fn decline_resend(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
         Operation::new("gone", move |work| core.tell_gone(work, &place))
     }
@@ -218,7 +218,7 @@ impl Core {
         let peer = self.load_peer_at(work, &place.to, place.peer).map_err(from_stored)?;
         let wishes = Wishes::load(self, work, &place.to).map_err(from_stored)?;
         let peer = peer.ok_or(ResendError::UnknownDevice)?;
-        if peer.parked { Err(ResendError::IdentityChanged.into()) } else { Ok((peer, wishes)) }
+        if peer.untrusted { Err(ResendError::IdentityChanged.into()) } else { Ok((peer, wishes)) }
     }
 
     fn save_asked(&self, work: &mut Workspace<'_>, peer: Box<Peer>, wishes: &Wishes) -> Result<(), Halt> {

@@ -14,7 +14,7 @@ pub(in crate::client) enum Stand {
     /// Nothing is known of it.
     Stranger,
     /// It has shown an identity key that nobody has accepted.
-    Parked,
+    UntrustedSession,
     Known {
         sending: Sending,
         /// The session that there is to send with.
@@ -26,11 +26,11 @@ impl Stand {
     /// How a device stands of which this is known.
     pub(in crate::client) fn of(peer: Option<&Peer>, now: Timestamp) -> Self {
         let Some(peer) = peer else { return Self::Stranger };
-        let parked = peer.parked;
+        let untrusted = peer.untrusted;
         #[cfg(test)]
-        let parked = parked && !planted::is(Defect::AsksUndecided);
-        if parked {
-            return Self::Parked;
+        let untrusted = untrusted && !planted::is(Defect::AsksUndecided);
+        if untrusted {
+            return Self::UntrustedSession;
         }
         let sending = match peer.session.unanswered_since() {
             _ if !peer.session.can_send(now) => Sending::Nothing,
@@ -58,7 +58,7 @@ impl Wishes {
     fn wanted_in(&self, stand: Stand, now: Timestamp) -> Option<u64> {
         match stand {
             // While the user has another key to decide upon, nothing is asked for.
-            Stand::Parked => None,
+            Stand::UntrustedSession => None,
             _ if self.bundle => Some(0),
             Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None), self.spent(), now),
             Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session), self.spent(), now),

@@ -14,7 +14,7 @@ pub enum Task {
     /// send no more. Where the bundle cannot be had, leave it: the task comes again.
     FetchBundle(Address),
     /// Send a message again that the device could not read and asks for: [`Client::resend`] with what the host's own table holds
-    /// under this id, or [`Client::gone`] if it is not there any more.
+    /// under this id, or [`Client::decline_resend`] if it is not there any more.
     Resend {
         /// Who asks. It is the device that the message was sent to.
         address: Address,
@@ -23,7 +23,7 @@ pub enum Task {
     },
     /// Publish prekeys: [`Client::publish_prekeys`] gives what is to be uploaded; when the server has it, [`Client::published`].
     PublishPrekeys,
-    /// A day has passed: [`Client::maintain`], with the [anchor](crate::client::Anchor), then [`Client::tidy`] for every page.
+    /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then [`Client::prune`] for every page.
     Maintain,
 }
 
@@ -49,7 +49,7 @@ impl Client {
     ///         Task::FetchBundle(address) => { /* fetch it, then `add_session` */ }
     ///         Task::Resend { address, message_id } => { /* look it up, then `resend` or `gone` */ }
     ///         Task::PublishPrekeys => { /* `publish_prekeys`, upload, `published` */ }
-    ///         Task::Maintain => { /* `maintain`, and `tidy` for every page */ }
+    ///         Task::Maintain => { /* `maintain`, and `prune` for every page */ }
     ///     }
     /// }
     /// # Ok(())

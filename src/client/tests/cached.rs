@@ -86,7 +86,7 @@ impl Twins {
 struct Side {
     twins: Twins,
     store: MemoryStore,
-    anchor: Anchor,
+    rollback_counter: RollbackCounter,
     now: Timestamp,
     /// Of the next operation.
     seed: u64,
@@ -101,11 +101,11 @@ impl Side {
     fn new(name: &str, suites: Suites, seed: u64, now: Timestamp) -> Self {
         let (store, mut rng) = (MemoryStore::new(), SeededRng::new(seed));
         let created = Client::create(&storage_key(), &address(name), suites).stage(&store, now, &mut rng);
-        let Opened { client, anchor, .. } = created.unwrap().commit(|batch, _| store.write(batch)).unwrap();
+        let Opened { client, rollback_counter, .. } = created.unwrap().commit(|batch, _| store.write(batch)).unwrap();
         let uploads = client.publish_prekeys(PrekeyCounts::default()).stage(&store, now, &mut rng).unwrap();
         let upload = uploads.commit(|batch, _| store.write(batch)).unwrap().remove(0);
         let (twins, seed) = (Twins::new(client), seed << 32);
-        Self { twins, store, anchor, now, seed, upload, handed: 0, backup: None, hits: 0, operations: 0 }
+        Self { twins, store, rollback_counter, now, seed, upload, handed: 0, backup: None, hits: 0, operations: 0 }
     }
 
     fn bundle(&mut self) -> Bundle {
@@ -140,10 +140,10 @@ impl Side {
     /// Opens the client anew.
     fn open(&mut self) {
         self.seed += 1;
-        let opened = Client::open(&storage_key(), self.anchor);
+        let opened = Client::open(&storage_key(), self.rollback_counter);
         let opened = opened.stage(&self.store, self.now, &mut SeededRng::new(self.seed)).unwrap();
         let opened = opened.commit(|batch, _| self.store.write(batch)).unwrap();
-        (self.twins, self.anchor) = (Twins::new(opened.client), opened.anchor);
+        (self.twins, self.rollback_counter) = (Twins::new(opened.client), opened.rollback_counter);
         if opened.rolled_back {
             self.upload = self.run(|client| client.publish_prekeys(PrekeyCounts::default())).unwrap().remove(0);
             self.handed = 0;
@@ -348,10 +348,10 @@ impl World {
 
     fn upkeep(&mut self, by: usize) {
         let page = self.sides[by].twins.plain.core.page_of(&address(NAMES[1 - by]));
-        let tidied = self.sides[by].run(|client| client.tidy(page)).unwrap();
-        assert!(tidied.damaged.is_empty() && tidied.next.is_none());
-        if let Some(anchor) = self.sides[by].run(Client::maintain).unwrap().anchor {
-            self.sides[by].anchor = anchor;
+        let pruned = self.sides[by].run(|client| client.prune(page)).unwrap();
+        assert!(pruned.damaged.is_empty() && pruned.next.is_none());
+        if let Some(rollback_counter) = self.sides[by].run(Client::maintain).unwrap().rollback_counter {
+            self.sides[by].rollback_counter = rollback_counter;
         }
     }
 
@@ -376,7 +376,7 @@ impl World {
             187..190 => self.decide(by),
             190..192 => {
                 let id = self.sides[by].message_id();
-                self.sides[by].run(|client| client.forget(id, &peer)).unwrap();
+                self.sides[by].run(|client| client.forget_message(id, &peer)).unwrap();
             }
             192 => self.sides[by].run(|client| client.forget_device(&peer)).unwrap(),
             193..196 => self.sides[by].open(),

@@ -67,7 +67,7 @@ fn world(suites: Suites) -> World {
     let more = write(&mut again, "alice", &mut relay);
     let stranger = write(&mut host("dave", suites, 5, &mut relay), "alice", &mut relay);
     let bundle = relay.bundle(&address("bob")).unwrap().verify().unwrap();
-    let pages = (0..=u8::MAX).filter(|page| alice.tidy(*page, NOW).unwrap()).collect();
+    let pages = (0..=u8::MAX).filter(|page| alice.prune(*page, NOW).unwrap()).collect();
     let envelopes = std::vec![new[3].clone(), new[1].clone(), old[0].clone(), more, hello, stranger];
     World { alice, bundle, envelopes, pages }
 }
@@ -86,7 +86,7 @@ fn everything(world: &World, store: &MemoryStore, rng: &mut SeededRng) -> usize 
         for to in ["bob", "carol"] {
             let staged = client.send(MessageId::new([9; 16]), &address(to), b"hi").stage(store, now, rng);
             count(matches!(staged, Err(StageError::Operation(SendError::Stored(_)))));
-            count(client.forget(MessageId::new([9; 16]), &address(to)).stage(store, now, rng).is_err());
+            count(client.forget_message(MessageId::new([9; 16]), &address(to)).stage(store, now, rng).is_err());
             drop(client.reset(&address(to)).stage(store, now, rng));
             drop(client.refuse_identity(&address(to)).stage(store, now, rng));
             let key = *world.bundle.identity_key();
@@ -95,7 +95,7 @@ fn everything(world: &World, store: &MemoryStore, rng: &mut SeededRng) -> usize 
         let staged = client.add_session(&world.bundle).stage(store, now, rng);
         count(matches!(staged, Err(StageError::Operation(AddError::Stored(_)))));
         for page in &world.pages {
-            count(client.tidy(*page).stage(store, now, rng).is_err());
+            count(client.prune(*page).stage(store, now, rng).is_err());
         }
         count(client.maintain().stage(store, now, rng).is_err());
         count(client.todo().stage(store, now, rng).is_err());
@@ -105,7 +105,7 @@ fn everything(world: &World, store: &MemoryStore, rng: &mut SeededRng) -> usize 
             count(client.publish_prekeys(counts).stage(store, now, rng).is_err());
         }
     }
-    drop(Client::open(&storage_key(), Anchor::new(1)).stage(store, NOW, rng));
+    drop(Client::open(&storage_key(), RollbackCounter::new(1)).stage(store, NOW, rng));
     drop(client.wipe().stage(store, NOW, rng));
     damaged
 }

@@ -356,9 +356,9 @@ fn what_is_taken_back_is_not_kept() {
     let operation = |fails: bool| {
         let (core, bob) = (core.clone(), bob.clone());
         Operation::<(), StoredError>::new("other", move |work: &mut Workspace<'_>| {
-            let save = |work: &mut Workspace<'_>, parked| {
+            let save = |work: &mut Workspace<'_>, untrusted| {
                 let mut peer = core.load_peer(work, &bob)?.unwrap();
-                peer.parked = parked;
+                peer.untrusted = untrusted;
                 peer.save(&core, work)
             };
             save(work, false)?;

@@ -1,4 +1,4 @@
-//! Messages of suite `Signal` for archived sessions: which rows and how many agreements they cost, and that marks, true,
+//! Messages of suite `Signal` for archived sessions: which rows and how many agreements they cost, and that prefixes, true,
 //! false or absent, change nothing else.
 
 use std::vec::Vec;
@@ -128,29 +128,29 @@ impl Side {
         self.store.tamper(key, Some(forge.seal(&key, bytes, &mut SeededRng::new(1))));
     }
 
-    /// Of each archived session, newest first, its marks.
-    fn marks(&self) -> Vec<Vec<[u8; 4]>> {
+    /// Of each archived session, newest first, its prefixes.
+    fn prefixes(&self) -> Vec<Vec<[u8; 4]>> {
         let stored: record::Archive = decode_record(RecordKind::Archive, &self.row(ARCHIVE).1).unwrap();
-        let (mut rest, mut found) = (&stored.marks[..], Vec::new());
+        let (mut rest, mut found) = (&stored.prefixes[..], Vec::new());
         while let [count, tail @ ..] = rest {
-            let (marks, tail) = tail.split_at(usize::from(*count) * 4);
-            found.push(marks.as_chunks().0.to_vec());
+            let (prefixes, tail) = tail.split_at(usize::from(*count) * 4);
+            found.push(prefixes.as_chunks().0.to_vec());
             rest = tail;
         }
         found
     }
 
-    fn set_marks(&self, marks: &[Vec<[u8; 4]>]) {
+    fn set_marks(&self, prefixes: &[Vec<[u8; 4]>]) {
         let (key, bytes) = self.row(ARCHIVE);
         let stored: record::Archive = decode_record(RecordKind::Archive, &bytes).unwrap();
-        let (count, all) = (stored.count.max(stored.marked), Vec::new());
-        let marks = marks.iter().fold(all, |mut all, marks| {
-            all.push(u8::try_from(marks.len()).unwrap());
-            all.extend_from_slice(marks.as_flattened());
+        let (count, all) = (stored.count.max(stored.with_prefix), Vec::new());
+        let prefixes = prefixes.iter().fold(all, |mut all, prefixes| {
+            all.push(u8::try_from(prefixes.len()).unwrap());
+            all.extend_from_slice(prefixes.as_flattened());
             all
         });
-        let (count, marked) = if marks.is_empty() { (count, 0) } else { (0, count) };
-        let stored = record::Archive { entries: stored.entries.clone(), count, marks, marked };
+        let (count, with_prefix) = if prefixes.is_empty() { (count, 0) } else { (0, count) };
+        let stored = record::Archive { entries: stored.entries.clone(), count, prefixes, with_prefix };
         self.put(key, &encode_record(RecordKind::Archive, &stored));
     }
 }
@@ -197,7 +197,7 @@ fn talking(archived: usize) -> (Side, Side, Vec<Under>) {
 #[test]
 fn a_late_message_asks_for_its_session_alone() {
     let (_, bob, under) = talking(40);
-    assert_eq!(bob.marks().len(), 40);
+    assert_eq!(bob.prefixes().len(), 40);
     let [oldest, newest] = [0, 39].map(|at| bob.copy().read(&under[at].late));
     assert_eq!(oldest, newest);
     oldest.assert_one();
@@ -234,13 +234,13 @@ fn a_ratchet_key_that_no_session_knows_is_tried_in_all() {
 #[test]
 fn marks_follow_a_turn_and_a_promotion() {
     let (_, mut bob, under) = talking(3);
-    let before = bob.marks();
+    let before = bob.prefixes();
     assert_eq!(bob.read(&under[0].turn).archived(), 3);
-    let after = bob.marks();
+    let after = bob.prefixes();
     // The current one was archived before the others, and the oldest of them is gone.
     assert_eq!((after.len(), &after[1..]), (3, &before[..2]));
     bob.read(&under[3].late).assert_one();
-    assert_eq!(bob.marks()[0].len(), before[2].len() + 1, "it has turned");
+    assert_eq!(bob.prefixes()[0].len(), before[2].len() + 1, "it has turned");
     bob.read(&under[0].after).assert_one();
 }
 
@@ -250,18 +250,18 @@ fn a_session_that_stays_archived_has_its_marks_changed_only_by_a_turn() {
     let (_, mut bob, under) = talking(3);
     let (key, bytes) = bob.row(PEER);
     let mut peer = state::Peer::decode(&bytes[3..]).unwrap();
-    peer.session.as_mut().unwrap().marks |= 1;
+    peer.session.as_mut().unwrap().bits |= 1;
     bob.put(key, &[&bytes[..3], &peer.encode_to_vec()].concat());
     let late = bob.read(&under[1].late);
     assert_eq!((late.asked.as_slice(), late.agreements), (&[PEER, ARCHIVE, ARCHIVED][..], 0));
     assert!(late.writes('p', ARCHIVED) && late.writes('c', ARCHIVE), "{late:?}");
-    let before = bob.marks();
+    let before = bob.prefixes();
     let turn = bob.read(&under[1].turn);
     assert!(turn.archived() == 3 && turn.writes('p', ARCHIVE), "{turn:?}");
     let mut expected = before.clone();
-    expected[1].push(bob.marks()[1].last().copied().unwrap());
-    assert_eq!(bob.marks(), expected);
-    assert_ne!(bob.marks(), before);
+    expected[1].push(bob.prefixes()[1].last().copied().unwrap());
+    assert_eq!(bob.prefixes(), expected);
+    assert_ne!(bob.prefixes(), before);
     let after = bob.read(&under[1].after);
     assert_eq!((after.asked.as_slice(), after.agreements), (&[PEER, ARCHIVE, ARCHIVED][..], 0));
     assert!(after.writes('c', ARCHIVE), "{after:?}");
@@ -270,12 +270,12 @@ fn a_session_that_stays_archived_has_its_marks_changed_only_by_a_turn() {
 #[test]
 fn the_oldest_is_dropped_with_its_marks() {
     let (_, mut bob, under) = talking(42);
-    let marks = bob.marks();
-    assert_eq!(marks.len(), 40);
+    let prefixes = bob.prefixes();
+    assert_eq!(prefixes.len(), 40);
     let (received, cost) = bob.receive(&under[1].late);
     assert!(matches!(received, Ok(Received::Unreadable(_))), "{received:?}");
     assert_eq!(cost.archived(), 40, "it is of no session");
-    assert_eq!(bob.marks(), marks);
+    assert_eq!(bob.prefixes(), prefixes);
     bob.read(&under[2].late).assert_one();
 }
 
@@ -283,47 +283,47 @@ fn the_oldest_is_dropped_with_its_marks() {
 #[test]
 fn a_list_without_marks_gets_them() {
     let (_, mut bob, under) = talking(5);
-    let marks = bob.marks();
+    let prefixes = bob.prefixes();
     bob.set_marks(&[]);
     // What the current session reads needs none.
     let mut other = bob.copy();
     other.read(&under[5].turn);
-    assert!(other.marks().is_empty());
+    assert!(other.prefixes().is_empty());
     assert_eq!(bob.read(&under[0].late).archived(), 5);
-    assert_eq!(&bob.marks()[1..], &marks[..4]);
+    assert_eq!(&bob.prefixes()[1..], &prefixes[..4]);
     bob.read(&under[1].late).assert_one();
 }
 
 #[test]
 fn marks_that_are_wrong_lose_nothing() {
     let (_, bob, under) = talking(5);
-    let marks = bob.marks();
-    let late = |marks: &[Vec<[u8; 4]>]| {
+    let prefixes = bob.prefixes();
+    let late = |prefixes: &[Vec<[u8; 4]>]| {
         let mut bob = bob.copy();
-        bob.set_marks(marks);
+        bob.set_marks(prefixes);
         let cost = bob.read(&under[0].late);
         // They are true again.
         bob.read(&under[1].late).assert_one();
         cost
     };
     // Two keys that begin alike: both are brought, and only the right one is tried.
-    let mut alike = marks.clone();
-    alike[2] = marks[4].clone();
+    let mut alike = prefixes.clone();
+    alike[2] = prefixes[4].clone();
     let cost = late(&alike);
     assert_eq!((cost.archived(), cost.agreements), (2, 0));
     // More of them than are brought for that: it is one of the four, or all are.
     for right in [true, false] {
-        let mut alike = [const { Vec::new() }; 5].map(|_: Vec<[u8; 4]>| marks[4].clone());
+        let mut alike = [const { Vec::new() }; 5].map(|_: Vec<[u8; 4]>| prefixes[4].clone());
         if !right {
-            alike[4] = marks[3].clone();
+            alike[4] = prefixes[3].clone();
         }
         assert_eq!(late(&alike).archived(), 5);
     }
     // Those of another session, and none.
-    let mut swapped = marks.clone();
+    let mut swapped = prefixes.clone();
     swapped.swap(0, 4);
     assert_eq!(late(&swapped).archived(), 5);
-    let mut one_is_unknown = marks;
+    let mut one_is_unknown = prefixes;
     one_is_unknown[4].clear();
     assert_eq!(late(&one_is_unknown).archived(), 5);
 }
@@ -338,7 +338,7 @@ fn a_damaged_list_is_in_the_way_of_those_alone_that_need_it() {
     damaged.read(&under[2].late);
     let stored = |kind| ReceiveError::Stored(StoredError { kind, error: RecordError::Corrupt });
     assert_eq!(damaged.receive(&under[0].late).0, Err(stored(RecordKind::Archive)));
-    // The record of the session that has the mark.
+    // The record of the session that has the prefix.
     let mut damaged = bob.copy();
     for (key, _) in bob.store.rows().into_iter().filter(|(key, _)| kind(key) == ARCHIVED) {
         damaged.put(key, &[ARCHIVED, 0, 1]);
@@ -357,14 +357,14 @@ fn what_the_marks_said_is_checked_where_it_counts() {
     bob.read(&under[0].late).assert_one();
 }
 
-/// Sessions of suite `Signal` are not used after the store went back in time, marks or none.
+/// Sessions of suite `Signal` are not used after the store went back in time, prefixes or none.
 #[test]
 fn a_rollback_ends_what_is_marked() {
     let (_, mut bob, under) = talking(2);
-    let opened = bob.run(Client::open(&storage_key(), Anchor::new(1))).0.unwrap();
+    let opened = bob.run(Client::open(&storage_key(), RollbackCounter::new(1))).0.unwrap();
     let yesterday = bob.store.snapshot();
     bob.client = opened.client;
-    let newer = bob.run(Client::open(&storage_key(), opened.anchor)).0.unwrap().anchor;
+    let newer = bob.run(Client::open(&storage_key(), opened.rollback_counter)).0.unwrap().rollback_counter;
     bob.store.restore(&yesterday);
     let opened = bob.run(Client::open(&storage_key(), newer)).0.unwrap();
     assert!(opened.rolled_back);

@@ -1,5 +1,5 @@
 use crate::client::Client;
-use crate::client::account::{Anchor, OpenError};
+use crate::client::account::{OpenError, RollbackCounter};
 use crate::ident::Timestamp;
 use crate::staging::{Operation, Stop, StoredError};
 
@@ -7,9 +7,9 @@ use crate::staging::{Operation, Stop, StoredError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintained {
-    /// What the host stores after the commit, see [`Anchor`]; `None` if the store has gone back in time since this client
+    /// What the host stores after the commit, see [`RollbackCounter`]; `None` if the store has gone back in time since this client
     /// was opened: open it again.
-    pub anchor: Option<Anchor>,
+    pub rollback_counter: Option<RollbackCounter>,
     /// Whether prekeys are due: [`Client::publish_prekeys`].
     pub prekeys_due: bool,
     /// When to maintain again, at the latest.
@@ -32,10 +32,10 @@ pub enum MaintainError {
 const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Client {
-    /// Does what is due for the account as a whole: advances the anchor, deletes private prekeys that were replaced on the
+    /// Does what is due for the account as a whole: advances the rollback counter, deletes private prekeys that were replaced on the
     /// server 30 days ago, says whether others are to be uploaded. It is also what looks at the clock for all deletions by age:
     /// they go by a time that the clock has said a day or longer before. [`Client::todo`] says when it is due, once a day; then
-    /// [`Client::tidy`] does what is due for peer devices.
+    /// [`Client::prune`] does what is due for peer devices.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Client {
         let core = self.core.clone();
         Operation::new("maintain", move |work| {
             work.announce([core.prekeys_key(), core.clock_key()]);
-            let anchor = core.advance_anchor(work).map_err(|stop| {
+            let rollback_counter = core.advance_rollback_counter(work).map_err(|stop| {
                 stop.map(|error| match error {
                     OpenError::NoAccount | OpenError::WrongStorageKey | OpenError::OtherDevice => {
                         MaintainError::NoAccount
@@ -67,16 +67,16 @@ impl Client {
             let stored = |stop: Stop<StoredError>| stop.map(MaintainError::from);
             let mut prekeys = core.load_prekeys(work).map_err(stored)?;
             // A handle of before the store went back deletes nothing.
-            if anchor.is_some() && core.delete_expired(work, &mut prekeys).map_err(stored)? {
+            if rollback_counter.is_some() && core.delete_expired(work, &mut prekeys).map_err(stored)? {
                 core.save_prekeys(work, &prekeys);
             }
-            if anchor.is_some() {
+            if rollback_counter.is_some() {
                 core.note_maintained(work).map_err(stored)?;
             }
             let prekeys_due = prekeys.is_pending(&core, work.now);
             let daily = work.now.get().saturating_add(EVERY_MS);
             let next_due = Timestamp::new(prekeys.next_due().get().min(daily));
-            Ok(Maintained { anchor, prekeys_due, next_due })
+            Ok(Maintained { rollback_counter, prekeys_due, next_due })
         })
     }
 }

@@ -1,7 +1,7 @@
-//! What is due from time to time: the anchor, prekeys, what is old.
+//! What is due from time to time: the rollback counter, prekeys, what is old.
 
 mod maintain;
-mod tidy;
+mod prune;
 
 pub use maintain::{MaintainError, Maintained};
-pub use tidy::{Tidied, TidyFrom};
+pub use prune::{PruneFrom, Pruned};

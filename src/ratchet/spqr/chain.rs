@@ -3,8 +3,8 @@ use alloc::vec::Vec;
 
 use super::authenticator::EpochKey;
 use crate::crypto::{Secret, Unsalted, hkdf};
-use crate::ratchet::kept::{Kept, Touched};
-use crate::ratchet::skipped::max_skipped;
+use crate::ratchet::skipped_keys::{SkippedKeys, Touched};
+use crate::ratchet::skipped_seeds::max_skipped;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
 
 /// All the room that epochs take, of which there are at most three, and one more for a moment: a buffer that grows leaves
@@ -46,7 +46,7 @@ pub(super) struct PqEpoch {
     pub(super) sending: Option<PqChain>,
     pub(super) receiving: PqChain,
     /// Keys of messages passed over; at most [`MAX_SKIPPED`], none that is used further than that behind the newest.
-    pub(super) skipped: Kept,
+    pub(super) skipped: SkippedKeys,
 }
 
 /// The chains of the newest epochs: at most three.
@@ -93,7 +93,7 @@ impl PqChains {
         let [next_root, a_to_b, b_to_a] = derived.split3();
         let (sending, receiving) = if initiator { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
         let (sending, receiving) = (Some(PqChain::new(sending)), PqChain::new(receiving));
-        (next_root, PqEpoch { epoch, sending, receiving, skipped: Kept::new() })
+        (next_root, PqEpoch { epoch, sending, receiving, skipped: SkippedKeys::new() })
     }
 
     /// Opens the next epoch's chains, and gives the root that they came from. The braid gives the epochs in order, one at a
@@ -181,7 +181,7 @@ impl PqChains {
         }
     }
 
-    /// Which pages of kept keys taking this one touches, where their lists are here.
+    /// Which pages of skipped message keys taking this one touches, where their lists are here.
     pub(super) fn touch_receiving(&self, epoch: u64, index: u32, touched: &mut Touched) {
         let Some(held) = self.find(epoch) else { return };
         let newest = held.receiving.index;
@@ -202,7 +202,7 @@ impl PqChains {
     }
 
     /// Whether lists that are away have to be here before this key is taken.
-    pub(super) fn receiving_wants_kept(&self, epoch: u64, index: u32) -> bool {
+    pub(super) fn receiving_wants_skipped(&self, epoch: u64, index: u32) -> bool {
         self.find(epoch).is_some_and(|held| {
             // A key too far behind the newest opens nothing, and is dropped. Not at once where the keys are away: their
             // list would be read and written with every message.
@@ -213,7 +213,7 @@ impl PqChains {
     }
 
     /// Whether lists that are away have to be here before the next one is sent in this epoch.
-    pub(super) fn sending_wants_kept(&self, epoch: u64) -> bool {
+    pub(super) fn sending_wants_skipped(&self, epoch: u64) -> bool {
         epoch > self.sending_epoch
             && self.epochs.iter().any(|held| held.epoch + 1 < epoch && held.skipped.away().is_some())
     }
@@ -241,25 +241,25 @@ mod tests {
 
     /// What becomes of a message, on a chain that is taken apart after every one.
     fn receive_apart(chains: &mut PqChains, rows: &mut Rows, index: u32) -> Result<Secret<32>, Refused> {
-        let wants = chains.receiving_wants_kept(0, index);
+        let wants = chains.receiving_wants_skipped(0, index);
         if wants {
-            rows.bring(kept(chains));
+            rows.bring(skipped(chains));
         }
         let mut touched = Touched::default();
         chains.touch_receiving(0, index, &mut touched);
-        assert!(rows.open(kept(chains), &touched) <= 2);
+        assert!(rows.open(skipped(chains), &touched) <= 2);
         let received = chains.receive(0, index, MAX_JUMP);
         let key = received.map(|(key, step)| {
             chains.apply(step);
             key
         });
         if wants {
-            rows.put(kept(chains));
+            rows.put(skipped(chains));
         }
         key
     }
 
-    fn kept(chains: &mut PqChains) -> &mut Kept {
+    fn skipped(chains: &mut PqChains) -> &mut SkippedKeys {
         &mut chains.epochs.front_mut().unwrap().skipped
     }
 
@@ -279,11 +279,11 @@ mod tests {
             };
             step.into_iter().for_each(|step| whole.apply(step));
             assert!(receive_apart(&mut apart, &mut rows, index) == key, "{index}");
-            let (here, away) = (kept(&mut whole).len(), kept(&mut apart).summary());
+            let (here, away) = (skipped(&mut whole).len(), skipped(&mut apart).summary());
             let away = away.map_or(0, |away| usize::try_from(away.count).unwrap());
             assert!(here <= max_skipped() && (here..=max_skipped()).contains(&away), "{index}: {here} {away}");
             assert!(away <= here + usize::try_from(MAX_OVERDUE).unwrap());
         }
-        assert_eq!(kept(&mut whole).len(), 1_999);
+        assert_eq!(skipped(&mut whole).len(), 1_999);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn assert_matches(ours: &Value, recorded: &Value, at: &str) {
 }
 
 impl Spqr {
-    /// Kept keys of all epochs: what must stay bounded.
+    /// Skipped message keys of all epochs: what must stay bounded.
     pub(crate) fn skipped_keys(&self) -> usize {
         self.chains.epochs.iter().map(|epoch| epoch.skipped.len()).sum()
     }

@@ -28,7 +28,7 @@ use rand_core::CryptoRng;
 use self::authenticator::Authenticator;
 use self::braid::{Braid, Mend};
 use self::chain::{ChainStep, PqChains};
-use super::kept::{Kept, Touched};
+use super::skipped_keys::{SkippedKeys, Touched};
 use super::{Exhausted, Refused};
 use crate::crypto::Secret;
 use crate::wire::{RecordError, SpqrMessage};
@@ -137,24 +137,24 @@ impl Spqr {
         self.braid.lay_apart();
     }
 
-    /// The keys kept for late messages, by epoch.
-    pub(in crate::ratchet) fn kept(&self) -> impl Iterator<Item = (u64, &Kept)> {
+    /// The skipped message keys, by epoch.
+    pub(in crate::ratchet) fn skipped(&self) -> impl Iterator<Item = (u64, &SkippedKeys)> {
         self.chains.epochs.iter().map(|held| (held.epoch, &held.skipped))
     }
 
     /// The same, to be changed, with the index that is next.
-    pub(in crate::ratchet) fn kept_mut(&mut self) -> impl Iterator<Item = (u64, &mut Kept, u32)> {
+    pub(in crate::ratchet) fn skipped_mut(&mut self) -> impl Iterator<Item = (u64, &mut SkippedKeys, u32)> {
         self.chains.epochs.iter_mut().map(|held| (held.epoch, &mut held.skipped, held.receiving.index))
     }
 
-    /// See [`TripleRatchet::receiving_wants_kept`](crate::ratchet::TripleRatchet).
-    pub(in crate::ratchet) fn receiving_wants_kept(&self, message: &SpqrMessage) -> bool {
-        message.epoch.checked_sub(1).is_some_and(|epoch| self.chains.receiving_wants_kept(epoch, message.index))
+    /// See [`TripleRatchet::receiving_wants_skipped`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn receiving_wants_skipped(&self, message: &SpqrMessage) -> bool {
+        message.epoch.checked_sub(1).is_some_and(|epoch| self.chains.receiving_wants_skipped(epoch, message.index))
     }
 
-    /// See [`TripleRatchet::sending_wants_kept`](crate::ratchet::TripleRatchet).
-    pub(in crate::ratchet) fn sending_wants_kept(&self) -> bool {
-        self.chains.sending_wants_kept(self.braid.chain_epoch())
+    /// See [`TripleRatchet::sending_wants_skipped`](crate::ratchet::TripleRatchet).
+    pub(in crate::ratchet) fn sending_wants_skipped(&self) -> bool {
+        self.chains.sending_wants_skipped(self.braid.chain_epoch())
     }
 
     /// See [`TripleRatchet::receiving_touches`](crate::ratchet::TripleRatchet).

@@ -10,8 +10,8 @@ use super::sums::Data;
 use super::{Spqr, Undo};
 use crate::crypto::braid_kem::{CT1_LEN, DecapsulationKey, VECTOR_LEN};
 use crate::crypto::{Apart, Secret};
-use crate::ratchet::kept::Kept;
 use crate::ratchet::record::{Form, read_secret};
+use crate::ratchet::skipped_keys::SkippedKeys;
 use crate::wire::{CHUNK_LEN, Chunk, FieldReader, FieldWriter, RecordError};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
@@ -278,7 +278,7 @@ impl PqEpoch {
         let epoch = fields.number(1)?;
         let sending = fields.message(2)?.map(PqChain::read).transpose()?;
         let receiving = PqChain::read(fields.some_message(3)?)?;
-        let skipped = Kept::read(form, fields.bytes(4)?, fields.small(5)?, fields.small(6)?)?;
+        let skipped = SkippedKeys::read(form, fields.bytes(4)?, fields.small(5)?, fields.small(6)?)?;
         fields.end()?;
         if !skipped.within(0, receiving.index) {
             return Err(CORRUPT);

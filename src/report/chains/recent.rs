@@ -14,7 +14,7 @@ pub(super) const MAX_RECENT: usize = 6;
 pub(super) const MAX_MISSING: u64 = 2000;
 
 /// Commitment, and the stamp's time in milliseconds, 0 for none.
-pub(super) type Kept = (Commitment, u64);
+pub(super) type SkippedKeys = (Commitment, u64);
 
 /// Times are kept in 6 bytes: a later one, in the year 10,889, is kept as that.
 const MAX_TIME: u64 = (1 << 48) - 1;
@@ -24,10 +24,10 @@ const ENTRY: usize = 38;
 
 /// The newest accepted messages of a chain, by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Recent(pub(super) BTreeMap<u64, Kept>);
+pub(super) struct Recent(pub(super) BTreeMap<u64, SkippedKeys>);
 
 impl Recent {
-    pub(super) fn insert(&mut self, seq: u64, (commitment, time): Kept) {
+    pub(super) fn insert(&mut self, seq: u64, (commitment, time): SkippedKeys) {
         self.0.insert(seq, (commitment, time.min(MAX_TIME)));
         if self.0.len() > MAX_RECENT {
             self.0.pop_first();
@@ -45,11 +45,11 @@ impl Recent {
         }
     }
 
-    pub(super) fn get(&self, seq: u64) -> Option<&Kept> {
+    pub(super) fn get(&self, seq: u64) -> Option<&SkippedKeys> {
         self.0.get(&seq)
     }
 
-    pub(super) fn newest(&self) -> Option<(u64, &Kept)> {
+    pub(super) fn newest(&self) -> Option<(u64, &SkippedKeys)> {
         self.0.last_key_value().map(|(seq, kept)| (*seq, kept))
     }
 

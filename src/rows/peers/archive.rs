@@ -5,16 +5,16 @@ use alloc::vec::Vec;
 use crate::ident::{Address, Timestamp};
 use crate::ratchet::MAX_RECEIVING_CHAINS;
 use crate::rows::Core;
-use crate::session::{MAX_ARCHIVED, Mark, Name};
+use crate::session::{KeyPrefix, MAX_ARCHIVED, Name};
 use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
 use crate::wire::{Record, RecordError, RecordKind, decode_record, encode_row, record};
 
 type Halt = Stop<StoredError>;
 
-/// An archived session may be the one of a message if one of its marks is the message's: so many such sessions are
+/// An archived session may be the one of a message if one of its prefixes is the message's: so many such sessions are
 /// brought for a trial at most. Of the keys that honest peers' messages carry hardly two begin alike.
-const MAX_MARKED: usize = 4;
+const MAX_PREFIXED: usize = 4;
 
 /// How exactly the list knows when a session was last read in: the list is not written with each message.
 const READ_MS: u64 = 24 * 60 * 60 * 1000;
@@ -27,7 +27,7 @@ struct Entry {
     /// When it was archived, or read in, to the day.
     since: Timestamp,
     /// Of suite `Signal`: what the ratchet keys of its receiving chains begin with. None: not known.
-    marks: Vec<Mark>,
+    prefixes: Vec<KeyPrefix>,
 }
 
 /// Which sessions with a peer device are archived, newest first, and which messages of suite `Signal` they know.
@@ -54,8 +54,11 @@ impl Archive {
     fn from_record(stored: &record::Archive) -> Option<Self> {
         let (entries, rest) = stored.entries.as_chunks::<17>();
         // Whichever field is the last counts the entries: a record cut short has no count.
-        let (count, other) =
-            if stored.marks.is_empty() { (stored.count, stored.marked) } else { (stored.marked, stored.count) };
+        let (count, other) = if stored.prefixes.is_empty() {
+            (stored.count, stored.with_prefix)
+        } else {
+            (stored.with_prefix, stored.count)
+        };
         let whole = rest.is_empty() && u32::try_from(entries.len()) == Ok(count) && other == 0;
         // Without entries there is no record.
         if !whole || entries.is_empty() || entries.len() > MAX_ARCHIVED {
@@ -65,47 +68,47 @@ impl Archive {
             let ([suite], rest) = entry.split_first_chunk::<1>()?;
             let (name, at) = rest.split_first_chunk::<8>()?;
             let since = Timestamp::new(u64::from_be_bytes(*at.first_chunk()?));
-            Some(Entry { suite: Suite::from_number((*suite).into())?, name: *name, since, marks: Vec::new() })
+            Some(Entry { suite: Suite::from_number((*suite).into())?, name: *name, since, prefixes: Vec::new() })
         };
         let mut archive = Self(entries.iter().map(entry).collect::<Option<_>>()?);
-        if !stored.marks.is_empty() {
-            archive.take_marks(&stored.marks)?;
+        if !stored.prefixes.is_empty() {
+            archive.take_prefixes(&stored.prefixes)?;
         }
         Some(archive)
     }
 
-    fn take_marks(&mut self, mut bytes: &[u8]) -> Option<()> {
+    fn take_prefixes(&mut self, mut bytes: &[u8]) -> Option<()> {
         for entry in self.0.iter_mut().filter(|entry| entry.suite == Suite::Signal) {
             let (count, rest) = bytes.split_first()?;
             let count = usize::from(*count);
             if count > MAX_RECEIVING_CHAINS {
                 return None;
             }
-            let (marks, rest) = rest.split_at_checked(count * size_of::<Mark>())?;
-            entry.marks = marks.as_chunks().0.to_vec();
+            let (prefixes, rest) = rest.split_at_checked(count * size_of::<KeyPrefix>())?;
+            entry.prefixes = prefixes.as_chunks().0.to_vec();
             bytes = rest;
         }
         // Without any, they are not written.
-        (bytes.is_empty() && self.has_marks()).then_some(())
+        (bytes.is_empty() && self.has_prefixes()).then_some(())
     }
 
-    fn has_marks(&self) -> bool {
-        self.0.iter().any(|entry| !entry.marks.is_empty())
+    fn has_prefixes(&self) -> bool {
+        self.0.iter().any(|entry| !entry.prefixes.is_empty())
     }
 
     fn to_record(&self) -> record::Archive {
-        let (mut entries, mut marks) = (Vec::with_capacity(self.0.len() * 17), Vec::new());
+        let (mut entries, mut prefixes) = (Vec::with_capacity(self.0.len() * 17), Vec::new());
         for entry in &self.0 {
             entries.push(u8::try_from(entry.suite.number()).unwrap_or(0));
             entries.extend_from_slice(&entry.name);
             entries.extend_from_slice(&entry.since.get().to_be_bytes());
-            if entry.suite == Suite::Signal && self.has_marks() {
-                marks.push(u8::try_from(entry.marks.len()).unwrap_or(u8::MAX));
-                marks.extend_from_slice(entry.marks.as_flattened());
+            if entry.suite == Suite::Signal && self.has_prefixes() {
+                prefixes.push(u8::try_from(entry.prefixes.len()).unwrap_or(u8::MAX));
+                prefixes.extend_from_slice(entry.prefixes.as_flattened());
             }
         }
-        let (count, marked) = if marks.is_empty() { (self.len(), 0) } else { (0, self.len()) };
-        record::Archive { entries, count, marks, marked }
+        let (count, with_prefix) = if prefixes.is_empty() { (self.len(), 0) } else { (0, self.len()) };
+        record::Archive { entries, count, prefixes, with_prefix }
     }
 
     pub(crate) fn save(&self, core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<(), Halt> {
@@ -128,9 +131,14 @@ impl Archive {
         self.0.iter().filter(|entry| entry.suite == Suite::Signal).map(|entry| entry.name).collect()
     }
 
-    /// Those of them that have this mark, newest first.
-    pub(crate) fn marked(&self, mark: Mark) -> Vec<Name> {
-        self.0.iter().filter(|entry| entry.marks.contains(&mark)).map(|entry| entry.name).take(MAX_MARKED).collect()
+    /// Those of them that have this prefix, newest first.
+    pub(crate) fn with_prefix(&self, prefix: KeyPrefix) -> Vec<Name> {
+        self.0
+            .iter()
+            .filter(|entry| entry.prefixes.contains(&prefix))
+            .map(|entry| entry.name)
+            .take(MAX_PREFIXED)
+            .collect()
     }
 
     /// All of them.
@@ -140,13 +148,13 @@ impl Archive {
 
     pub(crate) fn enter(&mut self, suite: Suite, name: Name, now: Timestamp) {
         self.remove(name);
-        self.0.insert(0, Entry { suite, name, since: now, marks: Vec::new() });
+        self.0.insert(0, Entry { suite, name, since: now, prefixes: Vec::new() });
     }
 
     /// Which messages a session knows now.
-    pub(crate) fn mark(&mut self, name: Name, marks: Vec<Mark>) {
+    pub(crate) fn prefix(&mut self, name: Name, prefixes: Vec<KeyPrefix>) {
         if let Some(entry) = self.0.iter_mut().find(|entry| entry.name == name) {
-            entry.marks = marks;
+            entry.prefixes = prefixes;
         }
     }
 
@@ -178,8 +186,8 @@ mod tests {
     use super::*;
     use std::vec;
 
-    fn entry(suite: Suite, name: u8, marks: &[Mark]) -> Entry {
-        Entry { suite, name: [name; 8], since: Timestamp::new(name.into()), marks: marks.to_vec() }
+    fn entry(suite: Suite, name: u8, prefixes: &[KeyPrefix]) -> Entry {
+        Entry { suite, name: [name; 8], since: Timestamp::new(name.into()), prefixes: prefixes.to_vec() }
     }
 
     fn archive() -> Archive {
@@ -194,23 +202,23 @@ mod tests {
             assert!(Archive::from_record(&archive.to_record()).unwrap() == archive);
         }
         let stored = archive().to_record();
-        assert_eq!((stored.count, stored.marked), (0, 4));
-        assert_eq!(stored.marks, [&[2, 1, 1, 1, 1, 2, 2, 2, 2, 0, 5][..], &[5; 20]].concat());
+        assert_eq!((stored.count, stored.with_prefix), (0, 4));
+        assert_eq!(stored.prefixes, [&[2, 1, 1, 1, 1, 2, 2, 2, 2, 0, 5][..], &[5; 20]].concat());
     }
 
     #[test]
-    fn a_mark_finds_the_newest() {
+    fn a_prefix_finds_the_newest() {
         let mut archive = archive();
-        assert_eq!(archive.marked([2; 4]), [[1; 8]]);
-        assert!(archive.marked([3; 4]).is_empty());
+        assert_eq!(archive.with_prefix([2; 4]), [[1; 8]]);
+        assert!(archive.with_prefix([3; 4]).is_empty());
         for name in 10..20 {
             archive.enter(Suite::Signal, [name; 8], Timestamp::new(0));
-            archive.mark([name; 8], vec![[2; 4]]);
+            archive.prefix([name; 8], vec![[2; 4]]);
         }
-        assert_eq!(archive.marked([2; 4]), [19, 18, 17, 16].map(|name| [name; 8]));
+        assert_eq!(archive.with_prefix([2; 4]), [19, 18, 17, 16].map(|name| [name; 8]));
         archive.remove([19; 8]);
-        archive.mark([18; 8], Vec::new());
-        assert_eq!(archive.marked([2; 4])[..2], [17, 16].map(|name| [name; 8]));
+        archive.prefix([18; 8], Vec::new());
+        assert_eq!(archive.with_prefix([2; 4])[..2], [17, 16].map(|name| [name; 8]));
     }
 
     #[test]
@@ -228,25 +236,25 @@ mod tests {
             change(&mut stored);
             assert!(Archive::from_record(&stored).is_none(), "{name}");
         };
-        changed("no count", |stored| stored.marked = 0);
-        changed("another count", |stored| stored.marked = 3);
-        changed("the count where there are no marks", |stored| (stored.count, stored.marked) = (4, 0));
+        changed("no count", |stored| stored.with_prefix = 0);
+        changed("another count", |stored| stored.with_prefix = 3);
+        changed("the count where there are no prefixes", |stored| (stored.count, stored.with_prefix) = (4, 0));
         changed("both counts", |stored| stored.count = 4);
-        changed("marks cut off", |stored| stored.marks = Vec::new());
-        changed("marks of fewer", |stored| stored.marks.truncate(10));
-        changed("a mark cut short", |stored| stored.marks.truncate(30));
-        changed("marks of more", |stored| stored.marks.push(0));
-        changed("more marks than chains", |stored| {
-            stored.marks[10] = 6;
-            stored.marks.extend_from_slice(&[5; 4]);
+        changed("prefixes cut off", |stored| stored.prefixes = Vec::new());
+        changed("prefixes of fewer", |stored| stored.prefixes.truncate(10));
+        changed("a prefix cut short", |stored| stored.prefixes.truncate(30));
+        changed("prefixes of more", |stored| stored.prefixes.push(0));
+        changed("more prefixes than chains", |stored| {
+            stored.prefixes[10] = 6;
+            stored.prefixes.extend_from_slice(&[5; 4]);
         });
-        changed("marks, and none", |stored| stored.marks = vec![0; 3]);
+        changed("marks, and none", |stored| stored.prefixes = vec![0; 3]);
         changed("nothing", |stored| *stored = record::Archive::default());
         changed("an entry cut short", |stored| stored.entries.truncate(67));
         changed("an unknown suite", |stored| stored.entries[0] = 9);
         changed("too many", |stored| {
             stored.entries = [&[1; 17][..]; 41].concat();
-            (stored.marks, stored.marked) = (Vec::new(), 0);
+            (stored.prefixes, stored.with_prefix) = (Vec::new(), 0);
             stored.count = 41;
         });
     }

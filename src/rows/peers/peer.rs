@@ -19,7 +19,7 @@ pub(crate) struct Peer {
     pub(crate) address: Address,
     pub(super) key: RecordKey,
     pub(crate) session: Session,
-    pub(crate) parked: bool,
+    pub(crate) untrusted: bool,
     /// What the Framing row that was written with the record has for this device.
     pub(crate) framing: Option<Mark>,
     /// What was sent to it, under the identity key that it has now.
@@ -33,8 +33,8 @@ pub(crate) struct Peer {
     pub(super) current: Option<Name>,
     /// The archived sessions that were brought, as they were.
     pub(super) brought: BTreeMap<Name, Record>,
-    /// Lists of keys kept for late messages that were brought, as they were.
-    pub(crate) kept: BTreeMap<Name, Record>,
+    /// Lists of skipped message keys that were brought, as they were.
+    pub(crate) skipped: BTreeMap<Name, Record>,
 }
 
 impl Peer {
@@ -44,7 +44,7 @@ impl Peer {
             key,
             address: session.remote_address().clone(),
             session,
-            parked: false,
+            untrusted: false,
             framing: None,
             sent: SentLog::default(),
             archived: 0,
@@ -52,14 +52,14 @@ impl Peer {
             is_new: true,
             current: None,
             brought: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            skipped: BTreeMap::new(),
         })
     }
 
     pub(super) fn from_bytes(record: &Record, key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Peer, record)?;
         let stored_generation = fields.number(1)?;
-        let (archived, parked) = (fields.small(2)?, fields.flag(3)?);
+        let (archived, untrusted) = (fields.small(2)?, fields.flag(3)?);
         let sent = SentLog::read(fields.message(4)?)?;
         let session = Session::read_hot(fields.some_message(5)?, record.tail())?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
@@ -72,14 +72,14 @@ impl Peer {
             address: session.remote_address().clone(),
             current: session.current_name(),
             session,
-            parked,
+            untrusted,
             framing,
             sent,
             archived,
             room: record.len() + record.tail().len() + ROOM_TO_GROW,
             is_new: false,
             brought: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            skipped: BTreeMap::new(),
         });
         if stored_generation != generation {
             // The store went back in time: what this session has sent since then is not known.
@@ -93,7 +93,7 @@ impl Peer {
         let mut record = FieldWriter::row(RecordKind::Peer, self.room);
         record.number(1, generation);
         record.number(2, self.archived);
-        record.number(3, self.parked);
+        record.number(3, self.untrusted);
         record.joined(4, |out| self.sent.write(out));
         record.message(5, |out| self.session.write_hot(out));
         if let Some(mark) = self.framing {
@@ -117,7 +117,7 @@ impl Peer {
 
     /// Whether nothing is here but what its own record holds.
     pub(super) fn is_alone(&self) -> bool {
-        let kept = self.session.current_name().is_some_and(|name| self.session.has_kept(name));
-        self.session.archived_parts().is_empty() && !kept && self.brought.is_empty() && self.kept.is_empty()
+        let skipped = self.session.current_name().is_some_and(|name| self.session.has_skipped(name));
+        self.session.archived_parts().is_empty() && !skipped && self.brought.is_empty() && self.skipped.is_empty()
     }
 }

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::archive::Archive;
-use super::kept::erase_kept;
 use super::peer::Peer;
+use super::skipped_keys::erase_skipped;
 use crate::ident::Address;
 use crate::persist::RecordKey;
 use crate::rows::Core;
@@ -126,8 +126,8 @@ impl Peer {
             self.bring(core, work, *name)?;
         }
         self.announce_places(core, work, names.iter().copied());
-        let wanting: Vec<Name> = names.into_iter().filter(|name| self.session.wants_kept(*name, message)).collect();
-        self.bring_kept(core, work, &wanting, |session, name| session.touched(name, message))?;
+        let wanting: Vec<Name> = names.into_iter().filter(|name| self.session.wants_skipped(*name, message)).collect();
+        self.bring_skipped(core, work, &wanting, |session, name| session.touched(name, message))?;
         Ok(!self.session.names().is_empty())
     }
 
@@ -146,8 +146,8 @@ impl Peer {
     pub(crate) fn announce_places(&self, core: &Core, work: &mut Workspace<'_>, names: impl IntoIterator<Item = Name>) {
         for name in names {
             work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
-            if !self.session.kept_is_away(name) {
-                work.announce([core.session_key(RecordKind::Kept, &self.address, name)]);
+            if !self.session.skipped_is_away(name) {
+                work.announce([core.session_key(RecordKind::SkippedKeys, &self.address, name)]);
             }
         }
     }
@@ -175,11 +175,11 @@ impl Peer {
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();
         // Asked for together with what the archive needs.
-        let pages = now.iter().map(|name| Ok((*name, self.announce_kept(core, work, *name)?)));
+        let pages = now.iter().map(|name| Ok((*name, self.announce_skipped(core, work, *name)?)));
         let pages = pages.collect::<Result<Vec<_>, Halt>>()?;
         let evicted = self.save_archived(core, work, current, &gone)?;
         for (name, gone) in pages.into_iter().filter(|(name, _)| !evicted.contains(name)) {
-            self.save_kept(core, work, name, gone)?;
+            self.save_skipped(core, work, name, gone)?;
         }
         if self.is_new {
             work.row(self.key)?;
@@ -204,9 +204,9 @@ impl Peer {
         let changed: Vec<_> = parts.iter().filter_map(|part| Some((part.name(), self.changed(core, part)?))).collect();
         let read_in = || changed.iter().map(|(name, _)| *name).filter(|name| self.brought.contains_key(name));
         let mut evicted = Vec::new();
-        // A session that its messages do not name may have other marks than before.
-        let marked = || parts.iter().filter(|part| part.suite() == Suite::Signal);
-        let is_other = came > 0 || promoted.is_some() || !gone.is_empty() || marked().next().is_some();
+        // A session that its messages do not name may have other prefixes than before.
+        let with_prefix = || parts.iter().filter(|part| part.suite() == Suite::Signal);
+        let is_other = came > 0 || promoted.is_some() || !gone.is_empty() || with_prefix().next().is_some();
         if is_other || read_in().next().is_some() {
             // In one round: the list, and the places of those that come.
             let places = parts.iter().map(|part| core.session_key(RecordKind::Archived, &self.address, part.name()));
@@ -221,14 +221,14 @@ impl Peer {
             for name in promoted.iter().chain(gone) {
                 archive.remove(*name);
             }
-            for part in marked() {
-                archive.mark(part.name(), part.marks());
+            for part in with_prefix() {
+                archive.prefix(part.name(), part.prefixes());
             }
             evicted = archive.evict();
             let left = promoted.iter().chain(gone).chain(&evicted);
             work.announce(left.clone().map(|name| core.session_key(RecordKind::Archived, &self.address, *name)));
             let dead: Vec<Name> = gone.iter().chain(&evicted).copied().collect();
-            erase_kept(core, work, &self.address, &dead)?;
+            erase_skipped(core, work, &self.address, &dead)?;
             for name in left {
                 erase(core, work, RecordKind::Archived, &self.address, *name)?;
             }

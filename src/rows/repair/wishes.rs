@@ -41,7 +41,7 @@ pub(crate) struct UnreadMessage {
     pub(crate) asked_in: Name,
 }
 
-/// A mark beside the count of questions: all had been put, and the device was heard.
+/// A bit beside the count of questions: all had been put, and the device was heard.
 const ONCE_MORE: u8 = 0x80;
 
 const UNREAD_LEN: usize = 32 + 16 + 8 + 1 + 8 + 8;
@@ -411,7 +411,7 @@ impl Wishes {
         let before = (self.unread.len(), self.resend.len(), self.started.len(), self.questions.len(), self.answered.1);
         let age = |message: &UnreadMessage| now.since(message.at.max(message.last_asked));
         let mut changed = false;
-        // What looks as if it should have been dropped a month ago came under a clock that was behind, or nobody has tidied.
+        // What looks as if it should have been dropped a month ago came under a clock that was behind, or nobody has pruned.
         for message in self.unread.iter_mut().filter(|message| age(message) > 2 * UNREAD_MS) {
             (message.at, changed) = (now, true);
         }

@@ -26,7 +26,7 @@ impl Dates {
     /// When that was sent which says `at`; `None` if it is old.
     pub(super) fn next(&mut self, at: u32) -> Option<u32> {
         // Nothing was sent before what stands in front of it. What looks as if it should have been deleted a month ago was
-        // not there then, or nobody has tidied.
+        // not there then, or nobody has pruned.
         let in_order = at.max(self.latest);
         let forgotten = self.settled.saturating_sub(in_order) > 2 * SENT_LOG;
         let date = if forgotten { self.settled } else { in_order };

@@ -115,9 +115,9 @@ pub(crate) fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
 
 /// What stands for a message's id where there is room for two bytes. Ids are the host's own, so that a hash of nothing but
 /// speed will do: it keeps apart what is drawn, and what is counted.
-pub(crate) fn mark(id: MessageId) -> [u8; 2] {
+pub(crate) fn id_hash(id: MessageId) -> [u8; 2] {
     let pairs = id.as_bytes().as_chunks().0.iter();
-    pairs.fold(0_u16, |mark, pair| (mark ^ u16::from_be_bytes(*pair)).wrapping_mul(0x9e37)).to_be_bytes()
+    pairs.fold(0_u16, |id_hash, pair| (id_hash ^ u16::from_be_bytes(*pair)).wrapping_mul(0x9e37)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -162,12 +162,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ids_have_different_marks() {
-        let marks = |ids: &mut dyn Iterator<Item = [u8; 16]>| {
-            ids.map(|id| mark(MessageId::new(id))).collect::<std::collections::BTreeSet<_>>().len()
+    fn ids_have_different_hashes() {
+        let hashes = |ids: &mut dyn Iterator<Item = [u8; 16]>| {
+            ids.map(|id| id_hash(MessageId::new(id))).collect::<std::collections::BTreeSet<_>>().len()
         };
-        assert_eq!(marks(&mut (0..60_000_u128).map(u128::to_be_bytes)), 60_000);
-        assert_eq!(marks(&mut (0..60_000_u128).map(u128::to_le_bytes)), 60_000);
+        assert_eq!(hashes(&mut (0..60_000_u128).map(u128::to_be_bytes)), 60_000);
+        assert_eq!(hashes(&mut (0..60_000_u128).map(u128::to_le_bytes)), 60_000);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::dates::Dates;
-use super::entry::{Entry, mark};
+use super::entry::{Entry, id_hash};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
@@ -25,8 +25,8 @@ const HEAD_LEN: usize = 1 + 4 + 2 * SEGMENT;
 
 fn head(number: u8, entries: &[Entry]) -> Head {
     let newest = entries.iter().map(Entry::at).max().unwrap_or_default();
-    let marks = entries.iter().flat_map(|entry| mark(entry.id()));
-    let bytes = core::iter::once(number).chain(newest.to_be_bytes()).chain(marks);
+    let hashes = entries.iter().flat_map(|entry| id_hash(entry.id()));
+    let bytes = core::iter::once(number).chain(newest.to_be_bytes()).chain(hashes);
     let mut head = [0; HEAD_LEN];
     head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     head
@@ -52,9 +52,9 @@ fn set_at(head: &mut Head, date: u32) -> bool {
 }
 
 /// Whether a message may be in a segment.
-fn may_hold(head: &Head, mark: [u8; 2]) -> bool {
-    let [_, _, _, _, _, marks @ ..] = head;
-    marks.as_chunks().0.contains(&mark)
+fn may_hold(head: &Head, id_hash: [u8; 2]) -> bool {
+    let [_, _, _, _, _, hashes @ ..] = head;
+    hashes.as_chunks().0.contains(&id_hash)
 }
 
 /// How many segments ago one was made, where `next` is the next one.
@@ -74,10 +74,10 @@ const LONG: usize = 256;
 const SHORT: usize = LONG / 2;
 
 /// The three places of an id: byte and bit.
-fn places(mark: [u8; 2], len: usize) -> [(usize, u8); 3] {
-    let (mark, shift) = (u16::from_be_bytes(mark), if len == LONG { 5 } else { 6 });
+fn places(id_hash: [u8; 2], len: usize) -> [(usize, u8); 3] {
+    let (id_hash, shift) = (u16::from_be_bytes(id_hash), if len == LONG { 5 } else { 6 });
     [1, 0x9e37, 0x85eb].map(|factor: u16| {
-        let bit = mark.wrapping_mul(factor) >> shift;
+        let bit = id_hash.wrapping_mul(factor) >> shift;
         (usize::from(bit / 8), 1 << (bit % 8))
     })
 }
@@ -86,8 +86,8 @@ impl Filter {
     fn of(heads: &[Head]) -> Self {
         let len = if heads.len() * 2 > usize::from(MAX_SEGMENTS) { LONG } else { SHORT };
         let mut filter = Self { bytes: [0; LONG], len };
-        let marks = heads.iter().flat_map(|[_, _, _, _, _, marks @ ..]| marks.as_chunks().0);
-        for (byte, bit) in marks.flat_map(|mark| places(*mark, len)) {
+        let hashes = heads.iter().flat_map(|[_, _, _, _, _, hashes @ ..]| hashes.as_chunks().0);
+        for (byte, bit) in hashes.flat_map(|id_hash| places(*id_hash, len)) {
             if let Some(byte) = filter.bytes.get_mut(byte) {
                 *byte |= bit;
             }
@@ -107,8 +107,8 @@ impl Filter {
     }
 
     /// Whether a message of this id may be in a segment.
-    pub(super) fn passes(&self, mark: [u8; 2]) -> bool {
-        places(mark, self.len).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
+    pub(super) fn passes(&self, id_hash: [u8; 2]) -> bool {
+        places(id_hash, self.len).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
     }
 }
 
@@ -157,8 +157,8 @@ impl Index {
 
     /// Those that a message of this id may be in, the newest first: one of 65,536 others passes for it.
     pub(super) fn numbers_with(&self, id: MessageId) -> impl Iterator<Item = u8> {
-        let mark = mark(id);
-        self.0.iter().rev().filter(move |head| may_hold(head, mark)).map(number_of)
+        let id_hash = id_hash(id);
+        self.0.iter().rev().filter(move |head| may_hold(head, id_hash)).map(number_of)
     }
 
     /// Corrects dates; gives the numbers of the segments that are old.
@@ -259,7 +259,7 @@ mod tests {
     /// For most ids that are in no segment nothing is read.
     #[test]
     fn the_filter_lets_all_pass_that_are_there_and_few_others() {
-        let mark_of = |number: u32| {
+        let hash_of = |number: u32| {
             let [a, b, ..] = crate::crypto::sha256(&[&number.to_be_bytes()]);
             [a, b]
         };
@@ -267,15 +267,15 @@ mod tests {
             let mut index = Index::default();
             for number in 0..segments {
                 let mut head = [0; HEAD_LEN];
-                let marks = (0..8).flat_map(|at| mark_of(number * 8 + at));
-                head[5..].iter_mut().zip(marks).for_each(|(to, from)| *to = from);
+                let hashes = (0..8).flat_map(|at| hash_of(number * 8 + at));
+                head[5..].iter_mut().zip(hashes).for_each(|(to, from)| *to = from);
                 index.0.push(head);
             }
             let filter = index.filter().unwrap();
             assert_eq!(Filter::read(filter.as_bytes()).as_ref(), Some(&filter));
             assert_eq!(filter.as_bytes().len(), len);
-            assert!((0..segments * 8).all(|number| filter.passes(mark_of(number))));
-            let passing = (0..=u16::MAX).filter(|mark| filter.passes(mark.to_be_bytes())).count();
+            assert!((0..segments * 8).all(|number| filter.passes(hash_of(number))));
+            let passing = (0..=u16::MAX).filter(|id_hash| filter.passes(id_hash.to_be_bytes())).count();
             assert!(passing * 10 < 1 << 16, "{passing} of 65,536");
         }
         assert_eq!(Index::default().filter(), None);

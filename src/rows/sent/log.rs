@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::dates::Dates;
-use super::entry::{ENTRY_LEN, Entry, mark};
+use super::entry::{ENTRY_LEN, Entry, id_hash};
 use super::index::{Filter, Index, MAX_SEGMENTS, NUMBERS, SEGMENT};
 use crate::ident::MessageId;
 use crate::wire::{FieldReader, FieldWriter, RecordError};
@@ -65,7 +65,7 @@ impl SentLog {
 
     /// Whether a message of this id may be in a segment.
     pub(crate) fn may_be_in_a_segment(&self, id: MessageId) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.passes(mark(id)))
+        self.filter.as_ref().is_some_and(|filter| filter.passes(id_hash(id)))
     }
 
     /// Whether anything in it looks old.

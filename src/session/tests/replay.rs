@@ -145,7 +145,7 @@ impl Party {
             initiation: None,
             transcript: None,
             retired: false,
-            level: 0,
+            rank: 0,
             passed_over: 0,
         };
         match &mut self.session {
@@ -158,7 +158,7 @@ impl Party {
                     remote_identity: *bundle.identity_key(),
                 };
                 self.session =
-                    Some(Session { ends, current: Some(state), archived: [].into(), seen_v1: false, levels: 0 });
+                    Some(Session { ends, current: Some(state), archived: [].into(), seen_v1: false, ranks: 0 });
             }
         }
     }

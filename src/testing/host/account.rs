@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 
 use super::audit::Audit;
 use super::{Crashed, Directory, Host, MemoryStore, SeededRng, Snapshot, Tables};
-use crate::client::{Anchor, Client, IdentityError, Opened};
+use crate::client::{Client, IdentityError, Opened, RollbackCounter};
 use crate::ident::{Address, Timestamp};
 use crate::persist::StorageKey;
 use crate::staging::Store as _;
@@ -74,7 +74,7 @@ impl Host {
         self.audit.look_for(secret);
     }
 
-    /// Forgets the anchor, as a host does that has no place for it.
+    /// Forgets the rollback counter, as a host does that has no place for it.
     pub(in crate::testing) const fn lose_keychain(&mut self) {
         self.keychain = None;
     }
@@ -95,13 +95,14 @@ impl Host {
     ///
     /// If the database does not open: then the test has failed.
     pub fn open(&mut self, now: Timestamp) -> Result<bool, Crashed> {
-        let (key, anchor) = (self.storage_key.clone(), self.keychain.map_or(Anchor::UNAVAILABLE, Anchor::new));
-        let opened = self.run(now, |_| Client::open(&key, anchor), |_, _| {})?;
+        let (key, rollback_counter) =
+            (self.storage_key.clone(), self.keychain.map_or(RollbackCounter::UNAVAILABLE, RollbackCounter::new));
+        let opened = self.run(now, |_| Client::open(&key, rollback_counter), |_, _| {})?;
         #[expect(clippy::expect_used, reason = "a tool of tests stops where something is wrong")]
-        let Opened { client, anchor, rolled_back, .. } = opened.expect("the database does not open");
+        let Opened { client, rollback_counter, rolled_back, .. } = opened.expect("the database does not open");
         self.client = self.dressed(&client);
         if self.keychain.is_some() {
-            self.keychain = anchor.get();
+            self.keychain = rollback_counter.get();
         }
         Ok(rolled_back)
     }
@@ -115,7 +116,7 @@ impl Host {
         let old = self.storage_key.clone();
         // The host stores both until it knows; this one is told by the store.
         let changed = self.run(now, |_| Client::change_storage_key(&old, &new), |_, ()| {});
-        let opens = self.stage(Client::open(&new, Anchor::UNAVAILABLE), now).is_ok();
+        let opens = self.stage(Client::open(&new, RollbackCounter::UNAVAILABLE), now).is_ok();
         if opens {
             self.storage_key = new;
         }
@@ -124,7 +125,7 @@ impl Host {
         self.open(now).map(|_| ())
     }
 
-    /// Does what is due: advances the anchor, uploads prekeys, brings the bundles that are wanted.
+    /// Does what is due: advances the rollback counter, uploads prekeys, brings the bundles that are wanted.
     ///
     /// # Errors
     ///
@@ -136,8 +137,10 @@ impl Host {
             self.open(now)?;
             return Ok(());
         };
-        match (maintained.anchor, self.keychain) {
-            (Some(anchor), Some(counter)) => self.keychain = anchor.get().map(|new| new.max(counter)),
+        match (maintained.rollback_counter, self.keychain) {
+            (Some(rollback_counter), Some(counter)) => {
+                self.keychain = rollback_counter.get().map(|new| new.max(counter))
+            }
             (None, _) => {
                 self.open(now)?;
             }
@@ -167,12 +170,12 @@ impl Host {
     /// # Errors
     ///
     /// [`Crashed`].
-    pub fn tidy(&mut self, page: u8, now: Timestamp) -> Result<bool, Crashed> {
-        let mut tidied = self.run(now, |client| client.tidy(page), |_, _| {})?;
-        while let Some(next) = tidied.as_ref().ok().and_then(|tidied| tidied.next) {
-            tidied = self.run(now, |client| client.tidy_on(next), |_, _| {})?;
+    pub fn prune(&mut self, page: u8, now: Timestamp) -> Result<bool, Crashed> {
+        let mut pruned = self.run(now, |client| client.prune(page), |_, _| {})?;
+        while let Some(next) = pruned.as_ref().ok().and_then(|pruned| pruned.next) {
+            pruned = self.run(now, |client| client.prune_on(next), |_, _| {})?;
         }
-        Ok(tidied.is_ok_and(|tidied| !tidied.peers.is_empty()))
+        Ok(pruned.is_ok_and(|pruned| !pruned.peers.is_empty()))
     }
 
     /// Accepts a peer's other identity key, or refuses it: what the user says.

@@ -304,7 +304,7 @@ impl Host {
                 return Ok(());
             }
         }
-        let gone = |client: &Client| client.gone(message_id, address);
+        let gone = |client: &Client| client.decline_resend(message_id, address);
         self.run(now, gone, |tables, said| said.iter().for_each(|outgoing| tables.reply(outgoing)))?.ok();
         Ok(())
     }
@@ -356,7 +356,7 @@ impl Tables {
                 self.meets(envelope, &request.identity);
                 request.reply.iter().for_each(|reply| self.reply(reply));
             }
-            Received::Gone(gone) => self.gone.extend(gone.names.iter().copied()),
+            Received::ResendDeclined(gone) => self.gone.extend(gone.names.iter().copied()),
         }
     }
 }

@@ -29,7 +29,7 @@ pub use directory::Directory;
 pub use mail::Answer;
 pub use tables::{Draft, Entry, Tables};
 
-/// One device's app: a client, its database, and a place outside of it for the anchor.
+/// One device's app: a client, its database, and a place outside of it for the rollback counter.
 ///
 /// Everything that has to hold together is written in one transaction: the batch, the message that the user reads, the
 /// envelope in the outbox. A crash loses what is in memory, and nothing is in memory.
@@ -154,7 +154,7 @@ impl Host {
         self.crash = crash;
     }
 
-    /// A backup of the database: the library's rows and the host's. The anchor is not in it.
+    /// A backup of the database: the library's rows and the host's. The rollback counter is not in it.
     #[must_use]
     pub fn back_up(&self) -> (Snapshot, Tables) {
         (self.store.snapshot(), self.tables.clone())

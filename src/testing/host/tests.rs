@@ -178,7 +178,7 @@ fn a_question_is_not_put_for_ever() {
     }
     assert_eq!(put, [1, 2]);
     for page in 0..=255 {
-        bob.tidy(page, at(24 * 42)).unwrap();
+        bob.prune(page, at(24 * 42)).unwrap();
     }
     assert!(bob.store().rows().iter().all(|(key, _)| ![25, 30].contains(&key.as_bytes()[0])), "nothing is left of it");
 }

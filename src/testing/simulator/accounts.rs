@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::client::PrekeyUpload;
 use crate::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use crate::persist::StorageKey;
-use crate::platform::Shelf;
+use crate::platform::PrekeyStore;
 use crate::prekey::{Device, KemPrekey, SignedPrekey, UnverifiedBundle};
 use crate::suite::{Suite, Suites};
 use crate::testing::{Directory, Forge, Host, SeededRng};
@@ -34,7 +34,7 @@ pub(super) const SENTINEL: &str = "Rosebud";
 pub(super) struct Account {
     host: Host,
     /// What the server has of it.
-    pub(super) shelves: Vec<Shelf>,
+    pub(super) prekey_stores: Vec<PrekeyStore>,
     /// Which pages of its index the first users are on.
     pub(super) pages: BTreeMap<Address, u8>,
     secrets: [Vec<u8>; 2],
@@ -84,13 +84,13 @@ impl Account {
 
 /// Takes what an account uploads when it is made.
 #[derive(Default)]
-struct Shelves(Vec<Shelf>);
+struct PrekeyStores(Vec<PrekeyStore>);
 
-impl Directory for Shelves {
+impl Directory for PrekeyStores {
     fn upload(&mut self, upload: PrekeyUpload) -> bool {
-        let mut shelf = Shelf::new(upload.address.clone(), upload.suite);
-        let taken = shelf.apply(&upload).is_ok();
-        self.0.push(shelf);
+        let mut prekey_store = PrekeyStore::new(upload.address.clone(), upload.suite);
+        let taken = prekey_store.apply(&upload).is_ok();
+        self.0.push(prekey_store);
         taken
     }
 
@@ -108,11 +108,11 @@ fn make(user: usize, life: usize, signal: bool) -> Account {
     let suites = if signal { Suites::SIGNAL } else { Suites::V1 };
     let seed = u64::try_from((user * LIVES + life) * 2).unwrap_or_default() + u64::from(signal);
     let mut host = Host::create(&address(user), suites, storage_key(0), seed, START);
-    let mut shelves = Shelves::default();
-    host.upload(&mut shelves, START).expect("prekeys");
+    let mut prekey_stores = PrekeyStores::default();
+    host.upload(&mut prekey_stores, START).expect("prekeys");
     let pages = if user < USERS { pages(&host, user, suites) } else { BTreeMap::new() };
     let secrets = Forge::secrets(&storage_key(0), host.store()).expect("an account");
-    Account { host, shelves: shelves.0, pages, secrets }
+    Account { host, prekey_stores: prekey_stores.0, pages, secrets }
 }
 
 /// The pages of an account's index that others are on: they follow from the account's keys, and are found by looking at
@@ -131,8 +131,8 @@ fn pages(host: &Host, user: usize, suites: Suites) -> BTreeMap<Address, u8> {
     }
     let mut pages = BTreeMap::new();
     for page in 0..=u8::MAX {
-        let tidied = replica.run(START, |client| client.tidy(page), |_, _| {}).expect("no crash").expect("a page");
-        pages.extend(tidied.peers.into_iter().map(|peer| (peer, page)));
+        let pruned = replica.run(START, |client| client.prune(page), |_, _| {}).expect("no crash").expect("a page");
+        pages.extend(pruned.peers.into_iter().map(|peer| (peer, page)));
     }
     pages
 }

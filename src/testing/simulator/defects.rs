@@ -51,7 +51,7 @@ const FOUND: [(Defect, Kind, u64, &str); Defect::ALL.len()] = [
     (Defect::TimeOfDay, Kind::Directed, 153, "Lost"),
     (Defect::FewWishes, Kind::Directed, 2, "Lost"),
     (Defect::NoStrangers, Kind::Directed, 2, "Lost"),
-    (Defect::TidyWishes, Kind::Recover, 7, "Idle"),
+    (Defect::PruneWishes, Kind::Recover, 7, "Idle"),
     (Defect::NothingStartsNothing, Kind::Directed, 0, "Lost"),
     (Defect::AnyBundle, Kind::Directed, 16, "Lost"),
     (Defect::Impatient, Kind::Directed, 107, "Needless"),

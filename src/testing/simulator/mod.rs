@@ -51,9 +51,9 @@ mod ledger;
 mod monitor;
 mod runs;
 mod server;
-mod shelved;
 mod stamps;
 mod starts;
+mod stored_prekeys;
 #[expect(clippy::indexing_slicing, reason = "devices are known by their places in a list that stays; a tool of tests")]
 mod world;
 
@@ -142,7 +142,7 @@ pub enum Broken {
 pub enum Mutation {
     /// An envelope is posted before its batch is durable.
     SendBeforeCommit,
-    /// The anchor is left out when a restored backup is opened, and the old sessions go on.
+    /// The rollback counter is left out when a restored backup is opened, and the old sessions go on.
     ReuseAfterRestore,
     /// The store writes without comparing versions.
     SkippedCheck,

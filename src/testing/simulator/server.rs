@@ -3,12 +3,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::shelved::Shelved;
 use super::stamps::Stamps;
+use super::stored_prekeys::StoredPrekeys;
 use crate::client::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
 use crate::crypto::PublicKey;
 use crate::ident::Address;
-use crate::platform::Shelf;
+use crate::platform::PrekeyStore;
 use crate::prekey::UnverifiedBundle;
 use crate::testing::{Directory, Posted, Relay, SeededRng};
 use crate::wire::Envelope;
@@ -60,7 +60,7 @@ pub(super) struct Server {
     unheard: BTreeMap<Address, PrekeyUploadId>,
     pub(super) stamps: Stamps,
     /// What devices do with their prekeys.
-    pub(super) shelved: Shelved,
+    pub(super) stored_prekeys: StoredPrekeys,
     /// How many bundles of a device were handed out, day by day.
     pub(super) claimed: BTreeMap<(Address, u64), u64>,
 }
@@ -79,7 +79,7 @@ impl Server {
             counts_nothing: BTreeSet::new(),
             unheard: BTreeMap::new(),
             stamps: Stamps::new(seed ^ (1 << 60)),
-            shelved: Shelved::default(),
+            stored_prekeys: StoredPrekeys::default(),
             claimed: BTreeMap::new(),
         }
     }
@@ -92,9 +92,9 @@ impl Server {
     }
 
     /// What a new account uploads always arrives: there would be no account.
-    pub(super) fn registers(&mut self, address: &Address, shelves: &[Shelf]) {
-        self.relay.stock(address, shelves.to_vec());
-        self.shelved.registers(address);
+    pub(super) fn registers(&mut self, address: &Address, prekey_stores: &[PrekeyStore]) {
+        self.relay.stock(address, prekey_stores.to_vec());
+        self.stored_prekeys.registers(address);
     }
 
     /// The identity key that a device has now.
@@ -170,7 +170,7 @@ impl Server {
 
     fn honest_bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         let bundle = self.relay.bundle(address)?;
-        self.shelved.hands_out(&bundle, self.now);
+        self.stored_prekeys.hands_out(&bundle, self.now);
         let handed = self.handed.entry(address.clone()).or_default();
         handed.push(bundle.clone());
         Some(bundle)
@@ -198,7 +198,7 @@ impl Directory for Server {
     fn upload(&mut self, upload: PrekeyUpload) -> bool {
         let fails = self.failing.get(&upload.address).is_some_and(|until| self.now < *until);
         let is_told = !fails && !self.rng.happens(self.malice.uploads);
-        self.shelved.offered(&upload, is_told);
+        self.stored_prekeys.offered(&upload, is_told);
         if !fails && (is_told || self.rng.happens(50)) {
             if !is_told {
                 self.unheard.insert(upload.address.clone(), upload.id);

@@ -155,7 +155,7 @@ pub struct Vault {
     pub generation: u64,
     /// the counter that the host was told last, and the highest one that it has ever shown
     #[prost(uint64, tag = "4")]
-    pub anchor: u64,
+    pub rollback_counter: u64,
     #[prost(uint64, tag = "5")]
     pub confirmed: u64,
     #[prost(bytes = "vec", tag = "6")]
@@ -165,7 +165,7 @@ pub struct Vault {
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct Parked {
+pub struct UntrustedSession {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
     /// a record of kind Session
@@ -180,16 +180,16 @@ pub struct Archive {
     /// (u8 suite, 8-byte name, big-endian u64 ms when it was archived)*, newest first
     #[prost(bytes = "vec", tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<u8>,
-    /// how many, if there are no marks
+    /// how many, if there are no prefixes
     #[prost(uint32, tag = "2")]
     pub count: u32,
     /// of each entry of suite Signal, in their order: u8 count, and as often the first 4 bytes of the ratchet key of a
     /// receiving chain, oldest first; none: not known
     #[prost(bytes = "vec", tag = "3")]
-    pub marks: ::prost::alloc::vec::Vec<u8>,
-    /// how many entries, if there are marks
+    pub prefixes: ::prost::alloc::vec::Vec<u8>,
+    /// how many entries, if there are prefixes
     #[prost(uint32, tag = "4")]
-    pub marked: u32,
+    pub with_prefix: u32,
 }
 /// One part of the index of peer devices.
 #[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]

@@ -27,15 +27,15 @@ pub struct ReceivingChain {
     /// (big-endian u32 index, big-endian u64 ms)*, ascending: up to the index was skipped at
     /// that time, or up to a day after it
     #[prost(bytes = "vec", tag = "6")]
-    pub marks: ::prost::alloc::vec::Vec<u8>,
+    pub times: ::prost::alloc::vec::Vec<u8>,
     /// (big-endian u32 counter, first four bytes of the salt)*, of the newest accepted messages
     #[prost(bytes = "vec", tag = "7")]
     pub salts: ::prost::alloc::vec::Vec<u8>,
     /// where the seeds are in a record of their own: how many, and the smallest index
     #[prost(uint32, tag = "8")]
-    pub kept: u32,
+    pub skipped_count: u32,
     #[prost(uint32, tag = "9")]
-    pub kept_first: u32,
+    pub skipped_first: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
@@ -72,9 +72,9 @@ pub struct PqEpoch {
     pub skipped: ::prost::alloc::vec::Vec<u8>,
     /// where the keys are in a record of their own: how many, and the smallest index
     #[prost(uint32, tag = "5")]
-    pub kept: u32,
+    pub skipped_count: u32,
     #[prost(uint32, tag = "6")]
-    pub kept_first: u32,
+    pub skipped_first: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
@@ -189,7 +189,7 @@ pub struct SessionState {
     pub transcript_hash: ::prost::alloc::vec::Vec<u8>,
     /// its place among the sessions with the device
     #[prost(uint32, tag = "11")]
-    pub level: u32,
+    pub rank: u32,
     /// newest messages read in it since it was archived, while another was sent with
     #[prost(uint32, tag = "12")]
     pub passed_over: u32,
@@ -206,9 +206,9 @@ pub struct Session {
     pub has_current: bool,
     #[prost(message, repeated, tag = "4")]
     pub states: ::prost::alloc::vec::Vec<SessionState>,
-    /// bit 0: whether the peer device was ever seen with suite V1; above it the highest level that a session was given
+    /// bit 0: whether the peer device was ever seen with suite V1; above it the highest rank that a session was given
     #[prost(uint64, tag = "5")]
-    pub marks: u64,
+    pub bits: u64,
     #[prost(bytes = "vec", tag = "6")]
     pub local_identity: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
@@ -227,14 +227,14 @@ pub struct Peer {
     pub archived: u32,
     /// whether there is a session under another identity key
     #[prost(bool, tag = "3")]
-    pub parked: bool,
+    pub untrusted: bool,
     /// none if nothing was sent
     #[prost(message, optional, tag = "4")]
     pub sent: ::core::option::Option<SentLog>,
-    /// without archived sessions, without keys kept for late messages
+    /// without archived sessions, without skipped message keys
     #[prost(message, optional, tag = "5")]
     pub session: ::core::option::Option<Session>,
-    /// if framed messages were exchanged: the mark of this device's lane in the Framing record that was written with this one
+    /// if framed messages were exchanged: the framing mark, which the device chain in the Framing record has as well
     #[prost(bytes = "vec", tag = "6")]
     pub framing: ::prost::alloc::vec::Vec<u8>,
 }
@@ -259,12 +259,12 @@ pub struct Framing {
     pub others: ::core::option::Option<OtherChains>,
     /// ascending by device
     #[prost(message, repeated, tag = "4")]
-    pub lanes: ::prost::alloc::vec::Vec<FramingLane>,
+    pub device_chains: ::prost::alloc::vec::Vec<FramingDeviceChain>,
 }
 /// What belongs to one device of the other account.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct FramingLane {
+pub struct FramingDeviceChain {
     #[prost(uint32, tag = "1")]
     pub device: u32,
     /// big-endian u64 count ‖ 8 random bytes, drawn at every writing; the device's Peer record, written with it, has the same
@@ -343,7 +343,7 @@ pub struct PeerChain {
 /// One of `keys` and `pages`. All keys in place of the list are read as pages that are here, and written as a list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct KeptChain {
+pub struct SkippedChain {
     #[prost(bytes = "vec", tag = "1")]
     pub ratchet_key: ::prost::alloc::vec::Vec<u8>,
     /// (8-byte name, big-endian u32 first index, big-endian u32 last index, u8 count)*, ascending, none over another
@@ -352,33 +352,33 @@ pub struct KeptChain {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct KeptEpoch {
+pub struct SkippedEpoch {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     /// as of a chain
     #[prost(bytes = "vec", tag = "2")]
     pub pages: ::prost::alloc::vec::Vec<u8>,
 }
-/// Which keys are kept for late messages of one session.
+/// The list of the skipped message keys of one session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct Kept {
+pub struct SkippedKeys {
     #[prost(message, repeated, tag = "1")]
-    pub chains: ::prost::alloc::vec::Vec<KeptChain>,
+    pub chains: ::prost::alloc::vec::Vec<SkippedChain>,
     #[prost(message, repeated, tag = "2")]
-    pub epochs: ::prost::alloc::vec::Vec<KeptEpoch>,
+    pub epochs: ::prost::alloc::vec::Vec<SkippedEpoch>,
     #[prost(uint32, tag = "3")]
     pub count: u32,
 }
-/// Some of the keys kept for late messages of one session: what the list says of it.
+/// Some of the skipped message keys of one session: what the list says of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct KeptPage {
+pub struct SkippedPage {
     /// (big-endian u32 index, 32-byte key)*, ascending, 1 to 64
     #[prost(bytes = "vec", tag = "1")]
     pub keys: ::prost::alloc::vec::Vec<u8>,
 }
-/// One archived session, without keys kept for late messages.
+/// One archived session, without skipped message keys.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Archived {

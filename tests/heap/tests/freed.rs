@@ -6,7 +6,7 @@ use heap::{Spy, freed};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use subrosa::attachment::{AttachmentKey, ChunkSize, AttachmentUpload};
-use subrosa::client::Anchor;
+use subrosa::client::RollbackCounter;
 use subrosa::client::Client;
 use subrosa::crypto::Secret;
 use subrosa::ident::*;
@@ -209,7 +209,7 @@ fn accounts() {
     let (key, me) = (StorageKey::new([7; 32]), Address::new(UserId::new("alice").unwrap(), DeviceId::new(1)));
     let created = Client::create(&key, &me, Suites::V1).stage(&store, NOW, rng).unwrap();
     drop(created.commit(|batch, _| store.write(batch)).unwrap());
-    let open = || Client::open(&key, Anchor::new(1)).stage(&store, NOW, rng).map(|staged| drop(staged.committed()));
+    let open = || Client::open(&key, RollbackCounter::new(1)).stage(&store, NOW, rng).map(|staged| drop(staged.committed()));
     let (opened, blocks) = freed(open);
     assert!(opened.is_ok());
     // What the account's rows are sealed with is not known here: no block of its size has anything in it.

@@ -38,7 +38,7 @@ impl World {
             let due = if self.parties.len() > 30 && user > 0 { 2 } else { 80 };
             if self.is_awake(user) && self.rng.happens(due) {
                 self.attend(user)?;
-                self.tidy(user)?;
+                self.prune(user)?;
             }
         }
         Ok(())
@@ -65,7 +65,7 @@ impl World {
         }
         if self.rng.happens(70) {
             self.attend(user)?;
-            self.tidy(user)?;
+            self.prune(user)?;
         }
         if self.rng.happens(50) {
             self.write(user)?;
@@ -100,7 +100,7 @@ impl World {
         if self.rng.happens(30)
             && let Some(upload) = self.server.late_news(&self.parties[user].address)
         {
-            let is_last = self.server.shelved.told(&self.parties[user].address, upload);
+            let is_last = self.server.stored_prekeys.told(&self.parties[user].address, upload);
             let told = self.parties[user].host.run(now, |client| client.published(upload), |_, _| {});
             if told == Ok(Ok(Publication::Confirmed)) && !is_last && self.ledger.is_unspoilt(user) {
                 return Err(Broken::Prekeys);
@@ -116,13 +116,13 @@ impl World {
     }
 
     /// The pages that others are on: the rest are empty.
-    pub(super) fn tidy(&mut self, user: usize) -> Step {
+    pub(super) fn prune(&mut self, user: usize) -> Step {
         let now = self.time(user);
         let others = self.parties.iter().map(|party| &party.address);
         let pages: alloc::collections::BTreeSet<_> =
             others.filter_map(|address| self.parties[user].pages.get(address)).copied().collect();
         for page in pages {
-            let done = self.parties[user].host.tidy(page, now).map(|_| ());
+            let done = self.parties[user].host.prune(page, now).map(|_| ());
             self.opened(user, done)?;
         }
         Ok(())

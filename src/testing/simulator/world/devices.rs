@@ -20,7 +20,7 @@ impl World {
         if self.parties[user].backup.as_ref().is_none_or(|backup| backup.life != self.parties[user].life) {
             return Ok(());
         }
-        // What was copied after the anchor grew last is not found: so it grows.
+        // What was copied after the rollback counter grew last is not found: so it grows.
         self.attend(user)?;
         let Some(backup) = self.parties[user].backup.take() else { return Ok(()) };
         self.note(format!("{user} restores its backup of moment {}", backup.at));
@@ -35,7 +35,7 @@ impl World {
         // The key that opens it is the one of then.
         self.open(user, true)?;
         self.attend(user)?;
-        self.tidy(user)?;
+        self.prune(user)?;
         self.bring(user)?;
         // In suite `Signal` nothing but a message tells the peer.
         if self.nature.signal || self.rng.happens(50) { self.write(user) } else { self.post(user, 5) }
@@ -51,13 +51,13 @@ impl World {
         self.report.accounts += 1;
         let seed = rand_core::Rng::next_u64(&mut self.rng);
         let made = account(user, life, self.nature.signal);
-        self.server.registers(&self.parties[user].address, &made.shelves);
+        self.server.registers(&self.parties[user].address, &made.prekey_stores);
         let party = &mut self.parties[user];
         party.host = made.host(seed);
         party.host.blind = self.mutation == Some(Mutation::SkippedCheck);
         party.host.keep_sessions(if party.cached { CACHED } else { 0 });
         party.host.frame(self.nature.framed);
-        if !self.nature.anchored {
+        if !self.nature.counted {
             party.host.lose_keychain();
         }
         (party.life, party.key, party.pages) = (life, 0, made.pages.clone());

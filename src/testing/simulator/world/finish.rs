@@ -157,7 +157,7 @@ impl World {
             self.opened(user, done)?;
             self.mend(user)?;
             if daily {
-                self.tidy(user)?;
+                self.prune(user)?;
             }
             quiet &= self.parties[user].host.outbox().is_empty();
             self.post(user, 0)?;
@@ -231,7 +231,11 @@ impl World {
         if let Some((by, to)) = self.ledger.starts.needless() {
             return Err(Broken::Needless(by, to));
         }
-        if self.server.shelved.hasty().any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user)))
+        if self
+            .server
+            .stored_prekeys
+            .hasty()
+            .any(|by| self.ledger.user(by).is_some_and(|user| self.ledger.is_unspoilt(user)))
         {
             return Err(Broken::Prekeys);
         }

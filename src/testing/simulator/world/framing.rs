@@ -29,10 +29,10 @@ impl World {
         self.talk(user, 1 - user, turns)
     }
 
-    /// A whole database goes back, and its anchor tells.
+    /// A whole database goes back, and its rollback counter tells.
     pub(super) fn frames_and_devices_go_back(&mut self) -> Step {
         self.frames();
-        if !self.nature.anchored {
+        if !self.nature.counted {
             return self.talk(0, 1, 3);
         }
         let turns = 1 + self.rng.below(3);

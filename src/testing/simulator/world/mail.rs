@@ -226,7 +226,7 @@ impl World {
         }
         match answer {
             Answer::Unreadable(AcceptError::UnknownPrekey(PrekeyKind::Signed | PrekeyKind::Kem, id))
-                if self.ledger.is_unspoilt(user) && self.server.shelved.is_good(&envelope.to, *id, self.now) =>
+                if self.ledger.is_unspoilt(user) && self.server.stored_prekeys.is_good(&envelope.to, *id, self.now) =>
             {
                 Err(Broken::PrekeyGone)
             }

@@ -59,10 +59,10 @@ struct Party {
 #[derive(Debug, Clone, Copy, Default)]
 struct Nature {
     signal: bool,
-    /// Whether users make new accounts, and restore backups, and have a place for the anchor.
+    /// Whether users make new accounts, and restore backups, and have a place for the rollback counter.
     moves: bool,
     restores: bool,
-    anchored: bool,
+    counted: bool,
     /// Whether single rows are put back, and commits are lost.
     rows: bool,
     losses: bool,
@@ -117,13 +117,13 @@ impl World {
         for user in 0..users {
             ledger.is_at(user, address(user));
             let made = account(user, 0, signal);
-            server.registers(&address(user), &made.shelves);
+            server.registers(&address(user), &made.prekey_stores);
             let mut host = made.host(seed ^ (u64::try_from(user).unwrap_or_default() << 48));
             host.blind = mutation == Some(Mutation::SkippedCheck);
             let cached = cached[user % 2];
             host.keep_sessions(if cached { CACHED } else { 0 });
             host.frame(nature.framed);
-            if !nature.anchored {
+            if !nature.counted {
                 host.lose_keychain();
             }
             parties.push(Party {
@@ -289,7 +289,7 @@ impl World {
             }
         };
         match (rolled_back, restored) {
-            (false, true) if self.nature.anchored && self.mutation != Some(Mutation::ReuseAfterRestore) => {
+            (false, true) if self.nature.counted && self.mutation != Some(Mutation::ReuseAfterRestore) => {
                 Err(Broken::RollbackMissed)
             }
             // A vault that was put back is an older database as far as anybody can tell.
@@ -308,24 +308,24 @@ impl World {
 
 impl Nature {
     /// All that is written is framed. Of two rows that are put back as they were at one time nothing shows, nor of a database
-    /// that goes back where no anchor tells: then a device tells two stories, and nothing can be held against who says so.
+    /// that goes back where no rollback counter tells: then a device tells two stories, and nothing can be held against who says so.
     const fn is_framed(&mut self) {
         self.framed = true;
         self.losses = false;
-        self.restores &= self.anchored;
+        self.restores &= self.counted;
     }
 
     fn draw(rng: &mut SeededRng, mutation: Option<Mutation>, small: bool) -> Self {
         let signal = !small && rng.happens(20);
         // That defect shows only where a backup is restored.
         let restores = rng.happens(35) || mutation == Some(Mutation::ReuseAfterRestore);
-        // Without a place for the anchor, suite `Signal` may repeat keys, and says so.
-        let anchored = signal || rng.happens(85);
+        // Without a place for the rollback counter, suite `Signal` may repeat keys, and says so.
+        let counted = signal || rng.happens(85);
         Self {
             signal,
             moves: rng.happens(20),
             restores,
-            anchored,
+            counted,
             rows: !signal && rng.happens(20),
             losses: !signal && rng.happens(25),
             clocks: rng.happens(25),

@@ -32,7 +32,7 @@ const SCENES: [fn(&mut World) -> Step; 15] = [
 impl World {
     /// One thing happens again and again; then the server is honest, and all is to be well.
     pub(in crate::testing::simulator) fn directed(&mut self, seed: u64) -> Result<Report, Broken> {
-        self.nature = Nature { anchored: self.nature.anchored, ..Nature::default() };
+        self.nature = Nature { counted: self.nature.counted, ..Nature::default() };
         self.server.malice = Malice::default();
         self.parties.iter_mut().for_each(|party| party.host.frame(false));
         let at = usize::try_from(seed).unwrap_or_default() % SCENES.len();
@@ -98,7 +98,7 @@ impl World {
             self.note(format!("{days} days pass"));
             if self.rng.happens(80) {
                 self.attend(0)?;
-                self.tidy(0)?;
+                self.prune(0)?;
             }
             if self.rng.happens(30) {
                 self.read_all(0)?;

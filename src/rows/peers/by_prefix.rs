@@ -1,10 +1,10 @@
 //! Which archived session a message of suite `Signal` is of, which names none: the list of the archived sessions has
-//! marks of the ratchet keys that each of them knows.
+//! prefixes of the ratchet keys that each of them knows.
 //!
-//! Marks are a hint. The session that has one is brought, and only if it knows the whole ratchet key the message is
+//! Prefixes are a hint. The session that has one is brought, and only if it knows the whole ratchet key the message is
 //! decrypted with it, as with a session held in memory. If none does, nothing was lost: the message goes the way of those
 //! with a ratchet key that no session knows, for which the current session is tried, then all others. So neither another
-//! process, nor a list without marks, nor one that is damaged changes what becomes of a message, only what it costs.
+//! process, nor a list without prefixes, nor one that is damaged changes what becomes of a message, only what it costs.
 //!
 //! They are true nevertheless: whatever changes the chains of an archived session writes its record and the list in one
 //! batch, and the list was read in the same operation, which checks its version.
@@ -17,19 +17,19 @@ use crate::staging::{Stop, StoredError, Workspace, unless_damaged};
 use crate::wire::RecordKind;
 
 impl Peer {
-    /// Brings the archived sessions that have the mark of this message, if it is not of a session that is here.
-    pub(crate) fn bring_marked(
+    /// Brings the archived sessions that have the prefix of this message, if it is not of a session that is here.
+    pub(crate) fn bring_by_prefix(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         message: &SessionMessage,
     ) -> Result<(), Stop<StoredError>> {
-        let Some(mark) = message.mark() else { return Ok(()) };
+        let Some(prefix) = message.prefix() else { return Ok(()) };
         if !self.has_archived() || self.session.sender_of(message).is_some() {
             return Ok(());
         }
         // Damage is found where there is no other way to go on.
-        let names = unless_damaged(Archive::peek(core, work, &self.address))?.unwrap_or_default().marked(mark);
+        let names = unless_damaged(Archive::peek(core, work, &self.address))?.unwrap_or_default().with_prefix(prefix);
         if names.is_empty() {
             return Ok(());
         }

@@ -19,8 +19,8 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 ///
 /// # Security
 ///
-/// The shelf knows keys, not people: that an upload comes from the device whose address it bears is for the server to
-/// authenticate. A shelf that hands out what it should not costs its users attempts and secrecy of first messages against later
+/// The prekey store knows keys, not people: that an upload comes from the device whose address it bears is for the server to
+/// authenticate. A prekey store that hands out what it should not costs its users attempts and secrecy of first messages against later
 /// theft; it can read nothing.
 ///
 /// # Examples
@@ -30,22 +30,22 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (alice, db) = account("alice");
 /// # let (now, mut rng) = (NOW, rng());
-/// use subrosa::platform::Shelf;
+/// use subrosa::platform::Prekey store;
 /// let uploads = alice.publish_prekeys(PrekeyCounts::default()).run(&db, now, &mut rng, |_, _| Ok(()))?;
 /// // At the server:
 /// let upload = PrekeyUpload::parse(&uploads[0].to_bytes())?;
-/// let mut shelf = Shelf::new(alice.address().clone(), upload.suite);
-/// assert_eq!(shelf.apply(&upload)?.one_time, 100);
-/// let bundle = shelf.claim().unwrap();
-/// assert_eq!(shelf.counts(), PrekeyCounts { one_time: 99, one_time_kem: 99 });
-/// assert_eq!(Shelf::from_bytes(&shelf.to_bytes())?, shelf);
+/// let mut prekey store = Prekey store::new(alice.address().clone(), upload.suite);
+/// assert_eq!(prekey store.apply(&upload)?.one_time, 100);
+/// let bundle = prekey store.claim().unwrap();
+/// assert_eq!(prekey store.counts(), PrekeyCounts { one_time: 99, one_time_kem: 99 });
+/// assert_eq!(Prekey store::from_bytes(&prekey store.to_bytes())?, prekey store);
 /// // At whoever asked for it:
 /// assert_eq!(bundle.verify()?.address(), alice.address());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shelf {
+pub struct PrekeyStore {
     address: Address,
     suite: Suite,
     contents: Option<Contents>,
@@ -73,7 +73,7 @@ struct AllTaken {
     one_time_kem: Taken,
 }
 
-/// What a shelf has taken of an upload.
+/// What a prekey store has taken of an upload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppliedUpload {
@@ -83,41 +83,41 @@ pub struct AppliedUpload {
     pub one_time_kem: u32,
 }
 
-/// Why an upload is not taken. The shelf is as it was.
+/// Why an upload is not taken. The prekey store is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ShelfError {
-    /// It is of another device. Look for that one's shelf, if the connection may speak for it.
+pub enum PrekeyStoreError {
+    /// It is of another device. Look for that one's prekey store, if the connection may speak for it.
     #[error("upload is of another device")]
     OtherDevice,
-    /// It is of another suite: each has a shelf of its own.
+    /// It is of another suite: each has a prekey store of its own.
     #[error("upload is of another suite")]
     OtherSuite,
     /// A signature does not verify, or a key is of the wrong kind: the request was bad.
     #[error(transparent)]
     Unverified(#[from] BundleError),
-    /// A prekey does not name the shelf's suite among those that its owner speaks: the request was bad.
+    /// A prekey does not name the prekey store's suite among those that its owner speaks: the request was bad.
     #[error("prekey is not offered for this suite")]
     SuiteNotOffered,
     /// There are too many one-time prekeys in it: the request was bad.
     #[error("too many one-time prekeys")]
     TooMany,
     /// The device has another identity key: it was installed anew, or somebody else speaks. The host decides, by its own
-    /// registration of devices, and calls [`Shelf::replace`].
+    /// registration of devices, and calls [`PrekeyStore::replace`].
     #[error("upload is under another identity key")]
     OtherIdentity,
-    /// Under this id the shelf has another public key: the device has lost its memory of what it published, and asks for
-    /// [`Shelf::replace`].
+    /// Under this id the prekey store has another public key: the device has lost its memory of what it published, and asks for
+    /// [`PrekeyStore::replace`].
     #[error("prekey id stands for another key")]
     OtherKey,
     /// It is older than what is here: a copy that was delayed. A device that gets this answer again and again, since its
-    /// database is an older copy, asks for [`Shelf::replace`].
+    /// database is an older copy, asks for [`PrekeyStore::replace`].
     #[error("upload is older than what is held")]
     Older,
 }
 
-impl Shelf {
-    /// One-time prekeys of each kind that a shelf holds at most; more are passed over.
+impl PrekeyStore {
+    /// One-time prekeys of each kind that a prekey store holds at most; more are passed over.
     pub const MAX_ONE_TIME: usize = 400;
 
     /// An empty one, for a device that the server knows.
@@ -145,20 +145,20 @@ impl Shelf {
     }
 
     /// Takes an upload: replaces the signed and last-resort prekeys, adds one-time ones. One that comes again changes nothing,
-    /// and hands out nothing twice. Tell the device that it has arrived once the shelf is stored, and only then.
+    /// and hands out nothing twice. Tell the device that it has arrived once the prekey store is stored, and only then.
     ///
     /// # Errors
     ///
-    /// [`ShelfError`]. The shelf is as it was.
+    /// [`PrekeyStoreError`]. The prekey store is as it was.
     ///
     /// # Examples
     ///
-    /// See [`Shelf`].
-    pub fn apply(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
+    /// See [`PrekeyStore`].
+    pub fn apply(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, PrekeyStoreError> {
         self.check(upload)?;
         let mut contents = match &self.contents {
             None => Contents::of(upload),
-            Some(held) if held.identity_key != upload.identity_key => return Err(ShelfError::OtherIdentity),
+            Some(held) if held.identity_key != upload.identity_key => return Err(PrekeyStoreError::OtherIdentity),
             Some(held) => held.clone(),
         };
         upload.verify()?;
@@ -174,28 +174,28 @@ impl Shelf {
     ///
     /// # Errors
     ///
-    /// [`ShelfError`], but for what it overrides. The shelf is as it was.
+    /// [`PrekeyStoreError`], but for what it overrides. The prekey store is as it was.
     ///
     /// # Examples
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use subrosa::platform::{Shelf, ShelfError};
+    /// # use subrosa::platform::{Prekey store, ShelfError};
     /// # let upload = |(client, db): (Client, Memory)| {
     /// #     client.publish_prekeys(PrekeyCounts::default()).stage(&db, NOW, &mut rng()).unwrap().committed().remove(0)
     /// # };
     /// # let (before, reinstalled) = (upload(account("alice")), upload(account("alice")));
-    /// let mut shelf = Shelf::new(before.address.clone(), before.suite);
-    /// shelf.apply(&before)?;
-    /// assert_eq!(shelf.apply(&reinstalled), Err(ShelfError::OtherIdentity));
+    /// let mut prekey store = Prekey store::new(before.address.clone(), before.suite);
+    /// prekey store.apply(&before)?;
+    /// assert_eq!(prekey store.apply(&reinstalled), Err(ShelfError::OtherIdentity));
     /// // The server has registered the device anew:
-    /// shelf.replace(&reinstalled)?;
-    /// assert_eq!(shelf.identity_key(), Some(&reinstalled.identity_key));
+    /// prekey store.replace(&reinstalled)?;
+    /// assert_eq!(prekey store.identity_key(), Some(&reinstalled.identity_key));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn replace(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
+    pub fn replace(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, PrekeyStoreError> {
         let mut fresh = Self::new(self.address.clone(), self.suite);
         let applied = fresh.apply(upload)?;
         *self = fresh;
@@ -203,11 +203,11 @@ impl Shelf {
     }
 
     /// Hands out a bundle for one new session, with the oldest one-time prekeys while there are any; `None` before the first
-    /// upload. Store the shelf before the bundle goes out.
+    /// upload. Store the prekey store before the bundle goes out.
     ///
     /// # Examples
     ///
-    /// See [`Shelf`].
+    /// See [`PrekeyStore`].
     pub fn claim(&mut self) -> Option<UnverifiedBundle> {
         let contents = self.contents.as_mut()?;
         let one_time_kem = contents.one_time_kem.pop_front();
@@ -234,19 +234,19 @@ impl Shelf {
     }
 
     /// What can be said against an upload without looking at what is here.
-    fn check(&self, upload: &PrekeyUpload) -> Result<(), ShelfError> {
+    fn check(&self, upload: &PrekeyUpload) -> Result<(), PrekeyStoreError> {
         let PrekeyUpload { suite, address, signed, last_resort, one_time, one_time_kem, .. } = upload;
         if *address != self.address {
-            return Err(ShelfError::OtherDevice);
+            return Err(PrekeyStoreError::OtherDevice);
         }
         if *suite != self.suite {
-            return Err(ShelfError::OtherSuite);
+            return Err(PrekeyStoreError::OtherSuite);
         }
         if one_time.len().max(one_time_kem.len()) > PrekeyUpload::MAX_ONE_TIME {
-            return Err(ShelfError::TooMany);
+            return Err(PrekeyStoreError::TooMany);
         }
         let mut offers = one_time_kem.iter().map(|prekey| prekey.suites).chain([signed.suites, last_resort.suites]);
-        if offers.all(|suites| suites.contains(*suite)) { Ok(()) } else { Err(ShelfError::SuiteNotOffered) }
+        if offers.all(|suites| suites.contains(*suite)) { Ok(()) } else { Err(PrekeyStoreError::SuiteNotOffered) }
     }
 }
 
@@ -265,15 +265,15 @@ fn place<K: PartialEq>(
     new: &PublishedPrekey<K>,
     taken: &Taken,
     replaces: bool,
-) -> Result<Place, ShelfError> {
+) -> Result<Place, PrekeyStoreError> {
     if new.id == held.id {
         if new.key != held.key {
-            return Err(ShelfError::OtherKey);
+            return Err(PrekeyStoreError::OtherKey);
         }
-        return if new.created < held.created { Err(ShelfError::Older) } else { Ok(Place::Same) };
+        return if new.created < held.created { Err(PrekeyStoreError::Older) } else { Ok(Place::Same) };
     }
     let is_next = !taken.contains(new.id) && (replaces || new.id > held.id);
-    if is_next { Ok(Place::Next) } else { Err(ShelfError::Older) }
+    if is_next { Ok(Place::Next) } else { Err(PrekeyStoreError::Older) }
 }
 
 impl Contents {
@@ -289,7 +289,7 @@ impl Contents {
         }
     }
 
-    fn take(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, ShelfError> {
+    fn take(&mut self, upload: &PrekeyUpload) -> Result<AppliedUpload, PrekeyStoreError> {
         let PrekeyUpload { signed, last_resort, one_time, one_time_kem, replaces_one_time, .. } = upload;
         let places = [
             place(&self.signed, signed, &self.taken.signed, *replaces_one_time)?,
@@ -314,23 +314,23 @@ impl Contents {
     }
 }
 
-/// Puts those on the shelf that it never had, and says how many.
+/// Puts those on the prekey store that it never had, and says how many.
 fn put<T: Clone + SameKey>(
-    shelf: &mut VecDeque<T>,
+    prekey_store: &mut VecDeque<T>,
     new: &[T],
     taken: &mut Taken,
     id: impl Fn(&T) -> PrekeyId,
-) -> Result<u32, ShelfError> {
+) -> Result<u32, PrekeyStoreError> {
     let mut put = 0;
     for prekey in new {
         if taken.contains(id(prekey)) {
-            let held = shelf.iter().find(|held| id(held) == id(prekey));
+            let held = prekey_store.iter().find(|held| id(held) == id(prekey));
             if held.is_some_and(|held| !held.is_same_key(prekey)) {
-                return Err(ShelfError::OtherKey);
+                return Err(PrekeyStoreError::OtherKey);
             }
-        } else if shelf.len() < Shelf::MAX_ONE_TIME {
+        } else if prekey_store.len() < PrekeyStore::MAX_ONE_TIME {
             taken.insert(id(prekey));
-            shelf.push_back(prekey.clone());
+            prekey_store.push_back(prekey.clone());
             put += 1;
         }
     }
@@ -354,17 +354,17 @@ impl SameKey for PublishedPrekey<KemPublicKey> {
     }
 }
 
-impl Shelf {
+impl PrekeyStore {
     /// The stored form: at most 700 kB, 175 kB with 100 one-time prekeys of each kind (docs/server.md).
     ///
     /// # Examples
     ///
-    /// See [`Shelf`].
+    /// See [`PrekeyStore`].
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let counts = self.counts();
         let kem = usize::try_from(counts.one_time_kem).unwrap_or_default();
-        let mut out = FieldWriter::record(RecordKind::Shelf, 4096 + (kem + 1) * 1760);
+        let mut out = FieldWriter::record(RecordKind::PrekeyStore, 4096 + (kem + 1) * 1760);
         out.number(1, self.suite.number());
         write_address(&mut out, 2, &self.address);
         if let Some(contents) = &self.contents {
@@ -384,9 +384,9 @@ impl Shelf {
     ///
     /// # Examples
     ///
-    /// See [`Shelf`].
+    /// See [`PrekeyStore`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut fields = FieldReader::record(RecordKind::Shelf, bytes)?;
+        let mut fields = FieldReader::record(RecordKind::PrekeyStore, bytes)?;
         let suite = Suite::from_number(fields.small(1)?).ok_or(RecordError::Corrupt)?;
         let address = read_address(&mut fields, 2)?;
         let contents = fields.message(3)?.map(|contents| Contents::read(contents, suite)).transpose()?;
@@ -421,8 +421,8 @@ impl Contents {
             identity_key: read_public_key(&mut fields, 2)?,
             signed: read_signed(fields.some_message(3)?, suite)?,
             last_resort: read_kem(fields.some_message(4)?, suite)?,
-            one_time: read_all(&mut fields, 5, Shelf::MAX_ONE_TIME, read_one_time)?.into(),
-            one_time_kem: read_all(&mut fields, 6, Shelf::MAX_ONE_TIME, |fields| read_kem(fields, suite))?.into(),
+            one_time: read_all(&mut fields, 5, PrekeyStore::MAX_ONE_TIME, read_one_time)?.into(),
+            one_time_kem: read_all(&mut fields, 6, PrekeyStore::MAX_ONE_TIME, |fields| read_kem(fields, suite))?.into(),
             taken: AllTaken {
                 one_time: Taken::from_bytes(fields.bytes(7)?)?,
                 one_time_kem: Taken::from_bytes(fields.bytes(8)?)?,

@@ -27,14 +27,14 @@ struct Offer {
 
 /// What devices have offered, and what was handed out.
 #[derive(Default)]
-pub(super) struct Shelved {
+pub(super) struct StoredPrekeys {
     offers: BTreeMap<Address, Offer>,
     handed: BTreeMap<(Address, PrekeyId), u64>,
     /// Who has made other prekeys while an upload waited.
     hasty: BTreeSet<Address>,
 }
 
-impl Shelved {
+impl StoredPrekeys {
     /// A new account.
     pub(super) fn registers(&mut self, address: &Address) {
         self.offers.remove(address);

@@ -1,4 +1,4 @@
-//! Rows of keys kept for late messages: none is left behind, and one that is lost or put back takes nothing with it.
+//! Rows of skipped message keys: none is left behind, and one that is lost or put back takes nothing with it.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use subrosa::wire::{Envelope, RecordError, RecordKind};
 
 use super::side::{DAY, Rowed, Side, address, apply, kind};
 
-const KEPT: u8 = 18;
+const SKIPPED_KEYS: u8 = 18;
 const ARCHIVED: u8 = 19;
-const KEPT_PAGE: u8 = 27;
+const SKIPPED_PAGE: u8 = 27;
 
 /// Rows of one peer device.
-const OF_A_PEER: [u8; 8] = [17, KEPT, ARCHIVED, 20, 21, 22, 23, KEPT_PAGE];
+const OF_A_PEER: [u8; 8] = [17, SKIPPED_KEYS, ARCHIVED, 20, 21, 22, 23, SKIPPED_PAGE];
 
 fn count(side: &Side, number: u8) -> usize {
     side.rows_of(number).0
@@ -56,9 +56,9 @@ fn keeping(suite: Suite, seed: u64) -> (Side, Side, [Vec<Envelope>; 3]) {
         bob.read(&turn);
     }
     let newer = skip(&mut alice, &mut bob, "bob", 130);
-    assert_eq!((count(&bob, KEPT), count(&bob, ARCHIVED)), (2, 1));
+    assert_eq!((count(&bob, SKIPPED_KEYS), count(&bob, ARCHIVED)), (2, 1));
     // Of the post-quantum ratchet both chains' keys may be of one epoch.
-    assert!((2 * 2 + 2 * (2 + 3) - 1..=2 * 2 + 2 * (2 + 3)).contains(&count(&bob, KEPT_PAGE)), "{suite:?}");
+    assert!((2 * 2 + 2 * (2 + 3) - 1..=2 * 2 + 2 * (2 + 3)).contains(&count(&bob, SKIPPED_PAGE)), "{suite:?}");
     (alice, bob, [archived, older, newer])
 }
 
@@ -76,12 +76,12 @@ fn of_a_forgotten_device_no_row_is_left() {
 #[test]
 fn of_a_forgotten_device_whose_list_is_damaged_the_rest_is_gone() {
     let (_, mut bob, _) = keeping(Suite::V1, 53);
-    for key in keys(&bob, KEPT) {
+    for key in keys(&bob, SKIPPED_KEYS) {
         bob.rows.get_mut(&key).unwrap().bytes[60] ^= 1;
     }
     bob.run(bob.client.forget_device(&address("alice"))).unwrap();
-    assert_eq!((count(&bob, 17), count(&bob, KEPT), count(&bob, ARCHIVED)), (0, 0, 0));
-    assert!(count(&bob, KEPT_PAGE) > 0, "which they were the list alone has said");
+    assert_eq!((count(&bob, 17), count(&bob, SKIPPED_KEYS), count(&bob, ARCHIVED)), (0, 0, 0));
+    assert!(count(&bob, SKIPPED_PAGE) > 0, "which they were the list alone has said");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn late_messages_are_read_in_any_order_until_no_row_is_left() {
                 at % step != 0
             });
         }
-        assert_eq!((late.len(), count(&bob, KEPT), count(&bob, KEPT_PAGE)), (0, 0, 0));
+        assert_eq!((late.len(), count(&bob, SKIPPED_KEYS), count(&bob, SKIPPED_PAGE)), (0, 0, 0));
     }
 }
 
@@ -122,7 +122,7 @@ fn many_at_once_leave_what_one_by_one_leaves() {
             assert_eq!(&alone.receive(envelope), outcome);
         }
         assert!(matches!(outcomes.last(), Some(Err(ReceiveError::Duplicate))));
-        for number in [17, KEPT, ARCHIVED, KEPT_PAGE] {
+        for number in [17, SKIPPED_KEYS, ARCHIVED, SKIPPED_PAGE] {
             assert_eq!(bob.rows_of(number), alone.rows_of(number));
         }
         for envelope in
@@ -130,7 +130,7 @@ fn many_at_once_leave_what_one_by_one_leaves() {
         {
             bob.read(envelope);
         }
-        assert_eq!((count(&bob, KEPT), count(&bob, KEPT_PAGE)), (0, 0));
+        assert_eq!((count(&bob, SKIPPED_KEYS), count(&bob, SKIPPED_PAGE)), (0, 0));
     }
 }
 
@@ -176,11 +176,11 @@ fn sessions_that_go_take_their_keys_along() {
     let (mut alice, mut bob) = Side::talking(Suite::V1, 59);
     skip(&mut alice, &mut bob, "bob", 100);
     for round in 0..=40 {
-        assert_eq!(count(&bob, KEPT_PAGE), 4, "{round} archived");
+        assert_eq!(count(&bob, SKIPPED_PAGE), 4, "{round} archived");
         begin_again(&mut alice, &mut bob);
     }
-    // Forty are archived, and the one that had kept keys is gone.
-    assert_eq!((count(&bob, ARCHIVED), count(&bob, KEPT), count(&bob, KEPT_PAGE)), (40, 0, 0));
+    // Forty are archived, and the one that had skipped message keys is gone.
+    assert_eq!((count(&bob, ARCHIVED), count(&bob, SKIPPED_KEYS), count(&bob, SKIPPED_PAGE)), (40, 0, 0));
 }
 
 #[test]
@@ -191,16 +191,16 @@ fn an_accepted_identity_brings_its_keys_and_takes_those_of_the_former() {
     let first = new.send("bob", b"it's me");
     assert!(matches!(bob.receive(&first), Ok(Received::Message(_))));
     let late = skip(&mut new, &mut bob, "bob", 70);
-    let before: Vec<_> = keys(&bob, KEPT_PAGE);
+    let before: Vec<_> = keys(&bob, SKIPPED_PAGE);
     let key = *new.last_bundle().identity_key();
     bob.run(bob.client.accept_identity(&address("alice"), &key)).unwrap();
-    let after = keys(&bob, KEPT_PAGE);
-    assert!((count(&bob, KEPT), after.len()) == (1, 4) && after.iter().all(|key| !before.contains(key)));
+    let after = keys(&bob, SKIPPED_PAGE);
+    assert!((count(&bob, SKIPPED_KEYS), after.len()) == (1, 4) && after.iter().all(|key| !before.contains(key)));
     late.iter().for_each(|envelope| drop(bob.read(envelope)));
-    assert_eq!((count(&bob, KEPT), count(&bob, KEPT_PAGE)), (0, 0));
+    assert_eq!((count(&bob, SKIPPED_KEYS), count(&bob, SKIPPED_PAGE)), (0, 0));
 }
 
-/// Keys of 30 days ago go when their page of the index is tidied; none that is younger, and none when a message comes.
+/// Keys of 30 days ago go when their page of the index is pruned; none that is younger, and none when a message comes.
 #[test]
 fn what_expires_goes_and_what_is_younger_stays() {
     for suite in [Suite::V1, Suite::Signal] {
@@ -210,23 +210,23 @@ fn what_expires_goes_and_what_is_younger_stays() {
         later(&mut bob, 20);
         // In the page that the old ones have begun, and in one more.
         let young = [skip(&mut alice, &mut bob, "bob", 20), skip(&mut alice, &mut bob, "bob", 30)].concat();
-        assert_eq!(count(&bob, KEPT_PAGE), 2 * 3);
+        assert_eq!(count(&bob, SKIPPED_PAGE), 2 * 3);
         later(&mut bob, 11);
-        let mut tidied = bob.clone();
-        tidied.settle_time();
+        let mut pruned = bob.clone();
+        pruned.settle_time();
         for page in 0..=255 {
-            tidied.run(tidied.client.tidy(page)).unwrap();
+            pruned.run(pruned.client.prune(page)).unwrap();
         }
         let next = alice.send("bob", b"next");
         bob.read(&next);
-        tidied.read(&next);
+        pruned.read(&next);
         // The seeds of one page; their post-quantum keys open nothing, and go when they are far behind.
-        assert_eq!(count(&tidied, KEPT_PAGE), 2 + 3, "{suite:?}");
+        assert_eq!(count(&pruned, SKIPPED_PAGE), 2 + 3, "{suite:?}");
         for envelope in old.iter().step_by(9) {
-            assert!(!matches!(tidied.receive(envelope), Ok(Received::Message(_))));
+            assert!(!matches!(pruned.receive(envelope), Ok(Received::Message(_))));
             assert_eq!(bob.read(envelope), b"late");
         }
-        for bob in [&mut bob, &mut tidied] {
+        for bob in [&mut bob, &mut pruned] {
             young.iter().for_each(|envelope| drop(bob.read(envelope)));
         }
     }
@@ -240,7 +240,7 @@ fn a_page_that_is_lost_where_keys_are_too_many_is_no_more_than_lost() {
         skip(&mut alice, &mut bob, "bob", 2_000);
         (0..100).for_each(|_| drop(alice.send("bob", b"late")));
         let [jump, next] = [(), ()].map(|()| alice.send("bob", b"next"));
-        for page in keys(&bob, KEPT_PAGE) {
+        for page in keys(&bob, SKIPPED_PAGE) {
             let mut bob = bob.clone();
             bob.rows.remove(&page);
             assert_eq!(bob.read(&jump), b"next");
@@ -254,7 +254,7 @@ fn a_page_that_is_lost_takes_its_own_keys_along() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = Side::talking(suite, 65);
         let late = skip(&mut alice, &mut bob, "bob", 200);
-        let pages = keys(&bob, KEPT_PAGE);
+        let pages = keys(&bob, SKIPPED_PAGE);
         let mut lost = 0;
         for page in &pages {
             let mut bob = bob.clone();
@@ -266,7 +266,7 @@ fn a_page_that_is_lost_takes_its_own_keys_along() {
             assert_eq!(bob.read(&next), b"next");
         }
         assert_eq!(lost, 2 * 200, "every key is in one page");
-        for key in keys(&bob, KEPT) {
+        for key in keys(&bob, SKIPPED_KEYS) {
             bob.rows.remove(&key);
         }
         assert!(late.iter().all(|envelope| !matches!(bob.receive(envelope), Ok(Received::Message(_)))));
@@ -281,14 +281,14 @@ fn a_page_that_is_put_back_is_corrupt() {
     for suite in [Suite::V1, Suite::Signal] {
         let (mut alice, mut bob) = Side::talking(suite, 67);
         let late = skip(&mut alice, &mut bob, "bob", 60);
-        let before: BTreeMap<_, _> = bob.rows.iter().filter(|(key, _)| kind(key) == KEPT_PAGE).collect();
+        let before: BTreeMap<_, _> = bob.rows.iter().filter(|(key, _)| kind(key) == SKIPPED_PAGE).collect();
         let before: Vec<_> = before.into_iter().map(|(key, row)| (*key, row.clone())).collect();
         bob.read(&late[20]);
         bob.rows.extend(before);
         for envelope in [&late[20], &late[21]] {
             let refused = bob.receive(envelope);
             let corrupt =
-                |error: &StoredError| (error.kind, error.error) == (RecordKind::KeptPage, RecordError::Corrupt);
+                |error: &StoredError| (error.kind, error.error) == (RecordKind::SkippedPage, RecordError::Corrupt);
             assert!(matches!(&refused, Err(ReceiveError::Stored(error)) if corrupt(error)), "{refused:?}");
         }
     }

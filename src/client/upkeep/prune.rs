@@ -5,7 +5,7 @@ use crate::client::repair::Stand;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, Timestamp};
-use crate::rows::{Archive, Core, Dates, Wishes, erase, erase_kept};
+use crate::rows::{Archive, Core, Dates, Wishes, erase, erase_skipped};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
@@ -18,21 +18,21 @@ const MAX_PEERS: usize = 32;
 /// Segments of the sent log after which a staging takes no further device; one has 48 at most.
 const MAX_RECORDS: usize = 128;
 
-/// What tidying a page gave.
+/// What pruning a page gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tidied {
+pub struct Pruned {
     /// The peer devices of the page.
     pub peers: Vec<Address>,
     /// Those whose records do not open. See docs/records.md on damage, and [`Client::forget_device`].
     pub damaged: Vec<(Address, StoredError)>,
-    /// Where to go on, for [`Client::tidy_on`]; `None` at the end of the page.
-    pub next: Option<TidyFrom>,
+    /// Where to go on, for [`Client::prune_on`]; `None` at the end of the page.
+    pub next: Option<PruneFrom>,
 }
 
-/// A place in a page: what comes before it was tidied.
+/// A place in a page: what comes before it was pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TidyFrom {
+pub struct PruneFrom {
     page: u8,
     /// How many devices.
     device: usize,
@@ -44,13 +44,13 @@ impl Client {
     /// Parts that the index of peer devices has: pages 0 to 255.
     pub const PAGES: u16 = 256;
 
-    /// Does what is due for one part of the peer devices, one 256th of them: deletes what was kept for late messages for 30
-    /// days, archived sessions in which nothing was read for as long, what the sent log has of before, and wishes that are
+    /// Does what is due for one part of the peer devices, one 256th of them: deletes message keys that were skipped 30
+    /// days ago, archived sessions in which nothing was read for as long, what the sent log has of before, and wishes that are
     /// over. Times go by what [`Client::maintain`] has settled on, a day or two behind: a clock that is wrong for an hour deletes
     /// nothing.
     ///
     /// To be called for every page once a day. Receiving deletes no key for its age, whatever clock comes with it: only this
-    /// does. Work is bounded: of many devices or messages a staging takes some, and says where to [go on](Self::tidy_on).
+    /// does. Work is bounded: of many devices or messages a staging takes some, and says where to [go on](Self::prune_on).
     ///
     /// # Errors
     ///
@@ -64,18 +64,18 @@ impl Client {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// let mut peers = Vec::new();
     /// for page in 0..=255 {
-    ///     let mut tidied = alice.tidy(page).run(&db, now, &mut rng, |_, _| Ok(()))?;
-    ///     while let Some(next) = tidied.next {
-    ///         tidied = alice.tidy_on(next).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    ///     let mut pruned = alice.prune(page).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    ///     while let Some(next) = pruned.next {
+    ///         pruned = alice.tidy_on(next).run(&db, now, &mut rng, |_, _| Ok(()))?;
     ///     }
-    ///     peers.extend(tidied.peers);
+    ///     peers.extend(pruned.peers);
     /// }
     /// assert_eq!(peers, [bob.address().clone()]);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn tidy(&self, page: u8) -> Operation<Tidied, StoredError> {
-        self.tidy_on(TidyFrom { page, device: 0 })
+    pub fn prune(&self, page: u8) -> Operation<Pruned, StoredError> {
+        self.prune_on(PruneFrom { page, device: 0 })
     }
 
     /// Goes on with a page.
@@ -86,8 +86,8 @@ impl Client {
     ///
     /// # Examples
     ///
-    /// See [`Client::tidy`].
-    pub fn tidy_on(&self, from: TidyFrom) -> Operation<Tidied, StoredError> {
+    /// See [`Client::prune`].
+    pub fn prune_on(&self, from: PruneFrom) -> Operation<Pruned, StoredError> {
         let core = self.core.clone();
         Operation::new("tidy_on", move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
@@ -103,16 +103,16 @@ impl Client {
             let settled = core.settled(work)?;
             let (mut damaged, mut records) = (Vec::new(), 0);
             let after = from.device.saturating_add(MAX_PEERS);
-            let mut next = (after < peers.len()).then_some(TidyFrom { device: after, ..from });
+            let mut next = (after < peers.len()).then_some(PruneFrom { device: after, ..from });
             if from.device == 0 {
-                tidy_strangers(&core, work, from.page, &peers, settled)?;
+                prune_strangers(&core, work, from.page, &peers, settled)?;
             }
             for (device, address) in some() {
                 if records >= MAX_RECORDS {
-                    next = Some(TidyFrom { device, ..from });
+                    next = Some(PruneFrom { device, ..from });
                     break;
                 }
-                match work.attempt(|work| tidy(&core, work, address, settled, &mut records)) {
+                match work.attempt(|work| prune(&core, work, address, settled, &mut records)) {
                     Ok(()) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
@@ -120,13 +120,13 @@ impl Client {
                 }
             }
             work.ready()?;
-            Ok(Tidied { peers, damaged, next })
+            Ok(Pruned { peers, damaged, next })
         })
     }
 }
 
 /// Does what is due for what could not be read of devices that are not known.
-fn tidy_strangers(
+fn prune_strangers(
     core: &Core,
     work: &mut Workspace<'_>,
     page: u8,
@@ -147,7 +147,7 @@ fn tidy_strangers(
 }
 
 /// Does what is due for one device, by the time for deletions, and counts the segments of its sent log that go.
-fn tidy(
+fn prune(
     core: &Core,
     work: &mut Workspace<'_>,
     address: &Address,
@@ -161,27 +161,27 @@ fn tidy(
     }
     // What a rollback has taken out of use is archived with whatever else changes.
     peer.announce_places(core, work, peer.session.names());
-    let due = peer.session.current_name().filter(|name| peer.session.kept_is_due(*name, settled));
+    let due = peer.session.current_name().filter(|name| peer.session.skipped_is_due(*name, settled));
     let mut archive = if peer.has_archived() { Archive::load(core, work, address)? } else { Archive::default() };
     let old = archive.older_than(ARCHIVED_MS, settled);
     work.announce(old.iter().map(|name| core.session_key(RecordKind::Archived, address, *name)));
-    work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::Kept, address, *name)));
+    work.announce(old.iter().chain(&due).map(|name| core.session_key(RecordKind::SkippedKeys, address, *name)));
     let segments = peer.old_segment_keys(core, work, dates)?;
     *records += segments.len();
     // In one round: the segments, and the pages of all sessions.
     work.announce(segments);
     for name in &old {
-        let pages = core.kept_page_keys(work, address, *name)?;
+        let pages = core.skipped_page_keys(work, address, *name)?;
         work.announce(pages);
     }
     if let Some(name) = due {
-        peer.bring_kept(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
+        peer.bring_skipped(core, work, &[name], |session, name| session.expiring_touched(name, settled))?;
         peer.session.expire(settled);
     }
     work.ready()?;
     let mut changed = peer.drop_old_sent(core, work, dates)? || due.is_some();
     if !old.is_empty() {
-        erase_kept(core, work, address, &old)?;
+        erase_skipped(core, work, address, &old)?;
         for name in &old {
             erase(core, work, RecordKind::Archived, address, *name)?;
             archive.remove(*name);
@@ -193,7 +193,7 @@ fn tidy(
     let mut wishes = Wishes::load(core, work, address)?;
     let stand = Stand::of(Some(&peer), work.now);
     #[cfg(test)]
-    if planted::is(Defect::TidyWishes) && !peer.session.can_send(work.now) {
+    if planted::is(Defect::PruneWishes) && !peer.session.can_send(work.now) {
         wishes.bundle = true;
         wishes.save(core, work, stand)?;
     }

@@ -1,4 +1,4 @@
-//! Stored form of kept keys: whole in the state of their session, or apart from it in two steps, a list of pages and the
+//! Stored form of skipped message keys: whole in the state of their session, or apart from it in two steps, a list of pages and the
 //! pages.
 
 use alloc::vec::Vec;
@@ -6,23 +6,23 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::TripleRatchet;
-use super::kept::{Away, Kept};
 use super::page::{PAGE_LEN, Page, PageName, Span};
 use super::record::Form;
-use super::skipped::max_skipped;
+use super::skipped_keys::{Away, SkippedKeys};
+use super::skipped_seeds::max_skipped;
 use crate::crypto::Secret;
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 const CORRUPT: RecordError = RecordError::Corrupt;
 
-/// Length of a kept key with its index.
+/// Length of a skipped message key with its index.
 const KEY_LEN: usize = 4 + 32;
 
 /// Length of what the list says of a page: name, first index, last index, count.
 const ENTRY_LEN: usize = 8 + 4 + 4 + 1;
 
 /// What is to be written of the keys that a session keeps.
-pub(crate) struct KeptRecords {
+pub(crate) struct SkippedRecords {
     /// The list of the pages; none if there are none.
     pub(crate) list: Option<Record>,
     /// The pages that have changed.
@@ -48,14 +48,14 @@ impl Page {
 
     /// A record of its own.
     fn to_record(&self) -> Record {
-        let mut out = FieldWriter::row(RecordKind::KeptPage, PAGE_LEN * KEY_LEN + 4);
+        let mut out = FieldWriter::row(RecordKind::SkippedPage, PAGE_LEN * KEY_LEN + 4);
         out.joined(1, |out| self.write(out));
         out.into_record()
     }
 
     /// Takes the keys that were away.
     fn attach(&mut self, record: &[u8]) -> Result<(), RecordError> {
-        let mut fields = FieldReader::record(RecordKind::KeptPage, record)?;
+        let mut fields = FieldReader::record(RecordKind::SkippedPage, record)?;
         let keys = split_keys(fields.bytes(1)?, PAGE_LEN)?;
         fields.end()?;
         self.bring(keys.iter().map(key_of)).ok_or(CORRUPT)
@@ -79,7 +79,7 @@ impl Page {
     }
 }
 
-impl Kept {
+impl SkippedKeys {
     /// What of the keys is elsewhere, in a record of this form.
     pub(super) fn elsewhere(&self, form: Form) -> Option<Away> {
         self.summary().filter(|_| form == Form::Hot)
@@ -188,7 +188,7 @@ fn read_list<'a>(
     record: &'a [u8],
     mut each: impl FnMut(Owner<'a>, Vec<Page>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
-    let mut fields = FieldReader::record(RecordKind::Kept, record)?;
+    let mut fields = FieldReader::record(RecordKind::SkippedKeys, record)?;
     let mut count = 0u64;
     while let Some(mut chain) = fields.message(1)? {
         let (ratchet, pages) = (chain.bytes(1)?, read_pages(&mut chain)?);
@@ -196,9 +196,9 @@ fn read_list<'a>(
         each(Owner::Chain(ratchet), pages)?;
         count += 1;
     }
-    while let Some(mut kept) = fields.message(2)? {
-        let (epoch, pages) = (kept.number(1)?, read_pages(&mut kept)?);
-        kept.end()?;
+    while let Some(mut skipped) = fields.message(2)? {
+        let (epoch, pages) = (skipped.number(1)?, read_pages(&mut skipped)?);
+        skipped.end()?;
         each(Owner::Epoch(epoch), pages)?;
         count += 1;
     }
@@ -208,7 +208,7 @@ fn read_list<'a>(
 }
 
 /// The pages with a record that such a list names.
-pub(crate) fn kept_pages(list: &[u8]) -> Result<Vec<PageName>, RecordError> {
+pub(crate) fn skipped_pages(list: &[u8]) -> Result<Vec<PageName>, RecordError> {
     let mut names = Vec::new();
     read_list(list, |_, pages| {
         names.extend(pages.iter().filter_map(Page::name));
@@ -218,32 +218,32 @@ pub(crate) fn kept_pages(list: &[u8]) -> Result<Vec<PageName>, RecordError> {
 }
 
 impl TripleRatchet {
-    /// What is to be written of the keys kept for late messages, apart from [`Form::Hot`]. Pages that have no name get one.
-    pub(crate) fn kept_records(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> KeptRecords {
+    /// What is to be written of the skipped message keys, apart from [`Form::Hot`]. Pages that have no name get one.
+    pub(crate) fn skipped_records(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> SkippedRecords {
         let mut pages = Vec::new();
-        self.kept_mut().for_each(|kept| pages.extend(kept.page_records(rng)));
-        KeptRecords { list: self.list(), pages }
+        self.skipped_mut().for_each(|skipped| pages.extend(skipped.page_records(rng)));
+        SkippedRecords { list: self.list(), pages }
     }
 
     fn list(&self) -> Option<Record> {
         let chains = || self.double.receiving.iter().filter(|held| !held.skipped.seeds.pages().is_empty());
-        let epochs = || self.spqr.kept().filter(|(_, kept)| !kept.pages().is_empty());
+        let epochs = || self.spqr.skipped().filter(|(_, skipped)| !skipped.pages().is_empty());
         let count = chains().count() + epochs().count();
         if count == 0 {
             return None;
         }
-        let pages: usize = self.kept().map(|kept| kept.pages().len()).sum();
-        let mut out = FieldWriter::row(RecordKind::Kept, pages * ENTRY_LEN + count * 48 + 8);
+        let pages: usize = self.skipped().map(|skipped| skipped.pages().len()).sum();
+        let mut out = FieldWriter::row(RecordKind::SkippedKeys, pages * ENTRY_LEN + count * 48 + 8);
         for held in chains() {
             out.message(1, |out| {
                 out.bytes(1, &held.ratchet.to_bytes());
                 held.skipped.seeds.write_list(out, 2);
             });
         }
-        for (epoch, kept) in epochs() {
+        for (epoch, skipped) in epochs() {
             out.message(2, |out| {
                 out.number(1, epoch);
-                kept.write_list(out, 2);
+                skipped.write_list(out, 2);
             });
         }
         out.number(3, u64::try_from(count).unwrap_or(u64::MAX));
@@ -251,17 +251,17 @@ impl TripleRatchet {
     }
 
     /// The pages with a record that are listed now.
-    pub(crate) fn kept_pages(&self) -> Vec<PageName> {
-        self.kept().flat_map(|kept| kept.pages()).filter_map(Page::name).collect()
+    pub(crate) fn skipped_pages(&self) -> Vec<PageName> {
+        self.skipped().flat_map(|skipped| skipped.pages()).filter_map(Page::name).collect()
     }
 
     /// Gives up the keys whose list was away.
-    pub(crate) fn lose_kept(&mut self) {
-        self.kept_mut().for_each(Kept::lose);
+    pub(crate) fn lose_skipped(&mut self) {
+        self.skipped_mut().for_each(SkippedKeys::lose);
     }
 
     /// Takes the list that was away. What it says of a chain or an epoch that is here no more is let go.
-    pub(crate) fn attach_kept(&mut self, list: &[u8]) -> Result<(), RecordError> {
+    pub(crate) fn attach_skipped(&mut self, list: &[u8]) -> Result<(), RecordError> {
         read_list(list, |owner, pages| {
             let held = match owner {
                 Owner::Chain(ratchet) => {
@@ -269,17 +269,17 @@ impl TripleRatchet {
                     held.map(|held| (&mut held.skipped.seeds, held.chain.index))
                 }
                 Owner::Epoch(epoch) => {
-                    self.spqr.kept_mut().find(|(held, ..)| *held == epoch).map(|(_, kept, next)| (kept, next))
+                    self.spqr.skipped_mut().find(|(held, ..)| *held == epoch).map(|(_, skipped, next)| (skipped, next))
                 }
             };
-            held.map_or(Ok(()), |(kept, next)| kept.attach(pages, next))
+            held.map_or(Ok(()), |(skipped, next)| skipped.attach(pages, next))
         })?;
-        if self.kept_is_away() { Err(CORRUPT) } else { Ok(()) }
+        if self.skipped_is_away() { Err(CORRUPT) } else { Ok(()) }
     }
 
     /// Takes the keys of a page that was away; without its record they are lost.
     pub(crate) fn attach_page(&mut self, name: PageName, record: Option<&[u8]>) -> Result<(), RecordError> {
-        self.kept_mut().try_for_each(|kept| kept.attach_page(name, record))
+        self.skipped_mut().try_for_each(|skipped| skipped.attach_page(name, record))
     }
 }
 
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn list(chains: &[(u32, Vec<u8>)], count: u64) -> Vec<u8> {
-        let mut out = FieldWriter::record(RecordKind::Kept, 0);
+        let mut out = FieldWriter::record(RecordKind::SkippedKeys, 0);
         for (field, pages) in chains {
             out.message(*field, |out| {
                 if *field == 1 {
@@ -335,7 +335,7 @@ mod tests {
             assert!(split_entries(&bad).is_err(), "{what}");
         }
         let pages = || vec![(1, whole.clone()), (2, entries(&[(4, 1, 1, 1)]))];
-        assert_eq!(kept_pages(&list(&pages(), 2)).unwrap(), [[1; 8], [2; 8], [3; 8], [4; 8]]);
+        assert_eq!(skipped_pages(&list(&pages(), 2)).unwrap(), [[1; 8], [2; 8], [3; 8], [4; 8]]);
         for (what, bad) in [
             ("keys in place of pages", list(&[(1, keys(&[1]))], 1)),
             ("no pages", list(&[(1, vec![])], 1)),
@@ -343,7 +343,7 @@ mod tests {
             ("cut short", list(&pages(), 0)),
             ("epochs before chains", list(&[pages().remove(1), pages().remove(0)], 2)),
         ] {
-            assert_eq!(kept_pages(&bad), Err(CORRUPT), "{what}");
+            assert_eq!(skipped_pages(&bad), Err(CORRUPT), "{what}");
         }
     }
 
@@ -351,7 +351,7 @@ mod tests {
     fn a_list_is_of_the_keys_that_went() {
         let attach = |count, first, next| {
             let pages = split_entries(&entries(&[(1, 3, 66, 64), (2, 70, 70, 1)])).unwrap();
-            Kept::from_away(count, first).attach(pages, next)
+            SkippedKeys::from_away(count, first).attach(pages, next)
         };
         assert!(attach(65, 3, 71).is_ok());
         assert_eq!(attach(64, 3, 71), Err(CORRUPT), "another number");
@@ -363,13 +363,13 @@ mod tests {
     #[test]
     fn a_page_is_what_the_list_says() {
         let page = |keys: &[u8]| {
-            let mut out = FieldWriter::record(RecordKind::KeptPage, 0);
+            let mut out = FieldWriter::record(RecordKind::SkippedPage, 0);
             out.bytes(1, keys);
             out.into_public()
         };
         let attach = |record: &[u8]| {
-            let mut kept = Kept::from_pages(split_entries(&entries(&[(1, 3, 9, 3)])).unwrap());
-            kept.attach_page([1; 8], Some(record)).map(|()| kept.get(5).is_some())
+            let mut skipped = SkippedKeys::from_pages(split_entries(&entries(&[(1, 3, 9, 3)])).unwrap());
+            skipped.attach_page([1; 8], Some(record)).map(|()| skipped.get(5).is_some())
         };
         assert_eq!(attach(&page(&keys(&[3, 5, 9]))), Ok(true));
         let many: Vec<u32> = (3..68).collect();

@@ -1,4 +1,4 @@
-//! Keys kept for late messages of one chain: in pages, so that a store that holds them apart from the state that
+//! Skipped message keys of one chain: in pages, so that a store that holds them apart from the state that
 //! changes with every message reads and writes a bounded number of them, whatever is kept.
 
 use alloc::vec::Vec;
@@ -12,9 +12,9 @@ const SPARSE: usize = PAGE_LEN / 2;
 /// Keys by index, in pages. They are added in ascending order, and removed anywhere.
 ///
 /// A store may hold the list of the pages in a record apart; then it is *away*, and nothing that touches a key may happen
-/// before [`Kept::bring`]. Each page may be away besides: [`Touched`] says which have to be here.
+/// before [`SkippedKeys::bring`]. Each page may be away besides: [`Touched`] says which have to be here.
 #[derive(Clone, Default)]
-pub(super) struct Kept {
+pub(super) struct SkippedKeys {
     /// Ascending, none overlaps another.
     pages: Vec<Page>,
     away: Option<Away>,
@@ -44,7 +44,7 @@ impl Touched {
     }
 }
 
-impl Kept {
+impl SkippedKeys {
     pub(super) const fn new() -> Self {
         Self { pages: Vec::new(), away: None }
     }
@@ -201,7 +201,7 @@ impl Kept {
 }
 
 /// What an operation touches of pages that are away.
-impl Kept {
+impl SkippedKeys {
     /// Taking a key and removing it.
     pub(super) fn touch_taking(&self, index: u32, touched: &mut Touched) {
         let Some((at, page)) = self.page_of(index).and_then(|at| Some((at, self.pages.get(at)?))) else { return };
@@ -244,94 +244,94 @@ mod tests {
     use super::*;
     use std::vec;
 
-    fn kept(ranges: &[(u32, u32)]) -> Kept {
-        let mut kept = Kept::new();
+    fn skipped(ranges: &[(u32, u32)]) -> SkippedKeys {
+        let mut skipped = SkippedKeys::new();
         for (start, end) in ranges {
             let keys: Vec<_> = (*start..*end).map(|index| (index, Secret::new([7; 32]))).collect();
-            kept.extend(&keys);
+            skipped.extend(&keys);
         }
-        kept
+        skipped
     }
 
-    fn spans(kept: &Kept) -> Vec<(u32, u32, usize)> {
-        kept.pages().iter().map(Page::span).map(|span| (span.first, span.last, span.count)).collect()
+    fn spans(skipped: &SkippedKeys) -> Vec<(u32, u32, usize)> {
+        skipped.pages().iter().map(Page::span).map(|span| (span.first, span.last, span.count)).collect()
     }
 
     #[test]
     fn a_page_fills_and_the_next_begins() {
-        assert_eq!(spans(&kept(&[(0, 64)])), [(0, 63, 64)]);
-        assert_eq!(spans(&kept(&[(0, 65)])), [(0, 63, 64), (64, 64, 1)]);
-        assert_eq!(spans(&kept(&[(0, 60), (70, 74)])), [(0, 73, 64)]);
-        assert_eq!(spans(&kept(&[(0, 60), (70, 75)])), [(0, 59, 60), (70, 74, 5)]);
+        assert_eq!(spans(&skipped(&[(0, 64)])), [(0, 63, 64)]);
+        assert_eq!(spans(&skipped(&[(0, 65)])), [(0, 63, 64), (64, 64, 1)]);
+        assert_eq!(spans(&skipped(&[(0, 60), (70, 74)])), [(0, 73, 64)]);
+        assert_eq!(spans(&skipped(&[(0, 60), (70, 75)])), [(0, 59, 60), (70, 74, 5)]);
     }
 
     #[test]
     fn an_emptied_page_goes() {
-        let mut kept = kept(&[(0, 130)]);
-        (64..128).for_each(|index| kept.remove(index));
-        assert_eq!(spans(&kept), [(0, 63, 64), (128, 129, 2)]);
-        assert!(kept.get(63).is_some() && kept.get(64).is_none() && kept.get(129).is_some());
-        (64..128).for_each(|index| kept.remove(index));
-        assert_eq!(kept.len(), 66);
+        let mut skipped = skipped(&[(0, 130)]);
+        (64..128).for_each(|index| skipped.remove(index));
+        assert_eq!(spans(&skipped), [(0, 63, 64), (128, 129, 2)]);
+        assert!(skipped.get(63).is_some() && skipped.get(64).is_none() && skipped.get(129).is_some());
+        (64..128).for_each(|index| skipped.remove(index));
+        assert_eq!(skipped.len(), 66);
     }
 
     #[test]
     fn sparse_pages_are_joined() {
-        let mut kept = kept(&[(0, 192)]);
-        (0..48).for_each(|index| kept.remove(index));
-        (64..111).for_each(|index| kept.remove(index));
-        assert_eq!(spans(&kept), [(48, 63, 16), (111, 127, 17), (128, 191, 64)]);
-        kept.remove(120);
-        assert_eq!(spans(&kept), [(48, 127, 32), (128, 191, 64)]);
-        assert!((48..64).chain(111..120).chain(121..192).all(|index| kept.get(index).is_some()));
+        let mut skipped = skipped(&[(0, 192)]);
+        (0..48).for_each(|index| skipped.remove(index));
+        (64..111).for_each(|index| skipped.remove(index));
+        assert_eq!(spans(&skipped), [(48, 63, 16), (111, 127, 17), (128, 191, 64)]);
+        skipped.remove(120);
+        assert_eq!(spans(&skipped), [(48, 127, 32), (128, 191, 64)]);
+        assert!((48..64).chain(111..120).chain(121..192).all(|index| skipped.get(index).is_some()));
     }
 
     #[test]
     fn the_first_keys_are_dropped_to_the_number_and_to_the_index() {
-        let whole = kept(&[(0, 100), (200, 300)]);
+        let whole = skipped(&[(0, 100), (200, 300)]);
         for (most, last) in
             [(200, None), (199, Some(0)), (137, Some(62)), (136, Some(63)), (100, Some(99)), (0, Some(299))]
         {
-            let mut kept = whole.clone();
-            assert_eq!((kept.trim(most), kept.len()), (last, most));
+            let mut skipped = whole.clone();
+            assert_eq!((skipped.trim(most), skipped.len()), (last, most));
         }
         for (bound, last, left) in
             [(0, None, 200), (1, Some(0), 199), (64, Some(63), 136), (150, Some(99), 100), (900, Some(299), 0)]
         {
-            let mut kept = whole.clone();
-            assert_eq!((kept.drop_below(bound), kept.len()), (last, left));
+            let mut skipped = whole.clone();
+            assert_eq!((skipped.drop_below(bound), skipped.len()), (last, left));
         }
     }
 
     /// All pages in records, named by their number.
-    fn away(mut kept: Kept) -> Kept {
-        for (page, name) in kept.pages_mut().iter_mut().zip(1..) {
+    fn away(mut skipped: SkippedKeys) -> SkippedKeys {
+        for (page, name) in skipped.pages_mut().iter_mut().zip(1..) {
             *page = Page::from_away([name; 8], page.span());
         }
-        kept
+        skipped
     }
 
     /// The page to be cut was opened, and its record was lost: then it is not the one to be cut any more.
     #[test]
     fn what_is_too_much_goes_even_if_the_page_to_be_cut_is_lost() {
-        let mut kept = away(kept(&[(0, 2_000)]));
+        let mut skipped = away(skipped(&[(0, 2_000)]));
         let mut touched = Touched::default();
-        kept.touch_trimming(1_900, &mut touched);
+        skipped.touch_trimming(1_900, &mut touched);
         assert_eq!((touched.gone, touched.opened), (vec![[1; 8]], vec![[2; 8]]));
-        kept.lose_page([2; 8]);
-        assert_eq!(kept.trim(1_900), Some(63));
-        assert_eq!(kept.len(), 2_000 - 128);
+        skipped.lose_page([2; 8]);
+        assert_eq!(skipped.trim(1_900), Some(63));
+        assert_eq!(skipped.len(), 2_000 - 128);
     }
 
     #[test]
     fn a_page_that_is_away_goes_whole_or_stays() {
-        let mut kept = away(kept(&[(0, 128)]));
+        let mut skipped = away(skipped(&[(0, 128)]));
         let mut touched = Touched::default();
-        kept.touch_dropping(100, &mut touched);
+        skipped.touch_dropping(100, &mut touched);
         assert_eq!((touched.gone, touched.opened), (vec![[1; 8]], vec![[2; 8]]));
-        assert_eq!(kept.drop_below(100), Some(63));
-        assert_eq!(spans(&kept), [(64, 127, 64)]);
-        kept.lose_page([2; 8]);
-        assert!(kept.summary().is_none());
+        assert_eq!(skipped.drop_below(100), Some(63));
+        assert_eq!(spans(&skipped), [(64, 127, 64)]);
+        skipped.lose_page([2; 8]);
+        assert!(skipped.summary().is_none());
     }
 }

@@ -56,16 +56,16 @@ impl Maker {
     }
 }
 
-fn shelf(suite: Suite) -> Shelf {
-    Shelf::new(address("alice"), suite)
+fn prekey_store(suite: Suite) -> PrekeyStore {
+    PrekeyStore::new(address("alice"), suite)
 }
 
 /// That an upload is refused, and nothing changes.
 #[track_caller]
-fn refused(shelf: &mut Shelf, upload: &PrekeyUpload, error: ShelfError) {
-    let before = shelf.clone();
-    assert_eq!(shelf.apply(upload), Err(error));
-    assert_eq!(*shelf, before);
+fn refused(prekey_store: &mut PrekeyStore, upload: &PrekeyUpload, error: PrekeyStoreError) {
+    let before = prekey_store.clone();
+    assert_eq!(prekey_store.apply(upload), Err(error));
+    assert_eq!(*prekey_store, before);
 }
 
 fn counts(one_time: u32, one_time_kem: u32) -> PrekeyCounts {
@@ -76,17 +76,17 @@ fn counts(one_time: u32, one_time_kem: u32) -> PrekeyCounts {
 fn each_one_time_prekey_is_handed_out_once_oldest_first_and_then_none() {
     for suite in SUITES {
         let upload = Maker::new(suite, 1).full(1, 2, 5, 10, 3);
-        let mut shelf = shelf(suite);
-        assert_eq!(shelf.claim(), None);
-        assert_eq!(shelf.counts(), counts(0, 0));
-        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload { one_time: 3, one_time_kem: 3 }));
+        let mut prekey_store = prekey_store(suite);
+        assert_eq!(prekey_store.claim(), None);
+        assert_eq!(prekey_store.counts(), counts(0, 0));
+        assert_eq!(prekey_store.apply(&upload), Ok(AppliedUpload { one_time: 3, one_time_kem: 3 }));
         for at in 0..3 {
-            let bundle = shelf.claim().unwrap();
+            let bundle = prekey_store.claim().unwrap();
             assert_eq!(bundle, upload.bundle(Some(&upload.one_time[at]), Some(&upload.one_time_kem[at])));
             assert!(bundle.verify().is_ok());
         }
         for _ in 0..2 {
-            let bundle = shelf.claim().unwrap();
+            let bundle = prekey_store.claim().unwrap();
             assert_eq!(bundle, upload.bundle(None, None));
             assert!(bundle.verify().is_ok());
         }
@@ -99,17 +99,17 @@ fn an_upload_that_comes_again_hands_out_nothing_twice() {
     for replaces in [false, true] {
         let mut upload = maker.full(1, 2, 5, 10, 3);
         upload.replaces_one_time = replaces;
-        let mut shelf = shelf(Suite::V1);
-        shelf.apply(&upload).unwrap();
-        shelf.claim().unwrap();
-        let before = shelf.clone();
-        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload::default()));
-        assert_eq!(shelf, before);
-        assert_eq!(shelf.counts(), counts(2, 2));
+        let mut prekey_store = prekey_store(Suite::V1);
+        prekey_store.apply(&upload).unwrap();
+        prekey_store.claim().unwrap();
+        let before = prekey_store.clone();
+        assert_eq!(prekey_store.apply(&upload), Ok(AppliedUpload::default()));
+        assert_eq!(prekey_store, before);
+        assert_eq!(prekey_store.counts(), counts(2, 2));
         // Those that were used are left out by then.
         upload.one_time.remove(0);
-        assert_eq!(shelf.apply(&upload), Ok(AppliedUpload::default()));
-        assert_eq!(shelf, before);
+        assert_eq!(prekey_store.apply(&upload), Ok(AppliedUpload::default()));
+        assert_eq!(prekey_store, before);
     }
 }
 
@@ -124,12 +124,12 @@ fn one_that_was_made_fresh_replaces_its_copy_and_a_late_copy_is_older() {
     let (signed, kem) = (signed.refreshed(device, at(9), rng), kem.refreshed(device, at(9), rng));
     assert_eq!((signed.public_key(), signed.id()), (&first.signed.key, first.signed.id));
     let fresh = device.upload(PrekeyUploadId::new([2; 16]), &signed, &kem);
-    let mut shelf = shelf(Suite::V1);
-    shelf.apply(&first).unwrap();
-    shelf.apply(&fresh).unwrap();
-    let bundle = shelf.claim().unwrap();
+    let mut prekey_store = prekey_store(Suite::V1);
+    prekey_store.apply(&first).unwrap();
+    prekey_store.apply(&fresh).unwrap();
+    let bundle = prekey_store.claim().unwrap();
     assert_eq!((bundle.signed_prekey.created, bundle.kem_prekey.created), (at(9), at(9)));
-    refused(&mut shelf, &first, ShelfError::Older);
+    refused(&mut prekey_store, &first, PrekeyStoreError::Older);
 }
 
 #[test]
@@ -137,22 +137,22 @@ fn a_delayed_upload_does_not_put_an_old_key_back() {
     for suite in SUITES {
         let mut maker = Maker::new(suite, 1);
         let (first, second) = (maker.full(1, 2, 5, 10, 2), maker.full(30, 31, 9, 40, 2));
-        let mut shelf = shelf(suite);
-        shelf.apply(&first).unwrap();
-        shelf.apply(&second).unwrap();
-        refused(&mut shelf, &first, ShelfError::Older);
+        let mut prekey_store = prekey_store(suite);
+        prekey_store.apply(&first).unwrap();
+        prekey_store.apply(&second).unwrap();
+        refused(&mut prekey_store, &first, PrekeyStoreError::Older);
         // Nor one of the two alone.
         for (signed, last_resort) in [(&first, &second), (&second, &first)] {
             let mut mixed = second.clone();
             (mixed.signed, mixed.last_resort) = (signed.signed.clone(), last_resort.last_resort.clone());
-            refused(&mut shelf, &mixed, ShelfError::Older);
+            refused(&mut prekey_store, &mixed, PrekeyStoreError::Older);
         }
         // Not even where it would replace all.
         let mut replacing = first.clone();
         replacing.replaces_one_time = true;
-        refused(&mut shelf, &replacing, ShelfError::Older);
+        refused(&mut prekey_store, &replacing, PrekeyStoreError::Older);
         // One that never arrived is older as well, by its id.
-        refused(&mut shelf, &maker.upload(20, 21, 8), ShelfError::Older);
+        refused(&mut prekey_store, &maker.upload(20, 21, 8), PrekeyStoreError::Older);
     }
 }
 
@@ -160,11 +160,11 @@ fn a_delayed_upload_does_not_put_an_old_key_back() {
 #[test]
 fn the_next_is_the_next_whatever_its_date() {
     let mut maker = Maker::new(Suite::V1, 1);
-    let mut shelf = shelf(Suite::V1);
-    shelf.apply(&maker.upload(1, 2, 9_000_000_000_000)).unwrap();
+    let mut prekey_store = prekey_store(Suite::V1);
+    prekey_store.apply(&maker.upload(1, 2, 9_000_000_000_000)).unwrap();
     let next = maker.upload(3, 4, 5);
-    shelf.apply(&next).unwrap();
-    assert_eq!(shelf.claim().unwrap().signed_prekey, next.signed);
+    prekey_store.apply(&next).unwrap();
+    assert_eq!(prekey_store.claim().unwrap().signed_prekey, next.signed);
 }
 
 /// After a rollback that was noticed ids begin elsewhere, perhaps below, and all that is here is replaced.
@@ -172,69 +172,69 @@ fn the_next_is_the_next_whatever_its_date() {
 fn a_replacing_upload_clears_the_one_time_prekeys() {
     let mut maker = Maker::new(Suite::V1, 1);
     let (first, mut second) = (maker.full(100, 101, 5, 110, 3), maker.full(1, 2, 6, 10, 2));
-    let mut shelf = shelf(Suite::V1);
-    shelf.apply(&first).unwrap();
-    refused(&mut shelf, &second, ShelfError::Older);
+    let mut prekey_store = prekey_store(Suite::V1);
+    prekey_store.apply(&first).unwrap();
+    refused(&mut prekey_store, &second, PrekeyStoreError::Older);
     second.replaces_one_time = true;
-    assert_eq!(shelf.apply(&second), Ok(AppliedUpload { one_time: 2, one_time_kem: 2 }));
-    assert_eq!(shelf.counts(), counts(2, 2));
-    assert_eq!(shelf.claim().unwrap(), second.bundle(Some(&second.one_time[0]), Some(&second.one_time_kem[0])));
-    refused(&mut shelf, &first, ShelfError::Older);
+    assert_eq!(prekey_store.apply(&second), Ok(AppliedUpload { one_time: 2, one_time_kem: 2 }));
+    assert_eq!(prekey_store.counts(), counts(2, 2));
+    assert_eq!(prekey_store.claim().unwrap(), second.bundle(Some(&second.one_time[0]), Some(&second.one_time_kem[0])));
+    refused(&mut prekey_store, &first, PrekeyStoreError::Older);
 }
 
 #[test]
 fn the_same_id_with_another_key_is_refused() {
     let mut maker = Maker::new(Suite::V1, 1);
     let first = maker.full(1, 2, 5, 10, 2);
-    let mut shelf = shelf(Suite::V1);
-    shelf.apply(&first).unwrap();
+    let mut prekey_store = prekey_store(Suite::V1);
+    prekey_store.apply(&first).unwrap();
     let (mut signed, mut last_resort) = (maker.upload(1, 9, 7), maker.upload(9, 2, 7));
     signed.last_resort = first.last_resort.clone();
     last_resort.signed = first.signed.clone();
-    refused(&mut shelf, &signed, ShelfError::OtherKey);
-    refused(&mut shelf, &last_resort, ShelfError::OtherKey);
+    refused(&mut prekey_store, &signed, PrekeyStoreError::OtherKey);
+    refused(&mut prekey_store, &last_resort, PrekeyStoreError::OtherKey);
     let (mut one_time, mut kem) = (first.clone(), first.clone());
     one_time.one_time[1] = maker.one_time(11);
     kem.one_time_kem[1] = maker.one_time_kem(1_011);
-    refused(&mut shelf, &one_time, ShelfError::OtherKey);
-    refused(&mut shelf, &kem, ShelfError::OtherKey);
+    refused(&mut prekey_store, &one_time, PrekeyStoreError::OtherKey);
+    refused(&mut prekey_store, &kem, PrekeyStoreError::OtherKey);
     // In one upload as well; behind others that are new.
     let mut twice = maker.full(3, 4, 7, 50, 3);
     twice.one_time.push(maker.one_time(50));
-    refused(&mut shelf, &twice, ShelfError::OtherKey);
+    refused(&mut prekey_store, &twice, PrekeyStoreError::OtherKey);
     // The device says that it means it.
-    assert!(shelf.replace(&signed).is_ok());
-    assert_eq!(shelf.claim().unwrap().signed_prekey, signed.signed);
+    assert!(prekey_store.replace(&signed).is_ok());
+    assert_eq!(prekey_store.claim().unwrap().signed_prekey, signed.signed);
 }
 
 #[test]
 fn another_identity_key_replaces_only_by_name() {
     let (mut maker, mut reinstalled) = (Maker::new(Suite::V1, 1), Maker::new(Suite::V1, 70));
-    let mut shelf = shelf(Suite::V1);
-    shelf.apply(&maker.full(1, 2, 5, 10, 2)).unwrap();
+    let mut prekey_store = prekey_store(Suite::V1);
+    prekey_store.apply(&maker.full(1, 2, 5, 10, 2)).unwrap();
     let mut upload = reinstalled.full(1, 2, 5, 10, 1);
-    refused(&mut shelf, &upload, ShelfError::OtherIdentity);
+    refused(&mut prekey_store, &upload, PrekeyStoreError::OtherIdentity);
     upload.replaces_one_time = true;
-    refused(&mut shelf, &upload, ShelfError::OtherIdentity);
+    refused(&mut prekey_store, &upload, PrekeyStoreError::OtherIdentity);
     // What is no good replaces nothing.
     let mut bad = upload.clone();
     bad.signed.signature[0] ^= 1;
-    let before = shelf.clone();
-    assert_eq!(shelf.replace(&bad), Err(BundleError::BadPrekeySignature.into()));
-    assert_eq!(shelf, before);
-    assert_eq!(shelf.replace(&upload), Ok(AppliedUpload { one_time: 1, one_time_kem: 1 }));
-    assert_eq!(shelf.identity_key(), Some(reinstalled.device.identity_key()));
-    assert_eq!(shelf.counts(), counts(1, 1));
+    let before = prekey_store.clone();
+    assert_eq!(prekey_store.replace(&bad), Err(BundleError::BadPrekeySignature.into()));
+    assert_eq!(prekey_store, before);
+    assert_eq!(prekey_store.replace(&upload), Ok(AppliedUpload { one_time: 1, one_time_kem: 1 }));
+    assert_eq!(prekey_store.identity_key(), Some(reinstalled.device.identity_key()));
+    assert_eq!(prekey_store.counts(), counts(1, 1));
 }
 
 #[test]
-fn what_is_not_for_this_shelf_is_refused() {
-    let mut shelf = shelf(Suite::V1);
+fn what_is_not_for_this_store_is_refused() {
+    let mut prekey_store = prekey_store(Suite::V1);
     let upload = Maker::new(Suite::V1, 1).full(1, 2, 5, 10, 2);
     let mut other = upload.clone();
     other.address = address("bob");
-    refused(&mut shelf, &other, ShelfError::OtherDevice);
-    refused(&mut shelf, &Maker::new(Suite::Signal, 1).upload(1, 2, 5), ShelfError::OtherSuite);
+    refused(&mut prekey_store, &other, PrekeyStoreError::OtherDevice);
+    refused(&mut prekey_store, &Maker::new(Suite::Signal, 1).upload(1, 2, 5), PrekeyStoreError::OtherSuite);
     for place in 0..3 {
         let mut other = upload.clone();
         match place {
@@ -242,7 +242,7 @@ fn what_is_not_for_this_shelf_is_refused() {
             1 => other.last_resort.suites = Suites::SIGNAL,
             _ => other.one_time_kem[1].suites = Suites::SIGNAL,
         }
-        refused(&mut shelf, &other, ShelfError::SuiteNotOffered);
+        refused(&mut prekey_store, &other, PrekeyStoreError::SuiteNotOffered);
     }
 }
 
@@ -251,10 +251,10 @@ fn what_is_not_for_this_shelf_is_refused() {
 fn what_the_identity_key_has_not_signed_is_refused() {
     let mut maker = Maker::new(Suite::V1, 1);
     let upload = maker.full(1, 2, 5, 10, 2);
-    let mut shelf = shelf(Suite::V1);
+    let mut prekey_store = prekey_store(Suite::V1);
     let (bad_signed, bad_kem) = (BundleError::BadPrekeySignature.into(), BundleError::BadKemSignature.into());
     type Change = fn(&mut PrekeyUpload);
-    let changes: [(Change, ShelfError); 12] = [
+    let changes: [(Change, PrekeyStoreError); 12] = [
         (|it| it.signed.signature[3] ^= 1, bad_signed),
         (|it| it.signed.id = PrekeyId::new(3), bad_signed),
         (|it| it.signed.created = Timestamp::new(6), bad_signed),
@@ -272,60 +272,60 @@ fn what_the_identity_key_has_not_signed_is_refused() {
     for (change, error) in changes {
         let mut other = upload.clone();
         change(&mut other);
-        refused(&mut shelf, &other, error);
+        refused(&mut prekey_store, &other, error);
     }
     let mut other = upload.clone();
     other.identity_key = *Maker::new(Suite::V1, 90).device.identity_key();
-    refused(&mut shelf, &other, bad_signed);
+    refused(&mut prekey_store, &other, bad_signed);
     let mut other = upload;
     other.one_time_kem.push(Maker::new(Suite::Signal, 1).one_time_kem(3));
     other.one_time_kem[2].suites = Suites::V1;
-    refused(&mut shelf, &other, BundleError::WrongKem.into());
+    refused(&mut prekey_store, &other, BundleError::WrongKem.into());
 }
 
-/// However much is brought: a shelf is bounded, what is too much is passed over, and may come again.
+/// However much is brought: a prekey store is bounded, what is too much is passed over, and may come again.
 #[test]
 fn more_than_fit_are_passed_over() {
     let mut maker = Maker::new(Suite::V1, 1);
-    let mut shelf = shelf(Suite::V1);
+    let mut prekey_store = prekey_store(Suite::V1);
     let mut upload = maker.upload(1, 2, 5);
     upload.one_time = (10..410).map(|id| maker.one_time(id)).collect();
-    assert_eq!(shelf.apply(&upload).unwrap().one_time, 400);
+    assert_eq!(prekey_store.apply(&upload).unwrap().one_time, 400);
     upload.one_time.push(maker.one_time(410));
-    refused(&mut shelf, &upload, ShelfError::TooMany);
+    refused(&mut prekey_store, &upload, PrekeyStoreError::TooMany);
     upload.one_time.remove(0);
-    assert_eq!(shelf.apply(&upload).unwrap().one_time, 0, "passed over");
-    shelf.claim().unwrap();
-    assert_eq!(shelf.apply(&upload).unwrap().one_time, 1, "there is room");
-    assert!(shelf.to_bytes().len() < 750_000);
+    assert_eq!(prekey_store.apply(&upload).unwrap().one_time, 0, "passed over");
+    prekey_store.claim().unwrap();
+    assert_eq!(prekey_store.apply(&upload).unwrap().one_time, 1, "there is room");
+    assert!(prekey_store.to_bytes().len() < 750_000);
 }
 
-static FULL: LazyLock<(Shelf, PrekeyUpload)> = LazyLock::new(|| {
+static FULL: LazyLock<(PrekeyStore, PrekeyUpload)> = LazyLock::new(|| {
     let mut maker = Maker::new(Suite::V1, 1);
-    let (upload, mut shelf) = (maker.full(1, 2, 5, 10, 3), shelf(Suite::V1));
-    shelf.apply(&upload).unwrap();
-    shelf.claim().unwrap();
-    (shelf, upload)
+    let (upload, mut prekey_store) = (maker.full(1, 2, 5, 10, 3), prekey_store(Suite::V1));
+    prekey_store.apply(&upload).unwrap();
+    prekey_store.claim().unwrap();
+    (prekey_store, upload)
 });
 
 #[test]
-fn stored_shelves_come_back_or_are_told_apart() {
+fn written_stores_come_back_or_are_told_apart() {
     let full = &FULL.0;
-    for shelf in [full.clone(), shelf(Suite::Signal)] {
-        let bytes = shelf.to_bytes();
-        assert_eq!(Shelf::from_bytes(&bytes), Ok(shelf));
+    for prekey_store in [full.clone(), prekey_store(Suite::Signal)] {
+        let bytes = prekey_store.to_bytes();
+        assert_eq!(PrekeyStore::from_bytes(&bytes), Ok(prekey_store));
         for len in 0..bytes.len() {
-            assert_eq!(Shelf::from_bytes(&bytes[..len]), Err(RecordError::Corrupt), "{len}");
+            assert_eq!(PrekeyStore::from_bytes(&bytes[..len]), Err(RecordError::Corrupt), "{len}");
         }
-        assert_eq!(Shelf::from_bytes(&[&bytes[..], &[0]].concat()), Err(RecordError::Corrupt));
+        assert_eq!(PrekeyStore::from_bytes(&[&bytes[..], &[0]].concat()), Err(RecordError::Corrupt));
         let mut newer = bytes;
         newer[2] = 2;
-        assert_eq!(Shelf::from_bytes(&newer), Err(RecordError::Newer(2)));
+        assert_eq!(PrekeyStore::from_bytes(&newer), Err(RecordError::Newer(2)));
     }
     // One that could hand out a key twice.
     let mut forgetful = full.clone();
     forgetful.contents.as_mut().unwrap().taken.one_time = Taken::default();
-    assert_eq!(Shelf::from_bytes(&forgetful.to_bytes()), Err(RecordError::Corrupt));
+    assert_eq!(PrekeyStore::from_bytes(&forgetful.to_bytes()), Err(RecordError::Corrupt));
 }
 
 #[test]
@@ -356,21 +356,21 @@ fn uploads_have_one_encoding_and_bounds() {
 proptest! {
     #[test]
     fn hostile_bytes_are_refused_or_come_back(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
-        let (shelf, upload) = &*FULL;
-        for (bytes, is_shelf) in [(shelf.to_bytes(), true), (upload.to_bytes(), false)] {
+        let (prekey_store, upload) = &*FULL;
+        for (bytes, is_prekey_store) in [(prekey_store.to_bytes(), true), (upload.to_bytes(), false)] {
             let mut bytes = bytes;
             for (at, add) in &edits {
                 let at = at.index(bytes.len());
                 bytes[at] = bytes[at].wrapping_add(*add);
             }
-            if is_shelf {
-                if let Ok(mut shelf) = Shelf::from_bytes(&bytes) {
-                    prop_assert_eq!(shelf.to_bytes(), bytes);
-                    while shelf.claim().is_some_and(|bundle| bundle.one_time_prekey.is_some()) {}
+            if is_prekey_store {
+                if let Ok(mut prekey_store) = PrekeyStore::from_bytes(&bytes) {
+                    prop_assert_eq!(prekey_store.to_bytes(), bytes);
+                    while prekey_store.claim().is_some_and(|bundle| bundle.one_time_prekey.is_some()) {}
                 }
             } else if let Ok(upload) = PrekeyUpload::parse(&bytes) {
                 prop_assert_eq!(upload.to_bytes(), bytes);
-                let _ = Shelf::new(upload.address.clone(), upload.suite).apply(&upload);
+                let _ = PrekeyStore::new(upload.address.clone(), upload.suite).apply(&upload);
             }
         }
     }
@@ -390,11 +390,11 @@ proptest! {
                 upload
             }).collect()
         });
-        let (mut shelf, mut seen, mut signed) = (shelf(Suite::V1), BTreeSet::new(), Vec::new());
+        let (mut prekey_store, mut seen, mut signed) = (prekey_store(Suite::V1), BTreeSet::new(), Vec::new());
         for step in steps {
             match step {
-                Some(at) => drop(shelf.apply(&UPLOADS[at])),
-                None => if let Some(bundle) = shelf.claim() {
+                Some(at) => drop(prekey_store.apply(&UPLOADS[at])),
+                None => if let Some(bundle) = prekey_store.claim() {
                     prop_assert!(bundle.one_time_prekey.is_none_or(|(id, _)| seen.insert((false, id))));
                     prop_assert!(bundle.kem_is_last_resort || seen.insert((true, bundle.kem_prekey.id)));
                     let id = bundle.signed_prekey.id;
@@ -405,8 +405,8 @@ proptest! {
                     prop_assert!(bundle.verify().is_ok());
                 },
             }
-            let stored = Shelf::from_bytes(&shelf.to_bytes());
-            prop_assert_eq!(stored.as_ref(), Ok(&shelf));
+            let stored = PrekeyStore::from_bytes(&prekey_store.to_bytes());
+            prop_assert_eq!(stored.as_ref(), Ok(&prekey_store));
         }
     }
 }

@@ -1,30 +1,30 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::kept::{Kept, Touched};
+use super::skipped_keys::{SkippedKeys, Touched};
 use super::{MAX_SKIPPED, MAX_SKIPPED_AGE_MS, Refused};
 use crate::crypto::Secret;
 use crate::ident::Timestamp;
 
-/// Times of skipping are kept to the day, so that there are at most as many marks as days in 30 days.
-const MARK_STEP_MS: u64 = 24 * 60 * 60 * 1000;
+/// Times of skipping are kept to the day, so that there are at most as many as days in 30 days.
+const TIME_STEP_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// More marks than that there never are.
-pub(super) const MAX_MARKS: usize = 31;
+/// More times than that there never are.
+pub(super) const MAX_TIMES: usize = 31;
 
 /// Seeds of the messages that a receiving chain passed over: the newest 2,000, for 30 days, less up to one.
 #[derive(Clone)]
-pub(super) struct Skipped {
-    pub(super) seeds: Kept,
+pub(super) struct SkippedSeeds {
+    pub(super) seeds: SkippedKeys,
     /// Below this index seeds were dropped: whether a message below it was read or is lost is no longer known.
     pub(super) floor: u32,
     /// What was skipped up to an index was skipped at that time, or up to a day after it. Both ascend.
-    pub(super) marks: VecDeque<(u32, Timestamp)>,
+    pub(super) times: VecDeque<(u32, Timestamp)>,
 }
 
-impl Skipped {
+impl SkippedSeeds {
     pub(super) const fn new() -> Self {
-        Self { seeds: Kept::new(), floor: 0, marks: VecDeque::new() }
+        Self { seeds: SkippedKeys::new(), floor: 0, times: VecDeque::new() }
     }
 
     /// The seed of a message that the chain has passed. Changes nothing.
@@ -45,9 +45,9 @@ impl Skipped {
     /// Keeps what a jump passed over, given in ascending order: the newest [`MAX_SKIPPED`] stay.
     pub(super) fn keep(&mut self, passed: Vec<(u32, Secret<32>)>, now: Timestamp) {
         let Some((upto, _)) = passed.last() else { return };
-        match self.marks.back_mut() {
-            Some((last, at)) if now.since(*at) < MARK_STEP_MS => *last = *upto,
-            _ => self.marks.push_back((*upto, now)),
+        match self.times.back_mut() {
+            Some((last, at)) if now.since(*at) < TIME_STEP_MS => *last = *upto,
+            _ => self.times.push_back((*upto, now)),
         }
         // A jump derives only what can stay, so what lies between the chain and its first seed is lost as well.
         if let (Some((first, _)), true) = (passed.first(), passed.len() >= max_skipped()) {
@@ -57,11 +57,11 @@ impl Skipped {
         let last = self.seeds.trim(max_skipped().saturating_sub(passed.len()));
         self.dropped(last);
         self.seeds.extend(&passed);
-        while let (Some(floor), Some((upto, _))) = (self.seeds.first(), self.marks.front()) {
+        while let (Some(floor), Some((upto, _))) = (self.seeds.first(), self.times.front()) {
             if *upto >= floor {
                 break;
             }
-            self.marks.pop_front();
+            self.times.pop_front();
         }
     }
 
@@ -71,7 +71,7 @@ impl Skipped {
         if self.seeds.away().is_some() {
             return;
         }
-        // At once, whatever the marks are: a page of which all expires need not be here.
+        // At once, whatever the times are: a page of which all expires need not be here.
         let Some(upto) = self.expired_upto(now) else { return };
         let last = self.seeds.drop_below(upto.saturating_add(1));
         self.dropped(last);
@@ -79,17 +79,17 @@ impl Skipped {
             debug_assert!(false, "keys expire while their page is away");
             return;
         }
-        self.marks.retain(|(mark, _)| *mark > upto);
+        self.times.retain(|(last, _)| *last > upto);
     }
 
     /// Up to where keys are older than 30 days, if any are.
     fn expired_upto(&self, now: Timestamp) -> Option<u32> {
-        self.marks.iter().map_while(|(upto, at)| expired(*at, now).then_some(*upto)).last()
+        self.times.iter().map_while(|(upto, at)| expired(*at, now).then_some(*upto)).last()
     }
 
     /// Whether the list of the keys, which is away, has to be here before `expire`.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.seeds.away().is_some() && self.marks.front().is_some_and(|(_, at)| expired(*at, now))
+        self.seeds.away().is_some() && self.times.front().is_some_and(|(_, at)| expired(*at, now))
     }
 
     /// What `keep` touches if a jump passes over so many.
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_newest_two_thousand_stay() {
-        let mut skipped = Skipped::new();
+        let mut skipped = SkippedSeeds::new();
         skipped.keep(seeds(0..1_500), Timestamp::new(0));
         skipped.keep(seeds(1_501..2_600), Timestamp::new(1));
         assert_eq!(skipped.seeds.len(), 2_000);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn thirty_days_and_no_longer() {
-        let mut skipped = Skipped::new();
+        let mut skipped = SkippedSeeds::new();
         skipped.keep(seeds(0..3), Timestamp::new(0));
         skipped.keep(seeds(5..8), Timestamp::new(20 * DAY));
         let later = Timestamp::new(30 * DAY + 1);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn marks_are_bounded_whatever_the_clock_does() {
-        let mut skipped = Skipped::new();
+        let mut skipped = SkippedSeeds::new();
         for step in 0..10_000u32 {
             let now = Timestamp::new(u64::from(step % 7) * DAY + u64::from(step) * 60_000);
             skipped.keep(seeds(step * 2..step * 2 + 1), now);
@@ -169,7 +169,7 @@ mod tests {
                 skipped.expire(now);
             }
         }
-        assert!(skipped.marks.len() <= MAX_MARKS, "{}", skipped.marks.len());
+        assert!(skipped.times.len() <= MAX_TIMES, "{}", skipped.times.len());
         assert!(skipped.seeds.len() <= 2_000);
     }
 }

@@ -1,4 +1,4 @@
-//! Keys kept for late messages, as rows: of each session a list of pages, and the pages. A message reads and writes a
+//! Skipped message keys, as rows: of each session a list of pages, and the pages. A message reads and writes a
 //! few of them, whatever is kept.
 
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use super::archive::Archive;
 use super::peer::Peer;
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::ratchet::{KeptRecords, PageName, PageRecord, Touched, kept_pages};
+use crate::ratchet::{PageName, PageRecord, SkippedRecords, Touched, skipped_pages};
 use crate::rows::Core;
 use crate::session::{Name, Session};
 use crate::staging::{Stop, StoredError, Workspace, stored, unless_damaged};
@@ -17,55 +17,55 @@ use crate::wire::RecordKind;
 type Halt = Stop<StoredError>;
 
 impl Core {
-    fn kept_key(&self, address: &Address, name: Name) -> RecordKey {
-        self.session_key(RecordKind::Kept, address, name)
+    fn skipped_key(&self, address: &Address, name: Name) -> RecordKey {
+        self.session_key(RecordKind::SkippedKeys, address, name)
     }
 
-    fn kept_page_key(&self, address: &Address, name: Name, page: PageName) -> RecordKey {
-        self.keys.record_key(RecordKind::KeptPage, &[&encode_address(address), &name, &page])
+    fn skipped_page_key(&self, address: &Address, name: Name, page: PageName) -> RecordKey {
+        self.keys.record_key(RecordKind::SkippedPage, &[&encode_address(address), &name, &page])
     }
 
     /// The rows of the pages that a session's list names, if that is there.
-    pub(crate) fn kept_page_keys(
+    pub(crate) fn skipped_page_keys(
         &self,
         work: &mut Workspace<'_>,
         address: &Address,
         name: Name,
     ) -> Result<Vec<RecordKey>, Halt> {
-        let list = work.read(&self.keys, RecordKind::Kept, self.kept_key(address, name))?;
-        let pages = list.map_or(Ok(Vec::new()), |list| kept_pages(list)).map_err(stored(RecordKind::Kept))?;
-        Ok(pages.into_iter().map(|page| self.kept_page_key(address, name, page)).collect())
+        let list = work.read(&self.keys, RecordKind::SkippedKeys, self.skipped_key(address, name))?;
+        let pages = list.map_or(Ok(Vec::new()), |list| skipped_pages(list)).map_err(stored(RecordKind::SkippedKeys))?;
+        Ok(pages.into_iter().map(|page| self.skipped_page_key(address, name, page)).collect())
     }
 }
 
 impl Peer {
     /// Brings what is touched of the keys that sessions keep for late messages: the lists in one round, then the pages in
     /// another.
-    pub(crate) fn bring_kept(
+    pub(crate) fn bring_skipped(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         names: &[Name],
         touched: impl Fn(&Session, Name) -> Touched,
     ) -> Result<(), Halt> {
-        let away: Vec<Name> = names.iter().filter(|name| self.session.kept_is_away(**name)).copied().collect();
-        work.announce(away.iter().map(|name| core.kept_key(&self.address, *name)));
+        let away: Vec<Name> = names.iter().filter(|name| self.session.skipped_is_away(**name)).copied().collect();
+        work.announce(away.iter().map(|name| core.skipped_key(&self.address, *name)));
         for name in away {
             self.bring_list(core, work, name)?;
         }
         let mut opened = Vec::new();
         for name in names {
             let touched = touched(&self.session, *name);
-            work.announce(touched.gone.iter().map(|page| core.kept_page_key(&self.address, *name, *page)));
-            let place = |page: PageName| (*name, page, core.kept_page_key(&self.address, *name, page));
+            work.announce(touched.gone.iter().map(|page| core.skipped_page_key(&self.address, *name, *page)));
+            let place = |page: PageName| (*name, page, core.skipped_page_key(&self.address, *name, page));
             opened.extend(touched.opened.into_iter().map(place));
         }
         work.announce(opened.iter().map(|(.., key)| *key));
         for (name, page, key) in opened {
-            let record = work.read(&core.keys, RecordKind::KeptPage, key)?;
+            let record = work.read(&core.keys, RecordKind::SkippedPage, key)?;
             // Deleted because it was damaged: the late messages of this page are lost, and nothing else.
             let record = record.map(|record| &**record);
-            self.session.attach_page(name, page, record).map_err(stored(RecordKind::KeptPage))?;
+            self.session.attach_page(name, page, record).map_err(stored(RecordKind::SkippedPage))?;
         }
         Ok(())
     }
@@ -79,35 +79,36 @@ impl Peer {
             let archive = unless_damaged(Archive::peek(core, work, &self.address))?;
             for name in archive.unwrap_or_default().unnamed() {
                 work.announce([core.session_key(RecordKind::Archived, &self.address, name)]);
-                work.announce([core.kept_key(&self.address, name)]);
+                work.announce([core.skipped_key(&self.address, name)]);
             }
         }
         Ok(())
     }
 
     fn bring_list(&mut self, core: &Core, work: &mut Workspace<'_>, name: Name) -> Result<(), Halt> {
-        let Some(record) = work.read(&core.keys, RecordKind::Kept, core.kept_key(&self.address, name))? else {
+        let Some(record) = work.read(&core.keys, RecordKind::SkippedKeys, core.skipped_key(&self.address, name))?
+        else {
             // Deleted because it was damaged: late messages are lost, and nothing else.
-            self.session.lose_kept(name);
+            self.session.lose_skipped(name);
             return Ok(());
         };
-        self.session.attach_kept(name, record).map_err(stored(RecordKind::Kept))?;
-        self.kept.insert(name, record.clone());
+        self.session.attach_skipped(name, record).map_err(stored(RecordKind::SkippedKeys))?;
+        self.skipped.insert(name, record.clone());
         Ok(())
     }
 
     /// Asks for what saving will ask for: the list of a session's keys, and the pages of it that have gone, which it
     /// gives.
-    pub(crate) fn announce_kept(
+    pub(crate) fn announce_skipped(
         &self,
         core: &Core,
         work: &mut Workspace<'_>,
         name: Name,
     ) -> Result<Vec<RecordKey>, Halt> {
-        if self.session.has_kept(name) {
-            work.announce([core.kept_key(&self.address, name)]);
+        if self.session.has_skipped(name) {
+            work.announce([core.skipped_key(&self.address, name)]);
         }
-        let gone = self.gone_pages(name)?.into_iter().map(|page| core.kept_page_key(&self.address, name, page));
+        let gone = self.gone_pages(name)?.into_iter().map(|page| core.skipped_page_key(&self.address, name, page));
         let gone: Vec<_> = gone.collect();
         work.announce(gone.iter().copied());
         Ok(gone)
@@ -115,8 +116,8 @@ impl Peer {
 
     /// Pages that a list named when it was brought, and names no more.
     fn gone_pages(&self, name: Name) -> Result<Vec<PageName>, Halt> {
-        let before = self.kept.get(&name).map_or(Ok(Vec::new()), |list| kept_pages(list));
-        let (mut gone, mut now) = (before.map_err(stored(RecordKind::Kept))?, self.session.kept_pages(name));
+        let before = self.skipped.get(&name).map_or(Ok(Vec::new()), |list| skipped_pages(list));
+        let (mut gone, mut now) = (before.map_err(stored(RecordKind::SkippedKeys))?, self.session.skipped_pages(name));
         // None comes before it is stored.
         if gone.len() > now.len() {
             now.sort_unstable();
@@ -129,30 +130,30 @@ impl Peer {
 
     /// Writes the keys that a session keeps for late messages, if their list is here and has changed, and deletes the
     /// pages that have gone.
-    pub(crate) fn save_kept(
+    pub(crate) fn save_skipped(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         name: Name,
         gone: Vec<RecordKey>,
     ) -> Result<(), Halt> {
-        let before = self.kept.contains_key(&name);
-        if self.session.kept_is_away(name) || (!before && !self.session.has_kept(name)) {
+        let before = self.skipped.contains_key(&name);
+        if self.session.skipped_is_away(name) || (!before && !self.session.has_skipped(name)) {
             return Ok(());
         }
-        let place = core.kept_key(&self.address, name);
+        let place = core.skipped_key(&self.address, name);
         work.row(place)?;
         for page in gone {
             work.remove(page)?;
         }
-        let Some(KeptRecords { list, pages }) = self.session.kept_records(name, &mut work.public) else {
+        let Some(SkippedRecords { list, pages }) = self.session.skipped_records(name, &mut work.public) else {
             return Ok(());
         };
         for PageRecord { name: page, is_new, bytes } in pages {
-            let key = core.kept_page_key(&self.address, name, page);
+            let key = core.skipped_page_key(&self.address, name, page);
             if is_new { work.put_new(&core.keys, key, bytes) } else { work.put(&core.keys, key, bytes) }
         }
-        match (self.kept.get(&name), list) {
+        match (self.skipped.get(&name), list) {
             (Some(before), Some(list)) if **before == *list => {}
             (_, Some(list)) => work.put(&core.keys, place, list),
             (_, None) => work.delete(place),
@@ -162,19 +163,24 @@ impl Peer {
 }
 
 /// Deletes the keys that sessions keep for late messages.
-pub(crate) fn erase_kept(core: &Core, work: &mut Workspace<'_>, address: &Address, names: &[Name]) -> Result<(), Halt> {
-    let lists: Vec<_> = names.iter().map(|name| core.kept_key(address, *name)).collect();
+pub(crate) fn erase_skipped(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    address: &Address,
+    names: &[Name],
+) -> Result<(), Halt> {
+    let lists: Vec<_> = names.iter().map(|name| core.skipped_key(address, *name)).collect();
     work.announce(lists.iter().copied());
     let mut pages = Vec::new();
     for name in names {
-        pages.extend(core.kept_page_keys(work, address, *name)?);
+        pages.extend(core.skipped_page_keys(work, address, *name)?);
     }
     work.announce(pages.iter().copied());
     for page in pages {
         work.remove(page)?;
     }
     for list in lists {
-        if work.read(&core.keys, RecordKind::Kept, list)?.is_some() {
+        if work.read(&core.keys, RecordKind::SkippedKeys, list)?.is_some() {
             work.delete(list);
         }
     }

@@ -1,4 +1,4 @@
-//! Sessions under an identity key that is not accepted: parked beside the known one, until the host decides.
+//! Sessions under an identity key that is not accepted: untrusted beside the known one, until the host decides.
 
 use crate::ident::Address;
 use crate::rows::Core;
@@ -7,12 +7,12 @@ use crate::staging::{Stop, StoredError, Workspace, stored};
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 impl Core {
-    pub(crate) fn load_parked(
+    pub(crate) fn load_untrusted(
         &self,
         work: &mut Workspace<'_>,
         address: &Address,
     ) -> Result<Option<Session>, Stop<StoredError>> {
-        let kind = RecordKind::Parked;
+        let kind = RecordKind::UntrustedSession;
         let key = self.peer_key(kind, address);
         let Some(bytes) = work.read(&self.keys, kind, key)? else { return Ok(None) };
         let (generation, session) = read(bytes).map_err(stored(kind))?;
@@ -23,16 +23,16 @@ impl Core {
         Ok(Some(Session::from_bytes(session).map_err(stored(kind))?))
     }
 
-    pub(crate) fn save_parked(
+    pub(crate) fn save_untrusted(
         &self,
         work: &mut Workspace<'_>,
         address: &Address,
-        parked: &Session,
+        untrusted: &Session,
     ) -> Result<(), Stop<StoredError>> {
-        let key = self.peer_key(RecordKind::Parked, address);
+        let key = self.peer_key(RecordKind::UntrustedSession, address);
         work.row(key)?;
-        let session = parked.to_bytes();
-        let mut out = FieldWriter::row(RecordKind::Parked, session.len() + 20);
+        let session = untrusted.to_bytes();
+        let mut out = FieldWriter::row(RecordKind::UntrustedSession, session.len() + 20);
         out.number(1, self.generation);
         out.bytes(2, &session);
         work.put(&self.keys, key, out.into_record());
@@ -42,8 +42,8 @@ impl Core {
 
 /// The store's generation, and a record of kind Session.
 fn read(bytes: &[u8]) -> Result<(u64, &[u8]), RecordError> {
-    let mut fields = FieldReader::record(RecordKind::Parked, bytes)?;
-    let parked = (fields.number(1)?, fields.bytes(2)?);
+    let mut fields = FieldReader::record(RecordKind::UntrustedSession, bytes)?;
+    let untrusted = (fields.number(1)?, fields.bytes(2)?);
     fields.end()?;
-    Ok(parked)
+    Ok(untrusted)
 }

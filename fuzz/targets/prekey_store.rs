@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    subrosa_fuzz::shelf(data);
+    subrosa_fuzz::prekey_store(data);
 });

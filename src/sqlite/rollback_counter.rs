@@ -3,9 +3,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::client::Anchor;
+use crate::client::RollbackCounter;
 
-/// The [anchor](Anchor) in a file: the counter by which an older copy of the database is found.
+/// The [rollback counter](Rollback counter) in a file: the counter by which an older copy of the database is found.
 ///
 /// It must lie where no backup of the database reaches: on a server, on a disk that is not in the snapshots. On a phone it
 /// belongs in the key store, "this device only", and not in a file.
@@ -14,21 +14,21 @@ use crate::client::Anchor;
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = std::env::temp_dir().join(format!("subrosa-anchor-{}", std::process::id()));
+/// # let folder = std::env::temp_dir().join(format!("subrosa-rollback counter-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
-/// use subrosa::{client::Anchor, sqlite::AnchorFile};
-/// let file = AnchorFile::at(&folder.join("alice.anchor"));
-/// let advance = |counter: Anchor| Ok::<_, std::io::Error>((counter, Anchor::new(5)));
-/// assert_eq!(file.advance(advance)?, Anchor::new(0)); // none was stored yet
-/// assert_eq!(file.advance(advance)?, Anchor::new(5));
+/// use subrosa::{client::Rollback counter, sqlite::AnchorFile};
+/// let file = AnchorFile::at(&folder.join("alice.rollback counter"));
+/// let advance = |counter: Rollback counter| Ok::<_, std::io::Error>((counter, Rollback counter::new(5)));
+/// assert_eq!(file.advance(advance)?, Rollback counter::new(0)); // none was stored yet
+/// assert_eq!(file.advance(advance)?, Rollback counter::new(5));
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct AnchorFile(PathBuf);
+pub struct RollbackCounterFile(PathBuf);
 
-impl AnchorFile {
+impl RollbackCounterFile {
     /// The file of this name. Beside it there will be one that locks it.
     #[must_use]
     pub fn at(path: &Path) -> Self {
@@ -41,29 +41,32 @@ impl AnchorFile {
     ///
     /// # Errors
     ///
-    /// Those of `act`, and of the file system. What `act` has committed stays: the anchor is one behind then, which is no
+    /// Those of `act`, and of the file system. What `act` has committed stays: the rollback counter is one behind then, which is no
     /// rollback.
     ///
     /// # Examples
     ///
-    /// See [`AnchorFile`].
-    pub fn advance<T, E: From<io::Error>>(&self, act: impl FnOnce(Anchor) -> Result<(T, Anchor), E>) -> Result<T, E> {
+    /// See [`RollbackCounterFile`].
+    pub fn advance<T, E: From<io::Error>>(
+        &self,
+        act: impl FnOnce(RollbackCounter) -> Result<(T, RollbackCounter), E>,
+    ) -> Result<T, E> {
         // Given back when the file is closed, also by a process that is killed.
         let lock = File::create(self.0.with_extension("lock"))?;
         lock.lock()?;
         let stored = self.read()?;
-        let (output, anchor) = act(stored)?;
-        if let Some(counter) = anchor.get().filter(|_| stored < anchor) {
+        let (output, rollback_counter) = act(stored)?;
+        if let Some(counter) = rollback_counter.get().filter(|_| stored < rollback_counter) {
             self.store(counter)?;
         }
         Ok(output)
     }
 
     /// The counter; 0 where there is no file yet.
-    fn read(&self) -> io::Result<Anchor> {
+    fn read(&self) -> io::Result<RollbackCounter> {
         match fs::read_to_string(&self.0) {
-            Ok(counter) => Ok(Anchor::new(counter.trim().parse().map_err(io::Error::other)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Anchor::new(0)),
+            Ok(counter) => Ok(RollbackCounter::new(counter.trim().parse().map_err(io::Error::other)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(RollbackCounter::new(0)),
             Err(error) => Err(error),
         }
     }
