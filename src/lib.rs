@@ -38,7 +38,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `std` | adapters of [`attachment`] for `std::io`; a [`client::Client`] that keeps sessions in memory, where it is asked to |
+//! | `std` | adapters of [`attachment`] for `std::io`; a [`client::Client`] that keeps sessions in memory, where it is asked to; [`ident::Timestamp`]`::now` |
 //! | `fast` | a faster X25519 and file encryption where the processor has the instructions, on x86-64 and 64-bit ARM; the same bytes. Needs the standard library |
 //! | `sqlite` | `subrosa::sqlite`: a host's database in a SQLite file, on `rusqlite`. Needs the standard library |
 //! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |

@@ -50,7 +50,7 @@ const ROOMS: [(&str, u8); 21] = [
 fn may_name(room: &str, dependency: &str) -> bool {
     match dependency {
         // Names and decoders draw nothing.
-        "rand_core" => !matches!(room, "ident" | "wire"),
+        "rand_core" => room != "wire",
         "zeroize" => room != "ident",
         "prost" => room == "wire",
         "thiserror" => true,

@@ -7,10 +7,10 @@ use std::io::BufRead;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
-use rand_core::{Rng, UnwrapErr};
+use rand_core::UnwrapErr;
 use subrosa::client::{Client, PrekeyCounts, PrekeyUploadId, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
@@ -77,8 +77,7 @@ pub(crate) const fn rng() -> UnwrapErr<SysRng> {
 
 /// So is the time.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    Timestamp::now()
 }
 
 /// Everyone has one device here.
@@ -280,9 +279,7 @@ impl Chat {
                 due
             }
         };
-        let mut id = [0; 16];
-        rng().fill_bytes(&mut id);
-        Ok(text.map(|text| Draft { id: MessageId::new(id), text }))
+        Ok(text.map(|text| Draft { id: MessageId::random(&mut rng()), text }))
     }
 
     /// Sends a line: the library's batch, the line and the envelope are durable together, and only then is it posted.

@@ -11,7 +11,6 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use rand_core::Rng;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use subrosa::client::{Client, Operation, Outgoing, ReceiveError, Received, RunError};
 use subrosa::ident::{Address, MessageId};
@@ -188,10 +187,9 @@ pub(crate) fn tally(tx: &Connection, name: &str, count: u32) -> rusqlite::Result
 /// The key in the file, or a new one. Written beside it and put in its place, so that it is there whole or not at all.
 fn storage_key(path: &Path) -> Result<StorageKey, Failure> {
     if !path.exists() {
-        let (mut key, new) = ([0; 32], path.with_extension("new-key"));
-        client::rng().fill_bytes(&mut key);
+        let (key, new) = (StorageKey::random(&mut client::rng()), path.with_extension("new-key"));
         let mut file = fs::File::create(&new)?;
-        file.write_all(&key)?;
+        file.write_all(key.expose())?;
         file.sync_all()?;
         fs::rename(new, path)?;
     }

@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use rand_core::CryptoRng;
+
 use super::record_key::{RecordKey, Version};
 use super::row::{self, Unopened};
 use crate::crypto::{MacKey, PlacedKey, Secret, hkdf};
@@ -26,10 +28,32 @@ const LABEL_DATA: &[u8] = b"\x0esubrosa/1/data";
 pub struct StorageKey(Secret<32>);
 
 impl StorageKey {
+    /// Draws a key. The host stores [its bytes](Self::expose) where its platform keeps keys, before it makes an account.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use subrosa::persist::StorageKey;
+    /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    /// let key = StorageKey::random(&mut rng);
+    /// let stored = *key.expose();
+    /// assert_eq!(StorageKey::new(stored), key);
+    /// ```
+    #[must_use]
+    pub fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self(Secret::random(rng))
+    }
+
     /// Takes 32 random bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(Secret::new(bytes))
+    }
+
+    /// Its bytes, for the place where the platform keeps keys and for no other. A copy of them is the host's to wipe.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
     }
 
     pub(super) const fn secret(&self) -> &Secret<32> {

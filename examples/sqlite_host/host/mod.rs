@@ -12,10 +12,9 @@ pub(crate) mod relay;
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
-use rand_core::{Rng, UnwrapErr};
+use rand_core::UnwrapErr;
 use subrosa::client::{Client, Disposition, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
@@ -47,8 +46,7 @@ pub(crate) const fn rng() -> UnwrapErr<SysRng> {
 
 /// So is the time.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    Timestamp::now()
 }
 
 /// Everyone has one device here.
@@ -58,9 +56,7 @@ pub(crate) fn address(name: &str) -> Result<Address, Failure> {
 
 /// A new id for a message. The host draws it when the user presses the button, not when it sends.
 pub(crate) fn message_id() -> MessageId {
-    let mut id = [0; 16];
-    rng().fill_bytes(&mut id);
-    MessageId::new(id)
+    MessageId::random(&mut rng())
 }
 
 impl Host {

@@ -37,8 +37,7 @@ impl Relay {
 
     fn folder(&self, of: &Address, what: &str) -> io::Result<PathBuf> {
         // A real relay does not make file names of what users are called.
-        let name = format!("{}.{}", of.user().as_str(), of.device().get());
-        let folder = self.0.join(name).join(what);
+        let folder = self.0.join(of.to_string()).join(what);
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }

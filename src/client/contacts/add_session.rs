@@ -146,8 +146,8 @@ fn sending(peer: &Peer, bundle: &Bundle, work: &Workspace<'_>) -> Sending {
             Sending::Pending { same_bundle: peer.session.is_pending_of(bundle), since }
         }
         Stand::Known { sending, .. } => sending,
-        Stand::Stranger | Stand::UntrustedSession if peer.session.can_send(work.now) => Sending::Answered,
-        Stand::Stranger | Stand::UntrustedSession => Sending::Nothing,
+        Stand::Stranger | Stand::Untrusted if peer.session.can_send(work.now) => Sending::Answered,
+        Stand::Stranger | Stand::Untrusted => Sending::Nothing,
     }
 }
 

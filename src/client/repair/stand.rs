@@ -14,7 +14,7 @@ pub(in crate::client) enum Stand {
     /// Nothing is known of it.
     Stranger,
     /// It has shown an identity key that nobody has accepted.
-    UntrustedSession,
+    Untrusted,
     Known {
         sending: Sending,
         /// The session that there is to send with.
@@ -30,7 +30,7 @@ impl Stand {
         #[cfg(test)]
         let untrusted = untrusted && !planted::is(Defect::AsksUndecided);
         if untrusted {
-            return Self::UntrustedSession;
+            return Self::Untrusted;
         }
         let sending = match peer.session.unanswered_since() {
             _ if !peer.session.can_send(now) => Sending::Nothing,
@@ -58,7 +58,7 @@ impl Wishes {
     fn wanted_in(&self, stand: Stand, now: Timestamp) -> Option<u64> {
         match stand {
             // While the user has another key to decide upon, nothing is asked for.
-            Stand::UntrustedSession => None,
+            Stand::Untrusted => None,
             _ if self.bundle => Some(0),
             Stand::Stranger => wanted_in(Sending::Nothing, self.unread_in(None), self.spent(), now),
             Stand::Known { sending, session } => wanted_in(sending, self.unread_in(session), self.spent(), now),
