@@ -151,7 +151,7 @@ fn open(key: &StorageKey, db: &Memory, rollback_counter: RollbackCounter) -> Ope
 
 /// Hosts die between the commit and the storing of the rollback counter, several at once, again and again: nothing went back.
 #[test]
-fn anchors_that_are_lost_are_no_rollback() {
+fn rollback_counters_that_are_lost_are_no_rollback() {
     let Talking { alice_db: db, alice_key: key, .. } = talking();
     let mut stored = open(&key, &db, RollbackCounter::new(NOW.get())).rollback_counter;
     for _ in 0..5 {
@@ -170,7 +170,7 @@ fn anchors_that_are_lost_are_no_rollback() {
 
 /// An earlier account on the same machine has left a rollback counter behind, which never grows smaller.
 #[test]
-fn a_new_account_takes_over_an_old_anchor() {
+fn a_new_account_takes_over_an_old_rollback_counter() {
     let Talking { alice_db: db, alice_key: key, .. } = talking();
     assert!(!open(&key, &db, RollbackCounter::new(40)).rolled_back);
 }

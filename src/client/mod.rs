@@ -50,7 +50,7 @@ use crate::rows::Core;
 use crate::staging::RowCache;
 
 pub use account::{CreateError, OpenError, Opened, RollbackCounter};
-pub use contacts::{AddError, Added, IdentityError, IdentityStatus, ResetError};
+pub use contacts::{AddError, Added, IdentityError, IdentityStatus, PeerDevice, ResetError};
 pub use messages::{
     Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,
     Received, ReceivedMessage, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,

@@ -30,15 +30,15 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (alice, db) = account("alice");
 /// # let (now, mut rng) = (NOW, rng());
-/// use subrosa::platform::Prekey store;
+/// use subrosa::platform::PrekeyStore;
 /// let uploads = alice.publish_prekeys(PrekeyCounts::default()).run(&db, now, &mut rng, |_, _| Ok(()))?;
 /// // At the server:
 /// let upload = PrekeyUpload::parse(&uploads[0].to_bytes())?;
-/// let mut prekey store = Prekey store::new(alice.address().clone(), upload.suite);
-/// assert_eq!(prekey store.apply(&upload)?.one_time, 100);
-/// let bundle = prekey store.claim().unwrap();
-/// assert_eq!(prekey store.counts(), PrekeyCounts { one_time: 99, one_time_kem: 99 });
-/// assert_eq!(Prekey store::from_bytes(&prekey store.to_bytes())?, prekey store);
+/// let mut prekey_store = PrekeyStore::new(alice.address().clone(), upload.suite);
+/// assert_eq!(prekey_store.apply(&upload)?.one_time, 100);
+/// let bundle = prekey_store.claim().unwrap();
+/// assert_eq!(prekey_store.counts(), PrekeyCounts { one_time: 99, one_time_kem: 99 });
+/// assert_eq!(PrekeyStore::from_bytes(&prekey_store.to_bytes())?, prekey_store);
 /// // At whoever asked for it:
 /// assert_eq!(bundle.verify()?.address(), alice.address());
 /// # Ok(())
@@ -181,17 +181,17 @@ impl PrekeyStore {
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use subrosa::platform::{Prekey store, ShelfError};
+    /// # use subrosa::platform::{PrekeyStore, PrekeyStoreError};
     /// # let upload = |(client, db): (Client, Memory)| {
     /// #     client.publish_prekeys(PrekeyCounts::default()).stage(&db, NOW, &mut rng()).unwrap().committed().remove(0)
     /// # };
     /// # let (before, reinstalled) = (upload(account("alice")), upload(account("alice")));
-    /// let mut prekey store = Prekey store::new(before.address.clone(), before.suite);
-    /// prekey store.apply(&before)?;
-    /// assert_eq!(prekey store.apply(&reinstalled), Err(ShelfError::OtherIdentity));
+    /// let mut prekey_store = PrekeyStore::new(before.address.clone(), before.suite);
+    /// prekey_store.apply(&before)?;
+    /// assert_eq!(prekey_store.apply(&reinstalled), Err(PrekeyStoreError::OtherIdentity));
     /// // The server has registered the device anew:
-    /// prekey store.replace(&reinstalled)?;
-    /// assert_eq!(prekey store.identity_key(), Some(&reinstalled.identity_key));
+    /// prekey_store.replace(&reinstalled)?;
+    /// assert_eq!(prekey_store.identity_key(), Some(&reinstalled.identity_key));
     /// # Ok(())
     /// # }
     /// ```

@@ -146,6 +146,15 @@ impl Core {
         })
     }
 
+    /// Whether it was said that it is, or is not; or came to be said by a framed message.
+    pub(crate) fn framing(&self, work: &mut Workspace<'_>, user: &UserId) -> Result<Option<bool>, Halt> {
+        Ok(match self.load_row(work, user)?.setting {
+            Setting::Framed => Some(true),
+            Setting::Unframed => Some(false),
+            Setting::Unset => None,
+        })
+    }
+
     pub(crate) fn set_framed(&self, work: &mut Workspace<'_>, user: &UserId, framed: bool) -> Result<(), Halt> {
         let mut row = self.load_row(work, user)?;
         let setting = if framed { Setting::Framed } else { Setting::Unframed };

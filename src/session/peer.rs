@@ -204,6 +204,11 @@ impl Session {
         self.current.as_ref().is_some_and(|state| state.pending.is_some())
     }
 
+    /// When the session was made that is sent with, if there is one that [can be](Self::can_send).
+    pub(crate) fn sends_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.current.as_ref().filter(|current| !current.is_unanswered_for_long(now)).map(|current| current.created)
+    }
+
     /// When the current session was started here, if the peer has not answered it.
     pub(crate) fn unanswered_since(&self) -> Option<Timestamp> {
         self.current.as_ref().filter(|state| state.pending.is_some()).map(|state| state.created)

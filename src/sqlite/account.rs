@@ -65,12 +65,12 @@ impl Sqlite {
     /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     /// # let (now, key) = (Timestamp::new(1_800_000_000_000), StorageKey::new([7; 32]));
     /// # let db = Sqlite::over(Connection::open_in_memory()?, "")?;
-    /// # let rollback counter = AnchorFile::at(&folder.join("alice.rollback counter"));
+    /// # let rollback_counter = RollbackCounterFile::at(&folder.join("alice.counter"));
     /// # let address = Address::new(UserId::new("alice")?, DeviceId::new(1));
-    /// # let alice = db.account(&rollback counter, &key, &address, Suites::V1, now, &mut rng)?.client;
+    /// # let alice = db.account(&rollback_counter, &key, &address, Suites::V1, now, &mut rng)?.client;
     /// if alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))?.contains(&Task::Maintain) {
-    ///     let done = db.maintain(&rollback counter, &alice, now, &mut rng)?;
-    ///     assert!(done.rollback counter.is_some()); // else the file went back in time: open it again
+    ///     let done = db.maintain(&rollback_counter, &alice, now, &mut rng)?;
+    ///     assert!(done.rollback_counter.is_some()); // else the file went back in time: open it again
     /// }
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok(())

@@ -14,13 +14,13 @@ use crate::client::RollbackCounter;
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = std::env::temp_dir().join(format!("subrosa-rollback counter-{}", std::process::id()));
+/// # let folder = std::env::temp_dir().join(format!("subrosa-counter-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
-/// use subrosa::{client::Rollback counter, sqlite::AnchorFile};
-/// let file = AnchorFile::at(&folder.join("alice.rollback counter"));
-/// let advance = |counter: Rollback counter| Ok::<_, std::io::Error>((counter, Rollback counter::new(5)));
-/// assert_eq!(file.advance(advance)?, Rollback counter::new(0)); // none was stored yet
-/// assert_eq!(file.advance(advance)?, Rollback counter::new(5));
+/// use subrosa::{client::RollbackCounter, sqlite::RollbackCounterFile};
+/// let file = RollbackCounterFile::at(&folder.join("alice.counter"));
+/// let advance = |counter: RollbackCounter| Ok::<_, std::io::Error>((counter, RollbackCounter::new(5)));
+/// assert_eq!(file.advance(advance)?, RollbackCounter::new(0)); // none was stored yet
+/// assert_eq!(file.advance(advance)?, RollbackCounter::new(5));
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok(())
 /// # }

@@ -1,8 +1,8 @@
 //! Identities that change, sessions that are reset, accounts that are wiped, keys that are changed, databases that go back.
 
 use subrosa::client::{
-    AddError, Client, CreateError, IdentityStatus, MaintainError, OpenError, PublishError, Received, RollbackCounter,
-    SendError, Task,
+    AddError, Client, CreateError, IdentityStatus, MaintainError, OpenError, PeerDevice, PublishError, Received,
+    RollbackCounter, SendError, Task,
 };
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::suite::{Suite, Suites};
@@ -66,6 +66,82 @@ fn a_question_of_before_the_key_was_accepted_is_answered() {
         assert_eq!(gone.names, [unread.name]);
         assert!(alice.run(alice.client.add_session(&bundle)).unwrap().repair.is_empty(), "said once");
     }
+}
+
+/// What is known of Bob's device; nothing is changed by asking.
+fn ask(alice: &mut Side) -> Option<PeerDevice> {
+    let known = alice.run(alice.client.peer(&address("bob"))).unwrap();
+    assert!(alice.changes.is_empty());
+    known
+}
+
+#[test]
+fn which_key_waits_is_known_whatever_the_host_has_lost() {
+    let (mut alice, old, mut new) = changed(21);
+    let (known, key) = (ask(&mut alice).unwrap(), key_of(&mut new));
+    assert!(known.awaits_decision && known.changed_key == Some(key) && known.identity_key != key);
+    let own = |side: &Side| side.clone().run(side.client.identity_key()).unwrap();
+    assert_eq!((Some(known.identity_key), Some(key)), (own(&old), own(&new)));
+    // Also if the whole database goes back in time.
+    let (mut back, key_of_rows) = (alice.clone(), StorageKey::new(KEY));
+    let backup = back.rows.clone();
+    let mut counter = RollbackCounter::new(1);
+    for _ in 0..2 {
+        counter = back.run(Client::open(&key_of_rows, counter)).unwrap().rollback_counter;
+    }
+    back.rows = backup;
+    let opened = back.run(Client::open(&key_of_rows, counter)).unwrap();
+    assert!(opened.rolled_back);
+    back.client = opened.client;
+    let after = ask(&mut back).unwrap();
+    assert_eq!((after.changed_key, after.sends_since, after.awaits_decision), (Some(key), None, true));
+    back.run(back.client.accept_identity(&address("bob"), &key)).unwrap();
+    assert_eq!(ask(&mut back).map(|known| (known.identity_key, known.awaits_decision)), Some((key, false)));
+    // Of a device's row that is put back after the decision, the key that was decided for.
+    let before = alice.rows.clone();
+    alice.run(alice.client.accept_identity(&address("bob"), &key)).unwrap();
+    assert_eq!(ask(&mut alice).unwrap().changed_key, None);
+    let put_back = before.iter().find(|(key, _)| kind(key) == 17).map(|(key, row)| (*key, row.clone())).unwrap();
+    alice.rows.insert(put_back.0, put_back.1);
+    assert_eq!(ask(&mut alice).unwrap().changed_key, Some(key));
+    // And nothing, where the decision was for the known one.
+    let mut refusing = alice.clone();
+    refusing.rows = before.clone();
+    refusing.run(refusing.client.refuse_identity(&address("bob"))).unwrap();
+    assert!(!ask(&mut refusing).unwrap().awaits_decision);
+    refusing.rows.extend(before.into_iter().filter(|(key, _)| kind(key) == 17));
+    let lost = ask(&mut refusing).unwrap();
+    assert!(lost.awaits_decision && lost.changed_key.is_none());
+}
+
+#[test]
+fn what_is_known_of_devices_is_said() {
+    let (mut alice, _) = Side::talking(Suite::V1, 23);
+    let bob = address("bob");
+    let known = ask(&mut alice).unwrap();
+    assert!(!known.awaits_decision && known.sends_since.is_some() && known.address == bob);
+    let all =
+        |alice: &mut Side| (0..=255).flat_map(|page| alice.run(alice.client.peers(page)).unwrap()).collect::<Vec<_>>();
+    assert_eq!(
+        (all(&mut alice), alice.run(alice.client.devices_of(bob.user())).unwrap()),
+        (vec![bob.clone()], vec![bob.clone()])
+    );
+    assert!(alice.run(alice.client.devices_of(address("carol").user())).unwrap().is_empty());
+    assert_eq!(alice.run(alice.client.peer(&address("carol"))).unwrap(), None);
+    for framed in [true, false] {
+        alice.run(alice.client.set_framing(bob.user(), framed)).unwrap();
+        assert_eq!(alice.run(alice.client.framing(bob.user())).unwrap(), Some(framed));
+    }
+    assert_eq!(alice.run(alice.client.framing(address("carol").user())).unwrap(), None);
+    alice.run(alice.client.reset(&bob)).unwrap();
+    assert_eq!(ask(&mut alice).unwrap().sends_since, None);
+    // Of a forgotten device the key is known, until that is forgotten, too.
+    alice.run(alice.client.forget_device(&bob)).unwrap();
+    let pinned = ask(&mut alice).unwrap();
+    assert_eq!((pinned.identity_key, pinned.sends_since), (known.identity_key, None));
+    assert!(all(&mut alice).is_empty());
+    alice.run(alice.client.forget_identity(&bob)).unwrap();
+    assert_eq!(ask(&mut alice), None);
 }
 
 #[test]
@@ -215,7 +291,7 @@ fn a_database_that_went_back_is_found_and_heals() {
 
 /// A host that ends twice between the commit and its key store: nothing went back.
 #[test]
-fn an_anchor_that_was_not_stored_is_no_rollback() {
+fn a_rollback_counter_that_was_not_stored_is_no_rollback() {
     let (mut alice, _) = Side::talking(Suite::V1, 19);
     let key = StorageKey::new(KEY);
     let stored = alice.run(Client::open(&key, RollbackCounter::new(1))).unwrap().rollback_counter;

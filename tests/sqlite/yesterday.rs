@@ -65,7 +65,7 @@ fn go_back(mail_first: bool) -> Vec<String> {
 
 /// The commit is durable, the rollback counter is not: however often a host dies between them, nothing went back.
 #[test]
-fn dying_again_and_again_before_the_anchor_is_stored_is_no_rollback() {
+fn dying_again_and_again_before_the_rollback_counter_is_stored_is_no_rollback() {
     let folder = Folder::new();
     drop(folder.open("alice"));
     let rollback_counter = std::fs::read(folder.path("alice.counter")).unwrap();

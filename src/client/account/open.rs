@@ -23,8 +23,8 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # Examples
 ///
 /// ```
-/// use subrosa::client::Rollback counter;
-/// assert!(Rollback counter::new(3) > Rollback counter::new(2));
+/// use subrosa::client::RollbackCounter;
+/// assert!(RollbackCounter::new(3) > RollbackCounter::new(2));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RollbackCounter(Option<u64>);
@@ -213,9 +213,9 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice_db: db, alice_key: storage_key, now, mut rng, .. } = talking();
     /// # let mut keychain = now.get();
-    /// let opened = Client::open(&storage_key, Rollback counter::new(keychain))
+    /// let opened = Client::open(&storage_key, RollbackCounter::new(keychain))
     ///     .run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// keychain = opened.rollback counter.get().unwrap().max(keychain);
+    /// keychain = opened.rollback_counter.get().unwrap().max(keychain);
     /// assert!(!opened.rolled_back);
     /// # assert_eq!(keychain, now.get() + 1);
     /// # Ok(())
@@ -244,11 +244,11 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (db, now, mut rng, storage_key) = (Memory::default(), NOW, rng(), StorageKey::new([7; 32]));
     /// let alice = Address::new(UserId::new("alice")?, DeviceId::new(1));
-    /// let mut start = |rollback counter| {
-    ///     Client::open_or_create(&storage_key, rollback counter, &alice, Suites::V1).run(&db, now, &mut rng, |_, _| Ok(()))
+    /// let mut start = |rollback_counter| {
+    ///     Client::open_or_create(&storage_key, rollback_counter, &alice, Suites::V1).run(&db, now, &mut rng, |_, _| Ok(()))
     /// };
-    /// let created = start(Rollback counter::new(0))?;
-    /// let opened = start(created.rollback counter)?;
+    /// let created = start(RollbackCounter::new(0))?;
+    /// let opened = start(created.rollback_counter)?;
     /// assert!(created.is_new && !opened.is_new);
     /// # Ok(())
     /// # }
@@ -321,8 +321,8 @@ impl Client {
     /// # let Talking { alice_db: db, alice_key: old, now, mut rng, .. } = talking();
     /// let new = StorageKey::new([9; 32]);
     /// Client::change_storage_key(&old, &new).run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// assert!(Client::open(&old, Rollback counter::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
-    /// assert!(Client::open(&new, Rollback counter::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
+    /// assert!(Client::open(&old, RollbackCounter::UNAVAILABLE).stage(&db, now, &mut rng).is_err());
+    /// assert!(Client::open(&new, RollbackCounter::UNAVAILABLE).stage(&db, now, &mut rng).is_ok());
     /// # Ok(())
     /// # }
     /// ```

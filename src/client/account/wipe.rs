@@ -23,7 +23,7 @@ impl Client {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, alice_key, now, mut rng, .. } = talking();
     /// alice.wipe().run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// let opened = Client::open(&alice_key, Rollback counter::UNAVAILABLE).stage(&db, now, &mut rng);
+    /// let opened = Client::open(&alice_key, RollbackCounter::UNAVAILABLE).stage(&db, now, &mut rng);
     /// assert!(matches!(opened, Err(StageError::Operation(OpenError::NoAccount))));
     /// # Ok(())
     /// # }

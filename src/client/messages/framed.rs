@@ -193,6 +193,30 @@ impl Client {
         let (core, user) = (self.core.clone(), user.clone());
         Operation::new("set_framing", move |work| core.set_framed(work, &user, framed))
     }
+
+    /// Whether what is shown in the conversation with a user is framed, as [`Self::set_framing`] has said, or a framed message;
+    /// `None` if neither has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError`], when it is staged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clientdoc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
+    /// # let user = bob.address().user();
+    /// alice.set_framing(user, true).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    /// assert_eq!(alice.framing(user).run(&db, now, &mut rng, |_, _| Ok(()))?, Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn framing(&self, user: &UserId) -> Operation<Option<bool>, StoredError> {
+        let (core, user) = (self.core.clone(), user.clone());
+        Operation::new("framing", move |work| core.framing(work, &user))
+    }
 }
 
 impl Core {

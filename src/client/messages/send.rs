@@ -54,8 +54,8 @@ pub enum SendError {
     #[error("there is no session with the device")]
     NoSession,
     /// The device's identity key has changed. Ask the user, then [`Client::accept_identity`] or
-    /// [`Client::refuse_identity`]. Where the host does not know which key it is, since a row was put back, the device's
-    /// bundle says so.
+    /// [`Client::refuse_identity`]. Where the host does not know which key it is, since its own rows went back in time,
+    /// [`Client::peer`] says so.
     #[error("the device's identity key has changed")]
     IdentityChanged,
     /// This id was used for another message to the device. Ids are random: draw another one.

@@ -66,7 +66,7 @@ impl Client {
     /// for page in 0..=255 {
     ///     let mut pruned = alice.prune(page).run(&db, now, &mut rng, |_, _| Ok(()))?;
     ///     while let Some(next) = pruned.next {
-    ///         pruned = alice.tidy_on(next).run(&db, now, &mut rng, |_, _| Ok(()))?;
+    ///         pruned = alice.prune_on(next).run(&db, now, &mut rng, |_, _| Ok(()))?;
     ///     }
     ///     peers.extend(pruned.peers);
     /// }

@@ -52,6 +52,16 @@ impl Core {
         if let Some(peer) = self.cache.as_ref().and_then(|cache| work.cached(cache, key)) {
             return Ok(Some(peer));
         }
+        self.read_peer(work, address, key)
+    }
+
+    /// The same, past the memory of opened rows: whoever only looks takes nothing out of it.
+    pub(crate) fn read_peer(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        key: RecordKey,
+    ) -> Result<Option<Box<Peer>>, Halt> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
         let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }

@@ -1,5 +1,6 @@
 //! Sessions under an identity key that is not accepted: untrusted beside the known one, until the host decides.
 
+use crate::crypto::PublicKey;
 use crate::ident::Address;
 use crate::rows::Core;
 use crate::session::Session;
@@ -21,6 +22,18 @@ impl Core {
             return Ok(None);
         }
         Ok(Some(Session::from_bytes(session).map_err(stored(kind))?))
+    }
+
+    /// The key that the user is to decide upon, also where the session under it is of before the store went back in time.
+    pub(crate) fn untrusted_identity(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+    ) -> Result<Option<PublicKey>, Stop<StoredError>> {
+        let kind = RecordKind::UntrustedSession;
+        let Some(bytes) = work.read(&self.keys, kind, self.peer_key(kind, address))? else { return Ok(None) };
+        let session = read(bytes).and_then(|(_, session)| Session::from_bytes(session)).map_err(stored(kind))?;
+        Ok(Some(*session.remote_identity()))
     }
 
     pub(crate) fn save_untrusted(

@@ -45,10 +45,9 @@ impl Host {
                 // A row of before that was put back knows of another key of which the user was asked long ago.
                 if error == SendError::IdentityChanged
                     && !self.tables.changed.contains_key(&draft.to)
-                    && let Some(bundle) = relay.bundle(&draft.to).and_then(|bundle| bundle.verify().ok())
-                    && *bundle.address() == draft.to
+                    && self.ask_anew(&draft.to, now)?
                 {
-                    self.tables.ask_about(&draft.to, bundle.identity_key());
+                    continue;
                 }
                 if error != SendError::NoSession || !fetched.insert(draft.to.clone()) {
                     break;
@@ -59,6 +58,18 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// Asks the user about the key that waits, of which the host's own table knows nothing. Whether the known one goes on, as
+    /// it does where nobody knows the other one any more.
+    fn ask_anew(&mut self, peer: &Address, now: Timestamp) -> Result<bool, Crashed> {
+        let known = self.run(now, |client| client.peer(peer), |_, _| {})?;
+        let Some(known) = known.ok().flatten().filter(|known| known.awaits_decision) else { return Ok(false) };
+        if let Some(key) = known.changed_key {
+            self.tables.ask_about(peer, &key);
+            return Ok(false);
+        }
+        Ok(self.run(now, |client| client.refuse_identity(peer), |_, ()| {})?.is_ok())
     }
 
     /// Sends one draft.
