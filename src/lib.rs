@@ -45,6 +45,7 @@
 //!
 //! Without them the crate is `no_std` with `alloc`.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(test)]

@@ -184,7 +184,11 @@ fn payloads() -> Vec<Vec<u8>> {
         Content::Receipt(vec![]),
         Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
     ];
-    let payload = |answers, content| Payload { own, peer: RosterView::default(), answers, content }.to_bytes();
+    let payload = |answers, content| {
+        let mut payload = Payload::new(content);
+        (payload.own, payload.answers) = (own, answers);
+        payload.to_bytes()
+    };
     let mut payloads = Vec::from(contents.map(|content| payload(None, content)));
     payloads.push(payload(Some(MessageName::new([3; 32])), Content::App(vec![4; 5])));
     payloads

@@ -52,12 +52,9 @@ use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
 use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
-use subrosa::session::{
-    AcceptError, Accepted, ConsumedPrekeys, DecryptError, EncryptError, FirstMessage, PrekeyKind, Session,
-    SessionMessage,
-};
+use subrosa::session::{AcceptError, DecryptError, EncryptError, FirstMessage, PrekeyKind, Session, SessionMessage};
 use subrosa::suite::Suite;
-use subrosa::wire::{Content, Payload, RecordError, RosterView, WireError};
+use subrosa::wire::{Content, Payload, RecordError, WireError};
 use support::{NOW, Party, address};
 
 /// The byte that every planted secret is made of. Clamping changes the ends of a key, never its middle.
@@ -177,9 +174,8 @@ fn sessions_print_nothing() {
         silent(&to_bob.decrypt(&message, NOW, &mut Planted).map(|_| ()));
         silent(&(&to_bob, &to_alice));
     }
-    silent(&Accepted { plaintext: vec![SENTINEL; 9], consumed: ConsumedPrekeys::default() });
     let content = Content::App(vec![SENTINEL; 9]);
-    silent(&Payload { own: RosterView::default(), peer: RosterView::default(), answers: None, content });
+    silent(&Payload::new(content));
 }
 
 #[test]

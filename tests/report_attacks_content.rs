@@ -43,7 +43,7 @@ fn t14_edit_and_delete() {
     assert_eq!(policy.after(Deletion::ViewOnce, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::Expired, now), AfterDeletion::HoldUntil(Timestamp::new(START + 86_400_000)));
     assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
-    assert_eq!(FramingPolicy { erase: true, ..policy }.after(Deletion::Local, now), AfterDeletion::Erase);
+    assert_eq!(policy.with_erase(true).after(Deletion::Local, now), AfterDeletion::Erase);
     // After it, what remains still holds the chain together.
     bob.log[0].0 = bob.log[0].0.reduce();
     let verdict = platform.verify(bob.account(), &bob.report_all()).unwrap();
@@ -110,10 +110,8 @@ fn t15_downgrade_to_an_unframed_class() {
 fn t16_stamp_stripped_or_garbled() {
     let (mut platform, mut alice, mut bob) = pair(117);
     let post = alice.send(&mut platform, "hello");
-    let (strict, lenient) = (
-        FramingPolicy::default(),
-        FramingPolicy { missing_stamp: MissingStamp::AllowUnreportable, ..FramingPolicy::default() },
-    );
+    let (strict, lenient) =
+        (FramingPolicy::default(), FramingPolicy::default().with_missing_stamp(MissingStamp::AllowUnreportable));
     let before = bob.state.clone();
     let now = Timestamp::new(platform.now);
     let garbled = &post.stamp[..118];

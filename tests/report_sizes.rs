@@ -14,7 +14,7 @@ use subrosa::report::{
     AccountDevice, ChainState, ChainStatus, Commitment, Evidence, FramingPolicy, ModerationPublicKey, Part, STAMP_LEN,
     seal_report,
 };
-use subrosa::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView};
+use subrosa::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload};
 
 #[test]
 fn framing_costs_few_bytes() {
@@ -23,9 +23,7 @@ fn framing_costs_few_bytes() {
     deliver(&platform, &mut alice, &hello);
     // One part, one head named: the common case.
     let post = alice.send_parts(&mut platform, &[Part::text("hello")]);
-    let payload = |content| {
-        Payload { own: RosterView::default(), peer: RosterView::default(), answers: None, content }.to_bytes().len()
-    };
+    let payload = |content| Payload::new(content).to_bytes().len();
     let plaintext = payload(Content::Framed(post.inner.clone())) - payload(Content::App(b"hello".to_vec()));
     let address = |name: &str| Address::new(UserId::new(name).unwrap(), DeviceId::new(1));
     let envelope = |commitment, stamp| {

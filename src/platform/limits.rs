@@ -9,6 +9,7 @@ use crate::report::{MAX_ITEMS, MAX_PARTS_LEN, MAX_REPORT_LEN};
 /// assert_eq!(ReportLimits::default().max_items, 1000);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReportLimits {
     /// Most messages: 1,000.
     pub max_items: usize,

@@ -10,6 +10,8 @@ use crate::report::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, 
 /// [`Finding::OpenEnd`], and whole chains that no author of a message here had seen, which then cannot have provoked
 /// anything that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "it says what is proven, and what is not"]
 pub struct Verdict {
     /// Names the report: the same messages, with the same parts shown, from the same reporter give the same, so that it is
     /// handled once. One that shows more is another.
@@ -33,6 +35,7 @@ pub struct Verdict {
 
 /// A message that was sent: to whom, by whom, when.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerifiedMessage {
     /// Its commitment.
     pub commitment: Commitment,

@@ -47,6 +47,7 @@ const MAX_LOTS: usize = 256;
 
 /// A signed or last-resort prekey that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Made {
     /// Its id.
     pub id: PrekeyId,
@@ -183,6 +184,7 @@ impl Rotation {
 
 /// Whether the server may have one-time prekeys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stocked {
     /// They are of an upload that is not known to have arrived.
     Pending,

@@ -18,6 +18,7 @@ pub const MAX_NOTE_LEN: usize = 4096;
 
 /// What of a message is shown to the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reveal<'a> {
     /// All parts.
     All,
@@ -29,6 +30,7 @@ pub enum Reveal<'a> {
 
 /// On which side of the reported window a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WindowSide {
     /// It is a chain's last one before the window.
     Before,
@@ -77,6 +79,7 @@ pub enum ReportBuildError {
 /// A report shows the chosen parts, and of every message in it who wrote it when, to whoever opens the report. It
 /// shows nothing that opens other parts or other messages. Seal it to the platform's moderation key with
 /// [`seal_report`](super::seal_report).
+#[must_use = "a report is made by `build`"]
 pub struct ReportBuilder {
     reporter: AccountTag,
     items: Vec<ReportItem>,

@@ -4,6 +4,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What is done with a message that comes without a stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissingStamp {
     /// It is refused: whatever is shown can be reported.
     Require,
@@ -14,6 +15,7 @@ pub enum MissingStamp {
 /// What is done with content that a user would see and that comes without a frame, in a conversation where what is shown is
 /// framed. What the library itself consumes passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnframedContent {
     /// It is refused and stays with the transport: it may be shown once the host has said that the conversation is not framed
     /// any more, and it is not lost.
@@ -24,6 +26,7 @@ pub enum UnframedContent {
 
 /// Why a message's content goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Deletion {
     /// Its author took it back.
     Remote,
@@ -61,6 +64,7 @@ pub enum AfterDeletion {
 /// assert_eq!(policy.after(Deletion::Local, now), AfterDeletion::Reduce);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FramingPolicy {
     /// What is done with a message without a stamp.
     pub missing_stamp: MissingStamp,
@@ -96,6 +100,24 @@ impl Default for FramingPolicy {
 }
 
 impl FramingPolicy {
+    /// The same with another answer to messages without a stamp. Fields that have no such method are assigned.
+    #[must_use]
+    pub const fn with_missing_stamp(self, missing_stamp: MissingStamp) -> Self {
+        Self { missing_stamp, ..self }
+    }
+
+    /// The same with another answer to content without a frame.
+    #[must_use]
+    pub const fn with_unframed(self, unframed: UnframedContent) -> Self {
+        Self { unframed, ..self }
+    }
+
+    /// The same, keeping nothing at all of a deleted message, or keeping it.
+    #[must_use]
+    pub const fn with_erase(self, erase: bool) -> Self {
+        Self { erase, ..self }
+    }
+
     /// What becomes of the evidence of a message whose content goes now. A hold of 0 is no hold.
     #[must_use]
     pub const fn after(&self, deletion: Deletion, now: Timestamp) -> AfterDeletion {

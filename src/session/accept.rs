@@ -15,6 +15,7 @@ use crate::suite::Suite;
 
 /// An accepted first message.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Accepted {
     /// What the sender encrypted.
     pub plaintext: Vec<u8>,
@@ -33,6 +34,7 @@ impl core::fmt::Debug for Accepted {
 /// Prekeys that an accepted first message has used up: delete their private halves **in the same transaction** that
 /// stores the session. Until they are gone, whoever seizes the device can decrypt the first messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConsumedPrekeys {
     /// The one-time X25519 prekey.
     pub one_time: Option<PrekeyId>,

@@ -98,6 +98,7 @@ impl DecryptError {
 
 /// The kinds of prekeys; each has ids of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum PrekeyKind {
     /// The signed X25519 prekey.
     Signed,

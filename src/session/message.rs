@@ -83,6 +83,7 @@ impl Ciphertext {
 
 /// The prekeys that a first message was made with: what to look up before it can be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NeededPrekeys {
     /// The suite that they are of.
     pub suite: Suite,

@@ -120,6 +120,7 @@ impl Change {
 /// # commit(&mut BTreeMap::new(), &Batch::default()).unwrap();
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "nothing has happened before it is applied"]
 pub struct Batch(Vec<Change>);
 
 /// Why a batch was not applied. The host's transaction is rolled back.

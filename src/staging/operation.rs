@@ -15,6 +15,7 @@ use crate::persist::RecordKey;
 
 /// What an operation says when it is stepped.
 #[derive(Debug)]
+#[must_use = "an operation goes on when it has its rows, and happens when its batch is applied"]
 pub enum Step<T> {
     /// It needs these rows: [`Operation::supply`] them, in this order, and step again.
     Need(Vec<RecordKey>),

@@ -120,6 +120,7 @@ impl<S: Store + ?Sized> Store for &S {
 
 /// A store as it will be once a batch is applied, see [`Staged::over`](super::Staged::over).
 #[derive(Debug)]
+#[must_use = "it is a store to stage the next operation on"]
 pub struct Overlay<'a, S> {
     pub(crate) batch: &'a Batch,
     pub(crate) store: S,

@@ -2,10 +2,9 @@
 //!
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), what writes and
 //! reads fields without it where every message passes, the strict
-//! decoders of what suite `Signal` ([`SignalMessage`], [`PreKeySignalMessage`])
-//! and suite V1 ([`V1Message`], [`V1FirstMessage`]) put on the wire, of the post-quantum ratchet's part
-//! ([`SpqrMessage`]), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one ([`Envelope`]), of framed
-//! content and reports, and the structs of stored state with their header.
+//! decoders of what the suites put on the wire and of the post-quantum ratchet's part (for tests and fuzzing; a host reads
+//! messages in room [`session`](crate::session)), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one
+//! ([`Envelope`]), of framed content and reports, and the structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.
@@ -33,17 +32,21 @@ pub(crate) use fields::{FieldReader, FieldWriter};
 pub use kind::{RecordError, RecordKind};
 pub use payload::{Content, Payload, RosterView, UnknownPayload};
 pub(crate) use payload::{FRAMED, Outward};
+#[doc(hidden)]
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;
 pub(crate) use report_message::{Framed, MAX_PARTS, ReportItem, ReportMessage, ReportPart};
 pub(crate) use roomy::{ROOM_BEHIND, ROOM_IN_FRONT, Record};
+#[doc(hidden)]
 pub use signal_message::SignalMessage;
 pub(crate) use signal_message::SignalMessageHeader;
+#[doc(hidden)]
 pub use spqr_message::{CHUNK_LEN, Chunk, MalformedSpqr, SpqrMessage, SpqrPayload};
 pub(crate) use stored::{
     KEY_PAIR_CAPACITY, address_from_record, address_to_record, decode_record, encode_record, encode_row, read_address,
     read_key_pair, read_public_key, write_address, write_key_pair,
 };
+#[doc(hidden)]
 pub use v1_message::{V1FirstMessage, V1Message};
 pub(crate) use v1_message::{V1Header, is_v1};
 

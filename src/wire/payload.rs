@@ -95,13 +95,13 @@ impl core::fmt::Debug for Content {
 /// # Examples
 ///
 /// ```
-/// use subrosa::wire::{Content, Payload, RosterView};
-/// let (own, peer) = (RosterView::default(), RosterView::default());
-/// let payload = Payload { own, peer, answers: None, content: Content::App(b"hi".to_vec()) };
+/// use subrosa::wire::{Content, Payload};
+/// let payload = Payload::new(Content::App(b"hi".to_vec()));
 /// assert_eq!(Payload::parse(&payload.to_bytes())?, payload);
 /// # Ok::<(), subrosa::wire::WireError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Payload {
     /// The sender's own roster.
     pub own: RosterView,
@@ -134,6 +134,12 @@ const LABEL_PAYLOAD: &[u8] = b"\x11subrosa/1/payload";
 const FIRST_UNKNOWN: u32 = 24;
 
 impl Payload {
+    /// A payload that says this, of somebody who knows of no roster.
+    #[must_use]
+    pub fn new(content: Content) -> Self {
+        Self { own: RosterView::default(), peer: RosterView::default(), answers: None, content }
+    }
+
     /// Reads a payload.
     ///
     /// # Errors

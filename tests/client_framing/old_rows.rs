@@ -175,7 +175,7 @@ fn a_peer_row_put_back() {
 #[test]
 fn plain_messages_between_are_no_old_rows() {
     let (platform, mut alice, mut bob) = pair();
-    bob.client = bob.client.with_framing(FramingPolicy { unframed: UnframedContent::HandOver, ..Default::default() });
+    bob.client = bob.client.with_framing(FramingPolicy::default().with_unframed(UnframedContent::HandOver));
     for number in 0..3 {
         let plain = alice.run(alice.client.send(MessageId::new([200 + number; 16]), bob.client.address(), b"plain"));
         let received = receive(&bob.client, &bob.db, plain.outgoing().unwrap().envelope());

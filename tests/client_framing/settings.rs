@@ -56,7 +56,7 @@ fn an_inbox_of_both_kinds() {
     assert_eq!(outcomes[2].as_ref().unwrap_err(), &ReceiveError::Unframed);
     assert_eq!(ReceiveError::Unframed.disposition(), Disposition::Later);
     // It is read when the host says so, or a host reads it that hands such things over.
-    let policy = FramingPolicy { unframed: UnframedContent::HandOver, ..FramingPolicy::default() };
+    let policy = FramingPolicy::default().with_unframed(UnframedContent::HandOver);
     let handed = bob.with_framing(policy).receive(&inbox[2]).stage(&bob_db, NOW, &mut rng()).unwrap();
     assert!(matches!(handed.output(), Received::Message(message) if message.lacks_frame()));
     set(&bob, &bob_db, alice.address().user(), false);
@@ -124,7 +124,7 @@ fn forget(client: &Client, db: &Memory, address: &Address) {
 fn forgetting_leaves_the_pin_and_no_chains() {
     for is_damaged in [false, true] {
         let Talking { alice, alice_db, bob, bob_db, .. } = talking();
-        let policy = FramingPolicy { missing_stamp: MissingStamp::AllowUnreportable, ..FramingPolicy::default() };
+        let policy = FramingPolicy::default().with_missing_stamp(MissingStamp::AllowUnreportable);
         let bob = bob.with_framing(policy);
         let post = send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().unwrap().envelope().clone();
         framed(receive(&bob, &bob_db, &post));

@@ -116,7 +116,7 @@ impl Party {
     fn accept(&mut self, from: &Address, first: &FirstMessage, now: Timestamp) -> Result<Vec<u8>, AcceptError> {
         let one_time = first.needs().one_time.and_then(|id| self.one_time.get(&id));
         let mut prekeys = PrekeySecrets { signed: &self.signed, kem: &self.kem, one_time, seen: &mut self.seen };
-        let Accepted { plaintext, consumed } = match &mut self.session {
+        let Accepted { plaintext, consumed, .. } = match &mut self.session {
             Some(session) => session.accept_next(&self.device, first, Some(&mut prekeys), now, &mut self.rng)?,
             None => {
                 let accepted = Session::accept(&self.device, from, first, &mut prekeys, now, &mut self.rng)?;

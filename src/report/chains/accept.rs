@@ -18,6 +18,7 @@ const CHAINS_PER_DAY: usize = 4;
 
 /// A framed message that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcceptedFrame {
     /// What it says.
     pub parts: Vec<Part>,
@@ -116,6 +117,7 @@ pub enum FrameError {
 
 /// A message that contradicts an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ForkedFrame {
     /// What it says.
     pub parts: Vec<Part>,

@@ -103,6 +103,7 @@ pub(super) struct PeerChain {
 
 /// A framed message to be encrypted and sent.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SealedFrame {
     /// The framed content, to be put into the payload. Encrypt it bound to
     /// [`Commitment::external_ad`](crate::report::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
