@@ -66,6 +66,24 @@ pub use crate::staging::{Database, Operation, RunError, StoredError};
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
 /// thread.
 ///
+/// # Methods, in the order of use
+///
+/// | when | what |
+/// |---|---|
+/// | the app starts | [`open_or_create`](Self::open_or_create), or [`open`](Self::open) and [`create`](Self::create); [`adopt`](Self::adopt) an identity that exists already; [`with_framing`](Self::with_framing), [`with_session_cache`](Self::with_session_cache) |
+/// | then, and every few minutes | [`todo`](Self::todo) says which of the following is due |
+/// | prekeys | [`publish_prekeys`](Self::publish_prekeys), upload them, [`published`](Self::published); [`publish_prekeys_of`](Self::publish_prekeys_of) one suite |
+/// | somebody is written to | [`add_session`](Self::add_session), [`send`](Self::send); framed [`send_framed`](Self::send_framed), and [`own_stamp`](Self::own_stamp) when the stamp comes back |
+/// | mail comes | [`receive`](Self::receive), [`receive_many`](Self::receive_many) |
+/// | messages could not be read | [`answer`](Self::answer), or [`resend`](Self::resend) and [`decline_resend`](Self::decline_resend); [`ask_again`](Self::ask_again), [`withdraw_wish`](Self::withdraw_wish) |
+/// | an identity key has changed | [`peer`](Self::peer) says which; [`accept_identity`](Self::accept_identity), [`refuse_identity`](Self::refuse_identity) |
+/// | once a day | [`maintain`](Self::maintain), then [`prune`](Self::prune) for every page, [`prune_on`](Self::prune_on) where there is more |
+/// | the user deletes | [`forget_message`](Self::forget_message), [`forget_device`](Self::forget_device), [`forget_identity`](Self::forget_identity) |
+/// | something went wrong | [`reset`](Self::reset) a session |
+/// | questions | [`address`](Self::address), [`generation`](Self::generation), [`identity_key`](Self::identity_key), [`peer`](Self::peer), [`devices_of`](Self::devices_of), [`peers`](Self::peers), [`framing`](Self::framing) |
+/// | settings | [`set_framing`](Self::set_framing), [`change_storage_key`](Self::change_storage_key) |
+/// | the end | [`wipe`](Self::wipe) |
+///
 /// # Examples
 ///
 /// ```

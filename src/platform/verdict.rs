@@ -11,7 +11,6 @@ use crate::report::{AccountTag, ChainId, ChainTag, Commitment, ConversationTag, 
 /// anything that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "it says what is proven, and what is not"]
 pub struct Verdict {
     /// Names the report: the same messages, with the same parts shown, from the same reporter give the same, so that it is
     /// handled once. One that shows more is another.

@@ -79,7 +79,6 @@ pub enum ReportBuildError {
 /// A report shows the chosen parts, and of every message in it who wrote it when, to whoever opens the report. It
 /// shows nothing that opens other parts or other messages. Seal it to the platform's moderation key with
 /// [`seal_report`](super::seal_report).
-#[must_use = "a report is made by `build`"]
 pub struct ReportBuilder {
     reporter: AccountTag,
     items: Vec<ReportItem>,
