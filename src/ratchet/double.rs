@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroize as _;
 
 use super::chain::{Chain, RootKey};
 use super::salts::{SaltPrefix, Salts};
@@ -187,6 +188,10 @@ impl DoubleRatchet {
             held.remember(place);
             self.receiving.push_back(held);
             while self.receiving.len() > MAX_RECEIVING_CHAINS {
+                // Wiped where it stands: what is taken out leaves its bytes in the ring.
+                if let Some(oldest) = self.receiving.front_mut() {
+                    oldest.chain.key.zeroize();
+                }
                 self.receiving.pop_front();
             }
         } else if let Some(held) = self.find_mut(&place.ratchet) {

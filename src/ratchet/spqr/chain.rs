@@ -42,11 +42,35 @@ impl PqChain {
 #[derive(Clone)]
 pub(super) struct PqEpoch {
     pub(super) epoch: u64,
-    /// Gone once this party sends in a later epoch.
-    pub(super) sending: Option<PqChain>,
+    /// Whether the sending chain is there, which is gone once this party sends in a later epoch. No `Option`: what `None` leaves
+    /// unused is whatever lay on the stack, keys too, and goes wherever the value is moved.
+    sends: bool,
+    sending: PqChain,
     pub(super) receiving: PqChain,
     /// Keys of messages passed over; at most [`MAX_SKIPPED`], none that is used further than that behind the newest.
     pub(super) skipped: SkippedKeys,
+}
+
+impl PqEpoch {
+    pub(super) fn new(epoch: u64, sending: Option<PqChain>, receiving: PqChain, skipped: SkippedKeys) -> Self {
+        let sends = sending.is_some();
+        let sending = sending.unwrap_or_else(|| PqChain::new(Secret::new([0; 32])));
+        Self { epoch, sends, sending, receiving, skipped }
+    }
+
+    /// The sending chain, if it is there.
+    pub(super) fn sending(&self) -> Option<&PqChain> {
+        self.sends.then_some(&self.sending)
+    }
+
+    fn sending_mut(&mut self) -> Option<&mut PqChain> {
+        self.sends.then_some(&mut self.sending)
+    }
+
+    fn end_sending(&mut self) {
+        self.sends = false;
+        self.sending = PqChain::new(Secret::new([0; 32]));
+    }
 }
 
 /// The chains of the newest epochs: at most three.
@@ -93,7 +117,7 @@ impl PqChains {
         let [next_root, a_to_b, b_to_a] = derived.split3();
         let (sending, receiving) = if initiator { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
         let (sending, receiving) = (Some(PqChain::new(sending)), PqChain::new(receiving));
-        (next_root, PqEpoch { epoch, sending, receiving, skipped: SkippedKeys::new() })
+        (next_root, PqEpoch::new(epoch, sending, receiving, SkippedKeys::new()))
     }
 
     /// Opens the next epoch's chains, and gives the root that they came from. The braid gives the epochs in order, one at a
@@ -117,7 +141,7 @@ impl PqChains {
     }
 
     pub(super) fn check_send(&self, epoch: u64) -> Result<(), Exhausted> {
-        let chain = self.find(epoch).and_then(|epoch| epoch.sending.as_ref()).ok_or(Exhausted)?;
+        let chain = self.find(epoch).and_then(PqEpoch::sending).ok_or(Exhausted)?;
         if chain.index == u32::MAX { Err(Exhausted) } else { Ok(()) }
     }
 
@@ -129,10 +153,10 @@ impl PqChains {
             self.sending_epoch = epoch;
             self.epochs.retain(|held| held.epoch + 1 >= epoch);
             for held in self.epochs.iter_mut().filter(|held| held.epoch < epoch) {
-                held.sending = None;
+                held.end_sending();
             }
         }
-        let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(|held| held.sending.as_mut());
+        let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(PqEpoch::sending_mut);
         let chain = chain.ok_or(Exhausted)?;
         let (next, key) = chain.step(&Unsalted::new()).ok_or(Exhausted)?;
         *chain = next;

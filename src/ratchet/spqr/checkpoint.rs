@@ -43,7 +43,7 @@ impl Spqr {
     /// The secrets of the chains.
     pub(crate) fn secrets(&self) -> std::vec::Vec<crate::crypto::Secret<32>> {
         let chains = self.chains.epochs.iter();
-        let chains = chains.flat_map(|epoch| epoch.sending.iter().chain([&epoch.receiving]));
+        let chains = chains.flat_map(|epoch| epoch.sending().into_iter().chain([&epoch.receiving]));
         chains.map(|chain| chain.key.clone()).chain([self.chains.next_root.clone()]).collect()
     }
 }

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(ours["authMac"], start["authMac"]);
         assert_eq!(ours["nextRoot"], start["chainNextRoot"]);
         let epoch = spqr.chains.epochs.front().unwrap();
-        assert_eq!(epoch.sending.as_ref().unwrap().key.expose(), &array::<32>(&start["chainA2B"]));
+        assert_eq!(epoch.sending().unwrap().key.expose(), &array::<32>(&start["chainA2B"]));
         assert_eq!(epoch.receiving.key.expose(), &array::<32>(&start["chainB2A"]));
     }
 

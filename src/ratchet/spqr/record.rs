@@ -265,7 +265,7 @@ impl PqEpoch {
     fn write(&self, form: Form, out: &mut FieldWriter) {
         let elsewhere = self.skipped.elsewhere(form);
         out.number(1, self.epoch);
-        if let Some(sending) = &self.sending {
+        if let Some(sending) = self.sending() {
             out.message(2, |out| sending.write(out));
         }
         out.message(3, |out| self.receiving.write(out));
@@ -283,7 +283,7 @@ impl PqEpoch {
         if !skipped.within(0, receiving.index) {
             return Err(CORRUPT);
         }
-        Ok(Self { epoch, sending, receiving, skipped })
+        Ok(Self::new(epoch, sending, receiving, skipped))
     }
 }
 

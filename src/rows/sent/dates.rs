@@ -4,7 +4,7 @@ use super::entry::{SENT_LOG, seconds};
 use crate::ident::Timestamp;
 
 /// Tells of what was sent, in order, what is old and when the rest was sent; in seconds since 1970. So a clock that was
-/// behind for an hour makes nothing old, and what one that was ahead has sent says nothing of what follows.
+/// behind makes nothing old, and what one that was ahead has sent says nothing of what follows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dates {
     settled: u32,
@@ -25,11 +25,11 @@ impl Dates {
 
     /// When that was sent which says `at`; `None` if it is old.
     pub(super) fn next(&mut self, at: u32) -> Option<u32> {
-        // Nothing was sent before what stands in front of it. What looks as if it should have been deleted a month ago was
-        // not there then, or nobody has pruned.
-        let in_order = at.max(self.latest);
-        let forgotten = self.settled.saturating_sub(in_order) > 2 * SENT_LOG;
-        let date = if forgotten { self.settled } else { in_order };
+        // Nothing was sent before what stands in front of it: the clock was wrong then, and nobody knows how long ago that
+        // was. Nor was that there which looks as if it should have been deleted a month ago, or nobody has pruned. Either
+        // counts as sent now: it stays for 30 days too long at most.
+        let unknown = at < self.latest || self.settled.saturating_sub(at) > 2 * SENT_LOG;
+        let date = if unknown { self.settled.max(self.latest) } else { at };
         if date <= self.now {
             self.latest = date;
         }

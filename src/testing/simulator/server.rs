@@ -214,7 +214,6 @@ impl Directory for Server {
 
     fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-        *self.claimed.entry((address.clone(), self.now / DAY_MS)).or_default() += 1;
         let Malice { twice, old, garbled, bare, .. } = self.malice;
         let handed = self.handed.get(address).map(Vec::as_slice).unwrap_or_default();
         if self.rng.happens(twice)
@@ -228,6 +227,7 @@ impl Directory for Server {
             return Some(bundle.clone());
         }
         let mut bundle = self.honest_bundle(address)?;
+        *self.claimed.entry((address.clone(), self.now / DAY_MS)).or_default() += 1;
         if self.rng.happens(bare) {
             bundle.one_time_prekey = None;
         }

@@ -244,6 +244,8 @@ impl World {
                 allowed.map_or(Ok(()), |allowed| self.opened(user, allowed))
             }
             Answer::Refused(ReceiveError::Frame(FrameError::FalseSeen)) => Err(Broken::Blamed),
+            // It was read meanwhile, as what was sent again for it. The ledger knows if it was not.
+            Answer::Refused(ReceiveError::Frame(FrameError::TooOld)) => Ok(()),
             Answer::Refused(error) | Answer::Again(error) => Err(Broken::Refused(format!("{error}"))),
         }
     }
