@@ -26,13 +26,20 @@
 //!
 //! # Where to start
 //!
+//! | who you are | read |
+//! |---|---|
+//! | you want to see two people talk within an hour | [`guide::first_version`], then [`guide::what_it_lacks`] |
+//! | you write a host: an app, a bot | [`client`], [`guide::storage`], then `sqlite` or [`client::Database`] |
+//! | you run the server | [`platform`], [`guide::server`], [`guide::moderation`] |
+//! | you look underneath, or write a second implementation | [`session`], [`guide::protocol`], [`guide::records`], CONTRIBUTING.md |
+//!
 //! [`client::Client`] is one device over the host's database: what most hosts use. Each of its operations is
 //! [run](client::Operation::run) in one call over a [`client::Database`], which `subrosa::sqlite` is (feature `sqlite`) and a host
 //! on something else implements; [`client::Client::todo`] says what is to be done. The example `sqlite_host` is the reference,
-//! `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and `docs/storage.md` in the
-//! repository says what a host owes the rows. Below it are plain values without storage:
+//! `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and [`guide::storage`] says what a
+//! host owes the rows. Below it are plain values without storage:
 //! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
-//! `docs/protocol.md` specifies every byte; words that are used in a sense of their own are in the [`glossary`].
+//! [`guide::protocol`] specifies every byte; words that are used in a sense of their own are in the [`glossary`].
 //!
 //! # Features
 //!
@@ -40,7 +47,9 @@
 //! |---|---|
 //! | `std` | adapters of [`attachment`] for `std::io`; a [`client::Client`] that keeps sessions in memory, where it is asked to; [`ident::Timestamp`]`::now` |
 //! | `fast` | a faster X25519 and file encryption where the processor has the instructions, on x86-64 and 64-bit ARM; the same bytes. Needs the standard library |
-//! | `sqlite` | `subrosa::sqlite`: a host's database in a SQLite file, on `rusqlite`. Needs the standard library |
+//! | `getrandom` | `crypto::system_rng`: the operating system's generator |
+//! | `sqlite` | `subrosa::sqlite`: a host's database in a SQLite file, on `rusqlite`, with the SQLite of the system. Needs the standard library |
+//! | `sqlite-bundled` | the same with a SQLite of its own. Needs a C compiler |
 //! | `testing` | `subrosa::testing`: for a host's own tests, not for its app. Needs the standard library |
 //!
 //! Without them the crate is `no_std` with `alloc`.
@@ -58,6 +67,7 @@ pub mod client;
 pub mod crypto;
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
+pub mod guide;
 mod handshake;
 pub mod ident;
 pub mod persist;

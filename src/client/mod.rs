@@ -70,7 +70,7 @@ pub use crate::staging::{Database, Operation, RunError, StoredError};
 ///
 /// | when | what |
 /// |---|---|
-/// | the app starts | [`open_or_create`](Self::open_or_create), or [`open`](Self::open) and [`create`](Self::create); [`adopt`](Self::adopt) an identity that exists already; [`with_framing`](Self::with_framing), [`with_session_cache`](Self::with_session_cache) |
+/// | the app starts | [`open_or_create`](Self::open_or_create), or [`open`](Self::open) and [`create`](Self::create); [`adopt`](Self::adopt) an identity that exists already; [`with_framing`](Self::with_framing), `with_session_cache` |
 /// | then, and every few minutes | [`todo`](Self::todo) says which of the following is due |
 /// | prekeys | [`publish_prekeys`](Self::publish_prekeys), upload them, [`published`](Self::published); [`publish_prekeys_of`](Self::publish_prekeys_of) one suite |
 /// | somebody is written to | [`add_session`](Self::add_session), [`send`](Self::send); framed [`send_framed`](Self::send_framed), and [`own_stamp`](Self::own_stamp) when the stamp comes back |

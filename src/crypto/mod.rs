@@ -39,6 +39,33 @@ pub use curve::{
 pub use kem::{KemAlgorithm, KemCiphertext, KemKeyPair, KemPublicKey, KemSecretKey, MalformedKemKey};
 pub use secret::Secret;
 
+/// The traits of randomness, in the version that this crate takes.
+pub use rand_core;
+
+/// The operating system's generator, see [`system_rng`].
+#[cfg(feature = "getrandom")]
+pub type SystemRng = rand_core::UnwrapErr<getrandom::SysRng>;
+
+/// The operating system's generator, for hosts that have no other: on Linux, Windows, Apple's systems and Android. Feature
+/// `getrandom`.
+///
+/// # Panics
+///
+/// Where it is used, should the system fail to give randomness: nothing safe can be done without.
+///
+/// # Examples
+///
+/// ```
+/// use subrosa::{crypto::system_rng, ident::MessageId};
+/// let mut rng = system_rng();
+/// assert_ne!(MessageId::random(&mut rng), MessageId::random(&mut rng));
+/// ```
+#[cfg(feature = "getrandom")]
+#[must_use]
+pub const fn system_rng() -> SystemRng {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}
+
 pub(crate) use aes_cbc::{cbc_open, cbc_seal};
 #[cfg(test)]
 pub(crate) use aes_gcm::gcm_seal;

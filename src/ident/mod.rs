@@ -3,7 +3,7 @@
 //! Owns: who a device is ([`Address`], [`UserId`], [`DeviceId`], [`RegistrationId`]), which prekey is meant
 //! ([`PrekeyId`]), which message ([`MessageId`], [`MessageName`]) and when something happened ([`Timestamp`]).
 //!
-//! **Not its concern:** keys, wire formats, clocks but for [`Timestamp::now`], which a host may call and nothing here does.
+//! **Not its concern:** keys, wire formats, clocks but for `Timestamp::now`, which a host may call and nothing here does.
 
 mod address;
 

@@ -7,8 +7,8 @@
 //!
 //! **Not its concern:** transport, and what the host's own tables look like.
 //!
-//! The crate brings no SQLite of its own. Of `rusqlite`, which is part of the interface ([`Connection`]), a host that has no
-//! SQLite enables the feature `bundled`.
+//! With the feature `sqlite` it is the system's SQLite, with `sqlite-bundled` one that is built with the crate. `rusqlite` is
+//! part of the interface ([`Connection`]) and is re-exported.
 //!
 //! # Examples
 //!

@@ -1,0 +1,81 @@
+//! The server: mail boxes, and the prekeys of everybody. It can read nothing of what it holds.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use subrosa::client::PrekeyUpload;
+use subrosa::platform::PrekeyStore;
+use subrosa::sqlite::Connection;
+use subrosa::sqlite::rusqlite::{self, OptionalExtension as _};
+use subrosa::suite::Suite;
+
+use super::{Failure, address, wire};
+
+const TABLES: &str = "
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE IF NOT EXISTS mail (seq INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, envelope BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS prekeys (user TEXT PRIMARY KEY, store BLOB NOT NULL);
+";
+
+pub(crate) fn serve(listener: &TcpListener, file: &Path) -> Result<(), Failure> {
+    let db = Connection::open(file)?;
+    db.execute_batch(TABLES)?;
+    for stream in listener.incoming() {
+        // Whatever one of them sends, the others are served.
+        if let Err(failure) = stream.map_err(Failure::from).and_then(|mut stream| answer(&db, &mut stream)) {
+            eprintln!("server: {failure}");
+        }
+    }
+    Ok(())
+}
+
+fn answer(db: &Connection, stream: &mut TcpStream) -> Result<(), Failure> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let request = wire::read(stream)?;
+    let [verb, user, bytes] = request.as_slice() else { return Err("a request has three parts".into()) };
+    let user = str::from_utf8(user)?;
+    let answer: Vec<Vec<u8>> = match verb.as_slice() {
+        b"post" => {
+            db.execute("INSERT INTO mail (user, envelope) VALUES (?1, ?2)", (user, bytes))?;
+            vec![]
+        }
+        b"mail" => {
+            let mut query = db.prepare("SELECT seq, envelope FROM mail WHERE user = ?1 ORDER BY seq LIMIT 100")?;
+            let row = |row: &rusqlite::Row<'_>| Ok([row.get::<_, i64>(0)?.to_be_bytes().to_vec(), row.get(1)?]);
+            query.query_map([user], row)?.collect::<Result<Vec<_>, _>>()?.concat()
+        }
+        b"forget" => {
+            let seq = i64::from_be_bytes(bytes.as_slice().try_into()?);
+            db.execute("DELETE FROM mail WHERE user = ?1 AND seq = ?2", (user, seq))?;
+            vec![]
+        }
+        b"publish" => {
+            let upload = PrekeyUpload::parse(bytes)?;
+            prekeys(db, user, |store| store.apply(&upload))??;
+            vec![]
+        }
+        b"counts" => {
+            let counts = prekeys(db, user, |store| store.counts())?;
+            vec![counts.one_time.to_be_bytes().to_vec(), counts.one_time_kem.to_be_bytes().to_vec()]
+        }
+        b"bundle" => prekeys(db, user, PrekeyStore::claim)?.iter().map(|bundle| bundle.to_bytes()).collect(),
+        _ => return Err("no such verb".into()),
+    };
+    Ok(wire::write(stream, &answer)?)
+}
+
+/// Changes the prekeys of a user in one transaction: nobody gets the same one-time prekey as somebody else.
+fn prekeys<T>(db: &Connection, user: &str, change: impl FnOnce(&mut PrekeyStore) -> T) -> Result<T, Failure> {
+    let tx = db.unchecked_transaction()?;
+    let stored: Option<Vec<u8>> =
+        tx.query_row("SELECT store FROM prekeys WHERE user = ?1", [user], |row| row.get(0)).optional()?;
+    let mut store = match stored {
+        Some(bytes) => PrekeyStore::from_bytes(&bytes)?,
+        None => PrekeyStore::new(address(user)?, Suite::V1),
+    };
+    let done = change(&mut store);
+    tx.execute("REPLACE INTO prekeys VALUES (?1, ?2)", (user, store.to_bytes()))?;
+    tx.commit()?;
+    Ok(done)
+}
