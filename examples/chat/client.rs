@@ -3,7 +3,7 @@
 //! Write first, then act: no byte goes to the relay that is not on the disk, and nothing is acknowledged before it is.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
+use std::io::{BufRead, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use subrosa::client::{Client, PrekeyCounts, PrekeyUploadId, RunError, SendError, Task};
+use subrosa::client::{AddError, Client, PrekeyCounts, PrekeyUploadId, RunError, SendError, Task};
+use subrosa::crypto::PublicKey;
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
@@ -68,6 +69,10 @@ struct Chat {
     posted: i64,
     listening: bool,
     closing: bool,
+    /// The peer's identity key that was shown last.
+    shown: Option<PublicKey>,
+    /// Another one, that the user has not accepted: until then nothing is sent.
+    changed: Option<PublicKey>,
 }
 
 /// Randomness is the host's to give.
@@ -106,8 +111,24 @@ pub(crate) fn join(
     let source = if scripted { Source::Script(script::script()) } else { Source::Terminal(VecDeque::new()) };
     let (name, peer) = (name.to_owned(), peer.to_owned());
     let (draft, asked, attended, posted) = (None, None, Instant::now(), 0);
-    let (listening, closing) = (false, false);
-    Chat { peer, name, client, store, relay, source, draft, asked, attended, posted, listening, closing }.run(&inbox)
+    let (listening, closing, shown, changed) = (false, false, None, None);
+    let chat = Chat {
+        peer,
+        name,
+        client,
+        store,
+        relay,
+        source,
+        draft,
+        asked,
+        attended,
+        posted,
+        listening,
+        closing,
+        shown,
+        changed,
+    };
+    chat.run(&inbox)
 }
 
 fn read_relay(mut relay: TcpStream, events: &Sender<Event>) {
@@ -134,14 +155,17 @@ impl Chat {
         // What a former run did not get confirmed goes out again: the same bytes.
         self.store.add_to_tally("posted again", u32::try_from(self.store.outbox()?.len())?)?;
         self.post()?;
+        self.greet()?;
         loop {
             self.send_what_is_due()?;
+            self.show_keys()?;
             let drained = !matches!(&self.source, Source::Terminal(typed) if !typed.is_empty());
             if self.closing && drained && self.draft.is_none() && self.store.outbox()?.is_empty() {
                 return Ok(());
             }
             match events.recv_timeout(ASK_AGAIN) {
                 Ok(Event::Frame(frame)) => self.take(frame)?,
+                Ok(Event::Typed(line)) if line == "/accept" => self.accept()?,
                 Ok(Event::Typed(line)) => {
                     if let Source::Terminal(typed) = &mut self.source {
                         typed.push_back(line);
@@ -238,19 +262,29 @@ impl Chat {
         if *bundle.address() != address(&self.peer)? {
             return Err("the relay gave somebody else's bundle".into());
         }
-        self.store.run(self.client.add_session(&bundle), |tx, added| {
+        let added = self.store.run(self.client.add_session(&bundle), |tx, added| {
             added.repair.iter().try_for_each(|question| put_outgoing(tx, question))
-        })?;
-        self.asked = None;
+        });
+        match added {
+            // A new telephone, or somebody in between: the user is asked.
+            Err(RunError::Operation(AddError::IdentityChanged)) => self.changed = Some(*bundle.identity_key()),
+            added => {
+                added?;
+                self.asked = None;
+            }
+        }
         self.post()
     }
 
     fn send_what_is_due(&mut self) -> Result<(), Failure> {
-        while self.asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+        while self.changed.is_none() && self.asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
             let Some(draft) = self.next_line()? else { break };
             if !self.send(&draft)? {
-                // There is no session: it is sent when there are prekeys to start one.
+                // It is sent when there are prekeys to start a session, or the other key is accepted.
                 self.draft = Some(draft);
+                if self.changed.is_some() {
+                    break;
+                }
                 self.asked = Some(Instant::now());
                 self.tell(&Frame::Fetch { name: self.peer.clone() })?;
             }
@@ -299,6 +333,10 @@ impl Chat {
         });
         match sent {
             Err(RunError::Operation(SendError::NoSession)) => Ok(false),
+            Err(RunError::Operation(SendError::IdentityChanged)) => {
+                self.changed = self.store.run(self.client.peer(&to), |_, _| Ok(()))?.and_then(|peer| peer.changed_key);
+                Ok(false)
+            }
             sent => {
                 sent?;
                 self.post()?;
@@ -318,15 +356,79 @@ impl Chat {
         Ok(())
     }
 
+    /// Whether somebody sits before it.
+    const fn is_watched(&self) -> bool {
+        matches!(self.source, Source::Terminal(_))
+    }
+
+    fn greet(&self) -> Result<(), Failure> {
+        if self.is_watched()
+            && let Some(own) = self.store.run(self.client.identity_key(), |_, _| Ok(()))?
+        {
+            println!("You are {}. Your key: {}", plain(&self.name), hex(&own));
+            println!("Write to {}: a line, and Enter. Ctrl-D ends.", plain(&self.peer));
+            self.prompt();
+        }
+        Ok(())
+    }
+
+    /// Says with whom there is a session, once, and which key is to be decided upon.
+    fn show_keys(&mut self) -> Result<(), Failure> {
+        if !self.is_watched() {
+            return Ok(());
+        }
+        let peer = self.store.run(self.client.peer(&address(&self.peer)?), |_, _| Ok(()))?;
+        let known = peer.as_ref().filter(|peer| peer.sends_since.is_some()).map(|peer| peer.identity_key);
+        let changed = self.changed.or_else(|| peer.and_then(|peer| peer.changed_key));
+        let (Some(key), name) = (changed.or(known), plain(&self.peer)) else { return Ok(()) };
+        if self.shown != Some(key) {
+            self.shown = Some(key);
+            match changed {
+                None => self.line(&format!("Session with {name} started. {name}'s key: {} (compare it)", hex(&key))),
+                Some(_) => self.line(&format!(
+                    "{name} has another key now: {}. Nothing is sent until you have compared it and type /accept.",
+                    hex(&key)
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    /// The user has compared the other key.
+    fn accept(&mut self) -> Result<(), Failure> {
+        let peer = address(&self.peer)?;
+        let changed = self.store.run(self.client.peer(&peer), |_, _| Ok(()))?.and_then(|peer| peer.changed_key);
+        if let Some(key) = self.changed.take().or(changed) {
+            self.store.run(self.client.accept_identity(&peer, &key), |_, ()| Ok(()))?;
+            (self.asked, self.shown) = (None, None);
+        }
+        Ok(())
+    }
+
+    fn prompt(&self) {
+        print!("{}> ", plain(&self.name));
+        let _ = std::io::stdout().flush();
+    }
+
+    /// A line in the place of the prompt, and the prompt below it.
+    fn line(&self, text: &str) {
+        println!("\r{text}");
+        self.prompt();
+    }
+
     fn show(&self, from: &str, outcome: Outcome) {
         match outcome {
-            Outcome::Received { from, text } if matches!(self.source, Source::Terminal(_)) => {
-                println!("{}: {}", plain(&from), plain(&text))
+            Outcome::Received { from, text } if self.is_watched() => {
+                self.line(&format!("{}: {}", plain(&from), plain(&text)));
             }
             Outcome::Refused(why) => eprintln!("{}: a message from {} was dropped: {why}", self.name, plain(from)),
             Outcome::Received { .. } | Outcome::Done | Outcome::Later => {}
         }
     }
+}
+
+fn hex(key: &PublicKey) -> String {
+    key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
 }
 
 /// Text that cannot steer a terminal.

@@ -11,8 +11,8 @@ use crate::store::{Line, Store};
 
 /// No so many bytes of any plaintext, in a row, may have passed the relay.
 const WINDOW: usize = 12;
-/// Lines of the excerpt before and after the first kill.
-const EXCERPT: usize = 6;
+/// Lines that are shown at each kill.
+const EXCERPT: usize = 3;
 
 /// What was found when bob was killed.
 pub(crate) struct Kill {
@@ -42,14 +42,13 @@ impl Side {
     }
 }
 
-/// Prints an excerpt and a summary; an error says all that is wrong.
+/// Prints what was measured and what was found; an error says all that is wrong.
 pub(crate) fn report(folder: &Path, log: &Path, kills: &[Kill], took: Duration) -> Result<(), Failure> {
     let sides = [Side::open(folder, NAMES[0])?, Side::open(folder, NAMES[1])?];
     let [alice, bob] = &sides;
-    excerpt(bob, kills);
     let log = std::fs::read(log)?;
     let mut wrong = Vec::new();
-    println!("\nsummary");
+    println!("\nmeasured");
     summary(alice, bob, &mut wrong)?;
     summary(bob, alice, &mut wrong)?;
     let all: Vec<&Line> = sides.iter().flat_map(|side| &side.lines).collect();
@@ -58,32 +57,30 @@ pub(crate) fn report(folder: &Path, log: &Path, kills: &[Kill], took: Duration) 
         if kill.lines >= bob.lines.len() {
             wrong.push("bob had nothing left to say when he was killed".into());
         }
-        println!(
-            "  bob was killed after {} lines: {} ciphertexts not confirmed, {} messages waiting for him",
-            kill.lines, kill.unconfirmed, kill.waiting
-        );
     }
     secrecy(&all, &log, &mut wrong);
     println!("  took {:.1} s", took.as_secs_f64());
     if wrong.is_empty() {
-        println!("every message arrived exactly once, and the relay saw none of them");
+        let (texts, sum) = (script().len(), |of: fn(&Kill) -> u64| kills.iter().map(of).sum::<u64>());
+        let (unconfirmed, waiting) = (sum(|kill| kill.unconfirmed as u64), sum(|kill| kill.waiting));
+        println!("\nEach of {texts} messages arrived, and none twice, though some were held back and came late.");
+        println!(
+            "bob was killed {} times and went on from his file: {unconfirmed} messages of his were posted again, and {waiting} had waited for him.",
+            kills.len()
+        );
+        println!("The relay saw {} kB pass, and no piece of any text.", log.len() / 1000);
         Ok(())
     } else {
         Err(wrong.join("\n").into())
     }
 }
 
-/// Some of the conversation, as bob saw it around his first death.
-fn excerpt(bob: &Side, kills: &[Kill]) {
-    let killed = kills.first().map_or(0, |kill| kill.lines);
-    println!("bob's file, around the first time he was killed");
-    for (at, line) in bob.lines.iter().enumerate().skip(killed.saturating_sub(EXCERPT)).take(2 * EXCERPT) {
-        if at == killed {
-            println!("  ---------- killed, and started again from the file ----------");
-        }
-        let (author, text) = (if line.mine { bob.name } else { &line.peer }, plain(&line.text));
+/// The last lines of bob's file.
+pub(crate) fn excerpt(lines: &[Line]) {
+    for line in lines.iter().skip(lines.len().saturating_sub(EXCERPT)) {
+        let (author, text) = (if line.mine { NAMES[1] } else { &line.peer }, plain(&line.text));
         let (_, said) = text.split_once(' ').unwrap_or(("", &text));
-        println!("  {author:>5} │ {}", said.chars().take(70).collect::<String>());
+        println!("    {author:>5} │ {}", said.chars().take(70).collect::<String>());
     }
 }
 
@@ -165,7 +162,9 @@ fn secrecy(lines: &[&Line], log: &[u8], wrong: &mut Vec<String>) {
     let pieces: HashSet<&[u8]> = lines.iter().flat_map(|line| line.text.as_bytes().windows(WINDOW)).collect();
     let found = log.windows(WINDOW).filter(|window| pieces.contains(window)).count();
     let posted: usize = lines.iter().filter(|line| line.mine).map(|line| line.wire_len as usize).sum();
-    println!("  relay's log: {} kB, {} pieces of plaintext looked for, {found} found", log.len() / 1000, pieces.len());
+    let seen = log.get(log.len() / 2..).unwrap_or_default().iter().take(24);
+    println!("  what the relay saw, for instance: {}", seen.map(|byte| format!("{byte:02x}")).collect::<String>());
+    println!("    its log: {} kB, {} pieces of plaintext looked for, {found} found", log.len() / 1000, pieces.len());
     if found > 0 || log.len() < posted {
         wrong.push("the relay saw plaintext, or its log is not complete".into());
     }

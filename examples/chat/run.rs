@@ -90,19 +90,33 @@ fn perform(folder: &Path, log: &Path, suite: Suite, began: Instant) -> Result<Ve
     let mut kills = Vec::new();
     // When messages are posted, there are files.
     stage.wait(|posted, _| Ok(posted >= 2 * OPENING as u64))?;
+    println!("alice and bob write at the same moment; both start a session, and they settle on one");
     for (lines, trouble) in PLAN {
         let file = Store::open(&stage.db(NAMES[1]))?;
         stage.wait(|_, _| Ok(file.count(true)? + file.count(false)? >= lines))?;
         match trouble {
-            Trouble::Withhold(to, count) => Frame::Withhold { to: to.to_owned(), count }.send(&mut stage.control)?,
-            Trouble::Release(to) => Frame::Release { to: to.to_owned() }.send(&mut stage.control)?,
+            Trouble::Withhold(to, count) => {
+                println!("{lines:3} lines: the relay sets the next {count} messages to {to} aside");
+                Frame::Withhold { to: to.to_owned(), count }.send(&mut stage.control)?;
+            }
+            Trouble::Release(to) => {
+                println!("{lines:3} lines: it delivers them now, shuffled, behind later ones");
+                Frame::Release { to: to.to_owned() }.send(&mut stage.control)?;
+            }
             Trouble::Kill => {
                 bob.0.kill()?;
                 bob.0.wait()?;
-                let (lines, unconfirmed) = (file.lines()?.len(), file.outbox()?.len());
+                let (written, unconfirmed) = (file.lines()?, file.outbox()?.len());
+                let lines = written.len();
+                println!("{lines:3} lines: bob is killed. The last that his file knows:");
+                report::excerpt(&written);
                 // Alice goes on for a while.
                 std::thread::sleep(Duration::from_millis(250));
-                kills.push(Kill { lines, unconfirmed, waiting: stage.ask()?.1 });
+                let waiting = stage.ask()?.1;
+                println!(
+                    "    bob is started again: {unconfirmed} of his messages go out once more, {waiting} of alice's wait for him"
+                );
+                kills.push(Kill { lines, unconfirmed, waiting });
                 bob = stage.client(NAMES[1], NAMES[0])?;
             }
         }

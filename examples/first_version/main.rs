@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use subrosa::crypto::{SystemRng, system_rng};
+use subrosa::crypto::{PublicKey, SystemRng, system_rng};
 use subrosa::ident::{Address, DeviceId, UserId};
 use subrosa::persist::StorageKey;
 
@@ -54,19 +54,29 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
     loop {
         let line = lines.recv_timeout(Duration::from_millis(500));
         match line.as_deref() {
-            Ok("/keys") => println!("{}", person.keys()?),
-            Ok("/accept") => person.accept()?,
+            Ok("/keys") => {
+                tell(person.keys().map(|[own, theirs]| println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs))))
+            }
+            Ok("/accept") => tell(person.accept()),
             Ok(text) => person.write(text)?,
             Err(_) => {}
         }
         // Nothing is lost where this fails: it waits in the file.
-        if let Err(failure) = person.synchronize() {
-            eprintln!("({failure})");
-        }
+        tell(person.synchronize());
         person.news()?.iter().for_each(|text| println!("{peer}: {text}"));
         if line == Err(RecvTimeoutError::Disconnected) {
             return Ok(());
         }
+    }
+}
+
+fn hex(key: &PublicKey) -> String {
+    key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
+}
+
+fn tell(outcome: Result<(), Failure>) {
+    if let Err(failure) = outcome {
+        eprintln!("({failure})");
     }
 }
 

@@ -3,10 +3,11 @@
 use std::net::TcpStream;
 use std::path::Path;
 
-use subrosa::client::{Client, Disposition, Outgoing, PrekeyCounts, Received, RunError, SendError, Task};
+use subrosa::client::{Client, Disposition, Outgoing, PeerDevice, PrekeyCounts, Received, RunError, SendError, Task};
+use subrosa::crypto::PublicKey;
 use subrosa::ident::{Address, MessageId, Timestamp};
 use subrosa::persist::StorageKey;
-use subrosa::prekey::UnverifiedBundle;
+use subrosa::prekey::{Bundle, UnverifiedBundle};
 use subrosa::sqlite::rusqlite::{self, OptionalExtension as _};
 use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite};
 use subrosa::suite::Suites;
@@ -120,16 +121,19 @@ impl Person {
 
     /// Starts a session with a device, from what the server says are its keys.
     fn start_session(&self, device: &Address) -> Result<(), Failure> {
-        let answer = self.ask("bundle", device, &[])?;
-        let bundle = answer.first().ok_or("the other person was not here yet: it is sent as soon as they were")?;
-        let bundle = UnverifiedBundle::parse(bundle)?.verify()?;
-        if bundle.address() != device {
-            return Err("the server gave somebody else's keys".into());
-        }
-        self.client.add_session(&bundle).run(&self.db, Timestamp::now(), &mut rng(), |tx, added| {
+        let bundle = self.bundle(device)?;
+        let add = self.client.add_session(&bundle);
+        add.run(&self.db, Timestamp::now(), &mut rng(), |tx, added| {
             added.repair.iter().try_for_each(|question| queue(tx, question))
         })?;
         Ok(())
+    }
+
+    fn bundle(&self, device: &Address) -> Result<Bundle, Failure> {
+        let answer = self.ask("bundle", device, &[])?;
+        let bytes = answer.first().ok_or("the other person was not here yet: it is sent as soon as they were")?;
+        let bundle = UnverifiedBundle::parse(bytes)?.verify()?;
+        if bundle.address() == device { Ok(bundle) } else { Err("the server gave somebody else's keys".into()) }
     }
 
     fn send(&self) -> Result<(), Failure> {
@@ -177,23 +181,24 @@ impl Person {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Both keys, to be compared: the other person's as it is known, or the one that it changed to.
-    pub(crate) fn keys(&self) -> Result<String, Failure> {
+    /// Both keys, to be compared: one's own, and that of the other person's device, as it is now.
+    pub(crate) fn keys(&self) -> Result<[PublicKey; 2], Failure> {
         let own = self.client.identity_key().run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
         let peer = self.client.peer(&self.peer).run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
-        let theirs = peer.map(|peer| peer.changed_key.unwrap_or(peer.identity_key));
-        let hex = |key: subrosa::crypto::PublicKey| key.to_bytes().map(|byte| format!("{byte:02x}")).concat();
-        Ok(format!("yours:  {}\ntheirs: {}", own.map(hex).unwrap_or_default(), theirs.map(hex).unwrap_or_default()))
+        let theirs = match peer {
+            // What it writes with now. Without a session only the server knows.
+            Some(PeerDevice { changed_key: Some(key), .. }) => key,
+            Some(PeerDevice { identity_key, sends_since: Some(_), .. }) => identity_key,
+            _ => *self.bundle(&self.peer)?.identity_key(),
+        };
+        Ok([own.ok_or("there is no account")?, theirs])
     }
 
     /// Goes on with the key that the other person's device has now: they have got a new one, and the keys were compared.
     pub(crate) fn accept(&self) -> Result<(), Failure> {
-        let peer = self.client.peer(&self.peer).run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
-        let changed = peer.and_then(|peer| peer.changed_key).ok_or("their key has not changed")?;
-        Ok(self
-            .client
-            .accept_identity(&self.peer, &changed)
-            .run(&self.db, Timestamp::now(), &mut rng(), |_, ()| Ok(()))?)
+        let [_, theirs] = self.keys()?;
+        let accept = self.client.accept_identity(&self.peer, &theirs);
+        Ok(accept.run(&self.db, Timestamp::now(), &mut rng(), |_, ()| Ok(()))?)
     }
 
     fn ask(&self, verb: &str, user: &Address, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
