@@ -128,7 +128,10 @@ async fn main() -> Result<(), Failure> {
     while let Some(sent) = tasks.join_next().await {
         conflicts += sent??.1;
     }
-    println!("{MESSAGES} tasks sent in one session; {conflicts} times somebody else was faster");
+    println!(
+        "{MESSAGES} tasks have sent in one session, which one can change at a time: {conflicts} times somebody else was faster, and"
+    );
+    println!("  what was staged was dropped and staged anew. (A host that minds sends in turn; none has to.)");
 
     // What the network brings is received by many tasks as well.
     let mut tasks = JoinSet::new();
@@ -152,6 +155,6 @@ async fn main() -> Result<(), Failure> {
     if messages != (0..MESSAGES).map(|number| vec![b'#', number]).collect::<Vec<_>>() {
         return Err("not every message arrived exactly once".into());
     }
-    println!("{MESSAGES} tasks received them, each exactly once; {conflicts} times somebody else was faster");
+    println!("{MESSAGES} tasks have received them, each exactly once; {conflicts} times staged anew");
     Ok(())
 }

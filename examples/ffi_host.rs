@@ -430,7 +430,12 @@ fn main() -> Result<(), Failure> {
     let (mut his_prekey_store, mut her_prekey_store) = (publish(&mut his, &bob)?, publish(&mut hers, &alice)?);
     let mut server = |user: &str| claim(if user == "alice" { &mut her_prekey_store } else { &mut his_prekey_store });
     hers.run(&alice.add_session(&server("bob")?)?)?;
-    println!("two apps hold {} and {} rows of bytes", hers.rows(), his.rows());
+    println!(
+        "Two apps, of which each holds {} and {} rows. Only bytes and numbers cross the border: keys of rows and rows,",
+        hers.rows(),
+        his.rows()
+    );
+    println!("  batches of them, envelopes, texts; no type of the library, no callback.");
 
     // An operation that is stepped and dropped has not happened.
     drop(alice.send(&[1; 16], "bob", b"never mind")?.step(1_800_000_000_000)?);

@@ -35,9 +35,9 @@ fn main() -> Result<(), Failed> {
     fs::write(&server, b"")?;
     drop(upload);
     let sent = send(&video, &record, &server, 19_000_001)?;
-    println!("AttachmentUpload: the connection broke after {sent} bytes, in the middle of a chunk.");
+    println!("Upload: the connection broke after {sent} bytes, in the middle of a chunk.");
     let sent = send(&video, &record, &server, u64::MAX)?;
-    println!("AttachmentUpload: resumed from the record on disk, another {sent} bytes, complete.");
+    println!("Upload: resumed from the record on disk, another {sent} bytes, complete.");
 
     let reference = AttachmentUpload::from_bytes(&fs::read(&record)?)?.reference("video/mp4", "rose garden.mp4")?;
     fs::remove_file(&record)?;
@@ -75,6 +75,11 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A line that stays where it is, on the terminal's error stream.
+fn progress(what: &str, there: u64, of: u64) {
+    eprint!("\r  {what} {:3} %\r", there * 100 / of.max(1));
+}
+
 /// Uploads until all is there or the connection breaks, and gives how much arrived.
 fn send(video: &Path, record: &Path, server: &Path, connection: u64) -> Result<u64, Failed> {
     let mut upload = AttachmentUpload::from_bytes(&fs::read(record)?)?;
@@ -82,6 +87,7 @@ fn send(video: &Path, record: &Path, server: &Path, connection: u64) -> Result<u
     let before = fs::metadata(server)?.len();
     loop {
         let there = fs::metadata(server)?.len();
+        progress("sent", there, upload.layout().object_len());
         let left = usize::try_from(connection.saturating_sub(there - before)).unwrap_or(usize::MAX);
         let mut give = |bytes: &[u8]| remote.write_all(bytes.get(..left.min(bytes.len())).unwrap_or_default());
         match upload.next_after(there)? {
@@ -129,6 +135,7 @@ fn receive(opener: &Opener, server: &Path, file: &mut File, connection: u64) -> 
         while let Some(piece) = decryptor.push(&mut bytes)? {
             file.write_all(piece)?;
         }
+        progress("received", decryptor.position(), opener.layout().object_len());
     }
     let there = decryptor.plain_position();
     if end == opener.layout().list_range().start {
