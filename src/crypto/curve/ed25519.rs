@@ -1,6 +1,5 @@
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature as EdSignature, VerifyingKey};
-use rand_core::CryptoRng;
 use sha2::Sha512;
 
 use super::public_key::KeyError;
@@ -8,7 +7,7 @@ use super::sign::{BadSignature, Signature};
 use crate::crypto::Secret;
 
 /// An Ed25519 public key (RFC 8032): the one spelling of a point that is not of small order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EdPublicKey([u8; 32]);
 
 impl EdPublicKey {
@@ -57,11 +56,6 @@ impl EdKeyPair {
     pub(crate) fn new(seed: Secret<32>) -> Self {
         let public = VerifyingKey::from(&ExpandedSecretKey::from(seed.expose()));
         Self { public: EdPublicKey(public.to_bytes()), seed }
-    }
-
-    /// Draws a pair: 32 bytes of randomness.
-    pub(crate) fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        Self::new(Secret::random(rng))
     }
 
     /// The public half.
