@@ -35,7 +35,7 @@ const MORE: &[Target] = &[("client", bodies::client, bodies::client_seeds)];
 #[cfg(not(feature = "testing"))]
 const MORE: &[Target] = &[];
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 20] = [
     ("attachment", bodies::attachment, bodies::attachment_seeds),
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
@@ -51,6 +51,7 @@ const TARGETS: [Target; 19] = [
     ("contents", bodies::contents, bodies::contents_seeds),
     ("roster", bodies::roster, bodies::roster_seeds),
     ("carried_roster", bodies::carried_roster, bodies::carried_roster_seeds),
+    ("account_bytes", bodies::account_bytes, bodies::account_bytes_seeds),
     ("link", bodies::link, bodies::link_seeds),
     ("interaction", bodies::interaction, interactions),
     ("report", bodies::report, reports),

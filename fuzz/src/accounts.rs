@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use subrosa::account::{
-    AccountKeyPair, CarriedRoster, HeldRoster, LinkOffer, RecoveryKeyPair, Roster, RosterDevice, SafetyNumber,
-    ScannedOffer, Step, Succession, Taken, UnverifiedRoster,
+    AccountKeyPair, CarriedRoster, HeldRoster, LinkOffer, PendingLink, RecoveryKeyPair, Roster, RosterDevice,
+    SafetyNumber, ScannedOffer, Step, Succession, Taken, UnverifiedRoster,
 };
 use subrosa::crypto::{KeyPair, Secret};
 use subrosa::ident::{DeviceId, MessageId, UserId};
@@ -104,6 +104,36 @@ pub fn carried_roster_seeds() -> Vec<Vec<u8>> {
     let moved = CarriedRoster::new(&roster, vec![step(None)]);
     let with_before = CarriedRoster::new(&roster, vec![step(Some(three)), step(None)]);
     [plain, moved, with_before].iter().map(CarriedRoster::to_bytes).collect()
+}
+
+/// What is stored of accounts and links.
+pub fn account_bytes(data: &[u8]) -> bool {
+    let mut accepted = false;
+    if let Ok(held) = HeldRoster::from_bytes(data) {
+        assert_eq!(held.to_bytes(), data, "one encoding");
+        let _ = held.recovery_in_force(NOW);
+        let _ = held.update(rosters()[1].clone(), NOW);
+        accepted = true;
+    }
+    if let Ok(mut offer) = LinkOffer::from_bytes(data) {
+        assert_eq!(*offer.to_bytes(), data, "one encoding");
+        let _ = (offer.qr(), offer.open(&[1; 200], NOW));
+        accepted = true;
+    }
+    if let Ok(pending) = PendingLink::from_bytes(data) {
+        assert_eq!(*pending.to_bytes(), data, "one encoding");
+        assert!(pending.complete(&[2; 200], "000000", NOW).is_err());
+        accepted = true;
+    }
+    accepted
+}
+
+pub fn account_bytes_seeds() -> Vec<Vec<u8>> {
+    let held = HeldRoster::first_sight(rosters()[0].clone(), NOW).unwrap();
+    let (offer, mut rng) = (LinkOffer::new(NOW, &mut ChaCha20Rng::seed_from_u64(1)), ChaCha20Rng::seed_from_u64(2));
+    let scanned = ScannedOffer::parse(&offer.qr()).unwrap();
+    let (pending, _) = scanned.answer(&rosters()[0], NOW, &mut rng).unwrap();
+    vec![held.to_bytes(), offer.to_bytes().to_vec(), pending.to_bytes().to_vec()]
 }
 
 /// The number of a content, then the content.

@@ -13,7 +13,8 @@ mod party;
 mod reports;
 
 pub use accounts::{
-    carried_roster, carried_roster_seeds, contents, contents_seeds, link, link_seeds, roster, roster_seeds,
+    account_bytes, account_bytes_seeds, carried_roster, carried_roster_seeds, contents, contents_seeds, link,
+    link_seeds, roster, roster_seeds,
 };
 pub use attachment::{attachment, attachment_seeds};
 #[cfg(feature = "testing")]

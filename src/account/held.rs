@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use super::follows::FollowsError;
 use super::fork::RosterFork;
 use super::keys::{AccountKey, RecoveryKey};
-use super::roster::{Roster, RosterError};
+use super::roster::{Roster, RosterError, UnverifiedRoster};
 use super::succession::{CarriedRoster, Step, SuccessionError};
 use crate::ident::Timestamp;
+use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
 
 const DAY: u64 = 24 * 3_600_000;
 /// For how long a recovery key has to be named, and held, before it counts.
@@ -92,13 +93,6 @@ impl HeldRoster {
         Ok(Self { roster, since })
     }
 
-    /// What was stored: the roster, and [`Self::recoveries_since`]; `None` if they do not belong together.
-    #[must_use]
-    pub fn resume(roster: Roster, recoveries_since: Vec<Option<Timestamp>>) -> Option<Self> {
-        let fits = roster.recoveries().len() == recoveries_since.len();
-        fits.then_some(Self { roster, since: recoveries_since })
-    }
-
     /// The roster.
     #[must_use]
     pub const fn roster(&self) -> &Roster {
@@ -106,10 +100,44 @@ impl HeldRoster {
     }
 
     /// Of each recovery key of the roster: when it came here, or `None` if it stood in the first roster that was held of this
-    /// account key. At most 4; to be stored beside the roster.
+    /// account key. At most 4.
     #[must_use]
     pub fn recoveries_since(&self) -> &[Option<Timestamp>] {
         &self.since
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = FieldWriter::record(RecordKind::HeldRoster, self.roster.as_bytes().len() + 50);
+        out.joined(1, |out| {
+            for since in &self.since {
+                out.put(&since.map_or(0, Timestamp::get).to_be_bytes());
+            }
+        });
+        out.some_bytes(2, self.roster.as_bytes());
+        out.into_public()
+    }
+
+    /// Takes the stored form. Signatures are not verified once more: they were when it was taken.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    ///
+    /// # Security
+    ///
+    /// For one's own storage, sealed against others. What comes over a network is a [`CarriedRoster`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::HeldRoster, bytes)?;
+        let (since, rest) = fields.bytes(1)?.as_chunks();
+        let roster = UnverifiedRoster::parse(fields.some_bytes(2)?).map_err(|_| RecordError::Corrupt)?;
+        fields.end()?;
+        let roster = roster.verified_before().map_err(|_| RecordError::Corrupt)?;
+        let moment = |bytes: &[u8; 8]| Some(u64::from_be_bytes(*bytes)).filter(|since| *since > 0).map(Timestamp::new);
+        let since: Vec<_> = since.iter().map(moment).collect();
+        let fits = rest.is_empty() && since.len() == roster.recoveries().len();
+        if fits { Ok(Self { roster, since }) } else { Err(RecordError::Corrupt) }
     }
 
     /// The recovery key that counts: named in the first roster of its account, or 30 days ago, and held for 30 days where it

@@ -2,14 +2,17 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
-use super::keys::{FROM_NEW, FROM_PRIMARY, LinkDigits, LinkError, LinkKeys, Qr, is_over, read_consent};
+use super::keys::{ConsentSeal, FROM_PRIMARY, LinkDigits, LinkError, LinkKeys, Qr, is_over};
 use crate::account::device::RosterDevice;
 use crate::account::keys::AccountKey;
 use crate::account::roster::Roster;
-use crate::crypto::{KeyPair, PublicKey, committing_open, committing_seal};
-use crate::ident::{DeviceId, Timestamp, UserId};
-use crate::wire::{MAX_LINK_MESSAGE_LEN, ProvisionParts};
+use crate::crypto::{KeyPair, PublicKey, Secret};
+use crate::ident::{Address, DeviceId, Timestamp, UserId};
+use crate::wire::{
+    FieldReader, FieldWriter, ProvisionParts, RecordError, RecordKind, read_address, read_public_key, write_address,
+};
 
 /// An offer that the primary scanned.
 pub struct ScannedOffer(Qr);
@@ -54,7 +57,7 @@ impl ScannedOffer {
         let device = roster.next_device().ok_or(LinkError::NoId)?;
         let e = KeyPair::generate(rng);
         let shared = e.agree(&self.0.one_use).map_err(|_| LinkError::NoOffer)?;
-        let keys = LinkKeys::derive(&self.0, &shared, e.public());
+        let keys = LinkKeys::derive(&self.0, shared, e.public());
         let account = *roster.account_key();
         let parts = ProvisionParts {
             user: roster.user().as_str(),
@@ -64,11 +67,11 @@ impl ScannedOffer {
         };
         let mut message = Vec::from([FROM_PRIMARY]);
         message.extend_from_slice(&e.public().to_bytes());
-        let (key, place) = keys.provision();
-        committing_seal(&mut message, key, &place, &parts.to_bytes(), rng);
+        keys.seal_provision(&mut message, &parts.to_bytes(), rng);
+        let (digits, seal) = keys.finish(&self.0, &account);
         let pending = PendingLink {
-            digits: keys.digits(&account),
-            keys,
+            seal,
+            digits,
             identity_key: self.0.identity_key,
             device,
             user: roster.user().clone(),
@@ -82,7 +85,7 @@ impl ScannedOffer {
 /// A link that the primary has answered, and that waits for the new device's consent and for the digits.
 #[must_use = "a link is completed"]
 pub struct PendingLink {
-    keys: LinkKeys,
+    seal: ConsentSeal,
     digits: LinkDigits,
     identity_key: PublicKey,
     device: DeviceId,
@@ -104,6 +107,44 @@ impl PendingLink {
         &self.identity_key
     }
 
+    /// The stored form, unsealed, while the link lives.
+    ///
+    /// # Security
+    ///
+    /// The digits are in it. Delete it with the first try, before the verdict is told.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { seal, digits, identity_key, device, user, account, begun } = self;
+        let mut out = FieldWriter::record(RecordKind::PendingLink, 520);
+        write_address(&mut out, 1, &Address::new(user.clone(), *device));
+        out.bytes(2, &account.to_bytes());
+        out.bytes(3, &identity_key.to_bytes());
+        out.bytes(4, &seal.hash);
+        out.bytes(5, seal.key.expose());
+        out.number(6, begun.get());
+        out.some_bytes(7, digits.as_bytes());
+        out.finish().into()
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::PendingLink, bytes)?;
+        let address = read_address(&mut fields, 1)?;
+        let account = AccountKey::parse(fields.bytes(2)?).map_err(|_| RecordError::Corrupt)?;
+        let identity_key = read_public_key(&mut fields, 3)?;
+        let hash = *fields.array(4)?;
+        let seal = ConsentSeal { hash, key: Secret::new(*fields.array(5)?) };
+        let begun = Timestamp::new(fields.number(6)?);
+        let digits = LinkDigits::from_bytes(*fields.some_array(7)?).ok_or(RecordError::Corrupt)?;
+        fields.end()?;
+        let (user, device) = (address.user().clone(), address.device());
+        Ok(Self { seal, digits, identity_key, device, user, account, begun })
+    }
+
     /// Takes the new device's message and the digits that the person typed: its entry for the next roster.
     ///
     /// # Errors
@@ -120,13 +161,7 @@ impl PendingLink {
         if !self.digits.are(digits) {
             return Err(LinkError::WrongDigits);
         }
-        let [FROM_NEW, sealed @ ..] = message else { return Err(LinkError::NotAuthentic) };
-        if sealed.len() > MAX_LINK_MESSAGE_LEN {
-            return Err(LinkError::NotAuthentic);
-        }
-        let (key, place) = self.keys.consent();
-        let opened = committing_open(key, &place, sealed).map_err(|_| LinkError::NotAuthentic)?;
-        let device = read_consent(&opened, self.device, self.identity_key)?;
+        let device = self.seal.open(message, self.device, self.identity_key)?;
         device.verify(&self.user, &self.account).map_err(|_| LinkError::Consent)?;
         Ok(device)
     }

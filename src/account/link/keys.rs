@@ -1,14 +1,19 @@
+use alloc::vec::Vec;
 use core::fmt;
 
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::account::device::RosterDevice;
 use crate::account::keys::AccountKey;
 use crate::account::roster::RosterError;
-use crate::crypto::{KeyError, PublicKey, Secret, Signature, hkdf, sha256};
+use crate::crypto::{
+    KeyError, PublicKey, Secret, SecretBytes, Signature, committing_open, committing_seal, constant_time_eq, hkdf,
+    sha256,
+};
 use crate::ident::{DeviceId, Timestamp};
 use crate::suite::Suites;
-use crate::wire::WireError;
+use crate::wire::{MAX_LINK_MESSAGE_LEN, WireError};
 
 const LABEL_QR: &[u8] = b"\x0esubrosa/1/link";
 const LABEL_MAILBOX: &[u8] = b"\x16subrosa/1/link-mailbox";
@@ -20,7 +25,7 @@ const LABEL_CONSENT: &[u8] = b"\x16subrosa/1/link-consent";
 /// The first byte of what the primary sends.
 pub(super) const FROM_PRIMARY: u8 = 1;
 /// The first byte of what the new device sends.
-pub(super) const FROM_NEW: u8 = 2;
+const FROM_NEW: u8 = 2;
 
 /// How long an offer lives.
 const LIFE: u64 = 10 * 60_000;
@@ -100,8 +105,17 @@ impl LinkDigits {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    pub(super) const fn as_bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
+
+    /// `None` if they are no digits.
+    pub(super) fn from_bytes(digits: [u8; 6]) -> Option<Self> {
+        digits.iter().all(u8::is_ascii_digit).then_some(Self(digits))
+    }
+
     pub(super) fn are(&self, typed: &str) -> bool {
-        crate::crypto::constant_time_eq(&self.0, typed.as_bytes())
+        constant_time_eq(&self.0, typed.as_bytes())
     }
 }
 
@@ -130,8 +144,8 @@ impl Qr {
         })
     }
 
-    pub(super) fn to_bytes(&self) -> Zeroizing<alloc::vec::Vec<u8>> {
-        let mut out = Zeroizing::new(alloc::vec::Vec::with_capacity(QR_LEN));
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(QR_LEN));
         out.extend_from_slice(LABEL_QR);
         out.extend_from_slice(&self.identity_key.to_bytes());
         out.extend_from_slice(&self.one_use.to_bytes());
@@ -148,58 +162,79 @@ impl Qr {
     }
 }
 
-/// What both sides derive.
+/// What both sides derive of an agreement, and need but for a moment.
 pub(super) struct LinkKeys {
-    hash: [u8; 32],
     provision: Secret<32>,
-    consent: Secret<32>,
-    check: Secret<32>,
-    secret: Secret<32>,
+    seal: ConsentSeal,
+    shared: Secret<32>,
     e: [u8; 33],
 }
 
+/// What the consent is sealed under.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct ConsentSeal {
+    pub(super) key: Secret<32>,
+    /// Of the QR code.
+    pub(super) hash: [u8; 32],
+}
+
 impl LinkKeys {
-    pub(super) fn derive(qr: &Qr, shared: &Secret<32>, e: &PublicKey) -> Self {
+    pub(super) fn derive(qr: &Qr, shared: Secret<32>, e: &PublicKey) -> Self {
         let (hash, e) = (qr.hash(), e.to_bytes());
-        let [provision, consent] = hkdf::<64>(qr.secret.expose(), shared.expose(), &[LABEL_KEY, &hash, &e]).split2();
-        Self { hash, provision, consent, check: shared.clone(), secret: qr.secret.clone(), e }
+        let [provision, key] = hkdf::<64>(qr.secret.expose(), shared.expose(), &[LABEL_KEY, &hash, &e]).split2();
+        Self { provision, seal: ConsentSeal { key, hash }, shared, e }
     }
 
-    /// The digits, which hang on the account key: an answer for another account gives others.
-    pub(super) fn digits(&self, account: &AccountKey) -> LinkDigits {
-        let info: [&[u8]; 4] = [LABEL_CHECK, &self.hash, &self.e, &account.to_bytes()];
-        let number: Secret<8> = hkdf(self.secret.expose(), self.check.expose(), &info);
-        LinkDigits::of(u64::from_be_bytes(*number.expose()) % 1_000_000)
+    /// Seals what the primary sends, behind what is in the message already.
+    pub(super) fn seal_provision(&self, message: &mut Vec<u8>, plain: &[u8], rng: &mut (impl CryptoRng + ?Sized)) {
+        committing_seal(message, &self.provision, &[LABEL_PROVISION, &self.seal.hash].concat(), plain, rng);
     }
 
-    /// The key of what the primary sends, and the place it is sealed for.
-    pub(super) fn provision(&self) -> (&Secret<32>, alloc::vec::Vec<u8>) {
-        (&self.provision, [LABEL_PROVISION, &self.hash].concat())
+    pub(super) fn open_provision(&self, sealed: &[u8]) -> Result<SecretBytes, LinkError> {
+        open(&self.provision, &[LABEL_PROVISION, &self.seal.hash].concat(), sealed)
     }
 
-    /// The same of what the new device sends.
-    pub(super) fn consent(&self) -> (&Secret<32>, alloc::vec::Vec<u8>) {
-        (&self.consent, [LABEL_CONSENT, &self.hash].concat())
+    /// The digits, which hang on the account key: an answer for another account gives others. And what is needed on.
+    pub(super) fn finish(self, qr: &Qr, account: &AccountKey) -> (LinkDigits, ConsentSeal) {
+        let info: [&[u8]; 4] = [LABEL_CHECK, &self.seal.hash, &self.e, &account.to_bytes()];
+        let number: Secret<8> = hkdf(qr.secret.expose(), self.shared.expose(), &info);
+        (LinkDigits::of(u64::from_be_bytes(*number.expose()) % 1_000_000), self.seal)
     }
+}
+
+impl ConsentSeal {
+    /// The message of a new device: suites and signature, sealed.
+    pub(super) fn seal(&self, device: &RosterDevice, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
+        let suites = u32::from(device.suites().bits()).to_be_bytes();
+        let mut message = Vec::from([FROM_NEW]);
+        let plain = [&suites[..], device.signature()].concat();
+        committing_seal(&mut message, &self.key, &[LABEL_CONSENT, &self.hash].concat(), &plain, rng);
+        message
+    }
+
+    pub(super) fn open(
+        &self,
+        message: &[u8],
+        id: DeviceId,
+        identity_key: PublicKey,
+    ) -> Result<RosterDevice, LinkError> {
+        let [FROM_NEW, sealed @ ..] = message else { return Err(LinkError::NotAuthentic) };
+        let opened = open(&self.key, &[LABEL_CONSENT, &self.hash].concat(), sealed)?;
+        let (suites, consent) = opened.split_first_chunk::<4>().ok_or(WireError::Field)?;
+        let suites = Suites::from_bits(u32::from_be_bytes(*suites)).ok_or(WireError::Field)?;
+        let consent: Signature = consent.try_into().map_err(|_| WireError::Field)?;
+        Ok(RosterDevice::from_parts(id, identity_key, suites, consent))
+    }
+}
+
+fn open(key: &Secret<32>, place: &[u8], sealed: &[u8]) -> Result<SecretBytes, LinkError> {
+    if sealed.len() > MAX_LINK_MESSAGE_LEN {
+        return Err(LinkError::NotAuthentic);
+    }
+    committing_open(key, place, sealed).map_err(|_| LinkError::NotAuthentic)
 }
 
 /// Whether an offer that was made or scanned at a moment is dead.
 pub(super) const fn is_over(begun: Timestamp, now: Timestamp) -> bool {
     now.since(begun) > LIFE
-}
-
-/// The device's part of its consent: suites and signature.
-pub(super) fn write_consent(device: &RosterDevice) -> [u8; 68] {
-    let mut out = [0; 68];
-    let (suites, signature) = out.split_at_mut(4);
-    suites.copy_from_slice(&u32::from(device.suites().bits()).to_be_bytes());
-    signature.copy_from_slice(device.signature());
-    out
-}
-
-pub(super) fn read_consent(bytes: &[u8], id: DeviceId, identity_key: PublicKey) -> Result<RosterDevice, LinkError> {
-    let (suites, consent) = bytes.split_first_chunk::<4>().ok_or(WireError::Field)?;
-    let suites = Suites::from_bits(u32::from_be_bytes(*suites)).ok_or(WireError::Field)?;
-    let consent: Signature = consent.try_into().map_err(|_| WireError::Field)?;
-    Ok(RosterDevice::from_parts(id, identity_key, suites, consent))
 }

@@ -4,14 +4,16 @@ use core::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::keys::{FROM_NEW, FROM_PRIMARY, LinkDigits, LinkError, LinkKeys, Qr, is_over, write_consent};
+use super::keys::{ConsentSeal, FROM_PRIMARY, LinkDigits, LinkError, LinkKeys, Qr, is_over};
 use crate::account::device::RosterDevice;
 use crate::account::keys::AccountKey;
 use crate::account::roster::{Roster, UnverifiedRoster};
-use crate::crypto::{KeyPair, PublicKey, Secret, committing_open, committing_seal};
+use crate::crypto::{KeyPair, PublicKey, Secret};
 use crate::ident::{DeviceId, Timestamp, UserId};
 use crate::suite::Suites;
-use crate::wire::{MAX_LINK_MESSAGE_LEN, ProvisionParts, WireError};
+use crate::wire::{
+    FieldReader, FieldWriter, ProvisionParts, RecordError, RecordKind, WireError, read_key_pair, write_key_pair,
+};
 
 /// What a new device shows: it lives ten minutes, and until it is answered.
 ///
@@ -88,14 +90,10 @@ impl LinkOffer {
         }
         let [FROM_PRIMARY, rest @ ..] = message else { return Err(LinkError::NotAuthentic) };
         let (e, sealed) = rest.split_first_chunk::<33>().ok_or(LinkError::NotAuthentic)?;
-        if sealed.len() > MAX_LINK_MESSAGE_LEN {
-            return Err(LinkError::NotAuthentic);
-        }
         let e = PublicKey::parse(e).map_err(|_| LinkError::NotAuthentic)?;
         let shared = self.one_use.agree(&e).map_err(|_| LinkError::NotAuthentic)?;
-        let keys = LinkKeys::derive(&self.parts(), &shared, &e);
-        let (key, place) = keys.provision();
-        let opened = committing_open(key, &place, sealed).map_err(|_| LinkError::NotAuthentic)?;
+        let keys = LinkKeys::derive(&self.parts(), shared, &e);
+        let opened = keys.open_provision(sealed)?;
         self.is_answered = true;
         let parts = ProvisionParts::parse(&opened)?;
         let user = UserId::new(parts.user).map_err(|_| WireError::Field)?;
@@ -111,7 +109,35 @@ impl LinkOffer {
         if roster.devices().iter().any(|listed| listed.identity_key() == self.identity.public()) {
             return Err(LinkError::Listed);
         }
-        Ok(Provisioned { digits: keys.digits(&account), keys, identity: self.identity.clone(), device, roster })
+        let (digits, seal) = keys.finish(&self.parts(), &account);
+        Ok(Provisioned { seal, digits, identity: self.identity.clone(), device, roster })
+    }
+
+    /// The stored form, unsealed, while the offer lives.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let Self { identity, one_use, secret, made, is_answered } = self;
+        let mut out = FieldWriter::record(RecordKind::LinkOffer, 200);
+        write_key_pair(&mut out, 1, identity);
+        write_key_pair(&mut out, 2, one_use);
+        out.number(3, made.get());
+        out.number(4, *is_answered);
+        out.some_bytes(5, secret.expose());
+        out.finish().into()
+    }
+
+    /// Takes the stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if the bytes are damaged, of another kind, or of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::LinkOffer, bytes)?;
+        let (identity, one_use) = (read_key_pair(&mut fields, 1)?, read_key_pair(&mut fields, 2)?);
+        let (made, is_answered) = (Timestamp::new(fields.number(3)?), fields.flag(4)?);
+        let secret = Secret::new(*fields.some_array(5)?);
+        fields.end()?;
+        Ok(Self { identity, one_use, secret, made, is_answered })
     }
 
     fn parts(&self) -> Qr {
@@ -126,7 +152,7 @@ impl LinkOffer {
 /// Until the account's next roster lists it, it may be in the hands of whoever photographed its screen. Show whose account it is,
 /// before the digits.
 pub struct Provisioned {
-    keys: LinkKeys,
+    seal: ConsentSeal,
     digits: LinkDigits,
     identity: KeyPair,
     device: DeviceId,
@@ -175,10 +201,7 @@ impl Provisioned {
 
     /// What is sent of a consent.
     pub(in crate::account) fn sealed(&self, device: &RosterDevice, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
-        let (key, place) = self.keys.consent();
-        let mut message = Vec::from([FROM_NEW]);
-        committing_seal(&mut message, key, &place, &write_consent(device), rng);
-        message
+        self.seal.seal(device, rng)
     }
 }
 

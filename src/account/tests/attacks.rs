@@ -277,10 +277,9 @@ fn recovery_key_in_force() {
     let held = HeldRoster::first_sight(first(1), NOW).unwrap();
     let next = held.roster().next(days(10)).name_recovery(*words(3).public()).sign(&owner).unwrap();
     let stranger = HeldRoster::first_sight(next.clone(), days(20)).unwrap();
-    let held = held.update(next.clone(), days(20)).unwrap();
+    let held = held.update(next, days(20)).unwrap();
     assert_eq!(held.recoveries_since(), [None, Some(days(20))]);
-    assert_eq!(HeldRoster::resume(next.clone(), held.recoveries_since().to_vec()), Some(held.clone()));
-    assert_eq!(HeldRoster::resume(next, vec![None]), None);
+    assert_eq!(HeldRoster::from_bytes(&held.to_bytes()).as_ref(), Ok(&held));
     // Named on day 10, held since day 20; by who saw it at first sight, from when it was named.
     for (day, at_holder, at_stranger) in [(39, 1, 1), (40, 1, 3), (49, 1, 3), (50, 3, 3)] {
         assert_eq!(held.recovery_in_force(days(day)), Some(words(at_holder).public()), "day {day}");
@@ -477,4 +476,38 @@ fn what_is_scanned_is_an_offer_or_refused() {
     let scanned = ScannedOffer::parse(&small).unwrap();
     let refused = scanned.answer(&first(1), NOW, &mut crate::support::rng(1));
     assert_eq!(refused.err(), Some(LinkError::NoOffer));
+}
+
+/// Whatever stage a link is at, it goes on from storage.
+#[test]
+fn what_is_stored_goes_on() {
+    use crate::wire::RecordError;
+    let (mut offer, pending, answer) = linking();
+    offer = LinkOffer::from_bytes(&offer.to_bytes()).unwrap();
+    let linked = offer.open(&answer, NOW).unwrap();
+    let mut again = LinkOffer::from_bytes(&offer.to_bytes()).unwrap();
+    assert_eq!(again.open(&answer, NOW).err(), Some(LinkError::Answered));
+    let (consented, consent) = linked.consent(Suites::V1, &mut crate::support::rng(1));
+    let stored = pending.to_bytes();
+    let pending = PendingLink::from_bytes(&stored).unwrap();
+    assert_eq!(pending.complete(&consent, linked.digits().as_str(), NOW), Ok(consented));
+
+    let held = HeldRoster::first_sight(first(1), NOW).unwrap();
+    let records: [(Vec<u8>, fn(&[u8]) -> Result<(), RecordError>); 3] = [
+        (held.to_bytes(), |bytes| HeldRoster::from_bytes(bytes).map(drop)),
+        (offer.to_bytes().to_vec(), |bytes| LinkOffer::from_bytes(bytes).map(drop)),
+        (stored.to_vec(), |bytes| PendingLink::from_bytes(bytes).map(drop)),
+    ];
+    for (bytes, read) in records {
+        assert_eq!(read(&bytes), Ok(()));
+        for cut in 0..bytes.len() {
+            assert!(read(&bytes[..cut]).is_err(), "cut to {cut}");
+        }
+        assert_eq!(read(&[&bytes[..], &[0xa0, 6, 1]].concat()), Err(RecordError::Corrupt));
+        assert_eq!(read(&[&[bytes[0], 0, 2], &bytes[3..]].concat()), Err(RecordError::Newer(2)));
+    }
+    // A date too few.
+    let mut short = held.to_bytes();
+    short.drain(3..13);
+    assert_eq!(HeldRoster::from_bytes(&short), Err(RecordError::Corrupt));
 }
