@@ -79,9 +79,12 @@ fn made() -> Value {
         content: Content::App(b"hello".to_vec()),
     };
     let fork = RosterFork::between(&two, &fork).unwrap();
+    let rosters = [&one, &two, &three, &four].map(|roster| hex::encode(roster.as_bytes()));
+    let messages = [commit, respond, reveal].map(|step| hex::encode(step.to_bytes()));
+    let emoji = code.emoji().map(|emoji| emoji.name);
     json!({
         "user": "alice",
-        "rosters": [&one, &two, &three, &four].map(|roster| hex::encode(roster.as_bytes())),
+        "rosters": rosters,
         "hash": hex::encode(two.hash()),
         "fork": hex::encode(fork.to_bytes()),
         "carried": hex::encode(carried.to_bytes()),
@@ -94,8 +97,8 @@ fn made() -> Value {
         },
         "safety_number": { "digits": number.digits(), "qr": hex::encode(number.qr()) },
         "sas": {
-            "messages": [commit, respond, reveal].map(|step| hex::encode(step.to_bytes())),
-            "emoji": code.emoji().map(|emoji| emoji.name),
+            "messages": messages,
+            "emoji": emoji,
             "numbers": code.numbers(),
         },
         "payload": hex::encode(payload.to_bytes()),

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::device::RosterDevice;
-use super::follows::FollowsError;
+use super::follows::{FollowsError, MILLIS_PER_ID};
 use super::keys::{AccountKeyPair, RecoveryKey};
 use super::roster::{Recovery, Roster, RosterError, UnverifiedRoster};
 use crate::ident::{DeviceId, Timestamp, UserId};
@@ -59,6 +59,15 @@ pub enum NextRosterError {
 }
 
 impl Roster {
+    /// The id of the first device under another account key, this being the newest roster known under the old one: above all
+    /// that whoever holds the old key can have given away by now, and for a year to come. None if all were given away.
+    #[must_use]
+    pub fn device_under_new_key(&self, now: Timestamp) -> Option<DeviceId> {
+        let given = u32::try_from(now.since(self.issued) / MILLIS_PER_ID).ok()?;
+        let last = self.last_device.get().checked_add(given)?.checked_add(IDS_LEFT)?;
+        last.checked_add(1).map(DeviceId::new)
+    }
+
     /// The first roster of an account: one device, the primary, and the recovery key, if there is one.
     pub fn first(user: &UserId, device: RosterDevice, recovery: Option<RecoveryKey>, now: Timestamp) -> NextRoster {
         NextRoster::of_one(None, user, 1, device, recovery, now)
@@ -82,9 +91,11 @@ impl Roster {
     }
 
     /// The first roster under another account key, this being the newest known under the old one: what a
-    /// [`Succession`](super::Succession) leads to. The device has an id above all that were given away.
+    /// [`Succession`](super::Succession) leads to. The device has an id of [`Self::device_under_new_key`].
+    ///
+    /// Its version is 2^48 above: whoever holds the old key may have shown some people rosters that its owner never saw.
     pub fn under_new_key(&self, device: RosterDevice, recovery: Option<RecoveryKey>, now: Timestamp) -> NextRoster {
-        let version = self.version.saturating_add(1);
+        let version = self.version.saturating_add(VERSIONS_LEFT);
         NextRoster::of_one(Some(self.clone()), &self.user, version, device, recovery, now)
     }
 
@@ -97,6 +108,11 @@ impl Roster {
         }
     }
 }
+
+/// Versions that are left between the rosters of two account keys.
+const VERSIONS_LEFT: u64 = 1 << 48;
+/// Device ids that are left between them: what can be given away in 388 days.
+const IDS_LEFT: u32 = 1 << 25;
 
 impl NextRoster {
     fn of_one(
@@ -170,12 +186,16 @@ impl NextRoster {
     ///
     /// [`NextRosterError`]; nothing is signed that was not judged as others will judge it.
     pub fn sign(self, account: &AccountKeyPair) -> Result<Roster, NextRosterError> {
+        // An id takes a second. Where two devices come at once, or the clock is behind, the roster is dated ahead.
+        let ids = |old: &Roster| u64::from(self.last_device.get().saturating_sub(old.last_device.get()));
+        let of_key = self.old.as_ref().filter(|old| old.account == *account.public());
+        let earliest = of_key.map_or(0, |old| old.issued.get().saturating_add(MILLIS_PER_ID * ids(old)));
         let recoveries = self.recoveries.iter().map(|recovery| (recovery.key.to_bytes(), recovery.named.get()));
         let body = RosterBody {
             user: self.user.as_str(),
             account_key: account.public().to_bytes(),
             version: self.version,
-            issued_ms: self.issued.get(),
+            issued_ms: self.issued.get().max(earliest),
             last_device: self.last_device.get(),
             primary: self.primary.get(),
             recoveries: recoveries.collect(),

@@ -174,9 +174,23 @@ fn last_device_exhausted() {
     assert_eq!(follows(&at(2 + (1 << 20), 1), &roster), Err(FollowsError::VersionJump));
     assert_eq!(follows(&at(u64::MAX, 1), &roster), Err(FollowsError::VersionJump));
     assert_eq!(follows(&at(2, 1), &verified(&at(1, 2)).unwrap()), Err(FollowsError::LastDevice));
+    // Nor in no time: what a thief gives away does not reach what the owner leaves free.
+    assert_eq!(follows(&dated(32, 2, 33), &roster), Ok(()));
+    assert_eq!(follows(&dated(31, 2, 33), &roster), Err(FollowsError::LastDeviceJump));
+    let most = verified(&dated(86_400, 1 + (1 << 20), 86_401)).unwrap();
+    assert_eq!(most.follows(&roster), Ok(()));
+    let free = roster.device_under_new_key(NOW).unwrap();
+    assert_eq!(free, DeviceId::new(2 + (1 << 25)));
+    let mut rng = crate::support::rng(1);
+    let device = RosterDevice::consent(&alice(), free, Suites::V1, account(2).public(), &identity(2), &mut rng);
+    let renewed = roster.under_new_key(device, None, NOW).sign(&account(2)).unwrap();
+    let step =
+        Step { succession: Succession::sign(&alice(), owner.public(), &account(2), &words(1), NOW), before: None };
+    let burnt = HeldRoster::first_sight(most, days(1)).unwrap();
+    assert!(matches!(burnt.take(&carried(&renewed, vec![step]), NOW), Ok(Taken::Renewed(_))));
     // At the end there is no id, and nothing overflows.
     let last = verified(&at(u64::MAX, u32::MAX)).unwrap();
-    assert_eq!(last.next_device(), None);
+    assert_eq!((last.next_device(), last.device_under_new_key(NOW)), (None, None));
     let stuck = last.next(NOW).remove(DeviceId::new(7)).hand_over(DeviceId::new(1)).sign(&owner);
     assert_eq!(stuck, Err(NextRosterError::Follows(FollowsError::Same)));
 }
