@@ -14,6 +14,7 @@
 //! | `handshake` | PQXDH |
 //! | `ratchet` | the Double Ratchet, the post-quantum ratchet, both together |
 //! | [`session`] | everything shared with one device of a peer |
+//! | [`account`] | account keys, rosters of a user's devices, succession, linking, what people compare |
 //! | [`attachment`] | files: chunks that open alone, under one key, as one reference commits to them |
 //! | [`report`] | message framing: what proves a message to the platform, once its recipient reports it |
 //! | [`persist`] | records as they lie in the host's database: keyed, sealed, versioned |
@@ -62,6 +63,7 @@ extern crate self as subrosa;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod account;
 pub mod attachment;
 pub mod client;
 pub mod crypto;

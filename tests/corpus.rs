@@ -15,14 +15,15 @@ use std::path::Path;
 use bodies::{pair, stages};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use subrosa::ident::{MessageName, PrekeyId};
+use subrosa::crypto::Secret;
+use subrosa::ident::{MessageId, MessageName, PrekeyId};
 use subrosa::platform::PrekeyStore;
 use subrosa::prekey::{KemPrekey, PrekeyUpload, PrekeyUploadId};
 use subrosa::session::Ciphertext;
 use subrosa::suite::Suite;
 use subrosa::wire::{
-    CHUNK_LEN, Chunk, Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RosterView, SpqrMessage, SpqrPayload,
-    UnknownPayload,
+    CHUNK_LEN, Chunk, Content, Envelope, EnvelopeKind, EnvelopeSuite, GroupView, Payload, RosterView, SpqrMessage,
+    SpqrPayload, UnknownPayload,
 };
 
 /// Name of a target, its body, its seeds.
@@ -34,7 +35,7 @@ const MORE: &[Target] = &[("client", bodies::client, bodies::client_seeds)];
 #[cfg(not(feature = "testing"))]
 const MORE: &[Target] = &[];
 
-const TARGETS: [Target; 15] = [
+const TARGETS: [Target; 20] = [
     ("attachment", bodies::attachment, bodies::attachment_seeds),
     ("liar", bodies::liar, lies),
     ("bundle", bodies::bundle, bundles),
@@ -47,6 +48,11 @@ const TARGETS: [Target; 15] = [
     ("prekey_bytes", bodies::prekey_bytes, prekeys),
     ("envelope", bodies::envelope, envelopes),
     ("payload", bodies::payload, payloads),
+    ("contents", bodies::contents, bodies::contents_seeds),
+    ("roster", bodies::roster, bodies::roster_seeds),
+    ("carried_roster", bodies::carried_roster, bodies::carried_roster_seeds),
+    ("account_bytes", bodies::account_bytes, bodies::account_bytes_seeds),
+    ("link", bodies::link, bodies::link_seeds),
     ("interaction", bodies::interaction, interactions),
     ("report", bodies::report, reports),
     ("report_header", bodies::report_header, report_headers),
@@ -178,19 +184,30 @@ fn envelopes() -> Vec<Vec<u8>> {
 }
 
 fn payloads() -> Vec<Vec<u8>> {
-    let own = RosterView { version: 7, hash: [9; 8] };
     let contents = [
         Content::App(vec![1; 30]),
         Content::Receipt(vec![]),
         Content::Unknown(UnknownPayload::new(99, vec![2]).unwrap()),
     ];
-    let payload = |answers, content| {
-        let mut payload = Payload::new(content);
-        (payload.own, payload.answers) = (own, answers);
-        payload.to_bytes()
+    let mut payloads: Vec<_> = contents.map(|content| Payload::new(content).to_bytes()).to_vec();
+    let full = Payload {
+        own: Some(RosterView { version: 7, hash: [9; 16] }),
+        peer: Some(RosterView { version: 0, hash: [0; 16] }),
+        roster: Some(vec![3; 40]),
+        message_id: Some(MessageId::new([4; 16])),
+        sent: Some(bodies::NOW),
+        access: Some(Secret::new([6; 32])),
+        holds: Some([7; 8]),
+        group: Some(GroupView { group: Some([8; 32]), epoch: 3, head: [1; 32] }),
+        answers: Some(MessageName::new([3; 32])),
+        content: Content::App(vec![4; 5]),
     };
-    let mut payloads = Vec::from(contents.map(|content| payload(None, content)));
-    payloads.push(payload(Some(MessageName::new([3; 32])), Content::App(vec![4; 5])));
+    let whole = full.to_bytes();
+    // A field that a later version adds, and views as they were before there were rosters.
+    let end = whole.len() - 8;
+    payloads.push([&whole[..end], &[0x52, 1, 7], &whole[end..]].concat());
+    payloads.push([[0x0a, 12, 8, 1, 0x12, 8].as_slice(), &[9; 8], &[0x82, 1, 1, 7]].concat());
+    payloads.push(whole);
     payloads
 }
 

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 5] = ["record", "report", "signal", "state", "v1"];
+const FILES: [&str; 6] = ["contents", "record", "report", "signal", "state", "v1"];
 
 #[test]
 fn generated_code_is_current() {

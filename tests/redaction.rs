@@ -46,15 +46,24 @@ mod client {
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use subrosa::account::{
+    AccountKeyPair, CarriedRoster, LinkOffer, RecoveryKeyPair, Roster, RosterDevice, SafetyNumber, SasInitiator,
+    SasParty, SasResponder, ScannedOffer, UnverifiedRoster,
+};
 use subrosa::client::{AskError, ResendError};
 use subrosa::crypto::{KemAlgorithm, KemKeyPair, KeyPair, PrivateKey, Secret};
-use subrosa::ident::{DeviceId, PrekeyId, RegistrationId};
+use subrosa::ident::{DeviceId, MessageId, PrekeyId, RegistrationId, UserId};
 use subrosa::prekey::{
     Device, KemPrekey, OneTimePrekey, PrekeyIds, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle,
 };
 use subrosa::session::{AcceptError, DecryptError, EncryptError, FirstMessage, PrekeyKind, Session, SessionMessage};
-use subrosa::suite::Suite;
-use subrosa::wire::{Content, Payload, RecordError, WireError};
+use subrosa::suite::{Suite, Suites};
+use subrosa::wire::{
+    Call, CallKey, CallStep, ContactState, Content, History, Payload, Provisioning, RecordError, SyncEntry, SyncPage,
+    SyncState, Transcript, TranscriptContent, TranscriptTo, WireError,
+};
 use support::{NOW, Party, address};
 
 /// The byte that every planted secret is made of. Clamping changes the ends of a key, never its middle.
@@ -175,7 +184,66 @@ fn sessions_print_nothing() {
         silent(&(&to_bob, &to_alice));
     }
     let content = Content::App(vec![SENTINEL; 9]);
-    silent(&Payload::new(content));
+    let (access, roster) = (Some(Secret::new([SENTINEL; 32])), Some(vec![SENTINEL; 40]));
+    silent(&Payload { access, roster, holds: Some([SENTINEL; 8]), ..Payload::new(content) });
+}
+
+/// Accounts: pairs, offers, what is under way in a link, codes.
+#[test]
+fn accounts_print_nothing() {
+    let seed = || Secret::new([SENTINEL; 32]);
+    let (account, words) = (AccountKeyPair::new(seed()), RecoveryKeyPair::new(seed()));
+    silent(&(&account, &words));
+    let (alice, one) = (UserId::new("alice").unwrap(), DeviceId::new(1));
+    let phone = RosterDevice::consent(&alice, one, Suites::V1, account.public(), &KeyPair::new(seed()), &mut Planted);
+    silent(&phone);
+    let next = Roster::first(&alice, phone, Some(*words.public()), NOW);
+    silent(&next);
+    let roster = next.sign(&account).unwrap();
+    silent(&roster);
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    for planted in [true, false] {
+        let mut offer = if planted { LinkOffer::new(NOW, &mut Planted) } else { LinkOffer::new(NOW, &mut rng) };
+        let scanned = ScannedOffer::parse(&offer.qr()).unwrap();
+        silent(&(&offer, &scanned));
+        let answered = scanned.answer(&roster, NOW, &mut Planted);
+        // A device that has the phone's very key is in the account already.
+        assert_eq!(answered.is_err(), planted);
+        let Ok((pending, answer)) = answered else { continue };
+        let linked = offer.open(&answer, NOW).unwrap();
+        silent(&(&pending, &linked, linked.digits()));
+        assert!(!format!("{linked:?} {:?} {pending:?}", linked.digits()).contains(linked.digits().as_str()));
+    }
+    let own = SasParty { user: &alice, device: one, account: account.public() };
+    let (initiator, commit) = SasInitiator::new(own, own, NOW, &mut Planted);
+    let (responder, respond) = SasResponder::new(own, own, &commit, NOW, &mut Planted).unwrap();
+    silent(&(&initiator, &responder));
+    silent(&initiator.reveal(&respond, NOW).unwrap().0);
+    silent(&SafetyNumber::new((&alice, account.public()), (&alice, account.public())));
+}
+
+/// What one's own devices tell each other, and what a call is encrypted with.
+#[test]
+fn contents_print_nothing() {
+    let (key, bytes) = (|| Secret::new([SENTINEL; 32]), || vec![SENTINEL; 40]);
+    silent(&Provisioning { seed: key(), wrap: Some(key()) });
+    let user = UserId::new(String::from_utf8(vec![b'a'; 9]).unwrap()).unwrap();
+    let states = [
+        SyncState::Group([SENTINEL; 32], bytes().into()),
+        SyncState::AccessKey([SENTINEL; 8], key()),
+        SyncState::Backup { id: [SENTINEL; 16], key: key(), sealed_seed: bytes() },
+        SyncState::Later { kind: 9, subject: bytes(), value: bytes().into() },
+        SyncState::Contact(user.clone(), ContactState::Blocked),
+    ];
+    let entry = |state| SyncEntry { state, counter: 1, device: DeviceId::new(1) };
+    let sync = SyncPage::new(states.map(entry).to_vec()).unwrap();
+    silent(&sync);
+    assert!(!format!("{sync:?}").contains(user.as_str()));
+    let content = TranscriptContent::App(bytes());
+    silent(&Transcript { to: TranscriptTo::User(user), message_id: MessageId::new([1; 16]), sent: NOW, content });
+    silent(&Call { call: [1; 16], step: CallStep::Offer(bytes()) });
+    silent(&CallKey::new([1; 16], [2; 8], 0, 0, vec![SENTINEL; 32].into()));
+    silent(&History { reference: bytes().into(), from: NOW, to: NOW, count: 1 });
 }
 
 #[test]
@@ -188,6 +256,10 @@ fn errors_print_nothing() {
     silent_error(&FirstMessage::parse(&planted).unwrap_err());
     silent_error(&SessionMessage::parse(&planted).unwrap_err());
     silent_error(&Payload::parse(&planted).unwrap_err());
+    silent_error(&UnverifiedRoster::parse(&planted).unwrap_err());
+    silent_error(&CarriedRoster::parse(&planted).unwrap_err());
+    silent_error(&ScannedOffer::parse(&planted).unwrap_err());
+    silent_error(&SyncPage::parse(&planted).unwrap_err());
     // The fields that errors do carry: ids and versions, which are no secrets.
     for error in [DecryptError::Duplicate, DecryptError::Rewound, DecryptError::Undecryptable] {
         silent_error(&error);

@@ -2,6 +2,7 @@
 //!
 //! `tests/corpus.rs` of the library takes this same file and replays the committed corpora as ordinary tests.
 
+mod accounts;
 mod attachment;
 #[cfg(feature = "testing")]
 mod client;
@@ -11,6 +12,10 @@ mod liar;
 mod party;
 mod reports;
 
+pub use accounts::{
+    account_bytes, account_bytes_seeds, carried_roster, carried_roster_seeds, contents, contents_seeds, link,
+    link_seeds, roster, roster_seeds,
+};
 pub use attachment::{attachment, attachment_seeds};
 #[cfg(feature = "testing")]
 pub use client::{client, client_seeds};

@@ -1,14 +1,14 @@
 //! The only room that names a cryptography crate.
 //!
 //! Owns: secrets ([`Secret`]), X25519 ([`KeyPair`]), XEdDSA signatures ([`Signature`]), the
-//! key-encapsulation mechanisms of the handshake ([`KemKeyPair`]); inside the crate also HKDF, HMAC, SHA-2, AES and
+//! key-encapsulation mechanisms of the handshake ([`KemKeyPair`]); inside the crate also Ed25519, HKDF, HMAC, SHA-2, AES and
 //! the split ML-KEM-768 of the post-quantum ratchet. What is public are the keys that a host stores and shows.
 //!
 //! **Not its concern:** labels, message formats, key schedules, what a key is for. Every function here is a
 //! pure function of its arguments; randomness is an argument.
 //!
 //! Sources: RFC 7748 (X25519), RFC 5869 (HKDF), RFC 2104 (HMAC), FIPS 203 (ML-KEM), FIPS 197 and SP 800-38A/D
-//! (AES), Signal's XEdDSA specification.
+//! (AES), RFC 8032 (Ed25519), Signal's XEdDSA specification.
 
 mod aes_cbc;
 mod aes_gcm;
@@ -72,7 +72,7 @@ pub(crate) use aes_gcm::gcm_seal;
 pub(crate) use aes_gcm::{GcmCipher, gcm_open, gcm_open_in_place, gcm_open_to, gcm_seal_in_place, gcm_seal_tail};
 pub(crate) use apart::Apart;
 pub(crate) use committing::{CommittingError, committing_open, committing_seal};
-pub(crate) use curve::{PeerKey, Verifier, xeddsa_sign};
+pub(crate) use curve::{EdKeyPair, EdPublicKey, PeerKey, Verifier, xeddsa_sign};
 #[cfg(test)]
 pub(crate) use curve::{count, xeddsa_verify};
 pub(crate) use expander::Expander;

@@ -1,6 +1,8 @@
-//! The platform's side: the prekey store between devices, and of message framing stamps, and verdicts on reports.
+//! The platform's side: the prekey store between devices, the directory of rosters, and of message framing stamps, and
+//! verdicts on reports.
 //!
-//! Owns: what a server keeps of a device's prekeys ([`PrekeyStore`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
+//! Owns: what a server keeps of a device's prekeys ([`PrekeyStore`]), which roster it stores ([`check_roster`],
+//! [`check_succession`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
 //! reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object is the file
 //! that a reported message refers to ([`verify_attachment`]).
 //!
@@ -12,6 +14,7 @@
 //! run the prekey store, `docs/platform.md` the rest.
 
 mod attachment;
+mod directory;
 mod item;
 mod keys;
 mod limits;
@@ -25,6 +28,7 @@ mod verify;
 mod window;
 
 pub use attachment::{AttachmentMismatch, ForgedFile, VerifiedFile, verify_attachment};
+pub use directory::{RosterRefusal, check_roster, check_succession};
 pub use keys::{KeyExists, StampKeys};
 pub use limits::ReportLimits;
 pub use moderation::{ModerationKey, Unopenable};

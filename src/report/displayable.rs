@@ -9,8 +9,9 @@ pub struct Unframed;
 /// Whether a content may be handed to the application in a conversation with framing.
 ///
 /// Framed content may, and so may what the protocol itself consumes: sender keys, changes of a group (which hold the
-/// hash of a title only), rosters, repair requests, provisioning, receipts. The application's plain bytes may not, nor
-/// what this version does not know: both may end up on a screen, as a sticker, a name, a call's caption.
+/// hash of a title only), rosters, repair requests, provisioning, receipts, and the other contents up to 31. The
+/// application's plain bytes may not, nor what this version does not know: both may end up on a screen, as a sticker, a
+/// name, a call's caption.
 ///
 /// # Errors
 ///
@@ -31,7 +32,15 @@ pub const fn refuse_unframed(content: &Content) -> Result<(), Unframed> {
         | Content::Roster(_)
         | Content::RepairRequest(_)
         | Content::Provisioning(_)
-        | Content::Receipt(_) => Ok(()),
+        | Content::Receipt(_)
+        | Content::Typing(_)
+        | Content::Sync(_)
+        | Content::Transcript(_)
+        | Content::AccessRequest(_)
+        | Content::Call(_)
+        | Content::CallKey(_)
+        | Content::Verify(_)
+        | Content::History(_) => Ok(()),
         // No other arm: a content that is added to the payload is refused until it is judged here.
         _ => Err(Unframed),
     }

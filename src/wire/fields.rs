@@ -109,6 +109,13 @@ impl FieldWriter {
         self.put(bytes);
     }
 
+    /// Bytes that may be missing, and may be empty.
+    pub(crate) fn maybe_bytes(&mut self, field: u32, bytes: Option<&(impl AsRef<[u8]> + ?Sized)>) {
+        if let Some(bytes) = bytes {
+            self.some_bytes(field, bytes.as_ref());
+        }
+    }
+
     /// What stands before so many bytes, which are to be [put](Self::put).
     #[inline]
     pub(crate) fn begin_bytes(&mut self, field: u32, len: usize) {
@@ -284,6 +291,11 @@ impl<'a> FieldReader<'a> {
         self.bytes(field)?.try_into().map_err(|_| FieldError::Field)
     }
 
+    /// Bytes of a fixed number, that may be missing.
+    pub(crate) fn optional_array<const N: usize>(&mut self, field: u32) -> Result<Option<&'a [u8; N]>, FieldError> {
+        self.optional_bytes(field)?.map(|bytes| bytes.try_into().map_err(|_| FieldError::Field)).transpose()
+    }
+
     /// Fields within a field.
     pub(crate) fn message(&mut self, field: u32) -> Result<Option<Self>, FieldError> {
         Ok(self.optional_bytes(field)?.map(Self))
@@ -298,6 +310,11 @@ impl<'a> FieldReader<'a> {
     /// Bytes that have to be there, and may be empty.
     pub(crate) fn some_bytes(&mut self, field: u32) -> Result<&'a [u8], FieldError> {
         self.optional_bytes(field)?.ok_or_else(|| self.absent(field))
+    }
+
+    /// Text that has to be there, and may be empty.
+    pub(crate) fn some_text(&mut self, field: u32) -> Result<&'a str, FieldError> {
+        core::str::from_utf8(self.some_bytes(field)?).map_err(|_| FieldError::Protobuf)
     }
 
     /// Bytes that have to be there, of a fixed number.

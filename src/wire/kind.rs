@@ -22,6 +22,12 @@ pub enum RecordKind {
     SeenBaseKeys = 7,
     /// What a device brings to its server of prekeys.
     PrekeyUpload = 8,
+    /// The newest roster that is held of a user.
+    HeldRoster = 9,
+    /// What a new device shows to be linked.
+    LinkOffer = 10,
+    /// A link that the primary has answered.
+    PendingLink = 11,
     /// What opens all other records of a client.
     Vault = 16,
     /// What changes with every message to or from one peer device.

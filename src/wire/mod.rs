@@ -3,8 +3,8 @@
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), what writes and
 //! reads fields without it where every message passes, the strict
 //! decoders of what the suites put on the wire and of the post-quantum ratchet's part (for tests and fuzzing; a host reads
-//! messages in room [`session`](crate::session)), of what suite V1 puts inside a ciphertext ([`Payload`]) and around one
-//! ([`Envelope`]), of framed content and reports, and the structs of stored state with their header.
+//! messages in room [`session`](crate::session)), of what suite V1 puts inside a ciphertext ([`Payload`]; [`Receipt`],
+//! [`SyncPage`] and the other contents) and around one ([`Envelope`]), of rosters, of framed content and reports, and the structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.
@@ -14,9 +14,11 @@
 //! Decoding is linear in the input, allocates no more than the input holds, and the input is at most
 //! [`MAX_MESSAGE_LEN`] bytes.
 
+mod contents;
 mod envelope;
 mod fields;
 mod kind;
+mod link;
 mod payload;
 mod prekey_message;
 mod report_message;
@@ -27,10 +29,19 @@ mod spqr_message;
 mod stored;
 mod v1_message;
 
+pub use contents::{
+    AccessRequest, Call, CallKey, CallStep, ContactState, History, Provisioning, Receipt, ReceiptKind, SyncEntry,
+    SyncPage, SyncState, Transcript, TranscriptContent, TranscriptTo, Typing, Verify, VerifyStep,
+};
+pub(crate) use contents::{
+    CarriedParts, RosterBody, RosterEntry, Scannable, StepParts, SuccessionBody, join_signed, join_two, split_signed,
+    split_two,
+};
 pub use envelope::{Envelope, EnvelopeKind, EnvelopeSuite};
 pub(crate) use fields::{FieldReader, FieldWriter};
 pub use kind::{RecordError, RecordKind};
-pub use payload::{Content, Payload, RosterView, UnknownPayload};
+pub(crate) use link::{MAX_LINK_MESSAGE_LEN, ProvisionParts};
+pub use payload::{Content, GroupView, Payload, RosterView, UnknownPayload};
 pub(crate) use payload::{FRAMED, Outward};
 #[doc(hidden)]
 pub use prekey_message::PreKeySignalMessage;
@@ -69,6 +80,13 @@ pub(crate) mod state {
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
 mod report {
     include!("generated/subrosa.report.rs");
+}
+
+/// Structs of contents and rosters: for tests, as [`state`].
+#[cfg(test)]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+mod contents_proto {
+    include!("generated/subrosa.contents.rs");
 }
 
 /// Structs of suite V1's messages: for tests, as [`state`].

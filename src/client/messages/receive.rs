@@ -16,7 +16,7 @@ use crate::rows::{Core, Peer, Wishes};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
-use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, RosterView, WireError};
+use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, WireError};
 
 impl Client {
     /// Receives one envelope.
@@ -162,8 +162,7 @@ impl Core {
         let (content, answers) = match suite {
             Suite::Signal => (Content::App(plaintext), None),
             Suite::V1 => {
-                let Payload { own: RosterView { .. }, peer: RosterView { .. }, answers, content } =
-                    Payload::parse(&plaintext).map_err(ReceiveError::from)?;
+                let Payload { answers, content, .. } = Payload::parse(&plaintext).map_err(ReceiveError::from)?;
                 // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the
                 // genuine answer out.
                 (content, answers.filter(|_| !matches!(identity, IdentityStatus::Changed(_))))

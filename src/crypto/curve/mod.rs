@@ -1,6 +1,7 @@
-//! Curve25519: keys, their agreement (X25519), and signatures with the same keys (XEdDSA).
+//! Curve25519: keys, their agreement (X25519), signatures with the same keys (XEdDSA), and with keys of their own (Ed25519).
 
 mod dh;
+mod ed25519;
 mod public_key;
 mod sign;
 mod x25519;
@@ -8,6 +9,7 @@ mod x25519;
 #[cfg(test)]
 pub(crate) use dh::count;
 pub use dh::{KeyPair, NotContributory, PrivateKey};
+pub(crate) use ed25519::{EdKeyPair, EdPublicKey};
 pub use public_key::{PUBLIC_KEY_LEN, PublicKey, PublicKeyError};
 #[cfg(test)]
 pub(crate) use sign::xeddsa_verify;

@@ -21,13 +21,16 @@ pub enum PublicKeyError {
     /// Not 33 bytes. Refuse the message or bundle that carried it.
     #[error("a public key has 33 bytes")]
     Length,
-    /// The first byte is not the type byte `0x05`.
+    /// The first byte is not the type byte of the kind of key that stands here: `0x05` for X25519.
     #[error("unknown public key type")]
     Type,
-    /// The coordinate is not below 2^255 − 19: a second spelling of some other key, which no honest
-    /// implementation sends.
+    /// The coordinate is not below 2^255 − 19, or an Ed25519 key is no point: no key, or a second spelling of some other
+    /// one, which no honest implementation sends.
     #[error("public key is not canonical")]
     NotCanonical,
+    /// An Ed25519 key of small order: under it anybody signs anything.
+    #[error("public key is of small order")]
+    SmallOrder,
 }
 
 /// An X25519 public key: 33 bytes on the wire (`0x05`, then the u coordinate, RFC 7748), always canonical.

@@ -390,3 +390,54 @@ pub struct ModerationKey {
     #[prost(bytes = "vec", tag = "2")]
     pub kem: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct HeldRoster {
+    /// of each recovery key, 8 bytes: when it came, 0 if with the first roster that was held
+    #[prost(bytes = "vec", tag = "1")]
+    pub recoveries_since: ::prost::alloc::vec::Vec<u8>,
+    /// signed
+    #[prost(bytes = "vec", tag = "2")]
+    pub roster: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct LinkOffer {
+    #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
+    pub identity: ::core::option::Option<KeyPair>,
+    #[prost(message, optional, tag = "2")]
+    #[zeroize(skip)]
+    pub one_use: ::core::option::Option<KeyPair>,
+    #[prost(uint64, tag = "3")]
+    pub made: u64,
+    #[prost(bool, tag = "4")]
+    pub answered: bool,
+    #[prost(bytes = "vec", tag = "5")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PendingLink {
+    /// as it is going to be
+    #[prost(message, optional, tag = "1")]
+    #[zeroize(skip)]
+    pub device: ::core::option::Option<Address>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub account_key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub identity_key: ::prost::alloc::vec::Vec<u8>,
+    /// of the QR code
+    #[prost(bytes = "vec", tag = "4")]
+    pub qr_hash: ::prost::alloc::vec::Vec<u8>,
+    /// of the consent
+    #[prost(bytes = "vec", tag = "5")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    pub begun: u64,
+    #[prost(bytes = "vec", tag = "7")]
+    pub digits: ::prost::alloc::vec::Vec<u8>,
+}

@@ -48,24 +48,42 @@ pub struct FirstMessage {
     #[prost(bytes = "vec", optional, tag = "8")]
     pub message: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
-/// What is inside a ciphertext.
+/// What is inside a ciphertext. All but the content is optional.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Payload {
-    /// the sender's own roster, and the recipient's as the sender believes it
+    /// the sender's own roster, and the recipient's as the sender holds it
     #[prost(message, optional, tag = "1")]
     pub own: ::core::option::Option<RosterView>,
     #[prost(message, optional, tag = "2")]
     pub peer: ::core::option::Option<RosterView>,
+    /// the sender's, a CarriedRoster of contents.proto
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub roster: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// 16 bytes, the host's
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub message_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(uint64, optional, tag = "5")]
+    pub sent_ms: ::core::option::Option<u64>,
+    /// the sender's access key
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub access: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// which of the recipient's the sender holds
+    #[prost(bytes = "vec", optional, tag = "7")]
+    pub holds: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, optional, tag = "8")]
+    pub group: ::core::option::Option<GroupView>,
     /// the name of the message of the same content that the recipient could not read
     #[prost(bytes = "vec", optional, tag = "9")]
     pub answers: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// 10 to 15 are kept for bytes, which a reader that does not know them passes over
     /// exactly one of these; a number that is not here is kept for whoever knows it
-    #[prost(oneof = "payload::Content", tags = "16, 17, 18, 19, 20, 21, 22, 23")]
+    #[prost(oneof = "payload::Content", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31")]
     pub content: ::core::option::Option<payload::Content>,
 }
 /// Nested message and enum types in `Payload`.
 pub mod payload {
+    /// 10 to 15 are kept for bytes, which a reader that does not know them passes over
     /// exactly one of these; a number that is not here is kept for whoever knows it
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     #[prost(skip_debug)]
@@ -79,13 +97,29 @@ pub mod payload {
         #[prost(bytes, tag = "19")]
         GroupChange(::prost::alloc::vec::Vec<u8>),
         #[prost(bytes, tag = "20")]
-        Roster(::prost::alloc::vec::Vec<u8>),
+        RosterContent(::prost::alloc::vec::Vec<u8>),
         #[prost(bytes, tag = "21")]
         RepairRequest(::prost::alloc::vec::Vec<u8>),
         #[prost(bytes, tag = "22")]
         Provisioning(::prost::alloc::vec::Vec<u8>),
         #[prost(bytes, tag = "23")]
         Receipt(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "24")]
+        Typing(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "25")]
+        Sync(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "26")]
+        Transcript(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "27")]
+        AccessRequest(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "28")]
+        Call(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "29")]
+        CallKey(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "30")]
+        Verify(::prost::alloc::vec::Vec<u8>),
+        #[prost(bytes, tag = "31")]
+        History(::prost::alloc::vec::Vec<u8>),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -93,9 +127,20 @@ pub mod payload {
 pub struct RosterView {
     #[prost(uint64, optional, tag = "1")]
     pub version: ::core::option::Option<u64>,
-    /// first 8 bytes of the roster's hash
+    /// first 16 bytes of the roster's hash
     #[prost(bytes = "vec", optional, tag = "2")]
     pub hash: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct GroupView {
+    /// in messages between two devices alone
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub group: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(uint64, optional, tag = "2")]
+    pub epoch: ::core::option::Option<u64>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub head: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// What the host's transport carries.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use heap::{Spy, freed};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use subrosa::attachment::{AttachmentKey, ChunkSize, AttachmentUpload};
-use subrosa::client::RollbackCounter;
+use subrosa::attachment::{AttachmentKey, AttachmentUpload, ChunkSize};
 use subrosa::client::Client;
+use subrosa::client::RollbackCounter;
 use subrosa::crypto::Secret;
 use subrosa::ident::*;
 use subrosa::persist::StorageKey;
@@ -198,7 +198,8 @@ fn records_with_secrets() {
     search.watch("stamp record", || drop(StampKeys::from_bytes(&stamps.to_bytes()).unwrap()), |_, ()| {});
     search.know(&[0x5a; 32], "attachment key");
     let key = || AttachmentKey::new(Secret::new([0x5a; 32]));
-    let upload = search.watch("upload made", || AttachmentUpload::new(key(), 10_000, ChunkSize::MIN, rng).unwrap(), |_, _| {});
+    let upload =
+        search.watch("upload made", || AttachmentUpload::new(key(), 10_000, ChunkSize::MIN, rng).unwrap(), |_, _| {});
     search.watch("upload record", || drop(AttachmentUpload::from_bytes(&upload.to_bytes()).unwrap()), |_, ()| {});
     search.assert_none(20);
 }
@@ -209,7 +210,8 @@ fn accounts() {
     let (key, me) = (StorageKey::new([7; 32]), Address::new(UserId::new("alice").unwrap(), DeviceId::new(1)));
     let created = Client::create(&key, &me, Suites::V1).stage(&store, NOW, rng).unwrap();
     drop(created.commit(|batch, _| store.write(batch)).unwrap());
-    let open = || Client::open(&key, RollbackCounter::new(1)).stage(&store, NOW, rng).map(|staged| drop(staged.committed()));
+    let open =
+        || Client::open(&key, RollbackCounter::new(1)).stage(&store, NOW, rng).map(|staged| drop(staged.committed()));
     let (opened, blocks) = freed(open);
     assert!(opened.is_ok());
     // What the account's rows are sealed with is not known here: no block of its size has anything in it.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use subrosa::ident::{Address, DeviceId, PrekeyId, Timestamp, UserId};
 use subrosa::prekey::{Device, KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey, UnverifiedBundle};
-use subrosa::session::{FirstMessage, SessionMessage, Session};
+use subrosa::session::{FirstMessage, Session, SessionMessage};
 use subrosa::suite::Suite;
 
 #[panic_handler]
