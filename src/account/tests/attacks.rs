@@ -165,8 +165,13 @@ fn suites_stripped() {
 fn last_device_exhausted() {
     let owner = account(1);
     let roster = first(1);
-    let at =
-        |version: u64, last: u32| forged(&roster, &owner, |body| (body.version, body.last_device) = (version, last));
+    let dated = |seconds: u64, version: u64, last: u32| {
+        forged(&roster, &owner, |body| {
+            (body.version, body.last_device) = (version, last);
+            body.issued_ms += 1_000 * seconds;
+        })
+    };
+    let at = |version, last| dated(1 << 40, version, last);
     assert_eq!(follows(&at(2, 33), &roster), Ok(()));
     assert_eq!(follows(&at(2, 34), &roster), Err(FollowsError::LastDeviceJump));
     assert_eq!(follows(&at(2, u32::MAX), &roster), Err(FollowsError::LastDeviceJump));
