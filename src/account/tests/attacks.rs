@@ -32,7 +32,7 @@ fn ghost_device_in_a_forged_roster() {
 fn roster_rolled_back() {
     let owner = account(1);
     let one = first(1);
-    let two = one.next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
+    let two = one.next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
     let three = two.next(NOW).remove(DeviceId::new(2)).sign(&owner).unwrap();
     let held = HeldRoster::first_sight(three.clone(), NOW).unwrap();
     for old in [one, two] {
@@ -45,8 +45,8 @@ fn roster_rolled_back() {
 fn roster_forked() {
     let owner = account(1);
     let one = first(1);
-    let two = one.next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
-    let other = one.next(NOW).add(with_key(&owner, 2, 3)).sign(&owner).unwrap();
+    let two = one.next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
+    let other = one.next(NOW).link(with_key(&owner, 2, 3)).sign(&owner).unwrap();
     let held = HeldRoster::first_sight(two.clone(), NOW).unwrap();
     let Err(TakeError::Fork(fork)) = held.take(&carried(&other, vec![]), NOW) else { panic!("a fork") };
     assert_eq!((fork.held(), fork.other()), (&two, &other));
@@ -96,9 +96,9 @@ fn roster_replayed_for_another_user() {
 fn removed_device_back_under_its_old_id() {
     let owner = account(1);
     let one = first(1);
-    let two = one.next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
+    let two = one.next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
     let three = two.next(NOW).remove(DeviceId::new(2)).sign(&owner).unwrap();
-    let again = three.next(NOW).add(device(&owner, 2)).sign(&owner);
+    let again = three.next(NOW).link(device(&owner, 2)).sign(&owner);
     assert_eq!(again, Err(NextRosterError::Follows(FollowsError::OldDevice(DeviceId::new(2)))));
     let back = forged(&three, &owner, |body| {
         body.version = 4;
@@ -119,14 +119,14 @@ fn removed_device_back_under_its_old_id() {
 #[test]
 fn removed_device_back_under_a_new_id() {
     let owner = account(1);
-    let two = first(1).next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
+    let two = first(1).next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
     let three = two.next(NOW).remove(DeviceId::new(2)).sign(&owner).unwrap();
     let old_consent = forged(&three, &owner, |body| {
         (body.version, body.last_device) = (4, 3);
         body.devices.push(crate::wire::RosterEntry { device: 3, ..device(&owner, 2).entry() });
     });
     assert_eq!(verified(&old_consent), Err(RosterError::Consent(DeviceId::new(3))));
-    let four = three.next(NOW).add(with_key(&owner, 3, 2)).sign(&owner).unwrap();
+    let four = three.next(NOW).link(with_key(&owner, 3, 2)).sign(&owner).unwrap();
     let changes = four.changes_since(&three);
     assert_eq!((changes.added, changes.removed, changes.all_replaced), (vec![DeviceId::new(3)], vec![], false));
 }
@@ -203,10 +203,10 @@ fn last_device_exhausted() {
 #[test]
 fn primary_changed_and_all_devices_replaced() {
     let owner = account(1);
-    let two = first(1).next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
+    let two = first(1).next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
     let handed = two.next(NOW).hand_over(DeviceId::new(2)).sign(&owner).unwrap();
     assert!(!handed.changes_since(&two).all_replaced, "to a device that was known");
-    let unknown = two.next(NOW).add(device(&owner, 3)).hand_over(DeviceId::new(3)).sign(&owner).unwrap();
+    let unknown = two.next(NOW).link(device(&owner, 3)).hand_over(DeviceId::new(3)).sign(&owner).unwrap();
     assert!(unknown.changes_since(&two).all_replaced);
     let replaced = unknown.next(NOW).remove(DeviceId::new(1)).remove(DeviceId::new(2)).sign(&owner).unwrap();
     let changes = replaced.changes_since(&two);
@@ -219,9 +219,9 @@ fn primary_changed_and_all_devices_replaced() {
 fn limits_of_a_roster_are_the_builders_too() {
     let owner = account(1);
     let too_long = Err(NextRosterError::Roster(RosterError::Malformed(crate::wire::WireError::TooLong)));
-    let full = (2..=32).fold(first(1).next(NOW), |next, id| next.add(device(&owner, id))).sign(&owner).unwrap();
+    let full = (2..=32).fold(first(1).next(NOW), |next, id| next.link(device(&owner, id))).sign(&owner).unwrap();
     assert_eq!(full.devices().len(), 32);
-    assert_eq!(full.next(NOW).add(device(&owner, 33)).sign(&owner), too_long);
+    assert_eq!(full.next(NOW).link(device(&owner, 33)).sign(&owner), too_long);
     let named = (2..=4).fold(full.next(NOW), |next, seed| next.name_recovery(*words(seed).public()));
     let named = named.sign(&owner).unwrap();
     assert_eq!(named.next(NOW).name_recovery(*words(5).public()).sign(&owner), too_long);
@@ -373,7 +373,7 @@ fn two_successions_at_once() {
 
 #[test]
 fn old_ids_do_not_return_under_a_new_key() {
-    let two = first(1).next(NOW).add(device(&account(1), 5)).sign(&account(1)).unwrap();
+    let two = first(1).next(NOW).link(device(&account(1), 5)).sign(&account(1)).unwrap();
     let returning = two.under_new_key(device(&account(2), 5), None, NOW).sign(&account(2));
     assert_eq!(returning, Err(NextRosterError::Follows(FollowsError::OldDevice(DeviceId::new(5)))));
     assert!(two.under_new_key(device(&account(2), 6), None, NOW).sign(&account(2)).is_ok());

@@ -34,7 +34,7 @@ fn rosters_are_stored_in_order() {
     let (alice, one) = (user("alice"), first());
     let later = |days| Timestamp::new(NOW.get() + days * DAY);
     let two = one.next(NOW).sign(&account(1)).unwrap();
-    let fork = one.next(NOW).add(device(&account(1), 2)).sign(&account(1)).unwrap();
+    let fork = one.next(NOW).link(device(&account(1), 2)).sign(&account(1)).unwrap();
     let stored = check_roster(None, two.as_bytes(), &alice, NOW).unwrap();
     let check = |bytes: &[u8], now| check_roster(Some(&stored), bytes, &alice, now);
     let refused = |error: FollowsError| Err(RosterRefusal::Take(TakeError::Follows(error)));
