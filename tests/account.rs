@@ -48,7 +48,7 @@ fn made() -> Value {
     let digits = linked.digits().as_str().to_owned();
     let laptop = pending.complete(&consent, &digits, NOW).unwrap();
 
-    let two = one.next(later(1)).add(laptop).name_recovery(*words[1].public()).sign(&old).unwrap();
+    let two = one.next(later(1)).link(laptop).name_recovery(*words[1].public()).sign(&old).unwrap();
     let fork = one.next(later(1)).delete().sign(&old).unwrap();
     let three = two.next(later(2)).remove(DeviceId::new(2)).above(40).sign(&old).unwrap();
     let four = three.under_new_key(device(&new, 3, &mut rng), None, later(40)).sign(&new).unwrap();

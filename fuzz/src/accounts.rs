@@ -40,7 +40,7 @@ fn rosters() -> &'static [Roster] {
     static ROSTERS: LazyLock<Vec<Roster>> = LazyLock::new(|| {
         let owner = account(1);
         let one = Roster::first(&alice(), device(&owner, 1), Some(*words().public()), NOW).sign(&owner).unwrap();
-        let two = one.next(NOW).add(device(&owner, 2)).sign(&owner).unwrap();
+        let two = one.next(NOW).link(device(&owner, 2)).sign(&owner).unwrap();
         let three = two.next(NOW).remove(DeviceId::new(2)).sign(&owner).unwrap();
         let deleted = three.next(NOW).delete().sign(&owner).unwrap();
         vec![one, two, three, deleted]

@@ -23,7 +23,7 @@ use crate::wire::RosterBody;
 /// };
 /// let (phone, laptop) = (device(1), device(2));
 /// let first = Roster::first(&alice, phone, None, now).sign(&account)?;
-/// let second = first.next(now).add(laptop).sign(&account)?;
+/// let second = first.next(now).link(laptop).sign(&account)?;
 /// assert!(second.follows(&first).is_ok());
 /// // An id is given away once.
 /// let third = second.next(now).remove(DeviceId::new(2)).sign(&account)?;
@@ -137,7 +137,7 @@ impl NextRoster {
     }
 
     /// With a device more, which has consented.
-    pub fn add(mut self, device: RosterDevice) -> Self {
+    pub fn link(mut self, device: RosterDevice) -> Self {
         self.last_device = self.last_device.max(device.id());
         let at = self.devices.partition_point(|before| before.id() < device.id());
         self.devices.insert(at, device);

@@ -203,7 +203,7 @@ fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Ros
     if version == 0 {
         return Err(RosterError::Version);
     }
-    if !devices.first().is_some_and(|first| first.device > 0)
+    if devices.first().is_none_or(|first| first.device == 0)
         || !devices.is_sorted_by(|before, after| before.device < after.device)
     {
         return Err(RosterError::Devices);
@@ -214,7 +214,8 @@ fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Ros
     if !devices.iter().any(|device| device.device == primary) {
         return Err(RosterError::Primary);
     }
-    let of_entry = |entry| RosterDevice::of_entry(entry).ok_or(RosterError::Suites(DeviceId::new(entry.device)));
+    let of_entry =
+        |entry| RosterDevice::of_entry(entry).ok_or_else(|| RosterError::Suites(DeviceId::new(entry.device)));
     let devices = devices.iter().map(of_entry).collect::<Result<Vec<_>, _>>()?;
     if is_repeated(devices.iter().map(RosterDevice::identity_key)) {
         return Err(RosterError::SharedIdentity);

@@ -39,7 +39,7 @@ use crate::wire::{
 /// let (_, consent) = linked.consent(Suites::V1, &mut rng);
 /// // The person types them into the phone.
 /// let laptop = pending.complete(&consent, linked.digits().as_str(), now)?;
-/// let roster = roster.next(now).add(laptop).sign(&account)?;
+/// let roster = roster.next(now).link(laptop).sign(&account)?;
 /// assert!(roster.lists(DeviceId::new(2), linked.identity().public()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -2,5 +2,6 @@
 
 mod attacks;
 mod common;
+mod links;
 mod transitive;
 mod vectors;

@@ -64,7 +64,7 @@ fn done(roster: &Roster, now: &mut u64, act: &Act) -> Roster {
         Act::Renew => next,
         Act::Add => {
             let id = u8::try_from(roster.last_device().get() % 90 + 1).unwrap();
-            next.add(device(&owner, id))
+            next.link(device(&owner, id))
         }
         Act::Remove(index) => next.remove(at(*index)),
         Act::Recovery => next.name_recovery(*words(u8::try_from(roster.version() % 200).unwrap() + 10).public()),

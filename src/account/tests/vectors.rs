@@ -114,7 +114,7 @@ fn rosters() {
                     next = next.remove(gone.id());
                 }
                 for new in devices.iter().filter(|device| old.device(device.id()).is_none()) {
-                    next = next.add(new.clone());
+                    next = next.link(new.clone());
                 }
                 for new in &recoveries[old.recoveries().len()..] {
                     next = next.name_recovery(recovery(new));
@@ -304,7 +304,7 @@ fn links() {
     let device = pending.complete(&consent, l["digits"].as_str().unwrap(), now).unwrap();
     let expected = roster(&l["next_roster"]);
     let owner = AccountKeyPair::new(secret(&v["keys"]["account_seed"]));
-    let next = held.next(expected.issued()).add(device).sign(&owner).unwrap();
+    let next = held.next(expected.issued()).link(device).sign(&owner).unwrap();
     assert_eq!(next.as_bytes(), bytes(&l["next_roster"]));
 }
 
