@@ -142,7 +142,7 @@ mod tests {
         for changed in [
             RosterDevice { id: DeviceId::new(2), ..device.clone() },
             RosterDevice { suites: Suites::V1, ..device.clone() },
-            RosterDevice { identity_key: *KeyPair::generate(&mut rng).public(), ..device.clone() },
+            RosterDevice { identity_key: *KeyPair::generate(&mut rng).public(), ..device },
         ] {
             assert_eq!(changed.verify(&alice, &account), Err(BadSignature), "{changed:?}");
         }

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::device::RosterDevice;
-use super::follows::{FollowsError, MILLIS_PER_ID};
+use super::follows::FollowsError;
 use super::keys::{AccountKeyPair, RecoveryKey};
 use super::roster::{Recovery, Roster, RosterError, UnverifiedRoster};
 use crate::ident::{DeviceId, Timestamp, UserId};
@@ -60,11 +60,10 @@ pub enum NextRosterError {
 
 impl Roster {
     /// The id of the first device under another account key, this being the newest roster known under the old one: above all
-    /// that whoever holds the old key can have given away by now, and for a year to come. None if all were given away.
+    /// that whoever holds the old key can give away in one step. None if all were given away.
     #[must_use]
-    pub fn device_under_new_key(&self, now: Timestamp) -> Option<DeviceId> {
-        let given = u32::try_from(now.since(self.issued) / MILLIS_PER_ID).ok()?;
-        let last = self.last_device.get().checked_add(given)?.checked_add(IDS_LEFT)?;
+    pub fn device_under_new_key(&self) -> Option<DeviceId> {
+        let last = self.last_device.get().checked_add(IDS_LEFT)?;
         last.checked_add(1).map(DeviceId::new)
     }
 
@@ -111,7 +110,7 @@ impl Roster {
 
 /// Versions that are left between the rosters of two account keys.
 const VERSIONS_LEFT: u64 = 1 << 48;
-/// Device ids that are left between them: what can be given away in 388 days.
+/// Device ids that are left between them: what one roster that follows another can give away.
 const IDS_LEFT: u32 = 1 << 25;
 
 impl NextRoster {
@@ -186,10 +185,9 @@ impl NextRoster {
     ///
     /// [`NextRosterError`]; nothing is signed that was not judged as others will judge it.
     pub fn sign(self, account: &AccountKeyPair) -> Result<Roster, NextRosterError> {
-        // An id takes a second. Where two devices come at once, or the clock is behind, the roster is dated ahead.
-        let ids = |old: &Roster| u64::from(self.last_device.get().saturating_sub(old.last_device.get()));
+        // A clock that is behind holds up nobody: the roster is dated like the one before.
         let of_key = self.old.as_ref().filter(|old| old.account == *account.public());
-        let earliest = of_key.map_or(0, |old| old.issued.get().saturating_add(MILLIS_PER_ID * ids(old)));
+        let earliest = of_key.map_or(0, |old| old.issued.get());
         let recoveries = self.recoveries.iter().map(|recovery| (recovery.key.to_bytes(), recovery.named.get()));
         let body = RosterBody {
             user: self.user.as_str(),

@@ -142,7 +142,8 @@ fn what_is_stored_goes_on() {
     assert_eq!(pending.complete(&consent, linked.digits().as_str(), NOW), Ok(consented));
 
     let held = HeldRoster::first_sight(first(1), NOW).unwrap();
-    let records: [(Vec<u8>, fn(&[u8]) -> Result<(), RecordError>); 3] = [
+    type Reader = fn(&[u8]) -> Result<(), RecordError>;
+    let records: [(Vec<u8>, Reader); 3] = [
         (held.to_bytes(), |bytes| HeldRoster::from_bytes(bytes).map(drop)),
         (offer.to_bytes().to_vec(), |bytes| LinkOffer::from_bytes(bytes).map(drop)),
         (stored.to_vec(), |bytes| PendingLink::from_bytes(bytes).map(drop)),

@@ -223,7 +223,7 @@ fn calls() {
     }
     for (what, bad, expected) in [
         ("an offer without bytes", proto_of(1, None, None), WireError::Field),
-        ("an offer with a join", proto_of(1, Some(8), Some(host.clone())), WireError::Field),
+        ("an offer with a join", proto_of(1, Some(8), Some(host)), WireError::Field),
         ("a join without one", proto_of(3, None, None), WireError::Field),
         ("a join of 7 bytes", proto_of(3, Some(7), None), WireError::Field),
         ("a leave with bytes", proto_of(4, Some(8), Some(vec![])), WireError::Field),

@@ -57,7 +57,7 @@ pub struct Payload {
     pub own: ::core::option::Option<RosterView>,
     #[prost(message, optional, tag = "2")]
     pub peer: ::core::option::Option<RosterView>,
-    /// the sender's, a CarriedRoster of contents.proto
+    /// the sender's, a `CarriedRoster` of contents.proto
     #[prost(bytes = "vec", optional, tag = "3")]
     pub roster: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
     /// 16 bytes, the host's
