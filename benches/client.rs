@@ -115,6 +115,94 @@ fn late(suite: Suite, suites: Suites, kept: usize) -> Case<'static> {
     .at_most(16)
 }
 
+const OPEN: &str = "open an account";
+const TODO: &str = "todo, with nothing to do";
+const PRUNE: &str = "prune a page of 40 devices, nothing old";
+const PUBLISH: &str = "publish prekeys, 100 one-time ones of each kind";
+const FIRST_SENT: &str = "first contact: a session added, the first message sent";
+const FIRST_RECEIVED: &str = "first contact: the first message received";
+const PING_PONG: &str = "ping-pong, one message, both ends";
+const MANY: &str = "receive_many, 100 at once, a message";
+const OTHERS: [&str; 8] = [OPEN, TODO, PRUNE, PUBLISH, FIRST_SENT, FIRST_RECEIVED, PING_PONG, MANY];
+
+/// What else a client does.
+fn others(suite: Suite, suites: Suites) -> Vec<Case<'static>> {
+    let (alice, bob) = talking(suites, IN_USE);
+    let (to, from) = (bob.address(), alice.address());
+    let named = |what: &str| key(what, suite, "");
+    let (mut opening, mut asking) = (alice.clone(), alice.clone());
+    let (mut pruning, _) = talking(suites, Stored { peers: 10_000, ..Stored::NOTHING });
+    let mut page = 0_u8;
+    let prune = move || {
+        page = page.wrapping_add(1);
+        pruning.prune_page(page);
+    };
+    let fresh = move |seed| Party::new("somebody", suites, seed);
+    let mut seed = 10;
+    let publish = Case::each(
+        named(PUBLISH),
+        move || {
+            seed += 1;
+            fresh(seed)
+        },
+        Party::publish,
+    );
+    let mut callee = Party::new("bob", suites, 3);
+    let (upload, address) = (callee.publish(), callee.address());
+    let (add, other) = (upload.clone(), address.clone());
+    let mut seed = 1_000;
+    let first_sent = Case::each(
+        named(FIRST_SENT),
+        move || {
+            seed += 1;
+            fresh(seed)
+        },
+        move |caller| {
+            caller.add(&add);
+            caller.send(&other)
+        },
+    );
+    let mut seed = 2_000;
+    let first_received = Case::each(
+        named(FIRST_RECEIVED),
+        move || {
+            seed += 1;
+            let mut caller = fresh(seed);
+            caller.add(&upload);
+            (callee.clone(), caller.send(&address))
+        },
+        |(callee, envelope)| callee.receive(envelope),
+    );
+    let mut both = (alice.clone(), bob.clone());
+    let ping_pong = Case::new(named(PING_PONG), move |count| {
+        let (alice, bob) = &mut both;
+        let spent = time(0..count.div_ceil(2), |_| {
+            bob.receive(&alice.send(&to));
+            alice.receive(&bob.send(&from));
+        });
+        // One message each way was done for two.
+        if count % 2 == 1 { spent * count / (count + 1) } else { spent }
+    });
+    let (mut sender, mut reader, to) = (alice, bob.clone(), bob.address());
+    let many = Case::new(named(MANY), move |count| {
+        sender.prune();
+        let inboxes: Vec<Vec<_>> =
+            (0..count.div_ceil(100)).map(|_| (0..100).map(|_| sender.send(&to)).collect()).collect();
+        let received = count.div_ceil(100) * 100;
+        time(&inboxes, |inbox| reader.receive_many(inbox)) * count / received
+    });
+    vec![
+        Case::plain(named(OPEN), move || opening.open()),
+        Case::plain(named(TODO), move || asking.todo()),
+        Case::plain(named(PRUNE), prune),
+        publish,
+        first_sent,
+        first_received,
+        ping_pong,
+        many,
+    ]
+}
+
 fn report(results: &Results) {
     let columns =
         ["", "suite", "send", "10 % to 90 %", "of a bare session", "receive", "10 % to 90 %", "of a bare session"];
@@ -138,6 +226,12 @@ fn report(results: &Results) {
         table.row([&format!("{suite:?}"), &cells[0], &cells[1], &cells[2]]);
     }
     table.print();
+    let mut table = Table::new("What else a client does, µs", ["", "V1", "10 % to 90 %", "Signal", "10 % to 90 %"]);
+    for what in OTHERS {
+        let [one, two] = SUITES.map(|(suite, _)| results.taken(&key(what, suite, "")));
+        table.row([what, &us(one.median), &spread(one), &us(two.median), &spread(two)]);
+    }
+    table.print();
     note(&format!("A bare X25519 agreement in the same run: {} µs", us(results.of(LADDER))));
 }
 
@@ -149,6 +243,7 @@ fn main() {
             cases.extend(through_client(suite, suites, *stored));
         }
         cases.extend([100, 1_000, 2_000].map(|kept| late(suite, suites, kept)));
+        cases.extend(others(suite, suites));
     }
     report(&in_turns(cases));
 }

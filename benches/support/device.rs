@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
-use subrosa::client::{Client, Operation, PrekeyCounts, PrekeyUpload, Received};
+use subrosa::client::{Client, Operation, PrekeyCounts, PrekeyUpload, Received, RollbackCounter};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::staging::{Batch, Row, Store};
@@ -108,6 +108,28 @@ impl Party {
             }
             self.pruned = self.sent;
         }
+    }
+
+    /// Receives all of these in one transaction.
+    pub(crate) fn receive_many(&mut self, envelopes: &[Envelope]) -> usize {
+        let outcomes = self.run(self.client.receive_many(envelopes), NOW);
+        assert!(outcomes.iter().all(Result::is_ok));
+        outcomes.len()
+    }
+
+    /// Opens the account again, as an app does when it starts.
+    pub(crate) fn open(&mut self) -> Client {
+        self.run(Client::open(&StorageKey::new([7; 32]), RollbackCounter::new(1)), NOW).client
+    }
+
+    /// What is to be done, where nothing is.
+    pub(crate) fn todo(&mut self) -> usize {
+        self.run(self.client.todo(), NOW).len()
+    }
+
+    /// Prunes one of the 256 pages of peer devices.
+    pub(crate) fn prune_page(&mut self, page: u8) {
+        self.run(self.client.prune(page), NOW);
     }
 
     pub(crate) fn receive(&mut self, envelope: &Envelope) -> Received {
