@@ -23,7 +23,7 @@ use subrosa::suite::Suite;
 static PEAK: PeakAlloc = PeakAlloc;
 
 /// The most that a session may take, on average.
-const MAX: usize = 13 << 9;
+const MAX: usize = 6 << 10;
 
 /// The same where each side says 70 things before the other answers: every receiving chain then remembers as much as it can,
 /// and the log of what was sent is full.

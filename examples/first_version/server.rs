@@ -70,12 +70,15 @@ fn prekeys<T>(db: &Connection, user: &str, change: impl FnOnce(&mut PrekeyStore)
     let tx = db.unchecked_transaction()?;
     let stored: Option<Vec<u8>> =
         tx.query_row("SELECT store FROM prekeys WHERE user = ?1", [user], |row| row.get(0)).optional()?;
-    let mut store = match stored {
+    let before = match stored {
         Some(bytes) => PrekeyStore::from_bytes(&bytes)?,
         None => PrekeyStore::new(address(user)?, Suite::V1),
     };
+    let mut store = before.clone();
     let done = change(&mut store);
-    tx.execute("REPLACE INTO prekeys VALUES (?1, ?2)", (user, store.to_bytes()))?;
+    if store != before {
+        tx.execute("REPLACE INTO prekeys VALUES (?1, ?2)", (user, store.to_bytes()))?;
+    }
     tx.commit()?;
     Ok(done)
 }

@@ -13,46 +13,60 @@ const ENTRY_LEN: usize = 8;
 /// So many bytes take no allocation: most chains have no more messages.
 const NEAR_LEN: usize = 5 * ENTRY_LEN;
 
+/// What they take beyond a vector.
+const REST: usize = NEAR_LEN + size_of::<usize>() - size_of::<Vec<u8>>();
+
 /// Of the newest accepted messages, in order of acceptance. As it is stored, `(big-endian u32 counter ‖ first four bytes of
 /// the salt)*`: every message loads and stores all of them, and looks at few.
-///
-/// No enum of the two: what the smaller variant leaves unused is whatever lay on the stack, keys of the chain too, and goes
-/// wherever the value is moved.
 #[derive(Clone)]
-pub(super) struct Salts {
-    few: [u8; NEAR_LEN],
-    len: usize,
-    /// All of them, once they are more than few.
-    many: Vec<u8>,
+pub(super) enum Salts {
+    Few {
+        bytes: [u8; NEAR_LEN],
+        len: usize,
+    },
+    /// As large as the other one: what a variant leaves unused is whatever lay on the stack, keys too, and goes wherever the
+    /// value is moved.
+    Many {
+        bytes: Vec<u8>,
+        #[expect(dead_code, reason = "it is there to be filled")]
+        filled: [u8; REST],
+    },
 }
 
 impl Salts {
     pub(super) const fn new() -> Self {
-        Self { few: [0; NEAR_LEN], len: 0, many: Vec::new() }
+        Self::Few { bytes: [0; NEAR_LEN], len: 0 }
+    }
+
+    const fn many(bytes: Vec<u8>) -> Self {
+        Self::Many { bytes, filled: [0; REST] }
     }
 
     /// Takes stored bytes; `None` if they are none, or too many.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let whole = bytes.len().is_multiple_of(ENTRY_LEN) && bytes.len() <= MAX_SALTS * ENTRY_LEN;
         whole.then(|| {
-            let mut salts = Self::new();
-            match salts.few.get_mut(..bytes.len()) {
+            let mut few = [0; NEAR_LEN];
+            match few.get_mut(..bytes.len()) {
                 Some(place) => {
                     place.copy_from_slice(bytes);
-                    salts.len = bytes.len();
+                    Self::Few { bytes: few, len: bytes.len() }
                 }
                 None => {
                     // With room for one more, which is entered before the oldest goes.
-                    salts.many = Vec::with_capacity(bytes.len() + ENTRY_LEN);
-                    salts.many.extend_from_slice(bytes);
+                    let mut held = Vec::with_capacity(bytes.len() + ENTRY_LEN);
+                    held.extend_from_slice(bytes);
+                    Self::many(held)
                 }
             }
-            salts
         })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        if self.many.is_empty() { self.few.get(..self.len).unwrap_or_default() } else { &self.many }
+        match self {
+            Self::Few { bytes, len } => bytes.get(..*len).unwrap_or_default(),
+            Self::Many { bytes, .. } => bytes,
+        }
     }
 
     /// The salt of the message that was accepted with this counter, if it is remembered.
@@ -65,16 +79,20 @@ impl Salts {
     pub(super) fn remember(&mut self, counter: u32, salt: SaltPrefix) {
         let ([a, b, c, d], [e, f, g, h]) = (counter.to_be_bytes(), salt);
         let entry = [a, b, c, d, e, f, g, h];
-        if !self.many.is_empty() {
-            self.many.extend_from_slice(&entry);
-            if self.many.len() > MAX_SALTS * ENTRY_LEN {
-                self.many.drain(..ENTRY_LEN);
+        match self {
+            Self::Few { bytes, len } => match bytes.get_mut(*len..*len + ENTRY_LEN) {
+                Some(place) => {
+                    place.copy_from_slice(&entry);
+                    *len += ENTRY_LEN;
+                }
+                None => *self = Self::many([&bytes[..], &entry].concat()),
+            },
+            Self::Many { bytes, .. } => {
+                bytes.extend_from_slice(&entry);
+                if bytes.len() > MAX_SALTS * ENTRY_LEN {
+                    bytes.drain(..ENTRY_LEN);
+                }
             }
-        } else if let Some(place) = self.few.get_mut(self.len..self.len + ENTRY_LEN) {
-            place.copy_from_slice(&entry);
-            self.len += ENTRY_LEN;
-        } else {
-            self.many = [&self.few[..], &entry].concat();
         }
     }
 }

@@ -88,7 +88,6 @@ fn two_processes_share_one_file() {
     let (single, bulk) = (report("single"), report("bulk"));
     eprintln!("(received, conflicts): single {single:?}, bulk {bulk:?}");
     assert!(single.0 > 0 && bulk.0 > 0, "one of them starved");
-    assert!(single.1 + bulk.1 > 0, "they never met");
 }
 
 /// A store that tries, whenever it is asked to load, whether somebody else could write.

@@ -214,6 +214,16 @@ impl Directory for Server {
 
     fn bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let given = self.any_bundle(address)?;
+        // Also what it has given before: it was fetched.
+        *self.claimed.entry((address.clone(), self.now / DAY_MS)).or_default() += 1;
+        Some(given)
+    }
+}
+
+impl Server {
+    /// An honest bundle, or another, as the server is.
+    fn any_bundle(&mut self, address: &Address) -> Option<UnverifiedBundle> {
         let Malice { twice, old, garbled, bare, .. } = self.malice;
         let handed = self.handed.get(address).map(Vec::as_slice).unwrap_or_default();
         if self.rng.happens(twice)
@@ -227,7 +237,6 @@ impl Directory for Server {
             return Some(bundle.clone());
         }
         let mut bundle = self.honest_bundle(address)?;
-        *self.claimed.entry((address.clone(), self.now / DAY_MS)).or_default() += 1;
         if self.rng.happens(bare) {
             bundle.one_time_prekey = None;
         }
