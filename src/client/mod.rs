@@ -49,7 +49,10 @@ use crate::rows::Core;
 #[cfg(any(test, feature = "std"))]
 use crate::staging::RowCache;
 
-pub use account::{CreateError, OpenError, Opened, RollbackCounter};
+pub use account::{
+    AnsweredLink, CreateError, DeviceStanding, LinkDeviceError, Linked, OpenError, Opened, OwnRoster, OwnRosterError,
+    OwnRosterUpdate, RollbackCounter,
+};
 pub use contacts::{AddError, Added, IdentityError, IdentityStatus, PeerDevice, ResetError};
 pub use messages::{
     Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,

@@ -1,6 +1,10 @@
 //! The account of a database: made, opened, sealed with another storage key, wiped.
 
+mod devices;
 mod open;
+mod roster;
 mod wipe;
 
+pub use devices::{AnsweredLink, LinkDeviceError, Linked};
 pub use open::{CreateError, OpenError, Opened, RollbackCounter};
+pub use roster::{DeviceStanding, OwnRoster, OwnRosterError, OwnRosterUpdate};
