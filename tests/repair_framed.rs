@@ -10,7 +10,7 @@ include!("support/clientdoc.rs");
 
 /// What the platform puts to it.
 fn stamped(keys: &StampKeys, sent: &Sent) -> Envelope {
-    let mut envelope = sent.outgoing().unwrap().envelope().clone();
+    let mut envelope = sent.outgoing().first().unwrap().envelope().clone();
     let commitment = Commitment::new(envelope.commitment.unwrap());
     let (sender, dest) = (AccountTag::of(envelope.from.as_ref().unwrap().user()), AccountTag::of(envelope.to.user()));
     let context = StampContext { sender, dest: Destination::Direct(dest), time: NOW, conv_seq: 0 };

@@ -324,7 +324,7 @@ impl Chat {
         let sent = self.store.run(self.client.send(draft.id, &to, draft.text.as_bytes()), |tx, sent| {
             let micros = began.elapsed().as_secs_f64() * 1e6;
             // What was sent before is there.
-            let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+            let [outgoing] = sent.outgoing() else { return Ok(()) };
             let (peer, text) = (self.peer.clone(), draft.text.clone());
             let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
             let first = outgoing.envelope().kind == EnvelopeKind::First;

@@ -143,7 +143,7 @@ impl Person {
                 // That it is sent, the envelope and the step of the ratchet: all of it is stored, or nothing.
                 send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
                     tx.execute("UPDATE message SET done = 1 WHERE id = ?1", [id])?;
-                    sent.outgoing().map_or(Ok(()), |outgoing| queue(tx, outgoing))
+                    sent.outgoing().iter().try_for_each(|outgoing| queue(tx, outgoing))
                 })
             };
             match send() {

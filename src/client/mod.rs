@@ -56,7 +56,7 @@ pub use account::{
 pub use contacts::{AddError, Added, IdentityError, IdentityStatus, PeerDevice, ResetError};
 pub use messages::{
     Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,
-    Received, ReceivedMessage, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,
+    Received, ReceivedMessage, Recipient, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
 pub use repair::{AskError, ResendError, Task};
@@ -96,7 +96,7 @@ pub use crate::staging::{Database, Operation, RunError, StoredError};
 /// // What is sent, and the row of the host's outbox, in one transaction.
 /// let send = alice.send(MessageId::new([1; 16]), bob.address(), b"Hello, Bob");
 /// send.run(&alice_db, now, &mut rng, |tx, sent| {
-///     tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+///     tx.outbox.extend(sent.outgoing().iter().map(Outgoing::bytes));
 ///     Ok(())
 /// })?;
 /// // Posted from there; the other host receives it.

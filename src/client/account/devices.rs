@@ -187,7 +187,8 @@ impl Client {
             let identity = provisioned.identity().clone();
             let device = Device::new(address.clone(), identity, registration).with_suites(suites);
             let (_, consent) = provisioned.consent(suites, &mut work.rng);
-            let account = OwnAccount::linked(HeldRoster::first(provisioned.roster().clone()), work.now);
+            let roster = HeldRoster::first(provisioned.roster().clone());
+            let account = OwnAccount::linked(roster, *device.identity_key(), work.now);
             let opened =
                 make_with(work, &storage_key, &device, |core, work| core.put_new_account(work, &account, None));
             Ok(Linked { opened, consent })

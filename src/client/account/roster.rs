@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::account::{
-    AccountKeyPair, CarriedRoster, FollowsError, NextRoster, Roster, RosterChanges, RosterDevice, RosterFork,
+    AccountKeyPair, CarriedRoster, FollowsError, NextRoster, Roster, RosterChanges, RosterDevice, RosterFork, Step,
     TakeError, Taken,
 };
 use crate::account::{HeldRoster, NextRosterError};
@@ -47,6 +47,7 @@ pub struct OwnRoster {
     pub is_primary: bool,
     /// How this device stands.
     pub standing: DeviceStanding,
+    steps: Vec<Step>,
 }
 
 impl OwnRoster {
@@ -54,7 +55,7 @@ impl OwnRoster {
     /// is nothing to be published.
     #[must_use]
     pub fn upload(&self) -> Option<Vec<u8>> {
-        self.pending.as_ref().map(|roster| CarriedRoster::new(roster, Vec::new()).to_bytes())
+        self.pending.as_ref().map(|roster| CarriedRoster::new(roster, self.steps.clone()).to_bytes())
     }
 }
 
@@ -125,13 +126,14 @@ impl Client {
     pub fn own_roster(&self) -> Operation<OwnRoster, StoredError> {
         let core = self.core.clone();
         Operation::new("own_roster", move |work| {
-            work.announce([core.account_key(), core.account_secret_key(), core.device_key()]);
+            work.announce([core.account_key(), core.account_secret_key()]);
             let standing = core.standing(work)?;
             let is_primary = work.row::<StoredError>(core.account_secret_key())?.is_some();
             let account = core.load_account(work)?;
             let pending = account.as_ref().and_then(|account| account.pending.clone());
-            let published = account.and_then(|account| account.roster().cloned());
-            Ok(OwnRoster { published, pending, is_primary, standing })
+            let published = account.as_ref().and_then(|account| account.roster().cloned());
+            let steps = account.map(|account| account.steps().to_vec()).unwrap_or_default();
+            Ok(OwnRoster { published, pending, is_primary, standing, steps })
         })
     }
 
@@ -207,7 +209,7 @@ impl Client {
     pub fn update_own_roster(&self, head: &CarriedRoster) -> Operation<OwnRosterUpdate, OwnRosterError> {
         let (core, head) = (self.core.clone(), head.clone());
         Operation::new("update_own_roster", move |work| {
-            work.announce([core.account_key(), core.account_secret_key(), core.device_key()]);
+            work.announce([core.account_key(), core.account_secret_key()]);
             let account = core.own_account(work)?;
             let secret = core.load_account_secret(work).map_err(from_stored)?;
             core.take_own(work, account, secret.as_ref(), &head)
@@ -226,20 +228,23 @@ impl Core {
         let entry = RosterDevice::consent(user, id, suites, pair.public(), device.identity(), &mut work.rng);
         // A device of number 0 can stand in no roster.
         if let Ok(roster) = Roster::first(user, entry, None, work.now).sign(&pair) {
-            self.put_new_account(work, &OwnAccount::new(roster), Some(&pair));
+            self.put_new_account(work, &OwnAccount::new(roster, *device.identity_key()), Some(&pair));
         }
     }
 
     /// How this device stands in its account.
     pub(in crate::client) fn standing(&self, work: &mut Workspace<'_>) -> Result<DeviceStanding, Stop<StoredError>> {
-        let Some(account) = self.load_account(work)? else { return Ok(DeviceStanding::NoAccount) };
-        let Some(device) = self.load_device(work)? else { return Ok(DeviceStanding::NoAccount) };
-        Ok(match account.standing(self, device.identity_key()) {
+        let account = self.load_account(work)?;
+        Ok(account.map_or(DeviceStanding::NoAccount, |account| self.standing_in(&account, work.now)))
+    }
+
+    pub(in crate::client) fn standing_in(&self, account: &OwnAccount, now: Timestamp) -> DeviceStanding {
+        match account.standing(self) {
             Standing::Unpublished => DeviceStanding::Unpublished,
             Standing::Listed => DeviceStanding::Listed,
-            Standing::Awaited(linked) if work.now.since(linked) <= LINK_MS => DeviceStanding::NotListedYet,
+            Standing::Awaited(linked) if now.since(linked) <= LINK_MS => DeviceStanding::NotListedYet,
             Standing::Awaited(_) | Standing::Removed => DeviceStanding::Removed,
-        })
+        }
     }
 
     pub(in crate::client) fn own_account(&self, work: &mut Workspace<'_>) -> Result<OwnAccount, Halt> {
@@ -284,13 +289,8 @@ impl Core {
         if account != before {
             self.save_account(work, &account);
         }
-        let is_removed = self.standing_of(work, &account)? == Some(Standing::Removed);
+        let is_removed = account.standing(self) == Standing::Removed;
         Ok(OwnRosterUpdate { changes, is_removed, is_pending: account.pending.is_some(), fork })
-    }
-
-    fn standing_of(&self, work: &mut Workspace<'_>, account: &OwnAccount) -> Result<Option<Standing>, Halt> {
-        let device = self.load_device(work).map_err(from_stored)?;
-        Ok(device.map(|device| account.standing(self, device.identity_key())))
     }
 
     /// The first roster that is published: the one that is pending, or one that goes on from it.
@@ -302,11 +302,6 @@ impl Core {
             Err(TakeError::Follows(FollowsError::Same)) => Ok(pending),
             newer => newer,
         }
-    }
-
-    /// Whether a device of one's own is listed.
-    pub(in crate::client) fn lists_own(account: &OwnAccount, device: DeviceId, identity: &PublicKey) -> bool {
-        account.roster().is_some_and(|roster| roster.lists(device, identity))
     }
 }
 

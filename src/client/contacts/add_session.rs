@@ -164,13 +164,13 @@ fn ask(
     let questions = names.chunks(QUESTION).map(|names| {
         let items: Vec<u8> = names.iter().flat_map(|(name, id)| id.iter().chain(name.as_bytes()).copied()).collect();
         let question = peer.encrypt(core, work, &Outward::repair_request(&items), None, None);
-        let (envelope, _) = question.map_err(|stop| {
+        let sealed = question.map_err(|stop| {
             stop.map(|error| match error {
                 SendError::Stored(error) => AddError::Stored(error),
                 _ => AddError::Bundle(InitiateError::BadKey),
             })
         })?;
-        Ok(way.outgoing(envelope))
+        Ok(way.outgoing(sealed))
     });
     questions.collect()
 }

@@ -2,12 +2,15 @@
 
 mod adopt;
 mod changed;
+mod fan_out;
 mod framed;
+mod front;
 mod outgoing;
 mod place;
 mod receive;
 mod receive_many;
 mod received;
+mod recipient;
 mod send;
 
 pub use framed::FramedSent;
@@ -17,6 +20,7 @@ pub use received::{
     Disposition, ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage, RepairRequest, ResendDeclined,
     Unreadable,
 };
+pub use recipient::Recipient;
 pub use send::{SendError, Sent};
 
 pub(in crate::client) use outgoing::Way;

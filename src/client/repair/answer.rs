@@ -112,10 +112,10 @@ impl Core {
         let names = names.iter().flat_map(|name| first::<16>(name.as_bytes()));
         let receipt: Vec<u8> = core::iter::once(GONE).chain(names).collect();
         match peer.encrypt(self, work, &Outward::receipt(&receipt), None, None) {
-            Ok((envelope, _)) => Ok(Some(Way::to(self, &peer.address).outgoing(envelope))),
+            Ok(sealed) => Ok(Some(Way::to(self, &peer.address).outgoing(sealed))),
             Err(Stop::Need) => Err(Stop::Need),
             Err(Stop::Fail(crate::client::SendError::Stored(error))) => Err(Stop::Fail(error)),
-            // It is exhausted, of all things: nothing can be said.
+            // It is exhausted, or not one of its user's any more: nothing can be said.
             Err(Stop::Fail(_)) => Ok(None),
         }
     }

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use crate::account::{AccountKeyPair, HeldRoster, Roster, UnverifiedRoster};
+use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step, UnverifiedRoster};
 use crate::crypto::{PublicKey, Secret, sha256};
 use crate::ident::Timestamp;
 use crate::persist::RecordKey;
 use crate::rows::{Core, first};
 use crate::staging::{Stop, StoredError, Workspace, stored};
-use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
+use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind, read_public_key};
 
 type Halt = Stop<StoredError>;
 
@@ -41,17 +41,51 @@ pub(crate) struct OwnAccount {
     pub(crate) linked: Option<Timestamp>,
     /// Whether devices of suite V1 became known without a roster, before there was a directory.
     pub(crate) met_devices: bool,
+    /// When the directory said last what it has; none where it is to be asked now.
+    pub(crate) checked: Option<Timestamp>,
+    /// The identity key of this device: others may have been linked under its number.
+    identity: PublicKey,
     removed: Vec<[u8; 16]>,
+    /// What leads to this account key from the ones before.
+    steps: Vec<Step>,
 }
 
 impl OwnAccount {
-    pub(crate) const fn new(pending: Roster) -> Self {
-        Self { published: None, pending: Some(pending), linked: None, met_devices: false, removed: Vec::new() }
+    pub(crate) const fn new(pending: Roster, identity: PublicKey) -> Self {
+        Self {
+            published: None,
+            pending: Some(pending),
+            linked: None,
+            met_devices: false,
+            checked: None,
+            identity,
+            removed: Vec::new(),
+            steps: Vec::new(),
+        }
     }
 
     /// Of a device that is being linked: what the primary told it.
-    pub(crate) const fn linked(roster: HeldRoster, now: Timestamp) -> Self {
-        Self { published: Some(roster), pending: None, linked: Some(now), met_devices: false, removed: Vec::new() }
+    pub(crate) const fn linked(roster: HeldRoster, identity: PublicKey, now: Timestamp) -> Self {
+        Self {
+            published: Some(roster),
+            pending: None,
+            linked: Some(now),
+            met_devices: false,
+            checked: None,
+            identity,
+            removed: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The same, under a new account key, to which these lead.
+    pub(crate) fn with_steps(self, steps: Vec<Step>) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// What leads to this account key from the ones before.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// The published roster.
@@ -64,10 +98,10 @@ impl OwnAccount {
         self.pending.as_ref().or(self.roster())
     }
 
-    pub(crate) fn standing(&self, core: &Core, identity: &PublicKey) -> Standing {
+    pub(crate) fn standing(&self, core: &Core) -> Standing {
         let Some(roster) = self.roster() else { return Standing::Unpublished };
         match self.linked {
-            _ if roster.lists(core.address.device(), identity) => Standing::Listed,
+            _ if roster.lists(core.address.device(), &self.identity) => Standing::Listed,
             Some(linked) => Standing::Awaited(linked),
             None => Standing::Removed,
         }
@@ -82,7 +116,7 @@ impl OwnAccount {
             let most = self.removed.len().saturating_sub(MAX_REMOVED);
             self.removed.drain(..most);
         }
-        if newer.roster().device(core.address.device()).is_some() {
+        if newer.roster().lists(core.address.device(), &self.identity) {
             self.linked = None;
         }
         if self.pending.as_ref().is_some_and(|pending| pending.version() <= newer.roster().version()) {
@@ -97,14 +131,19 @@ impl OwnAccount {
     }
 
     fn to_record(&self) -> Record {
-        let Self { published, pending, linked, met_devices, removed } = self;
+        let Self { published, pending, linked, met_devices, checked, identity, removed, steps } = self;
         let mut out = FieldWriter::row(RecordKind::Account, 1024);
         let published = published.as_ref().map(HeldRoster::to_bytes);
         out.maybe_bytes(1, published.as_deref());
         out.maybe_bytes(2, pending.as_ref().map(Roster::as_bytes));
         out.optional(3, linked.map(Timestamp::get));
         out.number(4, *met_devices);
-        out.joined(5, |out| removed.iter().for_each(|hash| out.put(hash)));
+        out.optional(6, checked.map(Timestamp::get));
+        out.bytes(7, &identity.to_bytes());
+        out.joined(8, |out| removed.iter().for_each(|hash| out.put(hash)));
+        if let Some(roster) = self.newest().filter(|_| !steps.is_empty()) {
+            out.some_bytes(9, &CarriedRoster::new(roster, steps.clone()).to_bytes());
+        }
         out.into_record()
     }
 
@@ -114,11 +153,15 @@ impl OwnAccount {
         let pending = fields.optional_bytes(2)?.map(roster_from_row).transpose()?;
         let linked = fields.optional(3)?.map(Timestamp::new);
         let met_devices = fields.flag(4)?;
-        let (removed, rest) = fields.bytes(5)?.as_chunks();
+        let checked = fields.optional(6)?.map(Timestamp::new);
+        let identity = read_public_key(&mut fields, 7)?;
+        let (removed, rest) = fields.bytes(8)?.as_chunks();
         let removed = removed.to_vec();
+        let carried = fields.optional_bytes(9)?.map(CarriedRoster::parse).transpose().map_err(|_| RecordError::Corrupt)?;
+        let steps = carried.map(|carried| carried.steps().to_vec()).unwrap_or_default();
         fields.end()?;
         let is_whole = rest.is_empty() && removed.len() <= MAX_REMOVED && (published.is_some() || pending.is_some());
-        if is_whole { Ok(Self { published, pending, linked, met_devices, removed }) } else { Err(RecordError::Corrupt) }
+        if is_whole { Ok(Self { published, pending, linked, met_devices, checked, identity, removed, steps }) } else { Err(RecordError::Corrupt) }
     }
 }
 

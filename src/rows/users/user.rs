@@ -1,5 +1,7 @@
 //! What is known of a user: the account key that he is pinned by, his newest roster, how one stands to him.
 
+use alloc::vec::Vec;
+
 use super::own::roster_from_row;
 use crate::account::{HeldRoster, Roster};
 use crate::crypto::PublicKey;
@@ -10,6 +12,9 @@ use crate::staging::{Stop, StoredError, Workspace};
 use crate::wire::{ContactState, FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
 type Halt = Stop<StoredError>;
+
+/// Most devices that are remembered as dropped.
+const MAX_DROPPED: usize = 64;
 
 const DAY: u64 = 24 * 3_600_000;
 
@@ -59,6 +64,8 @@ pub(crate) struct User {
     pub(crate) wanted: Option<Timestamp>,
     /// When the directory answered last.
     pub(crate) answered: Option<Timestamp>,
+    /// Devices that rosters have dropped, the newest last: what is on its way to them is not posted.
+    pub(crate) dropped: Vec<DeviceId>,
 }
 
 impl Default for User {
@@ -71,6 +78,7 @@ impl Default for User {
             changed: None,
             wanted: None,
             answered: None,
+            dropped: Vec::new(),
         }
     }
 }
@@ -98,7 +106,7 @@ impl User {
     }
 
     fn to_record(&self) -> Record {
-        let Self { held, confirmed, contact, verified, changed, wanted, answered } = self;
+        let Self { held, confirmed, contact, verified, changed, wanted, answered, dropped } = self;
         let mut out = FieldWriter::row(RecordKind::User, 1024);
         let held = held.as_ref().map(HeldRoster::to_bytes);
         out.maybe_bytes(1, held.as_deref());
@@ -108,6 +116,7 @@ impl User {
         out.maybe_bytes(5, changed.as_ref().map(Roster::as_bytes));
         out.optional(6, wanted.map(Timestamp::get));
         out.optional(7, answered.map(Timestamp::get));
+        out.joined(8, |out| dropped.iter().for_each(|device| out.put(&device.get().to_be_bytes())));
         out.into_record()
     }
 
@@ -119,12 +128,17 @@ impl User {
         let verified = Verified::of(fields.small(4)?).ok_or(RecordError::Corrupt)?;
         let changed = fields.optional_bytes(5)?.map(roster_from_row).transpose()?;
         let (wanted, answered) = (fields.optional(6)?.map(Timestamp::new), fields.optional(7)?.map(Timestamp::new));
+        let (dropped, rest) = fields.bytes(8)?.as_chunks();
+        let dropped: Vec<_> = dropped.iter().map(|device| DeviceId::new(u32::from_be_bytes(*device))).collect();
         fields.end()?;
+        if !rest.is_empty() || dropped.len() > MAX_DROPPED {
+            return Err(RecordError::Corrupt);
+        }
         let names = held.iter().map(HeldRoster::roster).chain(&changed).map(Roster::user);
         if names.into_iter().any(|name| name != user) {
             return Err(RecordError::Corrupt);
         }
-        Ok(Self { held, confirmed, contact, verified, changed, wanted, answered })
+        Ok(Self { held, confirmed, contact, verified, changed, wanted, answered, dropped })
     }
 }
 

@@ -96,7 +96,7 @@ impl Host {
         let draft = self.tables.drafts.first()?.clone();
         let operation = self.client.send(draft.message_id, &draft.to, &draft.plaintext());
         let staged = self.stage(operation, now).ok()?;
-        let outgoing = staged.output().outgoing()?.clone();
+        let outgoing = staged.output().outgoing().first()?.clone();
         // The app was ended in between.
         if self.crash.take_if(|crash| *crash == Crash::Before).is_none() {
             self.commit(staged.batch(), |tables| tables.sent(&draft, staged.output())).ok()?;
