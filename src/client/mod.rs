@@ -53,17 +53,21 @@ pub use account::{
     AnsweredLink, CreateError, DeviceStanding, LinkDeviceError, Linked, OpenError, Opened, OwnRoster, OwnRosterError,
     OwnRosterUpdate, RollbackCounter,
 };
-pub use contacts::{AddError, Added, IdentityError, IdentityStatus, PeerDevice, ResetError};
+pub use contacts::{
+    AccountKeyError, AccountStatus, AddError, AddUserError, Added, AddedUser, IdentityError, IdentityStatus, KnownUser,
+    PeerDevice, ResetError, UserStatus,
+};
 pub use messages::{
-    Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,
-    Received, ReceivedMessage, Recipient, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,
+    BlockedMessage, Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing,
+    ReceiveError, Received, ReceivedMessage, Recipient, RepairRequest, ResendDeclined, RosterMessage, SendError, Sent,
+    UnlistedMessage, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
 pub use repair::{AskError, ResendError, Task};
 pub use upkeep::{MaintainError, Maintained, PruneFrom, Pruned};
 
 pub use crate::prekey::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
-pub use crate::rows::OldRow;
+pub use crate::rows::{OldRow, Verified};
 pub use crate::staging::{Database, Operation, RunError, StoredError};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every

@@ -42,7 +42,9 @@ fn a_question_of_before_the_key_was_accepted_is_answered() {
         let mut new = Side::new("bob", Suite::V1, 75);
         let id = alice.message_id();
         let sent = alice.run(alice.client.send(id, &address("bob"), b"to the old one")).unwrap();
-        let Ok(Received::Unreadable(unread)) = new.receive(sent.outgoing().first().unwrap().envelope()) else { panic!() };
+        let Ok(Received::Unreadable(unread)) = new.receive(sent.outgoing().first().unwrap().envelope()) else {
+            panic!()
+        };
         let (bundle, key) = (alice.bundle(), key_of(&mut new));
         let [question] = &new.run(new.client.add_session(&bundle)).unwrap().repair[..] else { panic!() };
         let Ok(Received::RepairRequest(request)) = alice.receive(question.envelope()) else { panic!() };

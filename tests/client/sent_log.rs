@@ -74,7 +74,9 @@ fn a_garbled_message_is_found_by_its_name() {
                 continue;
             }
             let again = alice.run(alice.client.resend(id, &address("bob"), sent)).unwrap();
-            let Ok(Received::Message(message)) = bob.receive(again.outgoing().first().unwrap().envelope()) else { panic!() };
+            let Ok(Received::Message(message)) = bob.receive(again.outgoing().first().unwrap().envelope()) else {
+                panic!()
+            };
             assert_eq!((message.plaintext(), message.answers()), (Some(&sent[..]), Some(unreadable.name)));
             let twice = alice.run(alice.client.resend(id, &address("bob"), sent));
             assert!(matches!(twice, Err(ResendError::NotAsked)), "{what}, {later} later");

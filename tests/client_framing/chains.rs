@@ -25,7 +25,8 @@ fn poisoned_envelopes_fail_alone() {
     let framed: Vec<_> =
         (0..4u8).map(|id| stamped(&platform, &alice, &alice_db, &bob, id, &format!("framed {id}"))).collect();
     let plain = alice.send(MessageId::new([9; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
-    let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap().outgoing().first().unwrap().envelope().clone();
+    let plain =
+        plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap().outgoing().first().unwrap().envelope().clone();
     let bare = Envelope { stamp: None, ..framed[1].clone() };
     let accomplices = platform.stamp(&framed[1], "mallory");
     let mut torn = framed[2].clone();

@@ -52,7 +52,8 @@ impl Device {
         let parts = [Part::text(text)];
         let sent = self.run(self.client.send_framed(MessageId::new(id), to.client.address(), &parts));
         self.old_rows.extend(sent.old_row.map(|old| old.kind));
-        let stamped = platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), self.client.address().user().as_str());
+        let stamped =
+            platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), self.client.address().user().as_str());
         let user = to.client.address().user();
         let own = self.run(self.client.own_stamp(user, &sent.evidence.unwrap(), stamped.stamp.as_ref().unwrap()));
         self.evidence.push((own.unwrap(), parts.to_vec()));

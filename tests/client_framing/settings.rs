@@ -44,8 +44,10 @@ fn an_inbox_of_both_kinds() {
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
     let inbox = [
         plain(&carol, &carol_db, bob.address(), 1),
-        platform
-            .stamp(send(&alice, &alice_db, bob.address(), 2, "framed").sent.outgoing().first().unwrap().envelope(), "alice"),
+        platform.stamp(
+            send(&alice, &alice_db, bob.address(), 2, "framed").sent.outgoing().first().unwrap().envelope(),
+            "alice",
+        ),
         plain(&alice, &alice_db, bob.address(), 3),
         plain(&carol, &carol_db, bob.address(), 4),
     ];
@@ -76,8 +78,8 @@ fn an_inbox_of_both_kinds() {
 fn another_device_or_a_lost_row_takes_no_frame_away() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     framed(receive(&bob, &bob_db, &post));
     let (tablet_db, address) = (Memory::default(), Address::new(alice.address().user().clone(), DeviceId::new(2)));
     let tablet = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&tablet_db, NOW, &mut rng());
@@ -95,8 +97,8 @@ fn another_device_or_a_lost_row_takes_no_frame_away() {
 fn repair_passes_and_framed_messages_wait_for_framing() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let platform = Platform::new();
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     let before = bob_db.0.borrow().clone();
     let error = refusal(receive(&bob, &bob_db, &post));
     assert_eq!((error.disposition(), *bob_db.0.borrow() == before), (Disposition::Later, true));
@@ -145,7 +147,13 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         let added = bob.add_session(&bundle).stage(&bob_db, NOW, &mut rng());
         assert!(matches!(added, Err(StageError::Operation(AddError::IdentityChanged))));
         meet(&mallory, &mallory_db, &bob, &bob_db);
-        let post = send(&mallory, &mallory_db, bob.address(), 1, "it's me").sent.outgoing().first().unwrap().envelope().clone();
+        let post = send(&mallory, &mallory_db, bob.address(), 1, "it's me")
+            .sent
+            .outgoing()
+            .first()
+            .unwrap()
+            .envelope()
+            .clone();
         let message = framed(receive(&bob, &bob_db, &post));
         let key = *message.identity.changed_key().expect("not the first that was seen under the name");
         let answer = bob.send(MessageId::new([9; 16]), alice.address(), b"hi").stage(&bob_db, NOW, &mut rng());
@@ -188,13 +196,14 @@ fn forgetting_one_of_two_devices_keeps_the_conversation() {
     let tablet = tablet.unwrap().commit(|batch, _| tablet_db.write(batch)).unwrap().client;
     meet(&tablet, &tablet_db, &bob, &bob_db);
     for (from, db) in [(&alice, &alice_db), (&tablet, &tablet_db)] {
-        let post = platform.stamp(send(from, db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
+        let post =
+            platform.stamp(send(from, db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
         framed(receive(&bob, &bob_db, &post));
     }
     forget(&bob, &bob_db, tablet.address());
     assert_eq!(rows(&bob_db, RecordKind::Framing), 1);
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 2, "x").sent.outgoing().first().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 2, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     let message = framed(receive(&bob, &bob_db, &post));
     assert_eq!((message.accepted.status, message.old_row), (ChainStatus::Next, None));
     // What the forgotten one had said is not named any more.

@@ -12,7 +12,7 @@ use crate::client::account::{CreateError, Opened};
 use crate::ident::{Address, DeviceId, RegistrationId};
 use crate::persist::{RecordKey, StorageKey};
 use crate::prekey::Device;
-use crate::rows::{Core, OwnAccount};
+use crate::rows::{Core, OwnAccount, Standing};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suites;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
@@ -327,6 +327,26 @@ impl Core {
         }
         account.pending = Some(next.sign(secret).map_err(OwnRosterError::from)?);
         self.save_account(work, account);
+        Ok(())
+    }
+
+    /// On the primary, signs the roster anew when it is old: else whoever stole a device that was then removed introduces itself
+    /// with the old one for ever.
+    pub(in crate::client) fn renew_lease(&self, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
+        let Some(account) = self.load_account(work)?.filter(|account| account.pending.is_none()) else { return Ok(()) };
+        let due = account.roster().filter(|roster| {
+            roster.is_due(work.now)
+                && roster.primary() == self.address.device()
+                && account.standing(self) == Standing::Listed
+        });
+        let Some(roster) = due else { return Ok(()) };
+        let Some(secret) = self.load_account_secret(work)? else { return Ok(()) };
+        // What cannot be signed stays as it is: the version has come to its end.
+        if let Ok(next) = roster.next(work.now).sign(&secret) {
+            let mut account = account;
+            account.pending = Some(next);
+            self.save_account(work, &account);
+        }
         Ok(())
     }
 

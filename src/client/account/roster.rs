@@ -9,8 +9,7 @@ use crate::account::{
 };
 use crate::account::{HeldRoster, NextRosterError};
 use crate::client::Client;
-use crate::crypto::PublicKey;
-use crate::ident::{DeviceId, Timestamp};
+use crate::ident::Timestamp;
 use crate::prekey::Device;
 use crate::rows::{Core, OwnAccount, Standing};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
@@ -175,6 +174,7 @@ impl Client {
                 None => HeldRoster::first_sight(pending, work.now).map_err(OwnRosterError::from)?,
             };
             account.publish(&core, newer);
+            account.checked = Some(work.now);
             core.save_account(work, &account);
             Ok(())
         })

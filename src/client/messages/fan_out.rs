@@ -147,7 +147,8 @@ impl Core {
         known.may_be_sent_to()?;
         let devices = known.roster().into_iter().flat_map(|roster| roster.devices());
         let places: Vec<Place> = devices.map(|device| place(device.id())).collect();
-        let dropped = known.dropped.iter().filter(|id| known.roster().is_none_or(|roster| roster.device(**id).is_none()));
+        let dropped =
+            known.dropped.iter().filter(|id| known.roster().is_none_or(|roster| roster.device(**id).is_none()));
         sent.outdated = dropped.map(|id| Address::new(user.clone(), *id)).collect();
         sent.roster_wanted = places.is_empty();
         let wants = sent.roster_wanted && known.wanted.is_none();

@@ -6,9 +6,8 @@ use super::received::{ForkedMessage, FramedMessage, ReceiveError, Received, Rece
 use super::recipient::Recipient;
 use super::send::{MAX_LEN, SendError, Sent};
 use crate::client::Client;
-use crate::client::contacts::IdentityStatus;
 use crate::crypto::sha256;
-use crate::ident::{Address, MessageId, UserId};
+use crate::ident::{MessageId, UserId};
 use crate::report::{self, Commitment, Evidence, FramingPolicy, OwnStampError, Part};
 use crate::rows::{Core, Digest, OldRow, Peer, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
@@ -48,20 +47,22 @@ impl Core {
     ) -> Result<Received, Stop<ReceiveError>> {
         let Framed { commitment, stamp, policy } = *framed;
         let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
+        let user = message.user().clone();
+        let is_changed = message.is_changed();
         let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
         let from = peer.address.clone();
         let old_row = chains.old;
         match chains.state.accept(&report::AccountDevice::of(&from), inner, commitment, stamp, work.now, policy) {
             Ok(accepted) => {
                 // Whoever is not accepted does not get at the chains of whom is known.
-                if !matches!(identity, IdentityStatus::Changed(_)) {
+                if !is_changed {
                     chains.received();
                     self.save_chains(work, peer, chains);
                 }
-                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
+                Ok(Received::Framed(FramedMessage { from, identity, user, accepted, old_row, name, answers }))
             }
             Err(report::FrameError::Fork(forked)) => {
-                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, name, old_row }))
+                Ok(Received::Forked(ForkedMessage { from, identity, user, forked: *forked, name, old_row }))
             }
             Err(error) => Err(ReceiveError::Frame(error).into()),
         }

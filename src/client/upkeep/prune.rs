@@ -134,7 +134,8 @@ fn prune_strangers(
     settled: Timestamp,
 ) -> Result<(), Halt> {
     let wishes = core.load_wishes(work, page)?;
-    let strangers = || wishes.iter().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
+    let devices = || wishes.iter().filter(|wish| wish.user().is_none());
+    let strangers = || devices().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
     work.announce(strangers().flat_map(|address| core.wish_keys(address)));
     work.ready()?;
     for address in strangers() {

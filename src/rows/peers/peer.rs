@@ -110,6 +110,11 @@ impl Peer {
         record.with_tail(self.session.tail())
     }
 
+    /// Whether nothing is stored of the device yet.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     pub(crate) const fn has_archived(&self) -> bool {
         self.archived > 0
     }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step, UnverifiedRoster};
 use crate::crypto::{PublicKey, Secret, sha256};
-use crate::ident::Timestamp;
+use crate::ident::{Address, Timestamp};
 use crate::persist::RecordKey;
 use crate::rows::{Core, first};
 use crate::staging::{Stop, StoredError, Workspace, stored};
@@ -157,11 +157,16 @@ impl OwnAccount {
         let identity = read_public_key(&mut fields, 7)?;
         let (removed, rest) = fields.bytes(8)?.as_chunks();
         let removed = removed.to_vec();
-        let carried = fields.optional_bytes(9)?.map(CarriedRoster::parse).transpose().map_err(|_| RecordError::Corrupt)?;
+        let carried =
+            fields.optional_bytes(9)?.map(CarriedRoster::parse).transpose().map_err(|_| RecordError::Corrupt)?;
         let steps = carried.map(|carried| carried.steps().to_vec()).unwrap_or_default();
         fields.end()?;
         let is_whole = rest.is_empty() && removed.len() <= MAX_REMOVED && (published.is_some() || pending.is_some());
-        if is_whole { Ok(Self { published, pending, linked, met_devices, checked, identity, removed, steps }) } else { Err(RecordError::Corrupt) }
+        if is_whole {
+            Ok(Self { published, pending, linked, met_devices, checked, identity, removed, steps })
+        } else {
+            Err(RecordError::Corrupt)
+        }
     }
 }
 
@@ -197,6 +202,22 @@ impl Core {
 
     pub(crate) fn save_account(&self, work: &mut Workspace<'_>, account: &OwnAccount) {
         work.put(&self.keys, self.account_key(), account.to_record());
+    }
+
+    /// A device of suite V1 became known without a roster.
+    pub(crate) fn note_met(&self, work: &mut Workspace<'_>) -> Result<(), Halt> {
+        if let Some(mut account) = self.load_account(work)?.filter(|account| !account.met_devices) {
+            account.met_devices = true;
+            self.save_account(work, &account);
+        }
+        Ok(())
+    }
+
+    /// The same, unless there is a roster of its user.
+    pub(crate) fn note_met_alone(&self, work: &mut Workspace<'_>, address: &Address) -> Result<(), Halt> {
+        let user = self.load_user(work, address.user())?;
+        let is_alone = address.user() != self.address.user() && user.is_none_or(|user| user.held.is_none());
+        if is_alone { self.note_met(work) } else { Ok(()) }
     }
 
     /// The account's private key; none on a device that is not the primary.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::own::roster_from_row;
-use crate::account::{HeldRoster, Roster};
+use crate::account::{HeldRoster, Roster, RosterChanges};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, DeviceId, Timestamp, UserId};
 use crate::persist::RecordKey;
@@ -103,6 +103,34 @@ impl User {
     /// Notes that a newer roster is wanted.
     pub(crate) fn want(&mut self, now: Timestamp) {
         self.wanted.get_or_insert(now);
+    }
+
+    /// The directory has answered: nothing is wanted of it any more.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        (self.wanted, self.answered) = (None, Some(now));
+    }
+
+    /// Remembers devices that are not the user's any more.
+    pub(crate) fn forget_devices(&mut self, devices: impl IntoIterator<Item = DeviceId>) {
+        self.dropped.extend(devices);
+        self.dropped.drain(..self.dropped.len().saturating_sub(MAX_DROPPED));
+    }
+
+    /// Puts a newer roster in the place of the one that is held. What it drops is remembered, and where nothing is left that was
+    /// known, what people have compared is to be compared again.
+    pub(crate) fn replace(&mut self, newer: HeldRoster, is_renewed: bool) -> RosterChanges {
+        let none = RosterChanges { added: Vec::new(), removed: Vec::new(), all_replaced: false };
+        let changes = self.roster().map_or(none, |old| newer.roster().changes_since(old));
+        self.forget_devices(changes.removed.iter().copied());
+        if self.verified == Verified::Yes && (is_renewed || changes.all_replaced) {
+            self.verified = Verified::ToBeConfirmed;
+        }
+        // What was parked beside another key says nothing of this one.
+        if is_renewed {
+            self.changed = None;
+        }
+        self.held = Some(newer);
+        changes
     }
 
     fn to_record(&self) -> Record {
