@@ -113,7 +113,7 @@ fn what_the_host_cannot_write_rolls_all_of_it_back() {
     assert!(*alice_db.0.borrow() == before && alice_db.outbox().is_empty());
     // It is not lost: the same message id goes out when there is room.
     let sent = send(&alice, &bob, 1).run(&alice_db, now, &mut rng, |_, _| Ok(())).unwrap();
-    assert!(sent!.outgoing().is_empty());
+    assert!(!sent.outgoing().is_empty());
 }
 
 #[test]

@@ -225,6 +225,8 @@ impl Chat {
                 Task::FetchBundle(device) if device != peer => {}
                 Task::FetchBundle(_) => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
                 Task::Resend { address, message_id } => self.answer(&address, message_id)?,
+                // The server has no directory: devices know each other by their identity keys alone.
+                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
                 Task::PublishPrekeys => self.publish(prekeys_left)?,
                 Task::Maintain => self.store.maintain(&self.client)?,
             }

@@ -101,6 +101,8 @@ impl Person {
                         Err(error) => return Err(error.into()),
                     }
                 }
+                // The server has no directory: devices know each other by their identity keys alone.
+                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
                 Task::PublishPrekeys => self.publish()?,
                 Task::Maintain => drop(self.db.maintain(&self.counter, &self.client, Timestamp::now(), &mut rng())?),
             }

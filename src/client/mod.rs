@@ -51,7 +51,7 @@ use crate::staging::RowCache;
 
 pub use account::{
     AnsweredLink, CreateError, DeviceStanding, LinkDeviceError, Linked, OpenError, Opened, OwnRoster, OwnRosterError,
-    OwnRosterUpdate, RollbackCounter,
+    OwnRosterUpdate, RenewError, RollbackCounter,
 };
 pub use contacts::{
     AccountKeyError, AccountStatus, AddError, AddUserError, Added, AddedUser, IdentityError, IdentityStatus, KnownUser,

@@ -58,7 +58,7 @@ fn a_garbled_message_is_found_by_its_name() {
             let (mut alice, mut bob) = Side::talking(Suite::V1, 31);
             let (id, sent) = (alice.message_id(), b"what was sent");
             let staged = alice.run(alice.client.send(id, &address("bob"), sent)).unwrap();
-            let name = staged.name().unwrap();
+            let name = staged.outgoing()[0].name();
             let mut envelope = staged.outgoing().first().unwrap().envelope().clone();
             garble(&mut envelope);
             let Ok(Received::Unreadable(unreadable)) = bob.receive(&envelope) else { panic!("{what}") };

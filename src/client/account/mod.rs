@@ -2,9 +2,11 @@
 
 mod devices;
 mod open;
+mod recovery;
 mod roster;
 mod wipe;
 
 pub use devices::{AnsweredLink, LinkDeviceError, Linked};
 pub use open::{CreateError, OpenError, Opened, RollbackCounter};
+pub use recovery::RenewError;
 pub use roster::{DeviceStanding, OwnRoster, OwnRosterError, OwnRosterUpdate};

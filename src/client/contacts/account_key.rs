@@ -2,12 +2,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::identity::IdentityError;
-use crate::account::{AccountKey, HeldRoster, Roster};
+use crate::account::{AccountKey, HeldRoster, Roster, RosterDevice};
 use crate::client::Client;
 use crate::crypto::PublicKey;
-use crate::ident::{Address, UserId};
+use crate::ident::{Address, DeviceId, UserId};
 use crate::rows::{Core, Peer, User, Verified};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
+use crate::wire::RecordKind;
 
 /// Why nothing was decided about a user. Nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +83,9 @@ impl Client {
             if *roster.account_key() != key {
                 return Err(AccountKeyError::OtherKey.into());
             }
-            let old = user.held.take();
-            let gone = old.iter().flat_map(|old| old.roster().devices());
-            user.forget_devices(gone.map(crate::account::RosterDevice::id).filter(|id| roster.device(*id).is_none()));
+            let gone = core.gone_devices(work, &name, user.held.as_ref().map(HeldRoster::roster), &roster)?;
+            core.drop_keys_of(work, &name, &gone)?;
+            user.forget_devices(gone);
             core.decide(work, &name, &roster, &|core, work, peer, listed| core.accept_key(work, peer, listed))?;
             user.held = Some(HeldRoster::first(roster));
             (user.changed, user.verified, user.confirmed) = (None, Verified::No, false);
@@ -129,6 +130,40 @@ impl Core {
         Ok((user, roster))
     }
 
+    /// Devices that were known under the former key, or without any, and that a roster does not list.
+    fn gone_devices(
+        &self,
+        work: &mut Workspace<'_>,
+        name: &UserId,
+        old: Option<&Roster>,
+        roster: &Roster,
+    ) -> Result<Vec<DeviceId>, Halt> {
+        let met = self.load_account(work).map_err(from_stored)?.is_some_and(|account| account.met_devices);
+        let known = if met { self.known_devices(work, name).map_err(from_stored)? } else { Vec::new() };
+        let old = old.into_iter().flat_map(Roster::devices).map(RosterDevice::id);
+        let mut gone: Vec<_> = known.iter().map(Address::device).chain(old).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        gone.retain(|id| roster.device(*id).is_none());
+        Ok(gone)
+    }
+
+    /// Forgets what devices were known by that are not the user's any more. Under another account key their numbers may be
+    /// given to others, which are not to be taken for them. What else they leave behind pruning deletes.
+    fn drop_keys_of(&self, work: &mut Workspace<'_>, name: &UserId, gone: &[DeviceId]) -> Result<(), Halt> {
+        let kinds = [RecordKind::Peer, RecordKind::Pin, RecordKind::UntrustedSession];
+        let keys = |id: &DeviceId| kinds.map(|kind| self.peer_key(kind, &Address::new(name.clone(), *id)));
+        let keys: Vec<_> = gone.iter().flat_map(keys).collect();
+        work.announce(keys.iter().copied());
+        work.ready()?;
+        for key in keys {
+            if work.row::<AccountKeyError>(key)?.is_some() {
+                work.delete(key);
+            }
+        }
+        Ok(())
+    }
+
     /// Does something with each device of a roster that is known.
     fn decide(
         &self,
@@ -140,7 +175,7 @@ impl Core {
         let devices = roster.devices().iter().map(|device| (Address::new(name.clone(), device.id()), device));
         let devices: Vec<_> = devices.collect();
         for (address, _) in &devices {
-            let kinds = [crate::wire::RecordKind::Peer, crate::wire::RecordKind::Pin];
+            let kinds = [RecordKind::Peer, RecordKind::Pin];
             work.announce(kinds.map(|kind| self.peer_key(kind, address)));
         }
         work.announce([self.device_key()]);

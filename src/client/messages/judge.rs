@@ -217,12 +217,7 @@ impl Core {
         name: &UserId,
         roster: &Roster,
     ) -> Result<bool, Stop<StoredError>> {
-        work.announce((0..=u8::MAX).map(|page| self.page_key(page)));
-        work.ready()?;
-        let mut known = alloc::vec::Vec::new();
-        for page in 0..=u8::MAX {
-            known.extend(self.load_page(work, page)?.into_iter().filter(|address| address.user() == name));
-        }
+        let known = self.known_devices(work, name)?;
         work.announce(known.iter().map(|address| self.peer_key(crate::wire::RecordKind::Pin, address)));
         work.ready()?;
         for address in known {
@@ -276,8 +271,9 @@ impl User {
     /// Takes a roster of a user of whom one is held.
     pub(in crate::client) fn hear(&mut self, carried: &CarriedRoster, now: Timestamp) -> News {
         let Some(held) = &self.held else { return News::default() };
-        // The most frequent case, without looking at a signature.
-        if carried.roster().as_bytes() == held.roster().as_bytes() {
+        // The most frequent case, without looking at a signature. And what a thief of a former account key signs is nobody's.
+        let is_held = carried.roster().as_bytes() == held.roster().as_bytes();
+        if is_held || self.has_left(carried.roster().account_key()) {
             return News::default();
         }
         let (newer, account) = match held.take(carried, now) {

@@ -73,6 +73,11 @@ impl Client {
         let core = self.core.clone();
         Operation::new("todo", move |work| {
             work.announce([core.prekeys_key(), core.clock_key(), core.account_key()]);
+            let account = core.load_account(work)?;
+            let standing = account.as_ref().map(|account| core.standing_in(account, work.now));
+            if standing == Some(DeviceStanding::Removed) {
+                return Ok(Vec::from([Task::Wipe]));
+            }
             let pages = core.wish_pages(work)?;
             work.announce(pages.iter().map(|page| core.wish_page_key(*page)));
             work.ready()?;
@@ -96,9 +101,7 @@ impl Client {
             }
             let upload = core.load_prekeys(work)?.is_pending(&core, work.now);
             tasks.extend(upload.then_some(Task::PublishPrekeys));
-            if let Some(account) = core.load_account(work)? {
-                tasks.extend(core.account_tasks(&account, work.now));
-            }
+            tasks.extend(account.iter().flat_map(|account| core.account_tasks(account, work.now)));
             tasks.extend(core.is_maintenance_due(work)?.then_some(Task::Maintain));
             Ok(tasks)
         })
@@ -112,10 +115,6 @@ const OWN_ROSTER_MS: u64 = 24 * 3_600_000;
 impl Core {
     /// What is to be done for one's own account.
     fn account_tasks(&self, account: &OwnAccount, now: Timestamp) -> Vec<Task> {
-        let standing = self.standing_in(account, now);
-        if standing == DeviceStanding::Removed {
-            return Vec::from([Task::Wipe]);
-        }
         let is_published = account.roster().is_some();
         let is_old = |checked| crate::rows::elapsed(now, checked) >= OWN_ROSTER_MS;
         let asks = is_published && account.checked.is_none_or(is_old);

@@ -177,11 +177,11 @@ impl World {
     fn sent(&mut self, by: usize, sent: Option<&Sent>) {
         let Some(sent) = sent else { return };
         match sent.outgoing() {
-            Some(outgoing) => {
+            [outgoing] => {
                 self.network.push((1 - by, outgoing.envelope().clone()));
                 self.note("sent");
             }
-            None => self.note("repeated"),
+            _ => self.note("repeated"),
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::own::roster_from_row;
-use crate::account::{HeldRoster, Roster, RosterChanges};
+use crate::account::{AccountKey, HeldRoster, Roster, RosterChanges};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, DeviceId, Timestamp, UserId};
 use crate::persist::RecordKey;
@@ -15,6 +15,9 @@ type Halt = Stop<StoredError>;
 
 /// Most devices that are remembered as dropped.
 const MAX_DROPPED: usize = 64;
+
+/// Most account keys that are remembered as left.
+const MAX_FORMER: usize = 8;
 
 const DAY: u64 = 24 * 3_600_000;
 
@@ -66,6 +69,8 @@ pub(crate) struct User {
     pub(crate) answered: Option<Timestamp>,
     /// Devices that rosters have dropped, the newest last: what is on its way to them is not posted.
     pub(crate) dropped: Vec<DeviceId>,
+    /// Account keys from which the user has moved on, the newest last: whoever signs with one of them is not the user.
+    former: Vec<AccountKey>,
 }
 
 impl Default for User {
@@ -79,6 +84,7 @@ impl Default for User {
             wanted: None,
             answered: None,
             dropped: Vec::new(),
+            former: Vec::new(),
         }
     }
 }
@@ -116,6 +122,11 @@ impl User {
         self.dropped.drain(..self.dropped.len().saturating_sub(MAX_DROPPED));
     }
 
+    /// Whether the user has moved on from this account key.
+    pub(crate) fn has_left(&self, key: &AccountKey) -> bool {
+        self.former.contains(key)
+    }
+
     /// Puts a newer roster in the place of the one that is held. What it drops is remembered, and where nothing is left that was
     /// known, what people have compared is to be compared again.
     pub(crate) fn replace(&mut self, newer: HeldRoster, is_renewed: bool) -> RosterChanges {
@@ -128,13 +139,15 @@ impl User {
         // What was parked beside another key says nothing of this one.
         if is_renewed {
             self.changed = None;
+            self.former.extend(self.held.as_ref().map(|held| *held.account_key()));
+            self.former.drain(..self.former.len().saturating_sub(MAX_FORMER));
         }
         self.held = Some(newer);
         changes
     }
 
     fn to_record(&self) -> Record {
-        let Self { held, confirmed, contact, verified, changed, wanted, answered, dropped } = self;
+        let Self { held, confirmed, contact, verified, changed, wanted, answered, dropped, former } = self;
         let mut out = FieldWriter::row(RecordKind::User, 1024);
         let held = held.as_ref().map(HeldRoster::to_bytes);
         out.maybe_bytes(1, held.as_deref());
@@ -145,6 +158,7 @@ impl User {
         out.optional(6, wanted.map(Timestamp::get));
         out.optional(7, answered.map(Timestamp::get));
         out.joined(8, |out| dropped.iter().for_each(|device| out.put(&device.get().to_be_bytes())));
+        out.joined(9, |out| former.iter().for_each(|key| out.put(&key.to_bytes())));
         out.into_record()
     }
 
@@ -158,15 +172,18 @@ impl User {
         let (wanted, answered) = (fields.optional(6)?.map(Timestamp::new), fields.optional(7)?.map(Timestamp::new));
         let (dropped, rest) = fields.bytes(8)?.as_chunks();
         let dropped: Vec<_> = dropped.iter().map(|device| DeviceId::new(u32::from_be_bytes(*device))).collect();
+        let (former, more) = fields.bytes(9)?.as_chunks::<33>();
+        let former = former.iter().map(|key| AccountKey::parse(key).map_err(|_| RecordError::Corrupt));
+        let former: Vec<_> = former.collect::<Result<_, _>>()?;
         fields.end()?;
-        if !rest.is_empty() || dropped.len() > MAX_DROPPED {
+        if !rest.is_empty() || !more.is_empty() || dropped.len() > MAX_DROPPED || former.len() > MAX_FORMER {
             return Err(RecordError::Corrupt);
         }
         let names = held.iter().map(HeldRoster::roster).chain(&changed).map(Roster::user);
         if names.into_iter().any(|name| name != user) {
             return Err(RecordError::Corrupt);
         }
-        Ok(Self { held, confirmed, contact, verified, changed, wanted, answered, dropped })
+        Ok(Self { held, confirmed, contact, verified, changed, wanted, answered, dropped, former })
     }
 }
 

@@ -87,6 +87,8 @@ fn day(at: Timestamp) -> u32 {
 mod tests {
     use super::*;
 
+    use std::vec::Vec;
+
     const NOW: Timestamp = Timestamp::new(1_800_000_000_000);
 
     fn view(version: u64) -> RosterView {
