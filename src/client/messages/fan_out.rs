@@ -72,6 +72,7 @@ impl Core {
         seal: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Parcel, T), Halt>,
     ) -> Result<(Sent, T), Halt> {
         let mut sent = Sent::new(dispatch.id);
+        self.announce_people(work, dispatch.user());
         let places = match &dispatch.to {
             Target::Device(_) => Vec::new(),
             Target::User(user) => self.places(work, user, &mut sent)?,
