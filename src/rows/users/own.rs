@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step, UnverifiedRoster};
+use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step};
 use crate::crypto::{PublicKey, Secret, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::persist::RecordKey;
@@ -172,8 +172,7 @@ impl OwnAccount {
 
 /// A roster that was verified before it was written.
 pub(super) fn roster_from_row(bytes: &[u8]) -> Result<Roster, RecordError> {
-    let roster = UnverifiedRoster::parse(bytes).map_err(|_| RecordError::Corrupt)?;
-    roster.verified_before().map_err(|_| RecordError::Corrupt)
+    Roster::stored(bytes).map_err(|_| RecordError::Corrupt)
 }
 
 fn removed_hash(identity: &PublicKey) -> [u8; 16] {

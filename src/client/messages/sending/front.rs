@@ -1,7 +1,7 @@
 //! Who may be written to, and what goes before a message: both hang on rosters.
 
 use super::place::Place;
-use super::send::SendError;
+use super::sent::SendError;
 use crate::account::CarriedRoster;
 use crate::client::account::DeviceStanding;
 use crate::ident::UserId;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::place::Place;
 use super::recipient::Recipient;
-use super::send::{SendError, Sent};
+use super::sent::{SendError, Sent};
 use crate::client::repair::Stand;
 use crate::ident::{Address, MessageId, UserId};
 use crate::report::Commitment;
