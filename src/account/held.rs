@@ -104,6 +104,10 @@ impl HeldRoster {
         &self.roster
     }
 
+    pub(crate) fn into_roster(self) -> Roster {
+        self.roster
+    }
+
     /// Of each recovery key of the roster: when it came here, or `None` if it stood in the first roster that was held of this
     /// account key. At most 4.
     #[must_use]

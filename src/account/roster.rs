@@ -172,7 +172,7 @@ impl UnverifiedRoster {
 
     fn judge(&self, user: &UserId) -> Result<Roster, RosterError> {
         let (body, _) = split_signed(&self.bytes)?;
-        let roster = judge(self.account, RosterBody::parse(body)?, user.clone(), RecoveryKey::parse)?;
+        let roster = judge(self.account, RosterBody::parse(body)?, user.clone(), |key| RecoveryKey::parse(key))?;
         Ok(Roster { hash: sha256(&[LABEL_HASH, body]), bytes: self.bytes.clone(), ..roster })
     }
 }

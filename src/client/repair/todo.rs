@@ -74,7 +74,7 @@ impl Client {
         Operation::new("todo", move |work| {
             work.announce([core.prekeys_key(), core.clock_key(), core.account_key()]);
             let account = core.load_account(work)?;
-            let standing = account.as_ref().map(|account| core.standing_in(account, work.now));
+            let standing = account.as_ref().map(|account| DeviceStanding::of(account.standing(&core), work.now));
             if standing == Some(DeviceStanding::Removed) {
                 return Ok(Vec::from([Task::Wipe]));
             }
