@@ -19,17 +19,13 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use subrosa::crypto::{PublicKey, SystemRng, system_rng};
+use subrosa::crypto::{PublicKey, Secret, system_rng};
 use subrosa::ident::{Address, DeviceId, UserId};
 use subrosa::persist::StorageKey;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SERVER: &str = "127.0.0.1:7407";
-
-fn rng() -> SystemRng {
-    system_rng()
-}
 
 /// Everybody has one device here.
 fn address(user: &str) -> Result<Address, Failure> {
@@ -39,7 +35,7 @@ fn address(user: &str) -> Result<Address, Failure> {
 /// For this first version the key lies in a file beside what it protects. A product has it from the platform's keychain.
 fn storage_key(file: &Path) -> Result<StorageKey, Failure> {
     if !file.exists() {
-        std::fs::write(file, subrosa::crypto::Secret::<32>::random(&mut rng()).expose())?;
+        std::fs::write(file, Secret::<32>::random(&mut system_rng()).expose())?;
     }
     Ok(StorageKey::new(std::fs::read(file)?.as_slice().try_into()?))
 }

@@ -55,10 +55,7 @@ fn answer(db: &Connection, stream: &mut TcpStream) -> Result<(), Failure> {
             prekeys(db, user, |store| store.apply(&upload))??;
             vec![]
         }
-        b"counts" => {
-            let counts = prekeys(db, user, |store| store.counts())?;
-            vec![counts.one_time.to_be_bytes().to_vec(), counts.one_time_kem.to_be_bytes().to_vec()]
-        }
+        b"counts" => vec![prekeys(db, user, |store| store.counts())?.to_bytes().to_vec()],
         b"bundle" => prekeys(db, user, PrekeyStore::claim)?.iter().map(|bundle| bundle.to_bytes()).collect(),
         _ => return Err("no such verb".into()),
     };
