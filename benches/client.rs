@@ -1,6 +1,7 @@
 //! What the client costs: a steady message of 1 KiB, staged, its rows opened and sealed, applied to a store in memory;
-//! beside the same message in a bare session in the same run; and that neither peers nor skipped message keys nor archived sessions make
-//! it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times a bare session.
+//! beside the same message in a bare session in the same run; and that neither peers nor skipped message keys nor archived
+//! sessions make it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times a bare
+//! session.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock and its arguments")]

@@ -41,8 +41,8 @@ impl RollbackCounterFile {
     ///
     /// # Errors
     ///
-    /// Those of `act`, and of the file system. What `act` has committed stays: the rollback counter is one behind then, which is no
-    /// rollback.
+    /// Those of `act`, and of the file system. What `act` has committed stays: the rollback counter is one behind then,
+    /// which is no rollback.
     ///
     /// # Examples
     ///

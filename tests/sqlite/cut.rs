@@ -163,8 +163,8 @@ fn after_any_cut_everything_arrives_once() {
     }
 }
 
-/// Commits that others have seen the effects of are lost, and no rollback counter tells: a database with relaxed durability. What is
-/// sent then stands where something else was read; the recipient asks for it in a new session.
+/// Commits that others have seen the effects of are lost, and no rollback counter tells: a database with relaxed durability.
+/// What is sent then stands where something else was read; the recipient asks for it in a new session.
 #[test]
 fn commits_that_are_lost_unnoticed_are_healed() {
     let recorded = Recorded::new();

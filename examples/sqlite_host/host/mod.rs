@@ -105,8 +105,8 @@ impl Host {
         self.db.post(|envelope| self.relay.post(envelope))
     }
 
-    /// Receives at most so many messages of the mail box, then does what is to be done; says how many there were. With 1, each has
-    /// a transaction of its own.
+    /// Receives at most so many messages of the mail box, then does what is to be done; says how many there were. With 1,
+    /// each has a transaction of its own.
     pub(crate) fn receive(&mut self, most: usize) -> Result<usize, Failure> {
         let letters = self.relay.mail(self.client.address(), most)?;
         let outcomes = self.db.receive(&self.client, &letters, now(), &mut rng(), messages::arrived)?;

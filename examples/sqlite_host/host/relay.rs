@@ -112,8 +112,8 @@ impl Relay {
         }
     }
 
-    /// Changes a prekey store, one process at a time, and gives what came of it once the prekey store is stored: so nobody else gets the
-    /// same one-time prekey.
+    /// Changes a prekey store, one process at a time, and gives what came of it once the prekey store is stored: so nobody
+    /// else gets the same one-time prekey.
     fn change_prekey_store<T>(&self, of: &Address, change: impl FnOnce(&mut PrekeyStore) -> T) -> Result<T, Failure> {
         let folder = self.folder(of, "prekeys")?;
         let lock = fs::File::create(folder.join("lock"))?;

@@ -49,7 +49,8 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 
 impl Client {
     /// Sends again what a device could not read and asks for, see [`Task::Resend`](super::Task::Resend): the bytes that were
-    /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
+    /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a
+    /// framed one.
     ///
     /// # Errors
     ///

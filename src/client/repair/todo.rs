@@ -23,7 +23,8 @@ pub enum Task {
     },
     /// Publish prekeys: [`Client::publish_prekeys`] gives what is to be uploaded; when the server has it, [`Client::published`].
     PublishPrekeys,
-    /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then [`Client::prune`] for every page.
+    /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then
+    /// [`Client::prune`] for every page.
     Maintain,
 }
 
