@@ -66,7 +66,7 @@ impl Host {
         let opened = db.account(&rollback_counter, key, &address(name)?, Suites::V1, now(), &mut rng())?;
         let (client, rolled_back) = (opened.client, opened.rolled_back);
         let mut host = Self { client, db, rollback_counter, relay: relay.clone(), rolled_back, received: 0 };
-        host.receive_kept()?;
+        host.receive_later()?;
         // The rest of what is to be done waits for the mail: much of what is missing may lie in it.
         host.work_off(|task| matches!(task, Task::PublishPrekeys | Task::Maintain))?;
         Ok(host)
@@ -126,15 +126,15 @@ impl Host {
     }
 
     /// Tries again what a former version of this program had to keep.
-    fn receive_kept(&self) -> Result<(), Failure> {
-        let kept = messages::inbox(self.db.sql())?;
-        let outcomes = self.db.receive(&self.client, &kept, now(), &mut rng(), messages::arrived)?;
-        for (outcome, kept) in outcomes.into_iter().zip(&kept) {
+    fn receive_later(&self) -> Result<(), Failure> {
+        let waiting = messages::inbox(self.db.sql())?;
+        let outcomes = self.db.receive(&self.client, &waiting, now(), &mut rng(), messages::arrived)?;
+        for (outcome, later) in outcomes.into_iter().zip(&waiting) {
             if let Some(error) = outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
                 return Err(error.into());
             }
             // What is to be kept further has got another row.
-            messages::forget_later(self.db.sql(), kept)?;
+            messages::forget_later(self.db.sql(), later)?;
         }
         Ok(())
     }

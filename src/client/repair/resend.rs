@@ -111,7 +111,7 @@ impl Client {
     /// ```
     pub fn decline_resend(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
-        Operation::new("gone", move |work| core.tell_gone(work, &place))
+        Operation::new("decline_resend", move |work| core.tell_gone(work, &place))
     }
 
     /// Answers a device that could not read a message and asks for it, as [`Task::Resend`](super::Task::Resend) says:

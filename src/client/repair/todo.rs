@@ -48,7 +48,7 @@ impl Client {
     /// for task in alice.todo().run(&db, now, &mut rng, |_, _| Ok(()))? {
     ///     match task {
     ///         Task::FetchBundle(address) => { /* fetch it, then `add_session` */ }
-    ///         Task::Resend { address, message_id } => { /* look it up, then `resend` or `gone` */ }
+    ///         Task::Resend { address, message_id } => { /* look it up, then `answer` */ }
     ///         Task::PublishPrekeys => { /* `publish_prekeys`, upload, `published` */ }
     ///         Task::Maintain => { /* `maintain`, and `prune` for every page */ }
     ///     }
