@@ -47,18 +47,26 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
     std::thread::spawn(move || {
         std::io::stdin().lock().lines().map_while(Result::ok).all(|line| typed.send(line).is_ok())
     });
+    let mut told = String::new();
     loop {
         let line = lines.recv_timeout(Duration::from_millis(500));
         match line.as_deref() {
-            Ok("/keys") => {
-                tell(person.keys().map(|[own, theirs]| println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs))))
+            Ok("/keys") => match person.keys() {
+                Ok([own, theirs]) => println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs)),
+                Err(failure) => println!("({failure})"),
+            },
+            Ok("/accept") => {
+                println!("({})", person.accept().map_or_else(|failure| failure.to_string(), |()| "accepted".into()))
             }
-            Ok("/accept") => tell(person.accept()),
             Ok(text) => person.write(text)?,
             Err(_) => {}
         }
-        // Nothing is lost where this fails: it waits in the file.
-        tell(person.synchronize());
+        // Nothing is lost where this fails: it waits in the file. The same failure is told once.
+        let failure = person.synchronize().map_or_else(|failure| format!("({failure})"), |()| String::new());
+        if failure != told && !failure.is_empty() {
+            println!("{failure}");
+        }
+        told = failure;
         person.news()?.iter().for_each(|text| println!("{peer}: {text}"));
         if line == Err(RecvTimeoutError::Disconnected) {
             return Ok(());
@@ -68,12 +76,6 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
 
 fn hex(key: &PublicKey) -> String {
     key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
-}
-
-fn tell(outcome: Result<(), Failure>) {
-    if let Err(failure) = outcome {
-        eprintln!("({failure})");
-    }
 }
 
 fn main() -> Result<(), Failure> {
