@@ -47,6 +47,7 @@ mod account;
 mod file;
 mod names;
 mod outbox;
+mod post;
 mod receive;
 #[expect(
     clippy::disallowed_types,

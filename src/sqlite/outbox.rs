@@ -1,9 +1,7 @@
-use std::collections::BTreeSet;
 use std::vec::Vec;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::file::Sqlite;
 use crate::client::Outgoing;
 
 /// `lane`: those of one lane go out in the order of `seq`.
@@ -27,64 +25,19 @@ pub fn queue<'a>(tx: &Connection, outgoing: impl IntoIterator<Item = &'a Outgoin
     outgoing.into_iter().try_for_each(|it| insert.execute((it.lane().as_bytes(), it.bytes())).map(drop))
 }
 
-impl Sqlite {
-    /// The envelopes in the outbox, oldest first: committed, and not posted yet.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's.
-    pub fn outbox(&self) -> rusqlite::Result<Vec<Vec<u8>>> {
-        let mut query = self.sql().prepare_cached("SELECT envelope FROM subrosa_outbox ORDER BY seq")?;
-        query.query_map([], |row| row.get(0))?.collect()
-    }
+/// Where the envelopes are, and in which lanes, in their order: not the envelopes, which may be many.
+pub(super) fn queued(db: &Connection) -> rusqlite::Result<Vec<(i64, [u8; 16])>> {
+    let mut query = db.prepare_cached("SELECT seq, lane FROM subrosa_outbox ORDER BY seq")?;
+    query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
 
-    /// Gives every envelope in the outbox to `post`, and deletes those that the server has taken. Whoever dies in between
-    /// posts the same bytes again; the recipient's library knows them.
-    ///
-    /// Envelopes to one device go out in the order in which they were committed. One that cannot be posted holds up those
-    /// behind it to its device, and no others; they wait for the next call.
-    ///
-    /// # Errors
-    ///
-    /// The first of `post`'s, when all that could be posted is posted; SQLite's at once.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # fn post(db: &subrosa::sqlite::Sqlite, post_to: impl Fn(&subrosa::ident::Address, &[u8]) -> std::io::Result<()>)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
-    /// use subrosa::wire::Envelope;
-    /// db.post(|envelope| Ok::<_, Box<dyn std::error::Error>>(post_to(&Envelope::parse(envelope)?.to, envelope)?))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn post<E: From<rusqlite::Error>>(&self, mut post: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let (mut stuck, mut failure) = (BTreeSet::new(), None);
-        for (seq, lane) in self.queued()? {
-            if stuck.contains(&lane) {
-                continue;
-            }
-            // None: another process has posted it in the meantime.
-            let Some(envelope) = self.envelope(seq)? else { continue };
-            match post(&envelope) {
-                Ok(()) => drop(self.sql().execute("DELETE FROM subrosa_outbox WHERE seq = ?1", [seq])?),
-                Err(error) => {
-                    stuck.insert(lane);
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
+/// One of them; `None` if it was posted in the meantime.
+pub(super) fn envelope(db: &Connection, seq: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut query = db.prepare_cached("SELECT envelope FROM subrosa_outbox WHERE seq = ?1")?;
+    query.query_row([seq], |row| row.get(0)).optional()
+}
 
-    /// Where the envelopes are, and in which lanes: not the envelopes, which may be many.
-    fn queued(&self) -> rusqlite::Result<Vec<(i64, [u8; 16])>> {
-        let mut query = self.sql().prepare_cached("SELECT seq, lane FROM subrosa_outbox ORDER BY seq")?;
-        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-    }
-
-    fn envelope(&self, seq: i64) -> rusqlite::Result<Option<Vec<u8>>> {
-        let mut query = self.sql().prepare_cached("SELECT envelope FROM subrosa_outbox WHERE seq = ?1")?;
-        query.query_row([seq], |row| row.get(0)).optional()
-    }
+/// The server has it.
+pub(super) fn posted(db: &Connection, seq: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM subrosa_outbox WHERE seq = ?1")?.execute([seq]).map(drop)
 }
