@@ -105,7 +105,7 @@ fn envelopes() {
     let columns = ["envelope over its plaintext", "4 KiB", "without padding", "1 KiB", "without", "100 B", "without"];
     let mut table = Table::new("The envelope", columns);
     for (suite, suites) in SUITES {
-        // Nothing of the post-quantum ratchet's is under way: the shortest message of each length.
+        // Each of these carries a chunk of the post-quantum ratchet's, as most messages do.
         let (mut alice, bob) = talking(suites, Stored::NOTHING);
         let to = bob.address();
         let mut over = |len: usize| alice.send_text(&to, &vec![0x5a; len]).to_bytes().len() - len;

@@ -10,8 +10,8 @@ pub(super) const TABLE: &str = "
         (seq INTEGER PRIMARY KEY AUTOINCREMENT, lane BLOB NOT NULL, envelope BLOB NOT NULL);
 ";
 
-/// Puts envelopes into the outbox of the file, in the transaction of their batch: there they are until [`Sqlite::post`] has
-/// brought them to the server.
+/// Puts envelopes into the outbox of the file, in the transaction of their batch: there they are until
+/// [`Sqlite::post`](super::Sqlite::post) has brought them to the server.
 ///
 /// # Errors
 ///
