@@ -43,7 +43,7 @@ impl Side {
         self.sent += 1;
         let to = Address::new(UserId::new(to).unwrap(), DeviceId::new(1));
         let sent = self.run(self.client.send(MessageId::new([self.sent; 16]), &to, &[self.sent])).unwrap();
-        sent.outgoing().unwrap().envelope().clone()
+        sent.outgoing().first().unwrap().envelope().clone()
     }
 }
 

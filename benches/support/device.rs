@@ -91,7 +91,7 @@ impl Party {
     pub(crate) fn send_text(&mut self, to: &Address, text: &[u8]) -> Envelope {
         let id = self.next_id();
         let sent = self.run(self.client.send(id, to, text), self.now());
-        sent.outgoing().unwrap().envelope().clone()
+        sent.outgoing().first().unwrap().envelope().clone()
     }
 
     fn next_id(&mut self) -> MessageId {
@@ -106,7 +106,7 @@ impl Party {
         let (id, mut operation) = (self.next_id(), None);
         within(&mut || operation = Some(self.client.send(id, to, &PLAINTEXT)));
         let sent = self.run_within(operation.unwrap(), self.now(), within);
-        sent.outgoing().unwrap().envelope().clone()
+        sent.outgoing().first().unwrap().envelope().clone()
     }
 
     pub(crate) fn receive_within(&mut self, envelope: &Envelope, within: &mut dyn FnMut(&mut dyn FnMut())) -> Received {

@@ -80,7 +80,7 @@ fn note_gap(tx: &Connection, from: &Address, gone: usize, dropped: u64) -> rusql
 
 /// A message that is sent: what people see, and what goes out. What was sent before is there.
 pub(crate) fn sent(tx: &Connection, sent: &Sent, peer: &str, text: &str) -> rusqlite::Result<()> {
-    if sent.outgoing().is_none() {
+    if sent.outgoing().is_empty() {
         return Ok(());
     }
     let insert = "INSERT INTO message (id, peer, mine, text) VALUES (?1, ?2, 1, ?3)";

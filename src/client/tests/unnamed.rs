@@ -102,7 +102,7 @@ impl Side {
         self.sent += 1;
         let id = MessageId::new([self.sent.to_be_bytes(); 2].concat().try_into().unwrap());
         let (sent, _) = self.run(self.client.send(id, &address(to), b"text"));
-        sent.unwrap().outgoing().unwrap().envelope().clone()
+        sent.unwrap().outgoing().first().unwrap().envelope().clone()
     }
 
     fn receive(&mut self, envelope: &Envelope) -> (Result<Received, ReceiveError>, Cost) {
