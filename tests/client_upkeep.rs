@@ -1,4 +1,5 @@
-//! What happens over days, restarts and reinstallations: rotation, rollback counters, forgotten devices, an inbox that comes twice.
+//! What happens over days, restarts and reinstallations: rotation, rollback counters, forgotten devices, an inbox that comes
+//! twice.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]

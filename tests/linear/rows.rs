@@ -329,8 +329,8 @@ fn keys_are_not_scattered_over_many_rows() {
 }
 
 /// A key of the post-quantum ratchet that falls more than 2,000 behind opens nothing any more. Such keys are dropped in
-/// lots, so that of the messages that follow a full window only one in 256 reads and writes the list of the skipped message keys, and
-/// deletes four pages of them, and one key of the fifth.
+/// lots, so that of the messages that follow a full window only one in 256 reads and writes the list of the skipped message
+/// keys, and deletes four pages of them, and one key of the fifth.
 #[test]
 fn a_full_window_costs_few_messages_the_skipped_keys() {
     for suite in [Suite::V1, Suite::Signal] {
