@@ -303,7 +303,10 @@ impl Core {
     }
 
     /// The account and its key, on the primary, where no roster waits to be published.
-    fn as_primary(&self, work: &mut Workspace<'_>) -> Result<(OwnAccount, AccountKeyPair), Halt<OwnRosterError>> {
+    pub(super) fn as_primary(
+        &self,
+        work: &mut Workspace<'_>,
+    ) -> Result<(OwnAccount, AccountKeyPair), Halt<OwnRosterError>> {
         work.announce([self.account_key(), self.account_secret_key()]);
         let account = self.own_account(work)?;
         let secret = self.load_account_secret(work).map_err(|stop| stop.map(OwnRosterError::from))?;

@@ -280,6 +280,14 @@ impl Core {
         Ok(Some(read().map_err(stored(kind))?))
     }
 
+    /// Writes the account's private key on a device that has become the primary.
+    pub(crate) fn save_account_secret(&self, work: &mut Workspace<'_>, pair: &AccountKeyPair) -> Result<(), Halt> {
+        let key = self.account_secret_key();
+        work.row::<StoredError>(key)?;
+        work.put(&self.keys, key, secret_record(pair));
+        Ok(())
+    }
+
     /// Writes both rows of an account that is made just now, under keys that nobody has ever derived.
     pub(crate) fn put_new_account(
         &self,
