@@ -196,6 +196,8 @@ fn the_account_is_handed_over() {
     world.write(laptop, &user("alice"), b"from here on");
     world.settle();
     assert_eq!(world.texts(alice).last().unwrap(), "from here on");
+    world.later(1);
+    world.settle();
     assert!(world.devices[phone].wiped);
     // Nobody else hands anything over.
     let payload = world.devices[alice].client.hand_over(world.address(phone).device());
