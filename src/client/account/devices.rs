@@ -107,10 +107,8 @@ impl Client {
             work.announce(core.link_keys());
             let offer = ScannedOffer::parse(&qr).map_err(LinkDeviceError::from)?;
             let (account, _) = core.as_primary(work).map_err(from_own)?;
-            if let Some(pending) = core.load_link(work)? {
-                if pending.is_open(work.now) {
-                    return Err(LinkDeviceError::Busy.into());
-                }
+            if core.load_link(work)?.is_some_and(|pending| pending.is_open(work.now)) {
+                return Err(LinkDeviceError::Busy.into());
             }
             if account.was_removed(offer.identity_key()) {
                 return Err(LinkDeviceError::WasRemoved.into());
