@@ -384,6 +384,17 @@ pub enum Disposition {
     Retry,
 }
 
+impl Disposition {
+    /// What to tell the transport, whatever came of an envelope: after the commit.
+    #[must_use]
+    pub const fn of(outcome: &Result<Received, ReceiveError>) -> Self {
+        match outcome {
+            Ok(received) => received.disposition(),
+            Err(error) => error.disposition(),
+        }
+    }
+}
+
 impl ReceiveError {
     /// What to tell the transport.
     #[must_use]
