@@ -11,6 +11,8 @@
 mod attacks;
 #[path = "people/devices.rs"]
 mod devices;
+#[path = "people/soak.rs"]
+mod soak;
 #[path = "people/stories.rs"]
 mod stories;
 #[path = "people/world.rs"]
