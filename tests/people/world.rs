@@ -44,6 +44,8 @@ pub(crate) struct Device {
     pub(crate) told: Vec<(UserId, UserStatus)>,
     pub(crate) wiped: bool,
     drafts: Vec<(MessageId, Recipient, Vec<u8>)>,
+    /// What it has written, to be sent again to who could not read it.
+    written: BTreeMap<MessageId, Vec<u8>>,
     /// The most rounds that an operation took.
     pub(crate) rounds: usize,
 }
@@ -130,6 +132,7 @@ impl World {
             told: Vec::new(),
             wiped: false,
             drafts: Vec::new(),
+            written: BTreeMap::new(),
             rounds: 0,
         });
         self.devices.len() - 1
@@ -137,6 +140,11 @@ impl World {
 
     pub(crate) fn address(&self, at: usize) -> Address {
         self.devices[at].client.address().clone()
+    }
+
+    /// What waits for a device.
+    pub(crate) fn mail(&self, at: usize) -> &[Envelope] {
+        self.server.mail.get(&self.address(at)).map_or(&[], Vec::as_slice)
     }
 
     /// Which device has this address.
@@ -210,7 +218,9 @@ impl World {
             }
             Task::FetchRoster(user) => self.fetch(at, &user),
             Task::Resend { address, message_id } => {
-                self.run(at, client.decline_resend(message_id, &address)).ok();
+                let text = self.devices[at].written.get(&message_id).cloned();
+                let answer = self.run(at, client.answer(message_id, &address, text.as_deref()));
+                self.post(answer.iter().flatten());
             }
             Task::PublishPrekeys => self.publish_prekeys(at),
             Task::PublishRoster => {
@@ -263,6 +273,7 @@ impl World {
     /// Writes to somebody; what cannot go out yet goes when it can.
     pub(crate) fn write(&mut self, at: usize, to: impl Into<Recipient>, text: &[u8]) -> MessageId {
         let id = self.id();
+        self.devices[at].written.insert(id, text.to_vec());
         self.devices[at].drafts.push((id, to.into(), text.to_vec()));
         self.attend(at);
         id
@@ -271,6 +282,7 @@ impl World {
     /// Sends once, and posts nothing.
     pub(crate) fn try_send(&mut self, at: usize, to: impl Into<Recipient>, text: &[u8]) -> Result<Sent, SendError> {
         let id = self.id();
+        self.devices[at].written.insert(id, text.to_vec());
         self.run(at, self.devices[at].client.send(id, to, text))
     }
 

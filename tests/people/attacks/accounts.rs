@@ -34,6 +34,8 @@ fn taken_over(world: &mut World, of: &Roster, thief: &Account, words: &RecoveryK
 #[test]
 fn succession_without_the_recovery_key() {
     let (mut world, [alice, bob], _) = with_words(401);
+    let laptop = world.link(bob);
+    world.fetch(alice, &user("bob"));
     let genuine = world.server.rosters[&user("bob")].clone();
     let thief = Account::new(&mut world, "bob");
     let own_words = RecoveryKeyPair::from_entropy(&[66; 16]);
@@ -44,9 +46,9 @@ fn succession_without_the_recovery_key() {
     let head = subrosa::account::CarriedRoster::parse(&bytes).unwrap();
     let added = world.run(alice, world.devices[alice].client.add_user(&user("bob"), Some(&head), &[])).unwrap();
     assert_eq!(added.status.account, AccountStatus::Known);
-    let stolen = world.devices[bob].keys.clone().unwrap();
+    let stolen = world.devices[laptop].keys.clone().unwrap();
     let said = Hostile::new(&mut world, &stolen, alice).say(&mut world, &with_roster("new phone", bytes)).unwrap();
-    assert_eq!(said.user().unwrap().account, AccountStatus::Known, "the phone itself is Bob's");
+    assert_eq!(said.user().unwrap().account, AccountStatus::Known, "the laptop itself is Bob's");
     assert_eq!(known(&mut world, alice, "bob").roster.unwrap(), held);
 
     // Without steps it is another key, and Alice is asked.
@@ -98,8 +100,7 @@ fn succession_replayed_and_the_thief_of_the_account_key_signs_after_it() {
     goes_on(&mut world, carol, alice);
 }
 
-/// Alice has renewed hers, and her old telephone is in a thief's hands who names words of his own: for 30 days they count for
-/// nobody, and longer for who has never seen them.
+/// Bob's phone is in the hands of a thief, who names words of his own: for 30 days they count for nobody.
 #[test]
 fn succession_with_a_recovery_key_that_a_thief_has_named() {
     let (mut world, [alice, bob], words) = with_words(403);
@@ -114,6 +115,7 @@ fn succession_with_a_recovery_key_that_a_thief_has_named() {
     let false_head = subrosa::account::CarriedRoster::parse(&upload).unwrap();
     let added = world.run(alice, world.devices[alice].client.add_user(&user("bob"), Some(&false_head), &[])).unwrap();
     assert_eq!(added.status.account, AccountStatus::Known);
+    world.devices[false_phone].wiped = true;
     assert!(!world.server.publish(&user("bob"), &upload, world.now), "nor does an honest server take it");
     // The owner has the first words, and they are in force.
     let renew = Client::create_renewed(&StorageKey::new([9; 32]), &user("bob"), &head, &words, Suites::V1);
