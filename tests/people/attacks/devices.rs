@@ -249,7 +249,6 @@ fn stolen_identity_key_keeps_nobody_out_for_ever() {
         world.write(bob, &user("alice"), format!("day {day}, too").as_bytes());
         world.settle();
         world.later(1);
-        eprintln!("{:?}", world.texts(bob));
     }
     assert_eq!(world.texts(bob).last().unwrap(), "day 4");
     goes_on(&mut world, alice, bob);
