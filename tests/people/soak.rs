@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::rand_core::Rng;
 use subrosa::client::Client;
-use subrosa::ident::{Address, MessageId};
+use subrosa::ident::{Address, MessageId, UserId};
 use subrosa::persist::StorageKey;
 
 use crate::world::{Rows, World, user};
@@ -29,6 +29,8 @@ struct Soak {
     /// Databases as they were, and whose were put back.
     backups: Vec<(usize, Rows)>,
     restored: BTreeSet<usize>,
+    /// The highest version of each roster that was ever published.
+    newest: BTreeMap<UserId, u64>,
     steps: Vec<String>,
 }
 
@@ -38,8 +40,8 @@ impl Soak {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed);
         let people = NAMES.map(|name| (name, vec![world.person(name)])).into();
-        let (backups, restored) = (Vec::new(), BTreeSet::new());
-        Self { world, people, gone: Vec::new(), written: Vec::new(), backups, restored, steps: Vec::new() }
+        let (backups, restored, newest) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        Self { world, people, gone: Vec::new(), written: Vec::new(), backups, restored, newest, steps: Vec::new() }
     }
 
     fn draw(&mut self, below: usize) -> usize {
@@ -78,7 +80,7 @@ impl Soak {
     fn link(&mut self) {
         let name = self.somebody();
         let primary = self.people[name][0];
-        if self.people[name].len() < 4 && !self.is_pending(primary) {
+        if self.people[name].len() < 4 && self.is_ready(name) {
             let linked = self.world.link(primary);
             self.steps.push(format!("{name} links {linked}"));
             self.people.get_mut(name).unwrap().push(linked);
@@ -88,7 +90,7 @@ impl Soak {
     fn remove(&mut self) {
         let name = self.somebody();
         let devices = &self.people[name];
-        if devices.len() < 2 || self.is_pending(devices[0]) {
+        if devices.len() < 2 || !self.is_ready(name) {
             return;
         }
         let place = 1 + self.draw(self.people[name].len() - 1);
@@ -98,14 +100,22 @@ impl Soak {
         self.gone.push(gone);
     }
 
-    fn is_pending(&self, primary: usize) -> bool {
-        let mut rows: Rows = self.world.devices[primary].rows.clone();
-        let own = self.world.devices[primary].client.own_roster();
-        crate::world::run(own, &mut rows, self.world.now, &mut self.world.rng.clone()).0.unwrap().pending.is_some()
+    /// Whether a primary waits for nothing, and knows what the directory has: one that was put back asks first.
+    fn is_ready(&self, name: &str) -> bool {
+        let (primary, mut rng) = (&self.world.devices[self.people[name][0]], self.world.rng.clone());
+        let own = crate::world::run(primary.client.own_roster(), &mut primary.rows.clone(), self.world.now, &mut rng);
+        let own = own.0.unwrap();
+        own.pending.is_none() && own.published.unwrap().version() == self.newest[&user(name)]
+    }
+
+    /// Whether the directory gives what it has, and that is what was published last.
+    fn is_honest(&self) -> bool {
+        let mut rosters = self.world.server.rosters.iter();
+        !self.world.server.withholds && rosters.all(|(name, (held, _))| held.roster().version() == self.newest[name])
     }
 
     /// The directory goes back, says nothing, or speaks again.
-    fn directory(&mut self, history: &[BTreeMap<subrosa::ident::UserId, (subrosa::account::HeldRoster, Vec<u8>)>]) {
+    fn directory(&mut self, history: &[BTreeMap<UserId, (subrosa::account::HeldRoster, Vec<u8>)>]) {
         match self.draw(3) {
             0 => self.world.server.withholds = true,
             1 => self.world.server.withholds = false,
@@ -128,7 +138,8 @@ impl Soak {
 
     /// A device's database is put back to what it was. The host notices, by its counter.
     fn restore(&mut self) {
-        if self.backups.is_empty() {
+        // Where both are lost, the phone's roster and the directory's, nobody knows what was.
+        if self.backups.is_empty() || !self.is_honest() {
             return;
         }
         let place = self.draw(self.backups.len());
@@ -145,6 +156,7 @@ impl Soak {
         self.world.devices[at].client = opened.client;
         self.steps.push(format!("{at} is restored"));
         self.restored.insert(at);
+        self.world.fetch(at, self.world.devices[at].client.address().clone().user());
         self.world.attend(at);
     }
 
@@ -245,6 +257,10 @@ fn whatever_happens_to_people_in_any_order() {
         let mut soak = Soak::new(7_000 + seed);
         let mut history = Vec::from([soak.world.server.rosters.clone()]);
         for _ in 0..40 {
+            for (name, (held, _)) in &soak.world.server.rosters {
+                let newest = soak.newest.entry(name.clone()).or_default();
+                *newest = held.roster().version().max(*newest);
+            }
             match soak.draw(14) {
                 0..=4 => soak.write(),
                 5 => soak.link(),
