@@ -86,7 +86,7 @@ fn succession_replayed_and_the_thief_of_the_account_key_signs_after_it() {
     }
     let stolen = world.devices[thief].keys.clone().unwrap();
     let mut hostile = Hostile::new(&mut world, &stolen, alice);
-    for bytes in [before.clone(), thiefs.clone()] {
+    for bytes in [before, thiefs] {
         assert_eq!(hostile.say(&mut world, &with_roster("it was me", bytes)), Err(ReceiveError::NotListed));
     }
     assert_eq!(known(&mut world, alice, "bob").roster, held);

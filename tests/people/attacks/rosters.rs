@@ -45,7 +45,7 @@ fn ghost_device_in_a_roster_that_was_changed() {
     let ghost = keys(&mut world, "bob", 2);
     let genuine = world.server.rosters[&user("bob")].clone();
     let laptops = world.devices[laptop].keys.as_ref().unwrap().identity_key().to_bytes();
-    let mut bytes = genuine.1.clone();
+    let mut bytes = genuine.1;
     let place = bytes.windows(33).position(|key| key == laptops).unwrap();
     bytes[place..place + 33].copy_from_slice(&ghost.identity_key().to_bytes());
     let forged = CarriedRoster::parse(&bytes).unwrap();
