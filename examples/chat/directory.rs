@@ -33,8 +33,10 @@ impl Directory {
         let new = CarriedRoster::parse(upload)?;
         let stored = self.rosters.get(user).map(|(held, _)| held);
         let taken = match stored {
-            // With the recovery key the user has moved to another account key.
-            Some(old) if old.account_key() != new.roster().account_key() => check_succession(old, upload, user, now),
+            // With the recovery key the user has moved to another account key. Without it, whoever it is begins anew: peers ask
+            // their users what to think of it, and a real server first asks for proof that it is the same user.
+            Some(old) if old.account_key() != new.roster().account_key() => check_succession(old, upload, user, now)
+                .or_else(|_| check_roster(None, new.roster().as_bytes(), user, now)),
             old => check_roster(old, new.roster().as_bytes(), user, now),
         };
         match (taken, stored) {

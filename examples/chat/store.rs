@@ -214,17 +214,13 @@ pub(crate) fn tally(tx: &Connection, name: &str, count: u32) -> rusqlite::Result
     Ok(())
 }
 
-/// Deletes the file of an account that was wiped, and all that is beside it.
+/// Deletes the file of an account that was wiped, and what is beside it.
 pub(crate) fn erase(path: &Path) -> Result<(), Failure> {
-    let (folder, stem) = (path.parent().ok_or("no folder")?, path.file_stem().ok_or("no file")?);
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in fs::read_dir(folder)? {
-        let beside = entry?.path();
-        if beside.file_stem() == Some(stem) {
-            fs::remove_file(beside)?;
-        }
+    let beside = ["sqlite-wal", "sqlite-shm", "key", "counter", "lock"];
+    for file in beside.map(|extension| path.with_extension(extension)).iter().filter(|file| file.exists()) {
+        fs::remove_file(file)?;
     }
-    Ok(())
+    Ok(fs::remove_file(path)?)
 }
 
 /// The key in the file, or a new one. Written beside it and put in its place, so that it is there whole or not at all.
