@@ -122,7 +122,8 @@ impl SentLog {
         let (entries, number): (Vec<_>, _) = (self.newest().collect(), self.next);
         (self.newest, self.count, self.next) = (Vec::new(), 0, (number + 1) % NUMBERS);
         let old = index.begin(number, &entries);
-        self.note(index);
+        let filter = index.filter_on(self.filter.take());
+        (self.filter, self.oldest) = (filter.or_else(|| index.filter()), index.oldest());
         (number, entries, old)
     }
 
