@@ -166,7 +166,7 @@ impl Core {
         encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
     ) -> Result<(Sent, T), Stop<SendError>> {
         let message_id = place.id;
-        let peer = self.load_peer_at(work, &place.to, place.peer).map_err(from_stored)?;
+        let peer = self.load_peer_to_send(work, &place.to, place.peer).map_err(from_stored)?;
         work.ready()?;
         let mut peer = peer.ok_or(SendError::NoSession)?;
         if let Some(entry) = peer.sent_as(self, work, message_id).map_err(from_stored)? {
