@@ -1,7 +1,7 @@
 //! AES-256-GCM under a key of its own for each place, which commits to key and place. For what is sealed over and over,
 //! where every text lies in a place that is its alone.
 
-use super::hash::{Hasher, Midstate};
+use super::hashes::{Hasher, Midstate};
 use super::{CommittingError, GCM_TAG_LEN, Secret, gcm_open_in_place, gcm_seal_in_place};
 
 const COMMITMENT_LEN: usize = 32;

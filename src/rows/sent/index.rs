@@ -70,7 +70,7 @@ const fn age(head: &Head, next: u8) -> u8 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filter {
     bytes: [u8; LONG],
-    len: usize,
+    is_long: bool,
 }
 
 const LONG: usize = 256;
@@ -86,19 +86,24 @@ fn places(id_hash: [u8; 2], len: usize) -> [(usize, u8); 3] {
 }
 
 impl Filter {
-    /// Its length for so many segments.
-    fn len_of(segments: usize) -> usize {
-        if segments * 2 > usize::from(MAX_SEGMENTS) { LONG } else { SHORT }
+    /// Whether it is of the longer kind for so many segments.
+    fn is_long_for(segments: usize) -> bool {
+        segments * 2 > usize::from(MAX_SEGMENTS)
+    }
+
+    const fn len(&self) -> usize {
+        if self.is_long { LONG } else { SHORT }
     }
 
     fn of(heads: &[Head]) -> Self {
-        let mut filter = Self { bytes: [0; LONG], len: Self::len_of(heads.len()) };
+        let mut filter = Self { bytes: [0; LONG], is_long: Self::is_long_for(heads.len()) };
         heads.iter().for_each(|head| filter.enter(head));
         filter
     }
 
     fn enter(&mut self, [_, _, _, _, _, hashes @ ..]: &Head) {
-        for (byte, bit) in hashes.as_chunks().0.iter().flat_map(|id_hash| places(*id_hash, self.len)) {
+        let len = self.len();
+        for (byte, bit) in hashes.as_chunks().0.iter().flat_map(|id_hash| places(*id_hash, len)) {
             if let Some(byte) = self.bytes.get_mut(byte) {
                 *byte |= bit;
             }
@@ -107,18 +112,18 @@ impl Filter {
 
     /// Takes its bytes; `None` if they are none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut filter = Self { bytes: [0; LONG], len: bytes.len() };
+        let mut filter = Self { bytes: [0; LONG], is_long: bytes.len() == LONG };
         filter.bytes.get_mut(..bytes.len()).filter(|place| matches!(place.len(), SHORT | LONG))?.copy_from_slice(bytes);
         Some(filter)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..self.len()).unwrap_or_default()
     }
 
     /// Whether a message of this id may be in a segment.
     pub(super) fn passes(&self, id_hash: [u8; 2]) -> bool {
-        places(id_hash, self.len).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
+        places(id_hash, self.len()).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
     }
 }
 
@@ -210,7 +215,7 @@ impl Index {
     /// is made anew with every eighth. Making it costs as much as sealing a message.
     pub(super) fn filter_on(&self, before: Option<Filter>) -> Option<Filter> {
         let (mut filter, newest) = before.zip(self.0.last())?;
-        let goes_on = filter.len == Filter::len_of(self.0.len()) && !number_of(newest).is_multiple_of(ANEW);
+        let goes_on = filter.is_long == Filter::is_long_for(self.0.len()) && !number_of(newest).is_multiple_of(ANEW);
         goes_on.then(|| {
             filter.enter(newest);
             filter

@@ -11,19 +11,19 @@ const LENGTH_LEN: usize = 8;
 
 /// What is left of whole blocks: a hash goes on from there. Wiped on drop.
 #[derive(Clone)]
-pub(super) struct Midstate([u32; 8]);
+pub(in crate::crypto) struct Midstate([u32; 8]);
 
 impl Midstate {
     /// Before the first block (FIPS 180-4, section 5.3.3).
-    pub(super) const START: Self =
+    pub(in crate::crypto) const START: Self =
         Self([0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]);
 
-    pub(super) const fn new(words: [u32; 8]) -> Self {
+    pub(in crate::crypto) const fn new(words: [u32; 8]) -> Self {
         Self(words)
     }
 
     /// After a first block, which is wiped.
-    pub(super) fn after(mut block: [u8; BLOCK_LEN]) -> Self {
+    pub(in crate::crypto) fn after(mut block: [u8; BLOCK_LEN]) -> Self {
         let mut state = Self::START;
         compress256(&mut state.0, &[block]);
         block.as_mut_slice().zeroize();
@@ -38,8 +38,9 @@ impl Drop for Midstate {
 }
 
 /// A hash while it is fed. Wiped on drop.
-pub(super) struct Hasher {
+pub(in crate::crypto) struct Hasher {
     state: Midstate,
+    /// Zeros behind what is used of it.
     block: [u8; BLOCK_LEN],
     /// How much of the block is full: never all of it.
     used: usize,
@@ -53,17 +54,17 @@ impl Drop for Hasher {
 }
 
 impl Hasher {
-    pub(super) fn new() -> Self {
+    pub(in crate::crypto) fn new() -> Self {
         Self { state: Midstate::START, block: [0; BLOCK_LEN], used: 0, blocks: 0 }
     }
 
     /// Goes on after one block.
-    pub(super) fn after(state: &Midstate) -> Self {
+    pub(in crate::crypto) fn after(state: &Midstate) -> Self {
         Self { state: state.clone(), block: [0; BLOCK_LEN], used: 0, blocks: 1 }
     }
 
     #[inline]
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(in crate::crypto) fn put(&mut self, bytes: &[u8]) {
         match self.block.get_mut(self.used..self.used + bytes.len()) {
             Some(place) if place.len() < BLOCK_LEN - self.used => {
                 place.copy_from_slice(bytes);
@@ -91,25 +92,23 @@ impl Hasher {
     }
 
     fn compress(&mut self) {
-        compress256(&mut self.state.0, &[self.block]);
+        compress256(&mut self.state.0, core::slice::from_ref(&self.block));
         self.blocks += 1;
+        self.block = [0; BLOCK_LEN];
     }
 
-    pub(super) fn finish(mut self) -> [u8; 32] {
+    pub(in crate::crypto) fn finish(mut self) -> [u8; 32] {
         let bits = (self.blocks * 64 + u64::try_from(self.used).unwrap_or_default()) * 8;
-        let rest = self.block.get_mut(self.used..).unwrap_or_default();
-        rest.fill(0);
-        if let Some(end) = rest.first_mut() {
+        if let Some(end) = self.block.get_mut(self.used) {
             *end = 0x80;
         }
         if self.used >= BLOCK_LEN - LENGTH_LEN {
             self.compress();
-            self.block.fill(0);
         }
         if let Some(length) = self.block.last_chunk_mut::<LENGTH_LEN>() {
             *length = bits.to_be_bytes();
         }
-        self.compress();
+        compress256(&mut self.state.0, core::slice::from_ref(&self.block));
         let mut out = [0; 32];
         for (to, word) in out.as_chunks_mut().0.iter_mut().zip(self.state.0) {
             *to = word.to_be_bytes();

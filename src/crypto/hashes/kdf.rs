@@ -1,7 +1,7 @@
 use sha2::{Digest, Sha512};
 
-use super::Secret;
-use super::hash::{Hasher, Midstate};
+use super::compression::{Hasher, Midstate};
+use crate::crypto::Secret;
 
 /// HKDF with SHA-256 (RFC 5869): `N` bytes from `ikm`, the parts of `info` joined.
 ///
