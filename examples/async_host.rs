@@ -121,7 +121,7 @@ async fn main() -> Result<(), Failure> {
             let text = [b'#', number];
             let send = || alice.send(MessageId::new(id), &to, &text);
             // The envelope is a row of the outbox, in the transaction of its ratchet step.
-            db.run(send, |tables, sent| tables.outbox.extend(sent.outgoing().cloned())).await
+            db.run(send, |tables, sent| tables.outbox.extend(sent.outgoing().first().cloned())).await
         });
     }
     let mut conflicts = 0;

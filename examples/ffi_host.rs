@@ -230,15 +230,17 @@ mod facade {
         /// What is to be done. An app asks after its mail was received, and as long as it runs every few minutes.
         pub(crate) fn todo(&self) -> Running {
             Running::new(self.0.todo(), |tasks| {
-                let plain = |task| match task {
+                let plain = |task| Some(match task {
                     Task::FetchBundle(address) => PlainTask::FetchBundle(address.user().as_str().into()),
                     Task::Resend { address, message_id } => {
                         PlainTask::Resend(address.user().as_str().into(), message_id.as_bytes().to_vec())
                     }
                     Task::PublishPrekeys => PlainTask::PublishPrekeys,
                     Task::Maintain => PlainTask::Maintain,
-                };
-                Outcome { tasks: tasks.into_iter().map(plain).collect(), ..Outcome::default() }
+                    // There is no directory: devices know each other by their identity keys alone.
+                    Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => return None,
+                });
+                Outcome { tasks: tasks.into_iter().filter_map(plain).collect(), ..Outcome::default() }
             })
         }
 
@@ -294,7 +296,7 @@ mod facade {
 
     impl Outcome {
         fn of_sent(sent: Sent) -> Self {
-            Self { envelopes: sent.outgoing().map(Outgoing::bytes).into_iter().collect(), ..Self::default() }
+            Self { envelopes: sent.outgoing().iter().map(Outgoing::bytes).into_iter().collect(), ..Self::default() }
         }
 
         fn of_opened(opened: subrosa::client::Opened) -> Self {

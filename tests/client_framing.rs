@@ -79,7 +79,7 @@ fn copies_without_their_stamp_change_nothing() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
     let sent = send(&alice, &alice_db, bob.address(), 1, "hello");
-    let bare = sent.sent.outgoing().unwrap().envelope().clone();
+    let bare = sent.sent.outgoing().first().unwrap().envelope().clone();
     let stamped = platform.stamp(&bare, "alice");
     let garbled = Envelope { stamp: Some(vec![2; 119]), ..bare.clone() };
     let accomplice = platform.stamp(&bare, "mallory");
@@ -112,13 +112,13 @@ fn nothing_slips_past_the_frame() {
     framed_from_now.commit(|batch, ()| bob_db.write(batch)).unwrap();
     let plain = alice.send(MessageId::new([7; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
     let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap();
-    let plain = plain.outgoing().unwrap().envelope();
+    let plain = plain.outgoing().first().unwrap().envelope();
     assert!(matches!(receive(&with, &bob_db, plain), Err(StageError::Operation(ReceiveError::Unframed))));
     // A commitment put on it by somebody between does not help: it does not open.
     let dressed = platform.stamp(&Envelope { commitment: Some([9; 32]), ..plain.clone() }, "alice");
     assert!(!matches!(receive(&with, &bob_db, &dressed), Ok(Received::Message(_) | Received::Framed(_))));
     let sent = send(&alice, &alice_db, bob.address(), 8, "framed");
-    let stamped = platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice");
+    let stamped = platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), "alice");
     assert!(matches!(receive(&bob, &bob_db, &stamped), Err(StageError::Operation(ReceiveError::Unsupported))));
     // Nor does taking its frame off.
     let bare = Envelope { commitment: None, stamp: None, ..stamped.clone() };
@@ -134,7 +134,7 @@ fn repeated_sending_frames_once() {
     let again = send(&alice, &alice_db, bob.address(), 1, "hello");
     assert!(!first.sent.repeated && !first.inner.is_empty());
     assert!(
-        again.sent.repeated && again.sent.outgoing().is_none() && again.evidence.is_none() && again.inner.is_empty()
+        again.sent.repeated && again.sent.outgoing().is_empty() && again.evidence.is_none() && again.inner.is_empty()
     );
     let other = [Part::text("another")];
     let other = alice.send_framed(MessageId::new([1; 16]), bob.address(), &other).stage(&alice_db, NOW, &mut rng());
@@ -169,12 +169,12 @@ fn a_conversation_is_reported() {
         }
         let sent = send(&alice, &alice_db, bob.address(), round, &format!("threat {round}"));
         let message =
-            framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice")));
+            framed(receive(&bob, &bob_db, &platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), "alice")));
         assert_eq!(message.accepted.status, ChainStatus::Next);
         report.add(&message.accepted.evidence, &message.accepted.parts, Reveal::All).unwrap();
         let parts = [Part::text("stop")];
         let answer = send(&bob, &bob_db, alice.address(), 100 + round, "stop");
-        let stamped = platform.stamp(answer.sent.outgoing().unwrap().envelope(), "bob");
+        let stamped = platform.stamp(answer.sent.outgoing().first().unwrap().envelope(), "bob");
         let evidence = bob
             .own_stamp(alice.address().user(), &answer.evidence.unwrap(), stamped.stamp.as_ref().unwrap())
             .stage(&bob_db, NOW, &mut rng())

@@ -80,7 +80,7 @@ impl Device {
         match attempt(client.add_session(&bundle.verify().unwrap()), &db, now) {
             Ok(_) => {
                 let sent = run(client.send(MessageId::new([7; 16]), self.client.address(), b"hello"), &db, now);
-                Some(sent.outgoing()?.envelope().clone())
+                Some(sent.outgoing().first()?.envelope().clone())
             }
             Err(error) => {
                 let age = now.since(created).max(created.since(now));

@@ -46,7 +46,7 @@ impl Side {
         id[..2].copy_from_slice(&self.sent.to_be_bytes());
         let to = Address::new(UserId::new(to).unwrap(), DeviceId::new(1));
         let sent = self.run(self.client.send(MessageId::new(id), &to, b"text")).unwrap();
-        let envelope = sent.outgoing().unwrap().envelope().clone();
+        let envelope = sent.outgoing().first().unwrap().envelope().clone();
         let body = &envelope.body;
         let at = body.windows(4).position(|four| four[0] == 0x0a && four[2] == 0x0a && four[3] == 8).unwrap();
         let tag = body[at + 4..at + 12].to_vec();

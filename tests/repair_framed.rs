@@ -10,7 +10,7 @@ include!("support/clientdoc.rs");
 
 /// What the platform puts to it.
 fn stamped(keys: &StampKeys, sent: &Sent) -> Envelope {
-    let mut envelope = sent.outgoing().unwrap().envelope().clone();
+    let mut envelope = sent.outgoing().first().unwrap().envelope().clone();
     let commitment = Commitment::new(envelope.commitment.unwrap());
     let (sender, dest) = (AccountTag::of(envelope.from.as_ref().unwrap().user()), AccountTag::of(envelope.to.user()));
     let context = StampContext { sender, dest: Destination::Direct(dest), time: NOW, conv_seq: 0 };
@@ -45,7 +45,7 @@ fn what_was_sealed_is_sent_again() {
     assert_eq!(first.kind, EnvelopeKind::First);
     let Received::Unreadable(unreadable) = receive(&bob, &bob_db, &first) else { panic!() };
     assert!(unreadable.asked && !unreadable.known);
-    assert_eq!(Some(unreadable.name), framed.sent.name());
+    assert_eq!(Some(unreadable.name), framed.sent.outgoing().first().map(Outgoing::name));
 
     assert!(todo(&bob, &bob_db).contains(&Task::FetchBundle(alice.address().clone())));
     let bundle = published(&alice, &alice_db).verify().unwrap();
@@ -65,10 +65,10 @@ fn what_was_sealed_is_sent_again() {
     let again = again.commit(|batch, _| alice_db.write(batch)).unwrap();
     let second = stamped(&keys, &again);
     assert_eq!(second.commitment, first.commitment, "the same message");
-    assert_ne!(again.name(), framed.sent.name(), "another envelope");
+    assert_ne!(again.outgoing().first().map(Outgoing::name), framed.sent.outgoing().first().map(Outgoing::name), "another envelope");
     let Received::Framed(message) = receive(&bob, &bob_db, &second) else { panic!() };
     assert_eq!(message.accepted.parts, [Part::text("not read")]);
-    assert_eq!((message.answers, Some(message.name)), (framed.sent.name(), again.name()));
+    assert_eq!((message.answers, Some(message.name)), (framed.sent.outgoing().first().map(Outgoing::name), again.outgoing().first().map(Outgoing::name)));
     assert_eq!(message.accepted.evidence.commitment(), framed.evidence.unwrap().commitment());
     // It is once, and over.
     let refused = alice.resend(id, bob.address(), &framed.inner).stage(&alice_db, now, &mut rng).unwrap_err();

@@ -89,7 +89,7 @@ impl Party {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.sent.to_be_bytes());
         let sent = self.run(self.client.send(MessageId::new(id), to, &PLAINTEXT), self.now());
-        sent.outgoing().unwrap().envelope().clone()
+        sent.outgoing().first().unwrap().envelope().clone()
     }
 
     /// A busy day: a message every 100 seconds.

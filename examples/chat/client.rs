@@ -225,6 +225,8 @@ impl Chat {
                 Task::FetchBundle(device) if device != peer => {}
                 Task::FetchBundle(_) => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
                 Task::Resend { address, message_id } => self.answer(&address, message_id)?,
+                // The server has no directory: devices know each other by their identity keys alone.
+                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
                 Task::PublishPrekeys => self.publish(prekeys_left)?,
                 Task::Maintain => self.store.maintain(&self.client)?,
             }
@@ -324,7 +326,7 @@ impl Chat {
         let sent = self.store.run(self.client.send(draft.id, &to, draft.text.as_bytes()), |tx, sent| {
             let micros = began.elapsed().as_secs_f64() * 1e6;
             // What was sent before is there.
-            let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+            let [outgoing] = sent.outgoing() else { return Ok(()) };
             let (peer, text) = (self.peer.clone(), draft.text.clone());
             let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
             let first = outgoing.envelope().kind == EnvelopeKind::First;

@@ -101,6 +101,8 @@ impl Person {
                         Err(error) => return Err(error.into()),
                     }
                 }
+                // The server has no directory: devices know each other by their identity keys alone.
+                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
                 Task::PublishPrekeys => self.publish()?,
                 Task::Maintain => drop(self.db.maintain(&self.counter, &self.client, Timestamp::now(), &mut rng())?),
             }
@@ -143,7 +145,7 @@ impl Person {
                 // That it is sent, the envelope and the step of the ratchet: all of it is stored, or nothing.
                 send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
                     tx.execute("UPDATE message SET done = 1 WHERE id = ?1", [id])?;
-                    sent.outgoing().map_or(Ok(()), |outgoing| queue(tx, outgoing))
+                    sent.outgoing().iter().try_for_each(|outgoing| queue(tx, outgoing))
                 })
             };
             match send() {

@@ -110,7 +110,7 @@ impl Phone {
                 Ok(())
             })?;
         let evidence = framed.evidence.ok_or("sent before")?;
-        let envelope = framed.sent.outgoing().ok_or("sent before")?.envelope().clone();
+        let envelope = framed.sent.outgoing().first().ok_or("sent before")?.envelope().clone();
         let stamp = platform.submit(self.client.address().user(), envelope)?;
         let own_stamp = self.client.own_stamp(to.user(), &evidence, &stamp);
         own_stamp.run(db, now, &mut self.rng, |tx, stamped| {
@@ -168,7 +168,7 @@ impl Phone {
             let sealed = sealed.ok_or("deleted: `Client::gone`")?;
             let resend = self.client.resend(message_id, &address, &sealed);
             let again = resend.run(db, now, &mut self.rng, |_, _| Ok(()))?;
-            let envelope = again.outgoing().ok_or("sent before")?.envelope().clone();
+            let envelope = again.outgoing().first().ok_or("sent before")?.envelope().clone();
             platform.submit(self.client.address().user(), envelope)?;
         }
         Ok(())

@@ -89,8 +89,13 @@ impl HeldRoster {
         if roster.is_from_future(now) {
             return Err(TakeError::FromFuture);
         }
+        Ok(Self::first(roster))
+    }
+
+    /// The same of a roster whose date was looked at.
+    pub(crate) fn first(roster: Roster) -> Self {
         let since = roster.recoveries().iter().map(|_| None).collect();
-        Ok(Self { roster, since })
+        Self { roster, since }
     }
 
     /// The roster.

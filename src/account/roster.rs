@@ -171,7 +171,7 @@ impl UnverifiedRoster {
     }
 
     /// Takes a roster out of one's own storage, which verified when it was put there.
-    pub(super) fn verified_before(self) -> Result<Roster, RosterError> {
+    pub(crate) fn verified_before(self) -> Result<Roster, RosterError> {
         let (body, _) = split_signed(&self.bytes)?;
         let user = UserId::new(RosterBody::parse(body)?.user).map_err(|_| RosterError::NoUser)?;
         self.judge(&user)

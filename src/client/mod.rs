@@ -49,18 +49,25 @@ use crate::rows::Core;
 #[cfg(any(test, feature = "std"))]
 use crate::staging::RowCache;
 
-pub use account::{CreateError, OpenError, Opened, RollbackCounter};
-pub use contacts::{AddError, Added, IdentityError, IdentityStatus, PeerDevice, ResetError};
+pub use account::{
+    AnsweredLink, CreateError, DeviceStanding, LinkDeviceError, Linked, OpenError, Opened, OwnRoster, OwnRosterError,
+    OwnRosterUpdate, RenewError, RollbackCounter,
+};
+pub use contacts::{
+    AccountKeyError, AccountStatus, AddError, AddUserError, Added, AddedUser, IdentityError, IdentityStatus, KnownUser,
+    PeerDevice, ResetError, UserStatus,
+};
 pub use messages::{
-    Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing, ReceiveError,
-    Received, ReceivedMessage, RepairRequest, ResendDeclined, SendError, Sent, Unreadable,
+    BlockedMessage, Disposition, ForkedMessage, FramedMessage, FramedSent, Lane, MAX_BULK, MAX_BULK_BYTES, Outgoing,
+    ReceiveError, Received, ReceivedMessage, Recipient, RepairRequest, ResendDeclined, RosterMessage, SendError, Sent,
+    UnlistedMessage, Unreadable,
 };
 pub use prekeys::{Publication, PublishError};
 pub use repair::{AskError, ResendError, Task};
 pub use upkeep::{MaintainError, Maintained, PruneFrom, Pruned};
 
 pub use crate::prekey::{PrekeyCounts, PrekeyUpload, PrekeyUploadId};
-pub use crate::rows::OldRow;
+pub use crate::rows::{OldRow, Verified};
 pub use crate::staging::{Database, Operation, RunError, StoredError};
 
 /// One device, as its host holds it: a handle on keys; all state is in the host's database. Cheap to clone, the same in every
@@ -93,7 +100,7 @@ pub use crate::staging::{Database, Operation, RunError, StoredError};
 /// // What is sent, and the row of the host's outbox, in one transaction.
 /// let send = alice.send(MessageId::new([1; 16]), bob.address(), b"Hello, Bob");
 /// send.run(&alice_db, now, &mut rng, |tx, sent| {
-///     tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+///     tx.outbox.extend(sent.outgoing().iter().map(Outgoing::bytes));
 ///     Ok(())
 /// })?;
 /// // Posted from there; the other host receives it.

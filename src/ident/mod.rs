@@ -99,6 +99,14 @@ number! {
     Timestamp(u64)
 }
 
+impl RegistrationId {
+    /// Draws one, as devices of suite `Signal` have it: 1 to 16,380.
+    #[must_use]
+    pub fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::new(1 + rng.next_u32() % 16_380)
+    }
+}
+
 impl Timestamp {
     /// What the system's clock says: for a host to pass on, and for nothing in this library. 0 if it stands before 1970.
     ///

@@ -40,7 +40,7 @@ impl Device {
     #[must_use]
     pub fn generate(address: Address, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let identity = KeyPair::generate(rng);
-        let registration_id = RegistrationId::new(1 + rng.next_u32() % 16_380);
+        let registration_id = RegistrationId::random(rng);
         Self { address, identity, registration_id, suites: Suites::V1 }
     }
 

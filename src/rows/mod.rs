@@ -12,8 +12,10 @@ mod peers;
 mod prekeys;
 mod repair;
 mod sent;
+mod users;
 
 pub use self::chains::OldRow;
+pub use self::users::Verified;
 
 pub(crate) use self::clock::Round;
 pub(crate) use self::core::Core;
@@ -25,3 +27,4 @@ pub(crate) use self::repair::{
     Wishes, elapsed,
 };
 pub(crate) use self::sent::{Dates, Digest, Entry, Segment, SentLog, all_numbers, first, segment_key};
+pub(crate) use self::users::{OwnAccount, Standing, User, Views};

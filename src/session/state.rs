@@ -111,7 +111,7 @@ impl State {
         rng: &mut (impl CryptoRng + ?Sized),
         out: &mut Vec<u8>,
     ) -> Result<(), EncryptError> {
-        if text.bytes.len() > self.ratchet.suite().max_plaintext_len() {
+        if text.len() > self.ratchet.suite().max_plaintext_len() {
             return Err(EncryptError::TooLong);
         }
         if self.transcript.is_none() && !external_ad.is_empty() {

@@ -29,7 +29,7 @@
 //!
 //! let bob = Address::new(UserId::new("bob")?, DeviceId::new(1));
 //! let sent = alice.send(MessageId::new([1; 16]), &bob, b"Hello").run(&db, now, &mut rng, |tx, sent| {
-//!     let Some(outgoing) = sent.outgoing() else { return Ok(()) }; // it was sent before
+//!     let [outgoing] = sent.outgoing() else { return Ok(()) }; // it was sent before
 //!     tx.execute("INSERT INTO outbox VALUES (?1, ?2)", (outgoing.id(), outgoing.bytes())).map(drop)
 //! });
 //! // Nobody has fetched his prekeys yet.

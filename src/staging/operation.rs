@@ -62,7 +62,7 @@ pub enum StageError<E, S> {
 /// };
 /// alice_db.write(staged.batch())?; // one durable transaction
 /// let sent = staged.committed(); // now it exists
-/// # assert!(!sent.outgoing().unwrap().bytes().is_empty());
+/// # assert!(!sent.outgoing().first().unwrap().bytes().is_empty());
 /// # Ok(())
 /// # }
 /// ```

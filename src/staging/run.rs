@@ -66,7 +66,7 @@ impl<T, E> Operation<T, E> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let Talking { alice, alice_db: db, bob, now, mut rng, .. } = talking();
     /// alice.send(MessageId::new([1; 16]), bob.address(), b"hi").run(&db, now, &mut rng, |tx, sent| {
-    ///     tx.outbox.extend(sent.outgoing().map(Outgoing::bytes)); // none if it was sent before
+    ///     tx.outbox.extend(sent.outgoing().iter().map(Outgoing::bytes)); // none if it was sent before
     ///     Ok(())
     /// })?;
     /// assert_eq!(db.outbox().len(), 1); // to be posted
@@ -101,7 +101,7 @@ impl<T, E> Operation<T, E> {
     /// # let Talking { alice, alice_db, bob, bob_db: db, now, mut rng, .. } = talking();
     /// # let mut read = std::collections::BTreeSet::new(); // the host's table of names
     /// # let sent = alice.send(MessageId::new([1; 16]), bob.address(), b"hi").run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
-    /// # let envelope = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
+    /// # let envelope = Envelope::parse(&sent.outgoing().first().unwrap().bytes())?;
     /// let is_known = |received: &Received| match received {
     ///     Received::Unreadable(unreadable) => Ok(read.contains(&(unreadable.from.clone(), unreadable.name))),
     ///     _ => Ok(false),

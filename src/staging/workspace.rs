@@ -212,11 +212,11 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Does something that leaves no writes where it fails.
-    pub(crate) fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Stop<E>>) -> Result<T, Stop<E>> {
-        self.undo = Some(Vec::new());
+    /// Does something that leaves no writes where it fails; one such thing may stand in another.
+    pub(crate) fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let outer = self.undo.replace(Vec::new());
         let outcome = act(self);
-        let undo = self.undo.take().unwrap_or_default();
+        let undo = core::mem::replace(&mut self.undo, outer).unwrap_or_default();
         if outcome.is_err() {
             for (key, before) in undo.into_iter().rev() {
                 self.cached.remove(&key);
@@ -225,6 +225,8 @@ impl<'a> Workspace<'a> {
                     None => self.writes.remove(&key),
                 };
             }
+        } else if let Some(outer) = &mut self.undo {
+            outer.extend(undo);
         }
         outcome
     }

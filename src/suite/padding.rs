@@ -38,10 +38,11 @@ pub(crate) fn padded_len(len: usize) -> usize {
     padme_in_memory(len + 1).max(MIN)
 }
 
-/// Appends `plaintext ‖ 0x80 ‖ 0*`.
-pub(crate) fn pad_to(out: &mut Vec<u8>, plaintext: &[u8]) {
-    let end = out.len() + padded_len(plaintext.len());
-    out.extend_from_slice(plaintext);
+/// Appends `plaintext ‖ 0x80 ‖ 0*`, of a plaintext in two pieces.
+pub(crate) fn pad_to(out: &mut Vec<u8>, [head, rest]: [&[u8]; 2]) {
+    let end = out.len() + padded_len(head.len() + rest.len());
+    out.extend_from_slice(head);
+    out.extend_from_slice(rest);
     out.push(0x80);
     out.resize(end, 0);
 }
@@ -62,7 +63,8 @@ mod tests {
 
     fn pad(plaintext: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        pad_to(&mut out, plaintext);
+        let (head, rest) = plaintext.split_at(plaintext.len() / 3);
+        pad_to(&mut out, [head, rest]);
         out
     }
 

@@ -129,20 +129,26 @@ pub(crate) struct Unsalted {
 /// A plaintext, with what commits to it where somebody has computed that.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'a> {
+    /// What stands before the others: they are not copied together for it.
+    pub(crate) head: &'a [u8],
     pub(crate) bytes: &'a [u8],
     /// A hash over all of the bytes, however it is made: two texts never have the same. SHA-256 of the bytes if there is none.
     pub(crate) hash: Option<[u8; 32]>,
 }
 
 impl Text<'_> {
+    pub(crate) const fn len(&self) -> usize {
+        self.head.len() + self.bytes.len()
+    }
+
     fn hash(&self) -> [u8; 32] {
-        self.hash.unwrap_or_else(|| sha256(&[self.bytes]))
+        self.hash.unwrap_or_else(|| sha256(&[self.head, self.bytes]))
     }
 }
 
 impl<'a> From<&'a [u8]> for Text<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        Self { bytes, hash: None }
+        Self { head: &[], bytes, hash: None }
     }
 }
 
@@ -163,7 +169,6 @@ pub(crate) fn seal(
 ) {
     let fresh = Secret::<32>::random(rng);
     let mac = hmac(secret.seed.expose(), &[fresh.expose(), &text.hash(), &unsalted.pq]);
-    let plaintext = text.bytes;
     let mut salt = [0; 16];
     for (to, from) in salt.iter_mut().zip(mac.expose()) {
         *to = *from;
@@ -171,9 +176,9 @@ pub(crate) fn seal(
     let Unsalted { session, ratchet_key, counter, pq } = unsalted;
     let header = V1Header { session, ratchet_key, counter, pq, salt }.encode();
     let (key, nonce) = message_key(secret, &salt, bound.external_ad);
-    V1Message::begin(out, &header, padded_len(plaintext.len()) + GCM_TAG_LEN);
+    V1Message::begin(out, &header, padded_len(text.len()) + GCM_TAG_LEN);
     let start = out.len();
-    pad_to(out, plaintext);
+    pad_to(out, [text.head, text.bytes]);
     gcm_seal_tail(key.expose(), &nonce, &bound.associated_data(&header), out, start);
 }
 

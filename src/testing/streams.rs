@@ -82,7 +82,7 @@ fn what_one_operation_shows_is_no_secret_of_another() {
         let sent =
             client.send(MessageId::new([number; 16]), &address("bob"), text).stage(&copy, NOW, &mut rng()).unwrap();
         let [mut public, secret] = seen(sent.batch(), &copy, &key);
-        public.extend(sent.committed().outgoing().unwrap().bytes());
+        public.extend(sent.committed().outgoing().first().unwrap().bytes());
         [public, secret]
     };
     shown.push(("send", sending(b"one", 1)));

@@ -62,6 +62,12 @@ pub enum RecordKind {
     WishIndex = 31,
     /// Which segments the log of what was sent to one device has.
     SentIndex = 32,
+    /// One's own rosters.
+    Account = 33,
+    /// The account's private key, on the primary.
+    AccountSecret = 34,
+    /// What is known of one user.
+    User = 35,
     /// A file on its way out: its key, and the hashes of the chunks that may have left.
     Upload = 40,
     /// What one device knows of the chains of one conversation.

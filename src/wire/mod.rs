@@ -42,7 +42,7 @@ pub(crate) use fields::{FieldReader, FieldWriter};
 pub use kind::{RecordError, RecordKind};
 pub(crate) use link::{MAX_LINK_MESSAGE_LEN, ProvisionParts};
 pub use payload::{Content, GroupView, Payload, RosterView, UnknownPayload};
-pub(crate) use payload::{FRAMED, Outward};
+pub(crate) use payload::{FRAMED, Front, Outward};
 #[doc(hidden)]
 pub use prekey_message::PreKeySignalMessage;
 pub(crate) use prekey_message::PrekeyHeader;

@@ -42,7 +42,9 @@ fn a_question_of_before_the_key_was_accepted_is_answered() {
         let mut new = Side::new("bob", Suite::V1, 75);
         let id = alice.message_id();
         let sent = alice.run(alice.client.send(id, &address("bob"), b"to the old one")).unwrap();
-        let Ok(Received::Unreadable(unread)) = new.receive(sent.outgoing().unwrap().envelope()) else { panic!() };
+        let Ok(Received::Unreadable(unread)) = new.receive(sent.outgoing().first().unwrap().envelope()) else {
+            panic!()
+        };
         let (bundle, key) = (alice.bundle(), key_of(&mut new));
         let [question] = &new.run(new.client.add_session(&bundle)).unwrap().repair[..] else { panic!() };
         let Ok(Received::RepairRequest(request)) = alice.receive(question.envelope()) else { panic!() };
@@ -371,7 +373,7 @@ fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
     }
     let (id, text) = (alice.message_id(), b"not long ago");
     let sent = alice.run(alice.client.send(id, &address("bob"), text)).unwrap();
-    let mut envelope = sent.outgoing().unwrap().envelope().clone();
+    let mut envelope = sent.outgoing().first().unwrap().envelope().clone();
     *envelope.body.last_mut().unwrap() ^= 1;
     assert!(matches!(bob.receive(&envelope), Ok(Received::Unreadable(_))));
     for side in [&mut alice, &mut bob] {
@@ -391,7 +393,7 @@ fn what_a_clock_that_is_behind_has_dated_is_asked_for_and_answered() {
     let tasks = alice.run(alice.client.todo()).unwrap();
     assert!(tasks.contains(&Task::Resend { address: address("bob"), message_id: id }), "{tasks:?}");
     let again = alice.run(alice.client.resend(id, &address("bob"), text)).unwrap();
-    assert_eq!(bob.read(again.outgoing().unwrap().envelope()), text);
+    assert_eq!(bob.read(again.outgoing().first().unwrap().envelope()), text);
 }
 
 /// Of a long sent log all is gone that is old, in stagings of bounded size.

@@ -58,8 +58,8 @@ fn a_garbled_message_is_found_by_its_name() {
             let (mut alice, mut bob) = Side::talking(Suite::V1, 31);
             let (id, sent) = (alice.message_id(), b"what was sent");
             let staged = alice.run(alice.client.send(id, &address("bob"), sent)).unwrap();
-            let name = staged.name().unwrap();
-            let mut envelope = staged.outgoing().unwrap().envelope().clone();
+            let name = staged.outgoing()[0].name();
+            let mut envelope = staged.outgoing().first().unwrap().envelope().clone();
             garble(&mut envelope);
             let Ok(Received::Unreadable(unreadable)) = bob.receive(&envelope) else { panic!("{what}") };
             assert_eq!(unreadable.name == name, !what.starts_with("header"), "{what}");
@@ -74,7 +74,9 @@ fn a_garbled_message_is_found_by_its_name() {
                 continue;
             }
             let again = alice.run(alice.client.resend(id, &address("bob"), sent)).unwrap();
-            let Ok(Received::Message(message)) = bob.receive(again.outgoing().unwrap().envelope()) else { panic!() };
+            let Ok(Received::Message(message)) = bob.receive(again.outgoing().first().unwrap().envelope()) else {
+                panic!()
+            };
             assert_eq!((message.plaintext(), message.answers()), (Some(&sent[..]), Some(unreadable.name)));
             let twice = alice.run(alice.client.resend(id, &address("bob"), sent));
             assert!(matches!(twice, Err(ResendError::NotAsked)), "{what}, {later} later");
@@ -89,7 +91,7 @@ fn a_name_comes_before_an_envelope() {
         let (mut alice, mut bob) = Side::talking(Suite::V1, 32);
         let id = alice.message_id();
         let asked = alice.run(alice.client.send(id, &address("bob"), b"asked for")).unwrap();
-        let mut envelope = asked.outgoing().unwrap().envelope().clone();
+        let mut envelope = asked.outgoing().first().unwrap().envelope().clone();
         (1..later).for_each(|_| drop(alice.send("bob", b"later")));
         envelope.id = alice.send("bob", b"another").id;
         *envelope.body.last_mut().unwrap() ^= 1;

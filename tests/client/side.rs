@@ -145,7 +145,7 @@ impl Side {
     pub(crate) fn send(&mut self, to: &str, text: &[u8]) -> Envelope {
         let id = self.message_id();
         let sent = self.run(self.client.send(id, &address(to), text)).unwrap();
-        Envelope::parse(&sent.outgoing().unwrap().bytes()).unwrap()
+        Envelope::parse(&sent.outgoing().first().unwrap().bytes()).unwrap()
     }
 
     pub(crate) fn receive(&mut self, envelope: &Envelope) -> Result<Received, ReceiveError> {

@@ -7,7 +7,7 @@ use super::*;
 /// A message of Alice's, stamped.
 fn stamped(platform: &Platform, from: &Client, db: &Memory, to: &Client, id: u8, text: &str) -> Envelope {
     platform.stamp(
-        send(from, db, to.address(), id, text).sent.outgoing().unwrap().envelope(),
+        send(from, db, to.address(), id, text).sent.outgoing().first().unwrap().envelope(),
         from.address().user().as_str(),
     )
 }
@@ -25,7 +25,8 @@ fn poisoned_envelopes_fail_alone() {
     let framed: Vec<_> =
         (0..4u8).map(|id| stamped(&platform, &alice, &alice_db, &bob, id, &format!("framed {id}"))).collect();
     let plain = alice.send(MessageId::new([9; 16]), bob.address(), b"a sticker").stage(&alice_db, NOW, &mut rng());
-    let plain = plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap().outgoing().unwrap().envelope().clone();
+    let plain =
+        plain.unwrap().commit(|batch, _| alice_db.write(batch)).unwrap().outgoing().first().unwrap().envelope().clone();
     let bare = Envelope { stamp: None, ..framed[1].clone() };
     let accomplices = platform.stamp(&framed[1], "mallory");
     let mut torn = framed[2].clone();
@@ -121,7 +122,7 @@ fn chains_survive_restarts() {
         bob = restart(1, &bob_db);
         assert!(matches!(receive(&bob, &bob_db, &post), Err(StageError::Operation(ReceiveError::Duplicate))));
         let answer = send(&bob, &bob_db, alice.address(), 100 + round, "from bob");
-        let post = platform.stamp(answer.sent.outgoing().unwrap().envelope(), "bob");
+        let post = platform.stamp(answer.sent.outgoing().first().unwrap().envelope(), "bob");
         bob = restart(1, &bob_db);
         let own = bob.own_stamp(alice.address().user(), &answer.evidence.unwrap(), post.stamp.as_ref().unwrap());
         let own = own.stage(&bob_db, NOW, &mut rng()).unwrap().commit(|batch, _| bob_db.write(batch)).unwrap();

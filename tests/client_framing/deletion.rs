@@ -116,7 +116,7 @@ impl Scene {
     fn sends(&mut self, parts: &[Part]) -> Envelope {
         self.next_id += 1;
         let sent = send_parts(&self.alice, &self.alice_db, self.bob.address(), self.next_id, parts);
-        self.platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice")
+        self.platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), "alice")
     }
 
     /// Receives, and stores evidence and consequences in the same commit.

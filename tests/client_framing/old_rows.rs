@@ -52,7 +52,8 @@ impl Device {
         let parts = [Part::text(text)];
         let sent = self.run(self.client.send_framed(MessageId::new(id), to.client.address(), &parts));
         self.old_rows.extend(sent.old_row.map(|old| old.kind));
-        let stamped = platform.stamp(sent.sent.outgoing().unwrap().envelope(), self.client.address().user().as_str());
+        let stamped =
+            platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), self.client.address().user().as_str());
         let user = to.client.address().user();
         let own = self.run(self.client.own_stamp(user, &sent.evidence.unwrap(), stamped.stamp.as_ref().unwrap()));
         self.evidence.push((own.unwrap(), parts.to_vec()));
@@ -178,7 +179,7 @@ fn plain_messages_between_are_no_old_rows() {
     bob.client = bob.client.with_framing(FramingPolicy::default().with_unframed(UnframedContent::HandOver));
     for number in 0..3 {
         let plain = alice.run(alice.client.send(MessageId::new([200 + number; 16]), bob.client.address(), b"plain"));
-        let received = receive(&bob.client, &bob.db, plain.outgoing().unwrap().envelope());
+        let received = receive(&bob.client, &bob.db, plain.outgoing().first().unwrap().envelope());
         assert!(matches!(received, Ok(Received::Message(message)) if message.lacks_frame()));
         assert_eq!(turn(&platform, &mut alice, &mut bob), 2);
     }
@@ -249,7 +250,7 @@ fn a_stamp_for_a_chain_that_is_not_known_any_more() {
     let old = alice.rows(FRAMING);
     let parts = [Part::text("x")];
     let sent = alice.run(alice.client.send_framed(MessageId::new([99; 16]), bob.client.address(), &parts));
-    let stamped = platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice");
+    let stamped = platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), "alice");
     bob.get(&stamped).unwrap();
     alice.put_back(&old);
     let (user, evidence) = (bob.client.address().user(), sent.evidence.unwrap());

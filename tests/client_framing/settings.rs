@@ -7,7 +7,7 @@ use super::*;
 
 fn plain(from: &Client, db: &Memory, to: &Address, id: u8) -> Envelope {
     let staged = from.send(MessageId::new([id; 16]), to, b"plain").stage(db, NOW, &mut rng()).unwrap();
-    staged.commit(|batch, _| db.write(batch)).unwrap().outgoing().unwrap().envelope().clone()
+    staged.commit(|batch, _| db.write(batch)).unwrap().outgoing().first().unwrap().envelope().clone()
 }
 
 fn set(client: &Client, db: &Memory, user: &UserId, framed: bool) {
@@ -44,8 +44,10 @@ fn an_inbox_of_both_kinds() {
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
     let inbox = [
         plain(&carol, &carol_db, bob.address(), 1),
-        platform
-            .stamp(send(&alice, &alice_db, bob.address(), 2, "framed").sent.outgoing().unwrap().envelope(), "alice"),
+        platform.stamp(
+            send(&alice, &alice_db, bob.address(), 2, "framed").sent.outgoing().first().unwrap().envelope(),
+            "alice",
+        ),
         plain(&alice, &alice_db, bob.address(), 3),
         plain(&carol, &carol_db, bob.address(), 4),
     ];
@@ -63,7 +65,7 @@ fn an_inbox_of_both_kinds() {
     assert!(matches!(receive(&bob, &bob_db, &inbox[2]), Ok(Received::Message(message)) if !message.lacks_frame()));
     // A framed message of the peer's does not overrule the host; one of one's own does.
     let framed_again = send(&alice, &alice_db, bob.address(), 5, "framed");
-    framed(receive(&bob, &bob_db, &platform.stamp(framed_again.sent.outgoing().unwrap().envelope(), "alice")));
+    framed(receive(&bob, &bob_db, &platform.stamp(framed_again.sent.outgoing().first().unwrap().envelope(), "alice")));
     let unframed = plain(&alice, &alice_db, bob.address(), 6);
     assert!(matches!(receive(&bob, &bob_db, &unframed), Ok(Received::Message(_))));
     send(&bob, &bob_db, alice.address(), 7, "framed from now on");
@@ -76,8 +78,8 @@ fn an_inbox_of_both_kinds() {
 fn another_device_or_a_lost_row_takes_no_frame_away() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let (platform, bob) = (Platform::new(), bob.with_framing(FramingPolicy::default()));
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     framed(receive(&bob, &bob_db, &post));
     let (tablet_db, address) = (Memory::default(), Address::new(alice.address().user().clone(), DeviceId::new(2)));
     let tablet = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1).stage(&tablet_db, NOW, &mut rng());
@@ -95,8 +97,8 @@ fn another_device_or_a_lost_row_takes_no_frame_away() {
 fn repair_passes_and_framed_messages_wait_for_framing() {
     let Talking { alice, alice_db, bob, bob_db, .. } = talking();
     let platform = Platform::new();
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     let before = bob_db.0.borrow().clone();
     let error = refusal(receive(&bob, &bob_db, &post));
     assert_eq!((error.disposition(), *bob_db.0.borrow() == before), (Disposition::Later, true));
@@ -104,7 +106,7 @@ fn repair_passes_and_framed_messages_wait_for_framing() {
     framed(receive(&bob, &bob_db, &post));
     // Bob cannot read one, and asks: Alice's conversation is framed, and the question is none that is shown.
     let (sent, mut torn) = (send(&alice, &alice_db, bob.address(), 2, "x"), None);
-    let envelope = torn.insert(platform.stamp(sent.sent.outgoing().unwrap().envelope(), "alice"));
+    let envelope = torn.insert(platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), "alice"));
     *envelope.body.last_mut().unwrap() ^= 1;
     assert!(matches!(receive(&bob, &bob_db, envelope), Ok(Received::Unreadable(_))));
     let bundle = published(&alice, &alice_db).verify().unwrap();
@@ -126,7 +128,7 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         let Talking { alice, alice_db, bob, bob_db, .. } = talking();
         let policy = FramingPolicy::default().with_missing_stamp(MissingStamp::AllowUnreportable);
         let bob = bob.with_framing(policy);
-        let post = send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().unwrap().envelope().clone();
+        let post = send(&alice, &alice_db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope().clone();
         framed(receive(&bob, &bob_db, &post));
         assert_eq!((rows(&bob_db, RecordKind::Framing), rows(&bob_db, RecordKind::Pin)), (1, 1));
         if is_damaged {
@@ -145,7 +147,13 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         let added = bob.add_session(&bundle).stage(&bob_db, NOW, &mut rng());
         assert!(matches!(added, Err(StageError::Operation(AddError::IdentityChanged))));
         meet(&mallory, &mallory_db, &bob, &bob_db);
-        let post = send(&mallory, &mallory_db, bob.address(), 1, "it's me").sent.outgoing().unwrap().envelope().clone();
+        let post = send(&mallory, &mallory_db, bob.address(), 1, "it's me")
+            .sent
+            .outgoing()
+            .first()
+            .unwrap()
+            .envelope()
+            .clone();
         let message = framed(receive(&bob, &bob_db, &post));
         let key = *message.identity.changed_key().expect("not the first that was seen under the name");
         let answer = bob.send(MessageId::new([9; 16]), alice.address(), b"hi").stage(&bob_db, NOW, &mut rng());
@@ -157,7 +165,7 @@ fn forgetting_leaves_the_pin_and_no_chains() {
         let reset = alice.reset(bob.address()).stage(&alice_db, NOW, &mut rng()).unwrap();
         reset.commit(|batch, ()| alice_db.write(batch)).unwrap();
         meet(&alice, &alice_db, &bob, &bob_db);
-        let post = send(&alice, &alice_db, bob.address(), 2, "y").sent.outgoing().unwrap().envelope().clone();
+        let post = send(&alice, &alice_db, bob.address(), 2, "y").sent.outgoing().first().unwrap().envelope().clone();
         assert_eq!(framed(receive(&bob, &bob_db, &post)).identity, IdentityStatus::Known);
         // Accepting another key moves the pin; forgetting it by name starts over.
         let accepted = bob.accept_identity(alice.address(), &key).stage(&bob_db, NOW, &mut rng()).unwrap();
@@ -188,13 +196,14 @@ fn forgetting_one_of_two_devices_keeps_the_conversation() {
     let tablet = tablet.unwrap().commit(|batch, _| tablet_db.write(batch)).unwrap().client;
     meet(&tablet, &tablet_db, &bob, &bob_db);
     for (from, db) in [(&alice, &alice_db), (&tablet, &tablet_db)] {
-        let post = platform.stamp(send(from, db, bob.address(), 1, "x").sent.outgoing().unwrap().envelope(), "alice");
+        let post =
+            platform.stamp(send(from, db, bob.address(), 1, "x").sent.outgoing().first().unwrap().envelope(), "alice");
         framed(receive(&bob, &bob_db, &post));
     }
     forget(&bob, &bob_db, tablet.address());
     assert_eq!(rows(&bob_db, RecordKind::Framing), 1);
-    let post =
-        platform.stamp(send(&alice, &alice_db, bob.address(), 2, "x").sent.outgoing().unwrap().envelope(), "alice");
+    let post = platform
+        .stamp(send(&alice, &alice_db, bob.address(), 2, "x").sent.outgoing().first().unwrap().envelope(), "alice");
     let message = framed(receive(&bob, &bob_db, &post));
     assert_eq!((message.accepted.status, message.old_row), (ChainStatus::Next, None));
     // What the forgotten one had said is not named any more.

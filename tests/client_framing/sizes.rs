@@ -31,7 +31,7 @@ fn a_steady_framed_message_writes_little() {
             segments += (rows - 2) / 2;
             let (sending, framing) = written(staged.batch());
             let sent = staged.commit(|batch, _| from_db.write(batch)).unwrap();
-            let post = platform.stamp(sent.sent.outgoing().unwrap().envelope(), from.address().user().as_str());
+            let post = platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), from.address().user().as_str());
             let staged = to.receive(&post).stage(to_db, NOW, &mut rng()).unwrap();
             assert!(round == 0 || staged.batch().changes().len() == 2, "{:?}", staged.batch());
             let receiving = written(staged.batch());

@@ -71,7 +71,7 @@ const TEXT: [u8; 200] = [0x5a; 200];
 fn send(side: &mut Side, to: &str) -> (Envelope, Cost) {
     let id = side.message_id();
     let (sent, cost) = count(side, side.client.send(id, &address(to), &TEXT));
-    (Envelope::parse(&sent.outgoing().unwrap().bytes()).unwrap(), cost)
+    (Envelope::parse(&sent.outgoing().first().unwrap().bytes()).unwrap(), cost)
 }
 
 fn receive(side: &mut Side, envelope: &Envelope) -> Cost {

@@ -82,6 +82,21 @@ fn published(client: &Client, db: &Memory) -> UnverifiedBundle {
     upload.bundle(upload.one_time.first(), upload.one_time_kem.first())
 }
 
+/// An account whose roster is published.
+#[allow(dead_code, reason = "not every example uses all of it")]
+fn person(name: &str) -> (Client, Memory) {
+    let (client, db) = account(name);
+    client.roster_published(1).run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
+    (client, db)
+}
+
+/// What the directory has of an account.
+#[allow(dead_code, reason = "not every example uses all of it")]
+fn directory(client: &Client, db: &Memory) -> Vec<u8> {
+    let roster = client.own_roster().run(db, NOW, &mut rng(), |_, _| Ok(())).unwrap().published.unwrap();
+    subrosa::account::CarriedRoster::new(&roster, vec![]).to_bytes()
+}
+
 #[allow(dead_code, reason = "not every example uses all of it")]
 struct Talking {
     alice: Client,

@@ -91,7 +91,7 @@ fn note_gap(tx: &Connection, from: &Address, gone: usize, dropped: u64) -> rusql
 
 /// A message that is sent: what people see, and what goes out. What was sent before is there.
 pub(crate) fn sent(tx: &Connection, sent: &Sent, peer: &str, text: &str) -> rusqlite::Result<()> {
-    let Some(outgoing) = sent.outgoing() else { return Ok(()) };
+    let [outgoing] = sent.outgoing() else { return Ok(()) };
     let insert = "INSERT INTO message (id, peer, mine, text) VALUES (?1, ?2, 1, ?3)";
     tx.prepare_cached(insert)?.execute(params![sent.message_id.as_bytes(), peer, text.as_bytes()])?;
     queue(tx, outgoing)

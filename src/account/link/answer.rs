@@ -107,6 +107,12 @@ impl PendingLink {
         &self.identity_key
     }
 
+    /// Whether its ten minutes are not over.
+    #[must_use]
+    pub const fn is_open(&self, now: Timestamp) -> bool {
+        !is_over(self.begun, now)
+    }
+
     /// The stored form, unsealed, while the link lives.
     ///
     /// # Security

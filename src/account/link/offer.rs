@@ -151,6 +151,7 @@ impl LinkOffer {
 ///
 /// Until the account's next roster lists it, it may be in the hands of whoever photographed its screen. Show whose account it is,
 /// before the digits.
+#[derive(Clone)]
 pub struct Provisioned {
     seal: ConsentSeal,
     digits: LinkDigits,

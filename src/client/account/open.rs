@@ -145,7 +145,10 @@ fn read_vault(work: &mut Workspace<'_>, storage_key: &StorageKey) -> Result<Vaul
 }
 
 impl Client {
-    /// Makes an account: draws the identity key and the key that all records are sealed with. Publish prekeys next.
+    /// Makes an account: draws the identity key, the account key with a first roster that lists this device alone, and the key
+    /// that all records are sealed with. Publish the roster and prekeys next.
+    ///
+    /// Without suite V1, and for a device of number 0, there is no roster: such a device is known by its identity key alone.
     ///
     /// # Errors
     ///
@@ -364,8 +367,18 @@ fn create(
     Ok(make(work, storage_key, &device))
 }
 
-/// Makes an account where there is none.
+/// Makes an account where there is none, with a first roster.
 fn make(work: &mut Workspace<'_>, storage_key: &StorageKey, device: &Device) -> Opened {
+    make_with(work, storage_key, device, |core, work| core.make_account(work, device))
+}
+
+/// Makes what a client is, where there is none, with the account that the device is to stand in.
+pub(super) fn make_with(
+    work: &mut Workspace<'_>,
+    storage_key: &StorageKey,
+    device: &Device,
+    account: impl FnOnce(&Core, &mut Workspace<'_>),
+) -> Opened {
     let mut instance = [0; 16];
     work.rng.fill_bytes(&mut instance);
     let data_key = Secret::random(&mut work.rng);
@@ -377,6 +390,7 @@ fn make(work: &mut Workspace<'_>, storage_key: &StorageKey, device: &Device) -> 
     let core = vault.into_core(storage_key);
     // Under a key that nobody has ever derived: there can be no such row.
     work.put_new(&core.keys, core.device_key(), device.to_bytes());
+    account(&core, work);
     Opened {
         client: Client::new(core),
         rollback_counter: RollbackCounter::new(rollback_counter),

@@ -3,7 +3,8 @@ use crate::persist::RecordKey;
 use crate::staging::{Operation, StoredError};
 
 impl Client {
-    /// Deletes the account: the vault, which holds the key that all other rows are sealed with, and the identity key.
+    /// Deletes the account: the vault, which holds the key that all other rows are sealed with, the identity key, and the
+    /// account's keys.
     /// The host then deletes all other rows of its table, which nothing opens any more.
     ///
     /// # Errors
@@ -32,7 +33,7 @@ impl Client {
         let core = self.core.clone();
         Operation::new("wipe", move |work| {
             core.cache.iter().for_each(|cache| cache.close());
-            let keys = [RecordKey::VAULT, core.device_key()];
+            let keys = [RecordKey::VAULT, core.device_key(), core.account_key(), core.account_secret_key()];
             work.announce(keys);
             for key in keys {
                 if work.row::<StoredError>(key)?.is_some() {

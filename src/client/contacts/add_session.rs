@@ -35,6 +35,10 @@ pub enum AddError {
     /// session.
     #[error("the device's identity key has changed")]
     IdentityChanged,
+    /// The newest roster of its user does not list the device with this identity key: it was removed, or the server has
+    /// made it up. Where the user has a new device, [fetch the roster](crate::client::Task::FetchRoster).
+    #[error("the device is not one of its user's")]
+    NotListed,
     /// The bundle cannot be used: as [`InitiateError`] says.
     #[error(transparent)]
     Bundle(#[from] InitiateError),
@@ -81,12 +85,18 @@ impl Client {
     pub fn add_session(&self, bundle: &Bundle) -> Operation<Added, AddError> {
         let (core, bundle) = (self.core.clone(), bundle.clone());
         let asked = bundle.parts().to_bytes();
-        Operation::new("add_session", move |work| add(&core, work, &bundle)).asked(&[&asked])
+        Operation::new("add_session", move |work| core.add_session(work, &bundle)).asked(&[&asked])
     }
 }
 
 fn from_stored(stop: Stop<StoredError>) -> Stop<AddError> {
     stop.map(AddError::from)
+}
+
+impl Core {
+    pub(super) fn add_session(&self, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, Stop<AddError>> {
+        add(self, work, bundle)
+    }
 }
 
 fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, Stop<AddError>> {
@@ -95,7 +105,9 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     work.announce([core.device_key(), page, core.peer_key(RecordKind::Archive, address)]);
     work.announce([core.peer_key(RecordKind::Pin, address)]);
     work.announce(core.wish_keys(address));
+    core.announce_people(work, address.user());
     let peer = core.load_pinned(work, address).map_err(from_stored)?;
+    let may_ask = core.may_be_added(work, bundle)?;
     let device = core.load_device(work).map_err(from_stored)?.ok_or(AddError::NoAccount)?;
     let identity = if peer.is_some() { IdentityStatus::Known } else { IdentityStatus::First };
     let mut peer = match peer {
@@ -108,7 +120,7 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
     let untrusted = peer.untrusted;
     #[cfg(test)]
     let untrusted = untrusted && !planted::is(Defect::AsksUndecided);
-    let unread = if untrusted { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
+    let unread = if untrusted || !may_ask { Unread::Nothing } else { wishes.unread_in(peer.session.current_name()) };
     let action = action(sending(&peer, bundle, work), unread, wishes.spent(), work.now);
     if action == Action::Start {
         peer.session.restart(&device, bundle, work.now, &mut work.rng).map_err(AddError::from)?;
@@ -125,11 +137,14 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         }
     }
     wishes.spend(action == Action::Start && unread != Unread::Nothing, repair.len(), work.now);
-    if !peer.untrusted {
+    if !peer.untrusted && may_ask {
         let unheard = wishes.take_unheard();
         repair.extend(core.say_gone(work, &mut peer, &unheard).map_err(from_stored)?);
     }
     let stand = Stand::of(Some(&peer), work.now);
+    if peer.is_new() && bundle.suite() == Suite::V1 {
+        core.note_met_alone(work, address).map_err(from_stored)?;
+    }
     if action != Action::Nothing || !repair.is_empty() {
         peer.save(core, work).map_err(from_stored)?;
     }
@@ -137,6 +152,25 @@ fn add(core: &Core, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<Added, 
         wishes.save(core, work, stand).map_err(from_stored)?;
     }
     Ok(Added { started: action == Action::Start, identity, repair })
+}
+
+impl Core {
+    /// Whether a device may have a session, by the roster of its user; whether it may be asked for anything.
+    fn may_be_added(&self, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<bool, Stop<AddError>> {
+        let (user, device) = (bundle.address().user(), bundle.address().device());
+        let Some(account) = self.published_account(work).map_err(from_stored)? else { return Ok(true) };
+        let may_ask = self.may_send(&account, work).is_ok();
+        if user == self.address.user() {
+            let is_listed = account.roster().is_some_and(|roster| roster.lists(device, bundle.identity_key()));
+            return if is_listed { Ok(may_ask) } else { Err(AddError::NotListed.into()) };
+        }
+        let Some(user) = self.load_user(work, user).map_err(from_stored)? else { return Ok(may_ask) };
+        if user.changed.as_ref().is_some_and(|roster| roster.lists(device, bundle.identity_key())) {
+            return Err(AddError::IdentityChanged.into());
+        }
+        let is_listed = user.held.is_none() || user.lists(device, bundle.identity_key());
+        if is_listed { Ok(may_ask && user.may_be_sent_to().is_ok()) } else { Err(AddError::NotListed.into()) }
+    }
 }
 
 /// What there is to send with, as this bundle shows it.
@@ -164,13 +198,13 @@ fn ask(
     let questions = names.chunks(QUESTION).map(|names| {
         let items: Vec<u8> = names.iter().flat_map(|(name, id)| id.iter().chain(name.as_bytes()).copied()).collect();
         let question = peer.encrypt(core, work, &Outward::repair_request(&items), None, None);
-        let (envelope, _) = question.map_err(|stop| {
+        let sealed = question.map_err(|stop| {
             stop.map(|error| match error {
                 SendError::Stored(error) => AddError::Stored(error),
                 _ => AddError::Bundle(InitiateError::BadKey),
             })
         })?;
-        Ok(way.outgoing(envelope))
+        Ok(way.outgoing(sealed))
     });
     questions.collect()
 }

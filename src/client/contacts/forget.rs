@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use crate::account::Roster;
 use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
@@ -75,6 +76,32 @@ impl Client {
             }
             Ok(forgets)
         })
+    }
+}
+
+impl Core {
+    /// Deletes all that is known of a device but the identity key.
+    pub(in crate::client) fn forget_device(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+    ) -> Result<(), Stop<StoredError>> {
+        forget(self, work, address)
+    }
+
+    /// Whether a device that is known is one that the newest roster of its user does not list.
+    pub(in crate::client) fn is_dropped(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+    ) -> Result<bool, Stop<StoredError>> {
+        let Some(account) = self.published_account(work)? else { return Ok(false) };
+        let lists = |roster: &Roster| roster.device(address.device()).is_some();
+        if address.user() == self.address.user() {
+            return Ok(account.roster().is_some_and(|roster| !lists(roster)));
+        }
+        let Some(user) = self.load_user(work, address.user())? else { return Ok(false) };
+        Ok(user.roster().is_some_and(|roster| !lists(roster)) && !user.changed.as_ref().is_some_and(lists))
     }
 }
 

@@ -72,30 +72,8 @@ impl Client {
     pub fn accept_identity(&self, address: &Address, key: &PublicKey) -> Operation<(), IdentityError> {
         let (core, address, key) = (self.core.clone(), address.clone(), *key);
         Operation::new("accept_identity", move |work| {
-            let (untrusted, archive) = (RecordKind::UntrustedSession, RecordKind::Archive);
-            work.announce([core.device_key(), core.peer_key(untrusted, &address), core.peer_key(archive, &address)]);
-            work.announce([RecordKind::Pin, RecordKind::SentIndex].map(|kind| core.peer_key(kind, &address)));
-            work.announce(core.wish_keys(&address));
-            let mut peer = load(&core, work, &address)?;
-            let device = core.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
-            if *peer.session.remote_identity() == key {
-                return refuse(&core, work, peer);
-            }
-            let untrusted = core.load_untrusted(work, &address).map_err(from_stored)?;
-            erase_untrusted(&core, work, &mut peer)?;
-            let mut wishes = Wishes::load(&core, work, &address).map_err(from_stored)?;
-            let session = match untrusted {
-                Some(untrusted) if *untrusted.remote_identity() == key => untrusted,
-                // A device that was seen with the better suite is given nothing weaker, under whichever key.
-                _ => {
-                    wishes.take_unheard();
-                    Session::without_state(&device, &address, &key, peer.session.has_seen_v1())
-                }
-            };
-            peer.replace(&core, work, session).map_err(from_stored)?;
-            // Whatever was asked for under the former key was not heard. Who has another one may not have it: it says so.
-            wishes.begin_anew();
-            settle(&core, work, &address, &wishes)
+            let peer = load(&core, work, &address)?;
+            core.accept_key(work, peer, &key)
         })
     }
 
@@ -122,8 +100,56 @@ impl Client {
         Operation::new("refuse_identity", move |work| {
             work.announce(core.wish_keys(&address));
             let peer = load(&core, work, &address)?;
-            refuse(&core, work, peer)
+            core.refuse_key(work, peer)
         })
+    }
+}
+
+impl Core {
+    /// From now on a device is known by this key.
+    pub(super) fn accept_key(
+        &self,
+        work: &mut Workspace<'_>,
+        mut peer: Box<Peer>,
+        key: &PublicKey,
+    ) -> Result<(), Halt> {
+        let address = peer.address.clone();
+        let (untrusted, archive) = (RecordKind::UntrustedSession, RecordKind::Archive);
+        work.announce([self.device_key(), self.peer_key(untrusted, &address), self.peer_key(archive, &address)]);
+        work.announce([RecordKind::Pin, RecordKind::SentIndex].map(|kind| self.peer_key(kind, &address)));
+        work.announce(self.wish_keys(&address));
+        let device = self.load_device(work).map_err(from_stored)?.ok_or(IdentityError::NoAccount)?;
+        if peer.session.remote_identity() == key {
+            return self.refuse_key(work, peer);
+        }
+        let untrusted = self.load_untrusted(work, &address).map_err(from_stored)?;
+        erase_untrusted(self, work, &mut peer)?;
+        let mut wishes = Wishes::load(self, work, &address).map_err(from_stored)?;
+        let session = match untrusted {
+            Some(untrusted) if untrusted.remote_identity() == key => untrusted,
+            // A device that was seen with the better suite is given nothing weaker, under whichever key.
+            _ => {
+                wishes.take_unheard();
+                Session::without_state(&device, &address, key, peer.session.has_seen_v1())
+            }
+        };
+        peer.replace(self, work, session).map_err(from_stored)?;
+        // Whatever was asked for under the former key was not heard. Who has another one may not have it: it says so.
+        wishes.begin_anew();
+        settle(self, work, &address, &wishes)
+    }
+
+    /// Goes on with the known key.
+    pub(super) fn refuse_key(&self, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<(), Halt> {
+        if peer.untrusted {
+            erase_untrusted(self, work, &mut peer)?;
+            let address = peer.address.clone();
+            peer.save(self, work).map_err(from_stored)?;
+            let mut wishes = Wishes::load(self, work, &address).map_err(from_stored)?;
+            wishes.take_unheard();
+            settle(self, work, &address, &wishes)?;
+        }
+        Ok(())
     }
 }
 
@@ -135,19 +161,6 @@ fn settle(core: &Core, work: &mut Workspace<'_>, address: &Address, wishes: &Wis
 
 fn load(core: &Core, work: &mut Workspace<'_>, address: &Address) -> Result<Box<Peer>, Halt> {
     Ok(core.load_peer(work, address).map_err(from_stored)?.ok_or(IdentityError::UnknownDevice)?)
-}
-
-/// Goes on with the known key.
-fn refuse(core: &Core, work: &mut Workspace<'_>, mut peer: Box<Peer>) -> Result<(), Halt> {
-    if peer.untrusted {
-        erase_untrusted(core, work, &mut peer)?;
-        let address = peer.address.clone();
-        peer.save(core, work).map_err(from_stored)?;
-        let mut wishes = Wishes::load(core, work, &address).map_err(from_stored)?;
-        wishes.take_unheard();
-        settle(core, work, &address, &wishes)?;
-    }
-    Ok(())
 }
 
 /// Deletes the untrusted session, whether its record opens or not.

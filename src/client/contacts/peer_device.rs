@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, Timestamp, UserId};
-use crate::staging::{Operation, StoredError};
+use crate::rows::Core;
+use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::RecordKind;
 
 /// What is known of a peer device, see [`Client::peer`].
@@ -143,15 +144,24 @@ impl Client {
     /// ```
     pub fn devices_of(&self, user: &UserId) -> Operation<Vec<Address>, StoredError> {
         let (core, user) = (self.core.clone(), user.clone());
-        Operation::new("devices_of", move |work| {
-            work.announce((0..=u8::MAX).map(|page| core.page_key(page)));
-            work.ready()?;
-            let mut devices = Vec::new();
-            for page in 0..=u8::MAX {
-                devices.extend(core.load_page(work, page)?.into_iter().filter(|address| *address.user() == user));
-            }
-            devices.sort_unstable();
-            Ok(devices)
-        })
+        Operation::new("devices_of", move |work| core.known_devices(work, &user))
+    }
+}
+
+impl Core {
+    /// The devices of a user that are known, ascending.
+    pub(in crate::client) fn known_devices(
+        &self,
+        work: &mut Workspace<'_>,
+        user: &UserId,
+    ) -> Result<Vec<Address>, Stop<StoredError>> {
+        work.announce((0..=u8::MAX).map(|page| self.page_key(page)));
+        work.ready()?;
+        let mut devices = Vec::new();
+        for page in 0..=u8::MAX {
+            devices.extend(self.load_page(work, page)?.into_iter().filter(|address| address.user() == user));
+        }
+        devices.sort_unstable();
+        Ok(devices)
     }
 }

@@ -1,16 +1,16 @@
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::place::Place;
+use super::fan_out::{Dispatch, Parcel};
 use super::received::{ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage};
+use super::recipient::Recipient;
 use super::send::{MAX_LEN, SendError, Sent};
 use crate::client::Client;
-use crate::client::contacts::IdentityStatus;
 use crate::crypto::sha256;
-use crate::ident::{Address, MessageId, UserId};
+use crate::ident::{MessageId, UserId};
 use crate::report::{self, Commitment, Evidence, FramingPolicy, OwnStampError, Part};
 use crate::rows::{Core, Digest, OldRow, Peer, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
-use crate::suite::v1::encode_address;
 use crate::wire::{FRAMED, Outward};
 
 /// A framed message that was encrypted.
@@ -47,20 +47,22 @@ impl Core {
     ) -> Result<Received, Stop<ReceiveError>> {
         let Framed { commitment, stamp, policy } = *framed;
         let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
+        let user = message.user().clone();
+        let is_changed = message.is_changed();
         let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
         let from = peer.address.clone();
         let old_row = chains.old;
         match chains.state.accept(&report::AccountDevice::of(&from), inner, commitment, stamp, work.now, policy) {
             Ok(accepted) => {
                 // Whoever is not accepted does not get at the chains of whom is known.
-                if !matches!(identity, IdentityStatus::Changed(_)) {
+                if !is_changed {
                     chains.received();
                     self.save_chains(work, peer, chains);
                 }
-                Ok(Received::Framed(FramedMessage { from, identity, accepted, old_row, name, answers }))
+                Ok(Received::Framed(FramedMessage { from, identity, user, accepted, old_row, name, answers }))
             }
             Err(report::FrameError::Fork(forked)) => {
-                Ok(Received::Forked(ForkedMessage { from, identity, forked: *forked, name, old_row }))
+                Ok(Received::Forked(ForkedMessage { from, identity, user, forked: *forked, name, old_row }))
             }
             Err(error) => Err(ReceiveError::Frame(error).into()),
         }
@@ -96,7 +98,7 @@ impl Client {
     ///     .send_framed(MessageId::new([1; 16]), bob.address(), &parts)
     ///     .run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
     /// // The platform stamps the commitment, for the account that submits it:
-    /// let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
+    /// let mut envelope = framed.sent.outgoing().first().unwrap().envelope().clone();
     /// let commitment = Commitment::new(envelope.commitment.unwrap());
     /// let (sender, dest) = (AccountTag::of(alice.address().user()), AccountTag::of(bob.address().user()));
     /// let context = StampContext { sender, dest: Destination::Direct(dest), time: now, conv_seq: 0 };
@@ -109,13 +111,19 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn send_framed(&self, message_id: MessageId, to: &Address, parts: &[Part]) -> Operation<FramedSent, SendError> {
-        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
+    pub fn send_framed(
+        &self,
+        message_id: MessageId,
+        to: impl Into<Recipient>,
+        parts: &[Part],
+    ) -> Operation<FramedSent, SendError> {
+        let (core, to) = (self.core.clone(), to.into());
+        let (asked, dispatch) = (to.asked(), Dispatch::new(&core, message_id, &to));
         let (parts, digest) = (parts.to_vec(), digest(parts));
         let operation = Operation::new("send_framed", move |work| {
-            core.send_framed(work, &place, digest.ok_or(SendError::TooLong)?, &parts)
+            core.send_framed(work, &dispatch, digest.ok_or(SendError::TooLong)?, &parts)
         });
-        operation.asked(&[message_id.as_bytes(), &encode_address(to)])
+        operation.asked(&[message_id.as_bytes(), &asked])
     }
 
     /// Takes the stamp that the platform gave to a message of one's own, and gives the evidence with it, to replace the
@@ -180,7 +188,7 @@ impl Client {
     /// bob.set_framing(alice.address().user(), true).run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// # let send = alice.send(MessageId::new([1; 16]), bob.address(), b"hi");
     /// # let sent = send.run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
-    /// let plain = Envelope::parse(&sent.outgoing().unwrap().bytes())?;
+    /// let plain = Envelope::parse(&sent.outgoing().first().unwrap().bytes())?;
     /// match bob.receive(&plain).stage(&db, now, &mut rng) {
     ///     Err(StageError::Operation(error)) => assert_eq!(error.disposition(), Disposition::Later),
     ///     Ok(_) => panic!("shown, and not reportable"),
@@ -223,25 +231,23 @@ impl Core {
     fn send_framed(
         &self,
         work: &mut Workspace<'_>,
-        place: &Place,
+        dispatch: &Dispatch,
         digest: [u8; 32],
         parts: &[Part],
     ) -> Result<FramedSent, Stop<SendError>> {
-        let user = place.to.user();
-        work.announce([self.chains_key(user)]);
+        work.announce([self.chains_key(dispatch.user())]);
         let parts_digest = first(&digest);
         let is_same = |entered: &Digest| entered.number == FRAMED && entered.parts == parts_digest;
-        let (sent, framed) = self.send_once(work, place, &is_same, |work, peer| {
+        let (sent, framed) = self.fan_out(work, dispatch, &is_same, |work, peer| {
             let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(SendError::from))?;
             let sealed = chains.state.seal(parts, work.now, &mut work.rng).map_err(SendError::from)?;
             let commitment = *sealed.evidence.commitment();
-            let message = Outward::framed(&sealed.inner);
-            let (envelope, name) = peer.encrypt(self, work, &message, Some(&commitment), Some(&place.way))?;
+            let message = Arc::new(Outward::framed(&sealed.inner));
             let old_row = chains.old;
             chains.sent();
             self.save_chains(work, peer, chains);
             let digest = Digest { content: first(message.digest()), parts: parts_digest, number: FRAMED };
-            Ok((envelope, name, digest, Some((sealed, old_row))))
+            Ok((Parcel { message, commitment: Some(commitment), digest }, Some((sealed, old_row))))
         })?;
         let (sealed, old_row) = framed.unzip();
         let (evidence, inner) = sealed.map(|sealed| (sealed.evidence, sealed.inner)).unzip();

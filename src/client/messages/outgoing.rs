@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use crate::crypto::{Secret, sha256};
-use crate::ident::Address;
+use crate::ident::{Address, MessageName};
 use crate::rows::Core;
 use crate::session::Ciphertext;
 use crate::suite::Suite;
@@ -26,6 +26,7 @@ impl Lane {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     lane: Lane,
+    name: MessageName,
     envelope: Envelope,
 }
 
@@ -40,6 +41,12 @@ impl Outgoing {
     #[must_use]
     pub const fn id(&self) -> &[u8; 16] {
         &self.envelope.id
+    }
+
+    /// What both sides know the message by. See [`ReceivedMessage::name`](crate::client::ReceivedMessage::name).
+    #[must_use]
+    pub const fn name(&self) -> MessageName {
+        self.name
     }
 
     /// For whom.
@@ -78,8 +85,8 @@ impl Way {
         Self { lane: Lane(*pseudonym.part::<0, 16>().expose()), numbers: pseudonym.part::<16, 16>() }
     }
 
-    pub(in crate::client) const fn outgoing(&self, envelope: Envelope) -> Outgoing {
-        Outgoing { lane: self.lane, envelope }
+    pub(in crate::client) fn outgoing(&self, (envelope, name): (Envelope, MessageName)) -> Outgoing {
+        Outgoing { lane: self.lane, name, envelope }
     }
 
     /// An envelope's id that leads back to a segment of the sent log: its number stands in the lowest bits of the first byte.

@@ -2,13 +2,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::framed::Framed;
-use super::received::{ReceiveError, Received, ReceivedMessage, Unreadable};
+use super::judge::{Claims, Refused, Sender};
+use super::received::{
+    BlockedMessage, ReceiveError, Received, ReceivedMessage, RosterMessage, UnlistedMessage, Unreadable, is_changed,
+};
+use crate::account::CarriedRoster;
 use crate::client::Client;
-use crate::client::contacts::IdentityStatus;
+use crate::client::contacts::{AccountStatus, IdentityStatus};
 use crate::client::repair::{self, Stand};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
-use crate::ident::{Address, MessageName};
+use crate::ident::{Address, DeviceId, MessageName};
 use crate::persist::RecordKey;
 use crate::prekey::Device;
 use crate::report::{Commitment, FramingPolicy, Unframed, UnframedContent, refuse_unframed};
@@ -16,7 +20,7 @@ use crate::rows::{Core, Peer, Wishes};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
-use crate::wire::{Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, WireError};
+use crate::wire::{ContactState, Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, WireError};
 
 impl Client {
     /// Receives one envelope.
@@ -62,6 +66,7 @@ impl Core {
     pub(in crate::client) fn announce_envelope(&self, work: &mut Workspace<'_>, envelope: &Envelope) {
         let Some(from) = &envelope.from else { return };
         work.announce([self.peer_key(RecordKind::Peer, from)]);
+        self.announce_people(work, from.user());
         if envelope.commitment.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
@@ -101,6 +106,10 @@ pub(in crate::client) fn arrival(core: &Core, envelope: &Envelope) -> Result<Arr
     if *from == core.address {
         return Err(ReceiveError::NotAuthentic);
     }
+    // No device has this number: where users are entered beside devices, it stands for all of them.
+    if from.device() == DeviceId::new(0) {
+        return Err(WireError::Field.into());
+    }
     // Framed content opens only together with its commitment.
     let bound = envelope.commitment.map(|commitment| Commitment::new(commitment).external_ad());
     let bound = bound.as_ref().map_or(&[][..], |bound| &bound[..]);
@@ -138,14 +147,27 @@ impl Core {
         if framing.is_some() {
             work.announce([self.chains_key(from.user())]);
         }
-        let (suite, opened) = match message {
-            Arrival::First(first) => (first.suite(), self.receive_first(work, from, first)),
-            Arrival::Next(message) => (message.suite(), self.receive_next(work, (from, *peer), message)),
-        };
-        match opened {
-            Ok((saving, opened)) => self.take(work, (envelope, from, name), suite, (saving, opened), framing),
-            Err(Refusal::Stop(stop)) => Err(stop),
-            Err(Refusal::Unreadable(reason)) => self.unreadable(work, (envelope, from, name), reason),
+        self.announce_people(work, from.user());
+        // Of a message whose sender no roster lists nothing stays: neither its session, nor what it would have used up.
+        let taken = work.attempt(|work| {
+            let (suite, opened) = match message {
+                Arrival::First(first) => (first.suite(), self.receive_first(work, from, first)),
+                Arrival::Next(message) => (message.suite(), self.receive_next(work, (from, *peer), message)),
+            };
+            match opened {
+                Ok((saving, opened)) => self.take(work, (envelope, from, name), suite, (saving, opened), framing),
+                Err(Refusal::Stop(stop)) => Err(stop.into()),
+                Err(Refusal::Unreadable(reason)) => Ok(self.unreadable(work, (envelope, from, name), reason)?),
+            }
+        });
+        match taken {
+            Ok(received) => Ok(received),
+            Err(Refused::Stop(stop)) => Err(stop),
+            Err(Refused::NotListed { again: false }) => Err(ReceiveError::NotListed.into()),
+            Err(Refused::NotListed { again: true }) => {
+                self.want_roster(work, from.user())?;
+                Ok(Received::NotListed(UnlistedMessage { from: from.clone() }))
+            }
         }
     }
 
@@ -157,42 +179,72 @@ impl Core {
         suite: Suite,
         (mut saving, opened): (Saving, Opened),
         framing: Option<&FramingPolicy>,
-    ) -> Result<Received, Halt> {
+    ) -> Result<Received, Refused> {
         let Opened { plaintext, identity } = opened;
-        let (content, answers) = match suite {
-            Suite::Signal => (Content::App(plaintext), None),
-            Suite::V1 => {
-                let Payload { answers, content, .. } = Payload::parse(&plaintext).map_err(ReceiveError::from)?;
-                // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the
-                // genuine answer out.
-                (content, answers.filter(|_| !matches!(identity, IdentityStatus::Changed(_))))
-            }
+        let taken = Taken::apart(suite, plaintext).map_err(|error| Stop::Fail(ReceiveError::from(error)))?;
+        let Taken { mut payload, claims, is_shown } = taken;
+        let peer_identity = saving.untrusted.as_ref().unwrap_or(&saving.peer.session).remote_identity();
+        let sender = Sender {
+            address: from,
+            identity: peer_identity,
+            is_known: identity == IdentityStatus::Known,
+            needs_roster: suite == Suite::V1,
         };
-        let is_changed = matches!(identity, IdentityStatus::Changed(_));
+        let user = self.judge(work, sender, &claims, is_shown)?;
+        let is_device_only = user.account == AccountStatus::DeviceOnly;
+        if let Some(views) = (!is_device_only).then(|| saving.peer.views.get_or_insert_default()) {
+            views.hear(claims.peer, work.now);
+        }
+        let is_changed = is_changed(&identity, &user);
+        // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the genuine answer
+        // out.
+        let answers = payload.answers.take().filter(|_| !is_changed);
+        let content = payload.content;
+        if matches!(content, Content::Sync(_) | Content::Transcript(_) | Content::Provisioning(_))
+            && from.user() != self.address.user()
+        {
+            return Err(Stop::Fail(ReceiveError::NotAuthentic).into());
+        }
         let mut wishes = None;
         if answers.is_some() || saving.look || matches!(content, Content::RepairRequest(_) | Content::Receipt(_)) {
             work.announce(self.wish_keys(from));
             if matches!(content, Content::RepairRequest(_)) {
                 saving.peer.announce_index(self, work);
             }
-            wishes = Some(Wishes::load(self, work, from).map_err(from_stored)?);
+            wishes = Some(Wishes::load(self, work, from)?);
         }
         let mut changed = saving.look;
         if let (Some(wishes), false) = (&mut wishes, is_changed) {
             changed |= answers.is_some_and(|answered| wishes.settle(|unread| *unread == answered).is_some());
         }
         let received = match (content, &mut wishes) {
+            (content, _) if user.contact == ContactState::Blocked && is_wiped(&content) => {
+                Received::Blocked(BlockedMessage { from: from.clone(), user, name: *name })
+            }
+            (Content::Roster(_), _) => Received::Roster(RosterMessage { from: from.clone(), user, name: *name }),
             (Content::RepairRequest(request), Some(wishes)) => {
                 changed = true;
-                self.answer(work, &mut saving.peer, wishes, (&request, *name), identity)?
+                self.answer(work, &mut saving.peer, wishes, (&request, *name), (identity, user))?
             }
             (Content::Receipt(receipt), Some(wishes)) if repair::is_gone(&receipt) && !is_changed => {
                 changed = true;
-                Received::ResendDeclined(repair::gone((from, *name), wishes, &receipt)?)
+                Received::ResendDeclined(repair::gone((from, *name, user), wishes, &receipt).map_err(Stop::Fail)?)
             }
             (content, _) => {
                 let (from, name, lacks_frame) = (from.clone(), *name, false);
-                let message = ReceivedMessage { from, identity, content, suite, name, answers, lacks_frame };
+                let (message_id, sent) = (payload.message_id, payload.sent);
+                let message = ReceivedMessage {
+                    from,
+                    identity,
+                    user,
+                    message_id,
+                    sent,
+                    content,
+                    suite,
+                    name,
+                    answers,
+                    lacks_frame,
+                };
                 self.content(work, &mut saving.peer, envelope, message, framing)?
             }
         };
@@ -205,10 +257,13 @@ impl Core {
             }
             if changed {
                 let stand = Stand::of(Some(&saving.peer), work.now);
-                wishes.save(self, work, stand).map_err(from_stored)?;
+                wishes.save(self, work, stand)?;
             }
         }
-        saving.save(self, work).map_err(from_stored)?;
+        if suite == Suite::V1 && saving.peer.is_new() && is_device_only {
+            self.note_met(work)?;
+        }
+        saving.save(self, work)?;
         Ok(received)
     }
 
@@ -343,6 +398,42 @@ impl Core {
     pub(in crate::client) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
         Ok(self.load_device(work)?.ok_or(Stop::Fail(ReceiveError::NoAccount))?)
     }
+}
+
+/// What was in a ciphertext, taken apart.
+struct Taken {
+    payload: Payload,
+    claims: Claims,
+    /// Whether it is what people see.
+    is_shown: bool,
+}
+
+impl Taken {
+    fn apart(suite: Suite, plaintext: Vec<u8>) -> Result<Self, WireError> {
+        let mut payload = match suite {
+            Suite::Signal => Payload::new(Content::App(plaintext)),
+            Suite::V1 => Payload::parse(&plaintext)?,
+        };
+        let carried = match &payload.content {
+            Content::Roster(roster) => Some(&roster[..]),
+            _ => payload.roster.as_deref(),
+        };
+        // One that is none says nothing: it takes nothing from what stands beside it.
+        let roster = carried.and_then(|bytes| CarriedRoster::parse(bytes).ok());
+        let is_shown =
+            refuse_unframed(&payload.content) == Err(Unframed) || matches!(payload.content, Content::Framed(_));
+        let claims = Claims { own: payload.own.take(), peer: payload.peer.take(), roster, sent: payload.sent };
+        Ok(Self { payload, claims, is_shown })
+    }
+}
+
+/// Whether a content of a user who is blocked is wiped. What heals a conversation is taken, so that it goes on where the user
+/// is unblocked.
+const fn is_wiped(content: &Content) -> bool {
+    !matches!(
+        content,
+        Content::SenderKeyDistribution(_) | Content::GroupChange(_) | Content::Roster(_) | Content::RepairRequest(_)
+    )
 }
 
 /// What is to be written for an opened message.

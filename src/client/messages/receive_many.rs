@@ -37,7 +37,7 @@ impl Client {
     /// # for text in [b"one", b"two"] {
     /// #     let send = alice.send(MessageId::new([text[0]; 16]), bob.address(), text);
     /// #     let sent = send.run(&alice_db, now, &mut rng, |_, _| Ok(()))?;
-    /// #     inbox.push(sent.outgoing().unwrap().envelope().clone());
+    /// #     inbox.push(sent.outgoing().first().unwrap().envelope().clone());
     /// # }
     /// let outcomes = bob.receive_many(&inbox).run(&db, now, &mut rng, |tx, outcomes| {
     ///     // … the host's rows of the messages among `outcomes` …

@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
 use super::outgoing::Outgoing;
-use crate::client::contacts::IdentityStatus;
+use crate::client::contacts::{AccountStatus, IdentityStatus, UserStatus};
 use crate::crypto::PublicKey;
-use crate::ident::{Address, MessageId, MessageName};
+use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::report::{self, AcceptedFrame, ForkedFrame};
 use crate::rows::OldRow;
 use crate::session::AcceptError;
@@ -33,6 +33,13 @@ pub enum Received {
     /// A framed message that contradicts an earlier one: its author tells two stories, or went on with an older state.
     /// Not to be shown; both can be reported.
     Forked(ForkedMessage),
+    /// A roster, and nothing else. Nothing to be shown but what it [changes](UserStatus::changes).
+    Roster(RosterMessage),
+    /// Something of a user who is [blocked](crate::client::Client::block): it is wiped, and not shown.
+    Blocked(BlockedMessage),
+    /// A message of a device that no roster lists which is known here. Nothing was read of it: the transport keeps it
+    /// ([`Self::disposition`]), and what [`Client::todo`](crate::client::Client::todo) then tells brings the roster.
+    NotListed(UnlistedMessage),
 }
 
 impl Received {
@@ -47,7 +54,33 @@ impl Received {
             Self::Forked(forked) => Some(forked.name),
             Self::RepairRequest(request) => Some(request.name),
             Self::ResendDeclined(gone) => Some(gone.name),
-            Self::Unreadable(_) => None,
+            Self::Roster(message) => Some(message.name),
+            Self::Blocked(message) => Some(message.name),
+            Self::Unreadable(_) | Self::NotListed(_) => None,
+        }
+    }
+
+    /// What to tell the transport, after the commit.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::NotListed(_) => Disposition::Later,
+            _ => Disposition::Ack,
+        }
+    }
+
+    /// What is to be thought of the user that it is from, if it was read.
+    #[must_use]
+    pub const fn user(&self) -> Option<&UserStatus> {
+        match self {
+            Self::Message(message) => Some(&message.user),
+            Self::Framed(framed) => Some(&framed.user),
+            Self::Forked(forked) => Some(&forked.user),
+            Self::RepairRequest(request) => Some(&request.user),
+            Self::ResendDeclined(gone) => Some(&gone.user),
+            Self::Roster(message) => Some(&message.user),
+            Self::Blocked(message) => Some(&message.user),
+            Self::Unreadable(_) | Self::NotListed(_) => None,
         }
     }
 
@@ -61,6 +94,9 @@ impl Received {
             Self::RepairRequest(request) => &request.from,
             Self::ResendDeclined(gone) => &gone.from,
             Self::Unreadable(unreadable) => &unreadable.from,
+            Self::Roster(message) => &message.from,
+            Self::Blocked(message) => &message.from,
+            Self::NotListed(message) => &message.from,
         }
     }
 }
@@ -70,6 +106,9 @@ impl Received {
 pub struct ReceivedMessage {
     pub(in crate::client) from: Address,
     pub(in crate::client) identity: IdentityStatus,
+    pub(in crate::client) user: UserStatus,
+    pub(in crate::client) message_id: Option<MessageId>,
+    pub(in crate::client) sent: Option<Timestamp>,
     pub(in crate::client) content: Content,
     pub(in crate::client) suite: Suite,
     pub(in crate::client) lacks_frame: bool,
@@ -89,6 +128,30 @@ impl ReceivedMessage {
     #[must_use]
     pub const fn identity(&self) -> &IdentityStatus {
         &self.identity
+    }
+
+    /// What is to be thought of the user.
+    #[must_use]
+    pub const fn user(&self) -> &UserStatus {
+        &self.user
+    }
+
+    /// Whether it is under a key that nobody has accepted: of the device, or of the account.
+    pub(in crate::client) const fn is_changed(&self) -> bool {
+        is_changed(&self.identity, &self.user)
+    }
+
+    /// The sender's id of it: the same on all devices that it went to, and when it is sent again. Unique for the user who sent
+    /// it and the conversation, if the sender is honest.
+    #[must_use]
+    pub const fn message_id(&self) -> Option<MessageId> {
+        self.message_id
+    }
+
+    /// When it was sent, as its sender says.
+    #[must_use]
+    pub const fn sent(&self) -> Option<Timestamp> {
+        self.sent
     }
 
     /// What it says.
@@ -133,6 +196,11 @@ impl ReceivedMessage {
     }
 }
 
+/// Whether the key of a device, or of its account, is one that nobody has accepted.
+pub(in crate::client) const fn is_changed(identity: &IdentityStatus, user: &UserStatus) -> bool {
+    matches!(identity, IdentityStatus::Changed(_)) || matches!(user.account, AccountStatus::Changed(_))
+}
+
 /// A framed message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -141,6 +209,8 @@ pub struct FramedMessage {
     pub from: Address,
     /// What is to be thought of its identity key.
     pub identity: IdentityStatus,
+    /// What is to be thought of the user.
+    pub user: UserStatus,
     /// What it says, and what proves it: [`Evidence::to_bytes`](crate::report::Evidence::to_bytes) is stored beside the
     /// message, in the same transaction.
     pub accepted: AcceptedFrame,
@@ -160,6 +230,8 @@ pub struct ForkedMessage {
     pub from: Address,
     /// What is to be thought of its identity key.
     pub identity: IdentityStatus,
+    /// What is to be thought of the user.
+    pub user: UserStatus,
     /// What it says, what proves it, and what it contradicts.
     pub forked: ForkedFrame,
     /// What both sides know it by, see [`ReceivedMessage::name`].
@@ -197,6 +269,8 @@ pub struct RepairRequest {
     pub from: Address,
     /// What is to be thought of its identity key. Nothing is answered under one that nobody has accepted.
     pub identity: IdentityStatus,
+    /// What is to be thought of the user.
+    pub user: UserStatus,
     /// What both sides know the question by, see [`ReceivedMessage::name`]: into the table of names, like all that was read.
     pub name: MessageName,
     /// What of it the host is to [send again](crate::client::Task::Resend).
@@ -211,10 +285,44 @@ pub struct RepairRequest {
 pub struct ResendDeclined {
     /// The device.
     pub from: Address,
+    /// What is to be thought of the user.
+    pub user: UserStatus,
     /// What both sides know this word by, see [`ReceivedMessage::name`]: into the table of names, like all that was read.
     pub name: MessageName,
     /// Which.
     pub names: Vec<MessageName>,
+}
+
+/// A roster came by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RosterMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its user now.
+    pub user: UserStatus,
+    /// What both sides know the message by, see [`ReceivedMessage::name`].
+    pub name: MessageName,
+}
+
+/// Something came of a user who is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockedMessage {
+    /// The device that sent it.
+    pub from: Address,
+    /// What is to be thought of its user.
+    pub user: UserStatus,
+    /// What both sides know the message by, see [`ReceivedMessage::name`].
+    pub name: MessageName,
+}
+
+/// A message of a device that no roster lists which is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnlistedMessage {
+    /// Who says to have sent it.
+    pub from: Address,
 }
 
 /// Why nothing was received. Nothing has happened.
@@ -243,6 +351,10 @@ pub enum ReceiveError {
     /// One's own device does not speak its suite.
     #[error("suite is not enabled")]
     SuiteNotEnabled,
+    /// It is from a device that its user does not list: the roster that is held says so, or the directory, or it was
+    /// [waited for](Received::NotListed) for 7 days.
+    #[error("the device is not one of its user's")]
+    NotListed,
     /// What a user would see came without a frame, in a conversation where all that is seen is framed: somebody takes
     /// away the means to report it. The transport keeps it; limit how long.
     #[error("content is not framed")]
@@ -281,7 +393,8 @@ impl ReceiveError {
             | Self::Duplicate
             | Self::NotAuthentic
             | Self::SuiteDowngrade
-            | Self::SuiteNotEnabled => Disposition::Ack,
+            | Self::SuiteNotEnabled
+            | Self::NotListed => Disposition::Ack,
             // A copy with its genuine stamp may be had, or a newer version reads this one.
             Self::Frame(
                 report::FrameError::SealedMode

@@ -1,18 +1,22 @@
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use rand_core::Rng;
 
-use super::outgoing::{Outgoing, Way};
+use super::fan_out::{Dispatch, Parcel};
+use super::outgoing::Outgoing;
 use super::place::Place;
+use super::recipient::Recipient;
 use crate::client::Client;
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageId, MessageName};
 use crate::report::{Commitment, FrameSealError};
-use crate::rows::{Core, Digest, Entry, Peer, first};
+use crate::rows::{Core, Digest, Peer, first};
 use crate::session::EncryptError;
 use crate::staging::{Operation, Stop, StoredError, Workspace, stored};
 use crate::suite::Suite;
 use crate::suite::v1::Text;
-use crate::suite::v1::encode_address;
 use crate::wire::{Envelope, Outward, RecordKind};
 
 /// A message that was encrypted, or that was before.
@@ -21,27 +25,40 @@ use crate::wire::{Envelope, Outward, RecordKind};
 pub struct Sent {
     /// The host's id of it.
     pub message_id: MessageId,
-    /// Whether it was sent before: then nothing goes out now, since its envelope was put into the outbox in the transaction
-    /// that sent it.
+    /// Whether it was sent to all before: then nothing goes out now, since its envelopes were put into the outbox in the
+    /// transactions that sent them.
     pub repeated: bool,
-    outgoing: Option<(Outgoing, MessageName)>,
+    /// Devices of the user that there is no session with: their bundles are [wanted](crate::client::Task::FetchBundle). When
+    /// they are added, the same call sends to them what is missing.
+    pub missing: Vec<Address>,
+    /// Devices that the user has removed: what is in the outbox for them is not posted.
+    pub outdated: Vec<Address>,
+    /// Whether nothing is known of the user yet: the roster is [wanted](crate::client::Task::FetchRoster), and then the same
+    /// call sends.
+    pub roster_wanted: bool,
+    pub(super) outgoing: Vec<Outgoing>,
 }
 
 impl Sent {
-    pub(in crate::client) const fn new(message_id: MessageId, outgoing: Outgoing, name: MessageName) -> Self {
-        Self { message_id, repeated: false, outgoing: Some((outgoing, name)) }
+    pub(in crate::client) const fn new(message_id: MessageId) -> Self {
+        Self {
+            message_id,
+            repeated: false,
+            missing: Vec::new(),
+            outdated: Vec::new(),
+            roster_wanted: false,
+            outgoing: Vec::new(),
+        }
     }
 
-    /// The envelope for the host's outbox; `None` if it was sent before.
-    #[must_use]
-    pub fn outgoing(&self) -> Option<&Outgoing> {
-        self.outgoing.as_ref().map(|(outgoing, _)| outgoing)
+    pub(in crate::client) fn of(message_id: MessageId, outgoing: Outgoing) -> Self {
+        Self { outgoing: Vec::from([outgoing]), ..Self::new(message_id) }
     }
 
-    /// What both sides know it by; `None` if it was sent before. See [`ReceivedMessage::name`](crate::client::ReceivedMessage::name).
+    /// The envelopes for the host's outbox, one a device; none if it was sent before.
     #[must_use]
-    pub fn name(&self) -> Option<MessageName> {
-        self.outgoing.as_ref().map(|(_, name)| *name)
+    pub fn outgoing(&self) -> &[Outgoing] {
+        &self.outgoing
     }
 }
 
@@ -53,15 +70,16 @@ pub enum SendError {
     /// database went back in time. Fetch the device's bundle, [add the session](Client::add_session), send again.
     #[error("there is no session with the device")]
     NoSession,
-    /// The device's identity key has changed. Ask the user, then [`Client::accept_identity`] or
-    /// [`Client::refuse_identity`]. Where the host does not know which key it is, since its own rows went back in time,
+    /// The user's account key has changed, or the device's identity key. Ask the user, then
+    /// [`Client::accept_account_key`] or [`Client::refuse_account_key`]; of a device that has no account
+    /// [`Client::accept_identity`] or [`Client::refuse_identity`]. Where the host does not know which key it is, since its own rows went back in time,
     /// [`Client::peer`] says so.
-    #[error("the device's identity key has changed")]
+    #[error("the account key or identity key has changed")]
     IdentityChanged,
     /// This id was used for another message to the device. Ids are random: draw another one.
     #[error("message id was used for another message")]
     IdReused,
-    /// Longer than 65,000 bytes. Send it as a file.
+    /// Longer than 60,000 bytes. Send it as a file.
     #[error("message is too long")]
     TooLong,
     /// The session has no keys left: 2^32 messages were sent in one direction without an answer. [Reset](Client::reset) it.
@@ -73,21 +91,38 @@ pub enum SendError {
     /// The parts make no message, or the chain of framed messages is exhausted.
     #[error(transparent)]
     Frame(#[from] FrameSealError),
+    /// One's own roster is not published, or the device has no account: people cannot be written to, devices can. Publish
+    /// it ([`Task::PublishRoster`](crate::client::Task::PublishRoster)).
+    #[error("one's own roster is not published")]
+    RosterUnpublished,
+    /// This device was linked, and no roster lists it yet. Wait for the primary to publish one.
+    #[error("this device is not listed yet")]
+    NotListedYet,
+    /// This device was removed from its account. [Wipe](Client::wipe) it.
+    #[error("this device was removed from its account")]
+    Removed,
+    /// The device is not one of its user's: the newest roster does not list it.
+    #[error("the device is not one of its user's")]
+    NotListed,
+    /// The user is [blocked](Client::block).
+    #[error("the user is blocked")]
+    Blocked,
     /// A record does not open.
     #[error(transparent)]
     Stored(#[from] StoredError),
 }
 
 /// Longest message of the host's: the payload around it takes the rest of 65,536 bytes.
-pub(in crate::client) const MAX_LEN: usize = 65_000;
+pub(in crate::client) const MAX_LEN: usize = 60_000;
 
 impl Client {
-    /// Sends a message to a peer device.
+    /// Sends a message: to a user's devices, all that the newest roster lists, or to one device. To write to a user is to
+    /// [accept](Client::accept) him.
     ///
-    /// It is idempotent: a `message_id` that is one of the last 385 to the device, and was sent within 30 days, is
-    /// [`repeated`](Sent::repeated) and sends nothing, so a commit whose outcome is unknown is answered by sending again: if
-    /// it was durable, the outbox holds the envelope. What a peer could not read, and asks for, is sent again with
-    /// [`Client::resend`], as far back.
+    /// It is idempotent: a `message_id` that is one of the last 385 to a device, and was sent within 30 days, is not sent to it
+    /// again, so a commit whose outcome is unknown is answered by sending again: if it was durable, the outbox holds the
+    /// envelopes. Devices that had no session then, or came since, get it by the same call. What a peer could not read, and
+    /// asks for, is sent again with [`Client::resend`], as far back.
     ///
     /// # Errors
     ///
@@ -107,24 +142,29 @@ impl Client {
     /// let sent = alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
     /// // Was the commit durable? Whoever does not know sends again.
     /// let again = alice.send(id, bob.address(), b"hi").run(&db, now, &mut rng, |_, _| Ok(()))?;
-    /// assert!(!sent.repeated && again.repeated && again.outgoing().is_none());
+    /// assert!(sent.outgoing().len() == 1 && again.repeated && again.outgoing().is_empty());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn send(&self, message_id: MessageId, to: &Address, plaintext: &[u8]) -> Operation<Sent, SendError> {
-        let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, to));
+    pub fn send(
+        &self,
+        message_id: MessageId,
+        to: impl Into<Recipient>,
+        plaintext: &[u8],
+    ) -> Operation<Sent, SendError> {
+        let (core, to) = (self.core.clone(), to.into());
+        let (asked, dispatch) = (to.asked(), Dispatch::new(&core, message_id, &to));
         // A longer one is not sent: it is neither kept nor hashed.
-        let message = (plaintext.len() <= MAX_LEN).then(|| Outward::app(plaintext));
+        let message = (plaintext.len() <= MAX_LEN).then(|| Arc::new(Outward::app(plaintext)));
         let operation = Operation::new("send", move |work| {
             let message = message.as_ref().ok_or(SendError::TooLong)?;
             let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
-            let (sent, ()) = core.send_once(work, &place, &|entered| *entered == digest, |work, peer| {
-                let (envelope, name) = peer.encrypt(&core, work, message, None, Some(&place.way))?;
-                Ok((envelope, name, digest, ()))
+            let (sent, ()) = core.fan_out(work, &dispatch, &|entered| *entered == digest, |_, _| {
+                Ok((Parcel { message: message.clone(), commitment: None, digest }, ()))
             })?;
             Ok(sent)
         });
-        operation.asked(&[message_id.as_bytes(), &encode_address(to)])
+        operation.asked(&[message_id.as_bytes(), &asked])
     }
 
     /// Forgets that a message was sent, when it is deleted: an entry of the sent log dies with its message. Otherwise it
@@ -155,48 +195,20 @@ impl Client {
     }
 }
 
-impl Core {
-    /// Encrypts with `encrypt` and enters the sent log, unless the log holds the message, which `is_same` says: then nothing
-    /// goes out.
-    pub(in crate::client) fn send_once<T: Default>(
-        &self,
-        work: &mut Workspace<'_>,
-        place: &Place,
-        is_same: &dyn Fn(&Digest) -> bool,
-        encrypt: impl FnOnce(&mut Workspace<'_>, &mut Peer) -> Result<(Envelope, MessageName, Digest, T), Stop<SendError>>,
-    ) -> Result<(Sent, T), Stop<SendError>> {
-        let message_id = place.id;
-        let peer = self.load_peer_to_send(work, &place.to, place.peer).map_err(from_stored)?;
-        work.ready()?;
-        let mut peer = peer.ok_or(SendError::NoSession)?;
-        if let Some(entry) = peer.sent_as(self, work, message_id).map_err(from_stored)? {
-            if !is_same(&entry.digest) {
-                return Err(SendError::IdReused.into());
-            }
-            return Ok((Sent { message_id, repeated: true, outgoing: None }, T::default()));
-        }
-        peer.make_room(self, work).map_err(from_stored)?;
-        let (envelope, name, digest, output) = encrypt(work, &mut peer)?;
-        peer.sent.enter(&Entry::new(message_id, &name, digest, work.now));
-        peer.save(self, work).map_err(from_stored)?;
-        Ok((Sent::new(message_id, place.way.outgoing(envelope), name), output))
-    }
-}
-
 fn from_stored(stop: Stop<StoredError>) -> Stop<SendError> {
     stop.map(SendError::from)
 }
 
 impl Peer {
-    /// Encrypts a message with the current session: what travels, and what it is known by. With the way to the device where
-    /// it is to be entered in the sent log, which has room.
+    /// Encrypts a message with the current session: what travels, and what it is known by. With its place where it is to
+    /// be entered in the sent log, which has room.
     pub(in crate::client) fn encrypt(
         &mut self,
         core: &Core,
         work: &mut Workspace<'_>,
         message: &Outward,
         commitment: Option<&Commitment>,
-        entered: Option<&Way>,
+        entered: Option<&Place>,
     ) -> Result<(Envelope, MessageName), Stop<SendError>> {
         let untrusted = self.untrusted;
         #[cfg(test)]
@@ -205,10 +217,12 @@ impl Peer {
             return Err(SendError::IdentityChanged.into());
         }
         let suite = self.session.suite().ok_or(SendError::NoSession)?;
+        let front = core.front(work, self, entered)?;
+        let head = message.head(&front);
         let text = match suite {
             // There the plaintext is the host's own.
             Suite::Signal => message.plaintext().unwrap_or_default().into(),
-            Suite::V1 => Text { bytes: message.payload(), hash: Some(message.hash()) },
+            Suite::V1 => Text { head: &head, bytes: message.content(), hash: Some(message.hash(&head)) },
         };
         if let Some(name) = self.session.current_name().filter(|_| self.session.sending_wants_skipped()) {
             self.bring_skipped(core, work, &[name], |session, _| session.sending_touched()).map_err(from_stored)?;
@@ -225,8 +239,8 @@ impl Peer {
             EncryptError::NoSession | EncryptError::Unanswered => SendError::NoSession,
         })?;
         work.public.fill_bytes(&mut id);
-        if let Some(way) = entered {
-            id = way.envelope_id(self.sent.number(), id);
+        if let Some(place) = entered {
+            id = place.way.envelope_id(self.sent.number(), id);
         }
         // What was just encrypted is a message.
         let name = ciphertext.name().ok_or(SendError::TooLong)?;

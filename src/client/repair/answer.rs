@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::client::contacts::IdentityStatus;
-use crate::client::messages::{Outgoing, ReceiveError, Received, RepairRequest, ResendDeclined, Way};
+use crate::client::contacts::{IdentityStatus, UserStatus};
+use crate::client::messages::{Outgoing, ReceiveError, Received, RepairRequest, ResendDeclined, Way, is_changed};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
 use crate::ident::{Address, MessageName};
@@ -31,15 +31,15 @@ impl Core {
         peer: &mut Peer,
         wishes: &mut Wishes,
         (request, name): (&[u8], MessageName),
-        identity: IdentityStatus,
+        (identity, user): (IdentityStatus, UserStatus),
     ) -> Result<Received, Halt> {
         let (items, rest) = request.as_chunks::<48>();
         if !rest.is_empty() || items.is_empty() || items.len() > QUESTION {
             return Err(ReceiveError::from(WireError::Field).into());
         }
         let (from, messages) = (peer.address.clone(), Vec::new());
-        let mut outcome = RepairRequest { from, identity, name, messages, reply: None };
-        if matches!(outcome.identity, IdentityStatus::Changed(_)) {
+        let mut outcome = RepairRequest { from, identity, user, name, messages, reply: None };
+        if is_changed(&outcome.identity, &outcome.user) {
             // Under a key that nobody has accepted nothing was sent. That is said when it is accepted.
             wishes.overhear(items.iter().filter_map(parts).map(|(_, name)| name));
             return Ok(Received::RepairRequest(outcome));
@@ -112,10 +112,10 @@ impl Core {
         let names = names.iter().flat_map(|name| first::<16>(name.as_bytes()));
         let receipt: Vec<u8> = core::iter::once(GONE).chain(names).collect();
         match peer.encrypt(self, work, &Outward::receipt(&receipt), None, None) {
-            Ok((envelope, _)) => Ok(Some(Way::to(self, &peer.address).outgoing(envelope))),
+            Ok(sealed) => Ok(Some(Way::to(self, &peer.address).outgoing(sealed))),
             Err(Stop::Need) => Err(Stop::Need),
             Err(Stop::Fail(crate::client::SendError::Stored(error))) => Err(Stop::Fail(error)),
-            // It is exhausted, of all things: nothing can be said.
+            // It is exhausted, or not one of its user's any more: nothing can be said.
             Err(Stop::Fail(_)) => Ok(None),
         }
     }
@@ -133,7 +133,7 @@ pub(in crate::client) fn is_gone(receipt: &[u8]) -> bool {
 
 /// What a device says is gone, of what it was asked for.
 pub(in crate::client) fn gone(
-    (from, name): (&Address, MessageName),
+    (from, name, user): (&Address, MessageName, UserStatus),
     wishes: &mut Wishes,
     receipt: &[u8],
 ) -> Result<ResendDeclined, ReceiveError> {
@@ -142,5 +142,5 @@ pub(in crate::client) fn gone(
         return Err(WireError::Field.into());
     }
     let names = items.iter().filter_map(|item| wishes.settle(|name| first(name.as_bytes()) == *item));
-    Ok(ResendDeclined { from: from.clone(), name, names: names.collect() })
+    Ok(ResendDeclined { from: from.clone(), user, name, names: names.collect() })
 }

@@ -72,7 +72,7 @@ impl Client {
     ///     let Task::Resend { address, message_id } = task else { continue };
     ///     match table.get(&message_id) {
     ///         Some(text) => alice.resend(message_id, &address, text).run(&db, now, &mut rng, |tx, sent| {
-    ///             tx.outbox.extend(sent.outgoing().map(Outgoing::bytes));
+    ///             tx.outbox.extend(sent.outgoing().iter().map(Outgoing::bytes));
     ///             Ok(())
     ///         })?,
     ///         None => continue, // `Client::gone`
@@ -151,7 +151,7 @@ impl Client {
         let content = content.filter(|content| content.len() <= MAX_LEN).map(<[u8]>::to_vec);
         Operation::new("answer", move |work| match core.send_again(work, &place, content.as_deref()) {
             Err(Stop::Fail(ResendError::OtherContent)) => core.tell_gone(work, &place),
-            sent => Ok(sent?.outgoing().cloned()),
+            sent => Ok(sent?.outgoing().first().cloned()),
         })
     }
 }
@@ -193,14 +193,14 @@ impl Core {
         };
         peer.answered(self, work, place.id).map_err(from_stored)?;
         peer.make_room(self, work).map_err(from_stored)?;
-        let encrypted = peer.encrypt(self, work, &message, commitment.as_ref(), Some(&place.way));
-        let (envelope, name) = encrypted.map_err(|stop| stop.map(ResendError::from))?;
+        let encrypted = peer.encrypt(self, work, &message, commitment.as_ref(), Some(place));
+        let sealed = encrypted.map_err(|stop| stop.map(ResendError::from))?;
         let digest = Digest { content: digest, parts, number };
-        peer.sent.enter(&Entry::new(place.id, &name, digest, work.now));
+        peer.sent.enter(&Entry::new(place.id, &sealed.1, digest, work.now));
         wishes.resent(place.id);
         wishes.answer(1, work.now);
         self.save_asked(work, peer, &wishes)?;
-        Ok(Sent::new(place.id, place.way.outgoing(envelope), name))
+        Ok(Sent::of(place.id, place.way.outgoing(sealed)))
     }
 
     fn tell_gone(&self, work: &mut Workspace<'_>, place: &Place) -> Result<Option<Outgoing>, Halt> {

@@ -177,11 +177,11 @@ impl World {
     fn sent(&mut self, by: usize, sent: Option<&Sent>) {
         let Some(sent) = sent else { return };
         match sent.outgoing() {
-            Some(outgoing) => {
+            [outgoing] => {
                 self.network.push((1 - by, outgoing.envelope().clone()));
                 self.note("sent");
             }
-            None => self.note("repeated"),
+            _ => self.note("repeated"),
         }
     }
 
@@ -195,7 +195,7 @@ impl World {
         let (to, id) = (address(NAMES[1 - by]), self.sides[by].message_id());
         let framed = self.sides[by].run(|client| client.send_framed(id, &to, &[Part::text("text")]));
         let Ok(framed) = framed else { return };
-        let mut envelope = framed.sent.outgoing().unwrap().envelope().clone();
+        let mut envelope = framed.sent.outgoing().first().unwrap().envelope().clone();
         let commitment = Commitment::new(envelope.commitment.unwrap());
         let [sender, dest] = [by, 1 - by].map(|side| AccountTag::of(address(NAMES[side]).user()));
         let context = StampContext { sender, dest: Destination::Direct(dest), time: self.sides[by].now, conv_seq: 0 };

@@ -73,7 +73,7 @@ impl Side {
 
     fn send(&mut self, to: &str) -> Envelope {
         let sending = self.sending(to);
-        self.run(sending).unwrap().outgoing().unwrap().envelope().clone()
+        self.run(sending).unwrap().outgoing().first().unwrap().envelope().clone()
     }
 
     fn receive(&mut self, envelope: &Envelope) -> Result<Received, ReceiveError> {
@@ -276,7 +276,7 @@ fn many_workers_share_one_memory() {
                 let mut send = |number: u8| {
                     let id = MessageId::new([worker + 1, number, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
                     let sent = client.send(id, bobs, b"text").run(store, NOW, &mut rng, |(), _| Ok(()));
-                    sent.unwrap().outgoing().unwrap().envelope().clone()
+                    sent.unwrap().outgoing().first().unwrap().envelope().clone()
                 };
                 (0..20).map(&mut send).collect::<Vec<_>>()
             })

@@ -32,7 +32,8 @@ pub enum MaintainError {
 const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Client {
-    /// Does what is due for the account as a whole: advances the rollback counter, deletes private prekeys that were replaced on the
+    /// Does what is due for the account as a whole: advances the rollback counter, signs the roster anew on the primary when it is 14 days
+    /// old, deletes private prekeys that were replaced on the
     /// server 30 days ago, says whether others are to be uploaded. It is also what looks at the clock for all deletions by age:
     /// they go by a time that the clock has said a day or longer before. [`Client::todo`] says when it is due, once a day; then
     /// [`Client::prune`] does what is due for peer devices.
@@ -55,7 +56,7 @@ impl Client {
     pub fn maintain(&self) -> Operation<Maintained, MaintainError> {
         let core = self.core.clone();
         Operation::new("maintain", move |work| {
-            work.announce([core.prekeys_key(), core.clock_key()]);
+            work.announce([core.prekeys_key(), core.clock_key(), core.account_key(), core.account_secret_key()]);
             let rollback_counter = core.advance_rollback_counter(work).map_err(|stop| {
                 stop.map(|error| match error {
                     OpenError::NoAccount | OpenError::WrongStorageKey | OpenError::OtherDevice => {
@@ -71,6 +72,7 @@ impl Client {
                 core.save_prekeys(work, &prekeys);
             }
             if rollback_counter.is_some() {
+                core.renew_lease(work).map_err(stored)?;
                 core.note_maintained(work).map_err(stored)?;
             }
             let prekeys_due = prekeys.is_pending(&core, work.now);

@@ -96,6 +96,8 @@ impl Client {
             let peers = core.load_page(work, from.page)?;
             work.announce([core.wish_page_key(from.page), core.wish_index_key()]);
             let some = || peers.iter().enumerate().skip(from.device).take(MAX_PEERS);
+            work.announce([core.account_key()]);
+            work.announce(some().map(|(_, address)| core.user_key(address.user())));
             for kind in [RecordKind::Peer, RecordKind::Archive, RecordKind::Wishes] {
                 work.announce(some().map(|(_, address)| core.peer_key(kind, address)));
             }
@@ -112,7 +114,7 @@ impl Client {
                     next = Some(PruneFrom { device, ..from });
                     break;
                 }
-                match work.attempt(|work| prune(&core, work, address, settled, &mut records)) {
+                match work.attempt(|work| prune_device(&core, work, address, settled, &mut records)) {
                     Ok(()) => {}
                     Err(Stop::Fail(error)) => damaged.push((address.clone(), error)),
                     // What others need is asked for in the same round.
@@ -134,7 +136,8 @@ fn prune_strangers(
     settled: Timestamp,
 ) -> Result<(), Halt> {
     let wishes = core.load_wishes(work, page)?;
-    let strangers = || wishes.iter().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
+    let devices = || wishes.iter().filter(|wish| wish.user().is_none());
+    let strangers = || devices().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
     work.announce(strangers().flat_map(|address| core.wish_keys(address)));
     work.ready()?;
     for address in strangers() {
@@ -144,6 +147,23 @@ fn prune_strangers(
         }
     }
     Ok(())
+}
+
+/// Does what is due for one device: what one leaves behind that is not its user's any more is deleted.
+fn prune_device(
+    core: &Core,
+    work: &mut Workspace<'_>,
+    address: &Address,
+    settled: Timestamp,
+    records: &mut usize,
+) -> Result<(), Halt> {
+    if !core.is_dropped(work, address)? {
+        return prune(core, work, address, settled, records);
+    }
+    // As many as a device may have of rows.
+    *records += MAX_RECORDS / 2;
+    core.forget_device(work, address)?;
+    work.remove(core.peer_key(RecordKind::Pin, address))
 }
 
 /// Does what is due for one device, by the time for deletions, and counts the segments of its sent log that go.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::ident::Address;
 use crate::persist::RecordKey;
-use crate::rows::{Mark, SentLog};
+use crate::rows::{Mark, SentLog, Views};
 use crate::session::{Name, RECORD_CAPACITY, Session};
 use crate::wire::{FieldReader, FieldWriter, Record, RecordError, RecordKind};
 
@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) untrusted: bool,
     /// What the Framing row that was written with the record has for this device.
     pub(crate) framing: Option<Mark>,
+    /// What the device has seen of one's own rosters, where there are any.
+    pub(crate) views: Option<Views>,
     /// What was sent to it, under the identity key that it has now.
     pub(crate) sent: SentLog,
     pub(super) archived: u32,
@@ -46,6 +48,7 @@ impl Peer {
             session,
             untrusted: false,
             framing: None,
+            views: None,
             sent: SentLog::default(),
             archived: 0,
             room: RECORD_CAPACITY,
@@ -71,6 +74,7 @@ impl Peer {
         let only_sends = only_sends && stored_generation == generation;
         let session = Session::read_hot(fields.some_message(5)?, record.tail(), only_sends)?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
+        let views = fields.optional_bytes(7)?.map(Views::from_bytes).transpose()?;
         fields.end()?;
         if stored_generation > generation {
             return Err(RecordError::OtherGeneration);
@@ -82,6 +86,7 @@ impl Peer {
             session,
             untrusted,
             framing,
+            views,
             sent,
             archived,
             room: record.len() + record.tail().len() + ROOM_TO_GROW,
@@ -107,7 +112,15 @@ impl Peer {
         if let Some(mark) = self.framing {
             record.bytes(6, &mark.to_bytes());
         }
+        if let Some(views) = self.views {
+            record.some_bytes(7, &views.to_bytes());
+        }
         record.with_tail(self.session.tail())
+    }
+
+    /// Whether nothing is stored of the device yet.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     pub(crate) const fn has_archived(&self) -> bool {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::limits::{DAY_MS, elapsed};
 #[cfg(test)]
 use crate::crypto::planted::{self, Defect};
-use crate::ident::{Address, Timestamp};
+use crate::ident::{Address, DeviceId, Timestamp, UserId};
 use crate::persist::RecordKey;
 use crate::rows::Core;
 use crate::staging::{Stop, StoredError, Workspace, stored};
@@ -32,6 +32,11 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    /// The user whose roster it is that is wanted, if it is not a device's bundle.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        (self.address.device() == DeviceId::new(0)).then(|| self.address.user())
+    }
+
     /// Whether its bundle is of use now. What was said under a clock that was ahead holds nothing up.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.due.is_some_and(|(due, noted)| due <= now || elapsed(now, noted) == u64::MAX)

@@ -96,7 +96,7 @@ impl Host {
         let draft = self.tables.drafts.first()?.clone();
         let operation = self.client.send(draft.message_id, &draft.to, &draft.plaintext());
         let staged = self.stage(operation, now).ok()?;
-        let outgoing = staged.output().outgoing()?.clone();
+        let outgoing = staged.output().outgoing().first()?.clone();
         // The app was ended in between.
         if self.crash.take_if(|crash| *crash == Crash::Before).is_none() {
             self.commit(staged.batch(), |tables| tables.sent(&draft, staged.output())).ok()?;
@@ -295,7 +295,8 @@ impl Host {
                 Task::Resend { address, message_id } => self.resend(&address, message_id, now)?,
                 Task::PublishPrekeys => self.upload(relay, now)?,
                 // Whoever drives the host says when it is awake for long enough.
-                Task::Maintain => {}
+                // The relay knows no rosters: here devices know each other.
+                Task::Maintain | Task::PublishRoster | Task::FetchRoster(_) | Task::Wipe => {}
             }
         }
         Ok(())
@@ -368,6 +369,7 @@ impl Tables {
                 request.reply.iter().for_each(|reply| self.reply(reply));
             }
             Received::ResendDeclined(gone) => self.gone.extend(gone.names.iter().copied()),
+            Received::Roster(_) | Received::Blocked(_) | Received::NotListed(_) => {}
         }
     }
 }
@@ -375,6 +377,7 @@ impl Tables {
 fn answer(received: Result<&Received, &ReceiveError>) -> Answer {
     match received {
         Ok(Received::Unreadable(unreadable)) => Answer::Unreadable(unreadable.reason),
+        Ok(Received::NotListed(_)) => Answer::Again(ReceiveError::NotListed),
         Ok(_) => Answer::Read,
         Err(error) => match error.disposition() {
             Disposition::Ack => Answer::Refused(error.clone()),

@@ -167,7 +167,8 @@ impl Tables {
         self.drafts.retain(|held| held.message_id != draft.message_id);
         self.told.remove(&draft.id);
         self.sent.insert(draft.message_id, draft.clone());
-        if let (Some(outgoing), Some(name)) = (sent.outgoing(), sent.name()) {
+        for outgoing in sent.outgoing() {
+            let name = outgoing.name();
             let identity = self.known.get(&draft.to).copied();
             self.made.insert(*outgoing.id(), Made { draft: draft.id, name, identity });
             self.post(outgoing);

@@ -209,7 +209,7 @@ impl SyncState {
 }
 
 impl ContactState {
-    const fn of(value: &[u8]) -> Option<Self> {
+    pub(crate) const fn of(value: &[u8]) -> Option<Self> {
         match value {
             [0] => Some(Self::None),
             [1] => Some(Self::Pending),
@@ -220,7 +220,7 @@ impl ContactState {
     }
 
     #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         self as u8
     }
 }

@@ -9,6 +9,6 @@ mod whole;
 
 pub(crate) use content::FRAMED;
 pub use content::{Content, UnknownPayload};
-pub(crate) use outward::Outward;
+pub(crate) use outward::{Front, Outward};
 pub use view::{GroupView, RosterView};
 pub use whole::Payload;

@@ -1,7 +1,10 @@
+use alloc::vec::Vec;
+
 use super::content::{APP, FRAMED_NUMBER, RECEIPT, REPAIR_REQUEST};
-use super::whole::{ANSWERS, OWN, PEER};
+use super::view::RosterView;
+use super::whole::{ANSWERS, MESSAGE_ID, OWN, PEER, ROSTER, SENT};
 use crate::crypto::{SecretBytes, sha256};
-use crate::ident::MessageName;
+use crate::ident::{MessageId, MessageName, Timestamp};
 use crate::wire::fields::FieldWriter;
 
 /// What the digest of a content is made with.
@@ -10,32 +13,59 @@ const LABEL_SENT: &[u8] = b"\x0esubrosa/1/sent";
 /// What a payload's digest is made with.
 const LABEL_PAYLOAD: &[u8] = b"\x11subrosa/1/payload";
 
-/// The payload of a message that is to be sent, of which the content is the end: copied once, wiped on drop. Until rosters
-/// are sent, both views are of the form that says nothing.
+/// What goes with a content to one device, and differs from device to device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Front {
+    /// The sender's own roster.
+    pub(crate) own: Option<RosterView>,
+    /// The recipient's roster, as the sender holds it.
+    pub(crate) peer: Option<RosterView>,
+    /// The sender's own roster, whole.
+    pub(crate) roster: Option<Vec<u8>>,
+    pub(crate) message_id: Option<MessageId>,
+    pub(crate) sent: Option<Timestamp>,
+}
+
+/// A message that is to be sent: its content, copied once, wiped on drop. What stands before it is made for each device.
 pub(crate) struct Outward {
-    payload: SecretBytes,
-    digest: [u8; 32],
+    answers: Option<MessageName>,
     number: u32,
-    content_len: usize,
+    content: SecretBytes,
+    digest: [u8; 32],
 }
 
 impl Outward {
     fn new(answers: Option<&MessageName>, number: u32, content: &[u8]) -> Self {
-        let mut payload = FieldWriter::with_capacity(96 + content.len());
-        for field in [OWN, PEER] {
-            payload.message(field, |out| {
-                out.optional(1, Some(0u64));
-                out.some_bytes(2, &[0; 8]);
-            });
-        }
-        if let Some(name) = answers {
-            payload.some_bytes(ANSWERS, name.as_bytes());
-        }
-        payload.some_bytes(number, content);
-        let payload = payload.finish();
         let len = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let digest = sha256(&[LABEL_SENT, &number.to_be_bytes(), &len.to_be_bytes(), content]);
-        Self { payload, digest, number, content_len: content.len() }
+        Self { answers: answers.copied(), number, content: SecretBytes::new(content.to_vec()), digest }
+    }
+
+    /// What stands before the content in the payload.
+    pub(crate) fn head(&self, front: &Front) -> Vec<u8> {
+        let Front { own, peer, roster, message_id, sent } = front;
+        let mut out = FieldWriter::with_capacity(160 + roster.as_ref().map_or(0, Vec::len));
+        for (field, view) in [(OWN, own), (PEER, peer)] {
+            if let Some(view) = view {
+                view.write(&mut out, field);
+            }
+        }
+        out.maybe_bytes(ROSTER, roster.as_deref());
+        out.maybe_bytes(MESSAGE_ID, message_id.as_ref().map(MessageId::as_bytes));
+        out.optional(SENT, sent.map(Timestamp::get));
+        out.maybe_bytes(ANSWERS, self.answers.as_ref().map(MessageName::as_bytes));
+        out.begin_bytes(self.number, self.content.len());
+        out.into_public()
+    }
+
+    /// The content.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// What commits to the whole payload that has this head. Its content is the long part, and is hashed already.
+    pub(crate) fn hash(&self, head: &[u8]) -> [u8; 32] {
+        sha256(&[LABEL_PAYLOAD, &self.digest, head])
     }
 
     /// With the application's own bytes.
@@ -78,27 +108,8 @@ impl Outward {
         self.number == FRAMED_NUMBER
     }
 
-    fn content(&self) -> &[u8] {
-        self.parts().1
-    }
-
-    /// What stands before the content, and the content.
-    fn parts(&self) -> (&[u8], &[u8]) {
-        self.payload.split_at_checked(self.payload.len() - self.content_len).unwrap_or_default()
-    }
-
-    /// The whole payload.
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// What commits to the whole payload. Its content is the long part, and is hashed already.
-    pub(crate) fn hash(&self) -> [u8; 32] {
-        sha256(&[LABEL_PAYLOAD, &self.digest, self.parts().0])
-    }
-
     /// The application's own bytes, if they are its content.
     pub(crate) fn plaintext(&self) -> Option<&[u8]> {
-        (self.number == APP).then(|| self.content())
+        (self.number == APP).then_some(&*self.content)
     }
 }

@@ -32,18 +32,27 @@ fn full(content: Content) -> Payload {
 
 #[test]
 fn what_goes_out_is_the_payload_and_its_end() {
-    // As everything was written before there were rosters.
-    let nobody =
-        [[0x0a, 0x0c, 0x08, 0, 0x12, 8], [0x12, 0x0c, 0x08, 0, 0x12, 8]].map(|view| [&view[..], &[0; 8]].concat());
+    let view = |version| RosterView { version, hash: [7; 16] };
+    let full = Front {
+        own: Some(view(3)),
+        peer: Some(view(5)),
+        roster: Some(vec![9; 700]),
+        message_id: Some(MessageId::new([4; 16])),
+        sent: Some(Timestamp::new(77)),
+    };
     for (outward, content) in [
         (Outward::app(b"hi"), Content::App(b"hi".to_vec())),
         (Outward::framed(b"hi"), Content::Framed(b"hi".to_vec())),
         (Outward::repair_request(&[]), Content::RepairRequest(vec![])),
     ] {
         let plaintext = matches!(content, Content::App(_)).then_some(&b"hi"[..]);
-        let payload = Payload::new(content);
-        assert_eq!(outward.payload(), [nobody.concat(), payload.to_bytes()].concat());
-        assert_eq!(Payload::parse(outward.payload()), Ok(payload));
+        for front in [Front::default(), full.clone()] {
+            let bytes = [&outward.head(&front)[..], outward.content()].concat();
+            let Front { own, peer, roster, message_id, sent } = front;
+            let payload = Payload { own, peer, roster, message_id, sent, ..Payload::new(content.clone()) };
+            assert_eq!(bytes, payload.to_bytes());
+            assert_eq!(Payload::parse(&bytes), Ok(payload));
+        }
         assert_eq!(outward.plaintext(), plaintext);
     }
 }
@@ -60,10 +69,13 @@ fn whatever_differs_in_a_payload_its_hash_differs() {
         Outward::again(&name, FRAMED, b"hi"),
         Outward::again(&MessageName::new([2; 32]), FRAMED, b"hi"),
     ];
-    let hashes: std::collections::BTreeSet<_> = payloads.iter().map(Outward::hash).collect();
-    assert_eq!(hashes.len(), payloads.len());
+    let fronts = [None, Some(MessageId::new([1; 16]))].map(|message_id| Front { message_id, ..Front::default() });
+    let hash = |(outward, front): (&Outward, &Front)| outward.hash(&outward.head(front));
+    let each = payloads.iter().flat_map(|outward| fronts.iter().map(move |front| (outward, front)));
+    let hashes: std::collections::BTreeSet<_> = each.map(hash).collect();
+    assert_eq!(hashes.len(), 2 * payloads.len());
     assert_eq!(payloads[3].digest(), payloads[4].digest(), "an answer has the content of what it answers");
-    assert_eq!(payloads[3].hash(), Outward::framed(b"hi").hash());
+    assert_eq!(hash((&payloads[3], &fronts[0])), hash((&Outward::framed(b"hi"), &fronts[0])));
 }
 
 #[test]

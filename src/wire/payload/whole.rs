@@ -45,6 +45,9 @@ pub struct Payload {
 // Field numbers.
 pub(super) const OWN: u32 = 1;
 pub(super) const PEER: u32 = 2;
+pub(super) const ROSTER: u32 = 3;
+pub(super) const MESSAGE_ID: u32 = 4;
+pub(super) const SENT: u32 = 5;
 pub(super) const ANSWERS: u32 = 9;
 /// Those of a later version: bytes, passed over.
 const LATER: core::ops::RangeInclusive<u32> = 10..=15;
@@ -81,12 +84,12 @@ impl Payload {
         let mut fields = FieldReader::new(bytes);
         let own = fields.message(OWN)?.map(RosterView::read).transpose()?.flatten();
         let peer = fields.message(PEER)?.map(RosterView::read).transpose()?.flatten();
-        let roster = fields.optional_bytes(3)?;
+        let roster = fields.optional_bytes(ROSTER)?;
         if roster.is_some_and(|roster| roster.len() > MAX_CARRIED_ROSTER_LEN) {
             return Err(WireError::Field);
         }
-        let message_id = fields.optional_array(4)?.copied().map(MessageId::new);
-        let sent = fields.optional(5)?.map(Timestamp::new);
+        let message_id = fields.optional_array(MESSAGE_ID)?.copied().map(MessageId::new);
+        let sent = fields.optional(SENT)?.map(Timestamp::new);
         let access = fields.optional_array(6)?.copied().map(Secret::new);
         let holds = fields.optional_array(7)?.copied();
         let group = fields.message(8)?.map(GroupView::read).transpose()?;
@@ -121,9 +124,9 @@ impl Payload {
                 view.write(&mut out, field);
             }
         }
-        out.maybe_bytes(3, roster.as_deref());
-        out.maybe_bytes(4, message_id.as_ref().map(MessageId::as_bytes));
-        out.optional(5, sent.map(Timestamp::get));
+        out.maybe_bytes(ROSTER, roster.as_deref());
+        out.maybe_bytes(MESSAGE_ID, message_id.as_ref().map(MessageId::as_bytes));
+        out.optional(SENT, sent.map(Timestamp::get));
         out.maybe_bytes(6, access.as_ref().map(Secret::expose));
         out.maybe_bytes(7, holds.as_ref());
         if let Some(group) = group {

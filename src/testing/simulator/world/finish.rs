@@ -35,7 +35,7 @@ const MAX_ROUNDS: usize = 8;
 const MAX_ROUNDS_OF_BULK: usize = 8;
 
 /// The longest row of each kind of record: kind, bytes. Sealing adds 50 bytes, and to the vault 98.
-const BOUNDS: [(u8, usize); 22] = [
+const BOUNDS: [(u8, usize); 25] = [
     (1, 1 << 10),
     (2, 1 << 10),
     (3, 1 << 9),
@@ -58,6 +58,9 @@ const BOUNDS: [(u8, usize); 22] = [
     (30, 256 << 10),
     (31, 256),
     (32, 1_200),
+    (33, 16 << 10),
+    (34, 128),
+    (35, 12 << 10),
 ];
 
 /// How a world came to rest.

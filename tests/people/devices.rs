@@ -1,0 +1,173 @@
+//! Devices that come and go, and what people see of it.
+
+use subrosa::client::*;
+use subrosa::wire::ContactState;
+
+use crate::world::{World, user};
+
+#[test]
+fn a_message_goes_to_every_device_once() {
+    let (mut world, [alice, bob, laptop]) = World::talking(1);
+    let id = world.write(alice, &user("bob"), b"to both");
+    world.settle();
+    for at in [bob, laptop] {
+        assert_eq!(world.texts(at).last().unwrap(), "to both");
+        let shown = world.devices[at].shown.last().unwrap();
+        assert_eq!(shown.id, Some(id), "the same id on every device");
+        assert_eq!((&shown.user.account, shown.user.contact), (&AccountStatus::Known, ContactState::Accepted));
+    }
+    // Whoever does not know whether it was committed sends again, and nothing goes out.
+    let again = world.run(alice, world.devices[alice].client.send(id, &user("bob"), b"to both")).unwrap();
+    assert!(again.repeated && again.outgoing().is_empty() && again.missing.is_empty());
+    let other = world.run(alice, world.devices[alice].client.send(id, &user("bob"), b"another"));
+    assert_eq!(other, Err(SendError::IdReused));
+}
+
+#[test]
+fn what_is_missing_follows_and_no_more() {
+    let mut world = World::new(2);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let id = world.write(alice, &user("bob"), b"first");
+    let laptop = world.link(bob);
+    world.later(2);
+    // Alice learns of the laptop, and sends the same message again: it goes to the laptop alone.
+    world.fetch(alice, &user("bob"));
+    let send = || world.devices[alice].client.send(id, &user("bob"), b"first");
+    let first = send();
+    let sent = world.run(alice, first).unwrap();
+    assert_eq!((sent.outgoing().len(), &sent.missing[..]), (0, &[world.address(laptop)][..]));
+    assert!(!sent.repeated || !sent.missing.is_empty());
+    world.attend(alice);
+    let again = world.devices[alice].client.send(id, &user("bob"), b"first");
+    let sent = world.run(alice, again).unwrap();
+    assert_eq!(sent.outgoing().iter().map(Outgoing::to).collect::<Vec<_>>(), [&world.address(laptop)]);
+}
+
+#[test]
+fn the_roster_comes_in_band_and_with_it_who_is_new_and_who_is_gone() {
+    let (mut world, [alice, bob, laptop]) = World::talking(3);
+    world.server.withholds = true;
+    // Bob's phone links a tablet and removes the laptop; the server tells nobody of it.
+    world.server.withholds = false;
+    let laptop_id = world.address(laptop).device();
+    let remove = world.devices[bob].client.remove_device(laptop_id);
+    world.run(bob, remove).unwrap();
+    world.attend(bob);
+    world.server.withholds = true;
+    world.write(bob, &user("alice"), b"the laptop is gone");
+    world.settle();
+    let shown = world.devices[alice].shown.last().unwrap();
+    assert_eq!(shown.user.changes.as_ref().unwrap().removed, [laptop_id]);
+    // Nothing goes to it any more, and what is on its way is named.
+    let sent = world.try_send(alice, &user("bob"), b"for the phone").unwrap();
+    assert_eq!(sent.outgoing().iter().map(Outgoing::to).collect::<Vec<_>>(), [&world.address(bob)]);
+    assert_eq!(sent.outdated, [world.address(laptop)]);
+    assert_eq!(world.try_send(alice, &world.address(laptop), b"for the laptop"), Err(SendError::NotListed));
+}
+
+#[test]
+fn a_device_that_is_linked_sends_once_it_is_listed() {
+    let mut world = World::new(4);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let laptop = world.begin_link(bob);
+    assert_eq!(world.try_send(laptop, &user("alice"), b"early"), Err(SendError::NotListedYet));
+    world.attend(bob);
+    world.attend(laptop);
+    world.write(laptop, &user("alice"), b"from the laptop");
+    world.settle();
+    assert_eq!(world.texts(alice), ["from the laptop"]);
+    let own = world.run(laptop, world.devices[laptop].client.own_roster()).unwrap();
+    assert_eq!((own.standing, own.is_primary), (DeviceStanding::Listed, false));
+}
+
+#[test]
+fn a_device_that_is_never_listed_is_wiped_after_a_day() {
+    let mut world = World::new(5);
+    let bob = world.person("bob");
+    let laptop = world.begin_link(bob);
+    world.later(2);
+    world.attend(laptop);
+    assert!(world.devices[laptop].wiped);
+}
+
+#[test]
+fn a_device_that_was_removed_finds_out_and_is_wiped() {
+    let (mut world, [_, bob, laptop]) = World::talking(6);
+    let remove = world.devices[bob].client.remove_device(world.address(laptop).device());
+    world.run(bob, remove).unwrap();
+    world.attend(bob);
+    world.later(1);
+    world.attend(laptop);
+    assert!(world.devices[laptop].wiped);
+}
+
+#[test]
+fn a_note_to_oneself_goes_to_ones_other_devices() {
+    let (mut world, [_, bob, laptop]) = World::talking(7);
+    world.write(bob, &user("bob"), b"milk");
+    world.settle();
+    assert_eq!(world.texts(laptop).last().unwrap(), "milk");
+    assert_eq!(world.devices[laptop].shown.last().unwrap().user.contact, ContactState::Accepted);
+}
+
+#[test]
+fn requests_blocks_and_deleted_contacts() {
+    let mut world = World::new(8);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    world.write(alice, &user("bob"), b"may I?");
+    world.settle();
+    assert_eq!(world.devices[bob].shown[0].user.contact, ContactState::Pending);
+    let block = world.devices[bob].client.block(&user("alice"));
+    world.run(bob, block).unwrap();
+    world.write(alice, &user("bob"), b"hello?");
+    world.settle();
+    assert_eq!(world.texts(bob), ["may I?"]);
+    assert!(matches!(world.devices[bob].outcomes.last().unwrap(), Ok(Received::Blocked(_))));
+    assert_eq!(world.try_send(bob, &user("alice"), b"no"), Err(SendError::Blocked));
+    // Accepting does not lift it.
+    let accept = world.devices[bob].client.accept(&user("alice"));
+    world.run(bob, accept).unwrap();
+    let known = world.run(bob, world.devices[bob].client.user(&user("alice"))).unwrap().unwrap();
+    assert_eq!(known.status.contact, ContactState::Blocked);
+    let unblock = world.devices[bob].client.unblock(&user("alice"));
+    world.run(bob, unblock).unwrap();
+    world.write(alice, &user("bob"), b"again");
+    world.settle();
+    assert_eq!(world.texts(bob), ["may I?", "again"]);
+    assert_eq!(world.devices[bob].shown[1].user.contact, ContactState::Pending);
+    world.write(bob, &user("alice"), b"yes");
+    let known = world.run(bob, world.devices[bob].client.user(&user("alice"))).unwrap().unwrap();
+    assert_eq!(known.status.contact, ContactState::Accepted, "who writes accepts");
+}
+
+#[test]
+fn thirty_two_devices_a_side() {
+    let mut world = World::new(9);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let mut devices = [vec![alice], vec![bob]];
+    for _ in 1..32 {
+        for side in &mut devices {
+            let linked = world.link(side[0]);
+            side.push(linked);
+        }
+    }
+    world.devices.iter_mut().for_each(|device| device.rounds = 0);
+    world.write(alice, &user("bob"), b"to all");
+    let id = world.id();
+    let framed = world.devices[alice].client.send(id, &user("bob"), b"and once more");
+    let sent = world.run(alice, framed).unwrap();
+    assert_eq!(sent.outgoing().len(), 32);
+    world.post(sent.outgoing().iter());
+    for at in devices[1].clone() {
+        world.receive(at);
+        assert_eq!(world.texts(at), ["to all", "and once more"], "{at}");
+    }
+    let last = devices[1][31];
+    world.write(last, &user("alice"), b"back");
+    for at in devices[0].clone() {
+        world.receive(at);
+        assert_eq!(world.texts(at).last().unwrap(), "back");
+    }
+    let most = world.devices.iter().map(|device| device.rounds).max();
+    assert!(most <= Some(5), "{most:?} rounds");
+}
