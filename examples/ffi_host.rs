@@ -230,16 +230,18 @@ mod facade {
         /// What is to be done. An app asks after its mail was received, and as long as it runs every few minutes.
         pub(crate) fn todo(&self) -> Running {
             Running::new(self.0.todo(), |tasks| {
-                let plain = |task| Some(match task {
-                    Task::FetchBundle(address) => PlainTask::FetchBundle(address.user().as_str().into()),
-                    Task::Resend { address, message_id } => {
-                        PlainTask::Resend(address.user().as_str().into(), message_id.as_bytes().to_vec())
-                    }
-                    Task::PublishPrekeys => PlainTask::PublishPrekeys,
-                    Task::Maintain => PlainTask::Maintain,
-                    // There is no directory: devices know each other by their identity keys alone.
-                    Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => return None,
-                });
+                let plain = |task| {
+                    Some(match task {
+                        Task::FetchBundle(address) => PlainTask::FetchBundle(address.user().as_str().into()),
+                        Task::Resend { address, message_id } => {
+                            PlainTask::Resend(address.user().as_str().into(), message_id.as_bytes().to_vec())
+                        }
+                        Task::PublishPrekeys => PlainTask::PublishPrekeys,
+                        Task::Maintain => PlainTask::Maintain,
+                        // There is no directory: devices know each other by their identity keys alone.
+                        Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => return None,
+                    })
+                };
                 Outcome { tasks: tasks.into_iter().filter_map(plain).collect(), ..Outcome::default() }
             })
         }

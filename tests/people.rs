@@ -1,6 +1,11 @@
 //! People with several devices: rosters, links, fan-out, and every attack on them by name.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests stop where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests stop where something is wrong"
+)]
 
 #[path = "people/attacks.rs"]
 mod attacks;

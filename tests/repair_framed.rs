@@ -65,10 +65,17 @@ fn what_was_sealed_is_sent_again() {
     let again = again.commit(|batch, _| alice_db.write(batch)).unwrap();
     let second = stamped(&keys, &again);
     assert_eq!(second.commitment, first.commitment, "the same message");
-    assert_ne!(again.outgoing().first().map(Outgoing::name), framed.sent.outgoing().first().map(Outgoing::name), "another envelope");
+    assert_ne!(
+        again.outgoing().first().map(Outgoing::name),
+        framed.sent.outgoing().first().map(Outgoing::name),
+        "another envelope"
+    );
     let Received::Framed(message) = receive(&bob, &bob_db, &second) else { panic!() };
     assert_eq!(message.accepted.parts, [Part::text("not read")]);
-    assert_eq!((message.answers, Some(message.name)), (framed.sent.outgoing().first().map(Outgoing::name), again.outgoing().first().map(Outgoing::name)));
+    assert_eq!(
+        (message.answers, Some(message.name)),
+        (framed.sent.outgoing().first().map(Outgoing::name), again.outgoing().first().map(Outgoing::name))
+    );
     assert_eq!(message.accepted.evidence.commitment(), framed.evidence.unwrap().commitment());
     // It is once, and over.
     let refused = alice.resend(id, bob.address(), &framed.inner).stage(&alice_db, now, &mut rng).unwrap_err();

@@ -19,7 +19,7 @@ mod curve;
 mod expander;
 #[cfg_attr(not(all(feature = "fast", any(target_arch = "x86_64", target_arch = "aarch64"))), path = "fast/none.rs")]
 mod fast;
-mod hashes;
+mod kdf;
 mod kem;
 mod placed;
 #[cfg(test)]
@@ -76,7 +76,7 @@ pub(crate) use curve::{EdKeyPair, EdPublicKey, PeerKey, Verifier, xeddsa_sign};
 #[cfg(test)]
 pub(crate) use curve::{count, xeddsa_verify};
 pub(crate) use expander::Expander;
-pub(crate) use hashes::{MacKey, hkdf, hmac, sha256, sha512};
+pub(crate) use kdf::{MacKey, Unsalted, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
 pub(crate) use placed::PlacedKey;

@@ -1,7 +1,8 @@
 //! AES-256-GCM under a key of its own for each place, which commits to key and place. For what is sealed over and over,
 //! where every text lies in a place that is its alone.
 
-use super::hashes::{Hasher, Midstate};
+use sha2::{Digest, Sha256};
+
 use super::{CommittingError, GCM_TAG_LEN, Secret, gcm_open_in_place, gcm_seal_in_place};
 
 const COMMITMENT_LEN: usize = 32;
@@ -22,10 +23,13 @@ type Place = [u8; PlacedKey::PLACE];
 /// A place is used for one text, ever: the caller puts 16 fresh random bytes into it. As in `cgcm1`, the commitment makes
 /// the text open under one key and in one place; the random bytes are in the place instead of in a salt beside it.
 ///
-/// The key stands in front, as a block of its own that is hashed once, and all places are of one length: nothing can be
-/// appended, so that this is a pseudorandom function without HMAC's second hash. Both outputs together cost two blocks of
-/// SHA-256 where HKDF takes five and `cgcm1` sixteen: more than half of what a small row costs.
-pub(crate) struct PlacedKey(Midstate);
+/// The key stands in front, as a block of its own that is hashed once. What follows it has one length, always: nobody can
+/// append to what is hashed and go on from its hash, so this is a pseudorandom function without HMAC's second hash. [`Place`]
+/// is an array for that reason, and must stay one. Both outputs together cost two blocks of SHA-256 where HKDF takes five and
+/// `cgcm1` sixteen: more than half of what a small row costs.
+///
+/// The state behind the key is as good as the key. Wiped on drop, as each copy that goes on from it.
+pub(crate) struct PlacedKey(Sha256);
 
 impl PlacedKey {
     /// Length of a place, which with its number and what SHA-256 appends makes one block at most.
@@ -40,15 +44,13 @@ impl PlacedKey {
     pub(crate) fn new(key: &Secret<32>) -> Self {
         let mut block = Secret::<64>::new([0; 64]);
         block.expose_mut().iter_mut().zip(key.expose()).for_each(|(to, from)| *to = *from);
-        Self(Midstate::after(*block.expose()))
+        Self(Sha256::new_with_prefix(block.expose()))
     }
 
     fn derive(&self, place: &Place) -> [Secret<32>; 2] {
         [1, 2].map(|number| {
-            let mut hash = Hasher::after(&self.0);
-            hash.put(&[number]);
-            hash.put(place);
-            Secret::new(hash.finish())
+            let hash = self.0.clone().chain_update([number]).chain_update(place);
+            Secret::new(hash.finalize().into())
         })
     }
 

@@ -78,7 +78,9 @@ impl Server {
     pub(crate) fn publish(&mut self, user: &UserId, upload: &[u8], now: Timestamp) -> bool {
         let new = CarriedRoster::parse(upload).unwrap();
         let taken = match self.rosters.get(user) {
-            Some((old, _)) if old.account_key() != new.roster().account_key() => check_succession(old, upload, user, now),
+            Some((old, _)) if old.account_key() != new.roster().account_key() => {
+                check_succession(old, upload, user, now)
+            }
             old => check_roster(old.map(|(old, _)| old), new.roster().as_bytes(), user, now),
         };
         let Ok(held) = taken else { return false };

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::open::make_with;
 use super::roster::OwnRosterError;
 use crate::account::{
-    AccountKeyPair, CarriedRoster, NextRosterError, RecoveryKey, RecoveryKeyPair, Roster, RosterDevice, RosterError, Step,
-    Succession, UnverifiedRoster,
+    AccountKeyPair, CarriedRoster, NextRosterError, RecoveryKey, RecoveryKeyPair, Roster, RosterDevice, RosterError,
+    Step, Succession, UnverifiedRoster,
 };
 use crate::client::Client;
 use crate::client::account::Opened;
@@ -137,7 +137,9 @@ impl Core {
         let mut account = self.own_account(work)?;
         let secret = self.load_account_secret(work).map_err(|stop| stop.map(OwnRosterError::from))?;
         let first = account.pending.as_ref().filter(|_| account.roster().is_none());
-        let (Some(first), Some(secret)) = (first.filter(|first| first.version() == 1), secret) else { return Ok(false) };
+        let (Some(first), Some(secret)) = (first.filter(|first| first.version() == 1), secret) else {
+            return Ok(false);
+        };
         let Some(device) = first.devices().first() else { return Ok(false) };
         let next = Roster::first(first.user(), device.clone(), Some(*key), work.now);
         account.pending = Some(next.sign(&secret).map_err(OwnRosterError::from)?);

@@ -221,7 +221,10 @@ fn a_ratchet_key_that_no_session_knows_is_tried_in_all() {
     let (_, bob, under) = talking(12);
     // The current session is tried first, before the list is looked into and after.
     let current = bob.copy().read(&under[12].turn);
-    assert!(current.asked.starts_with(&[PEER, ARCHIVE, ACCOUNT, USER]) && !current.asked.contains(&ARCHIVED), "{current:?}");
+    assert!(
+        current.asked.starts_with(&[PEER, ARCHIVE, ACCOUNT, USER]) && !current.asked.contains(&ARCHIVED),
+        "{current:?}"
+    );
     assert!(!current.writes('c', ARCHIVE) && !current.writes('p', ARCHIVE), "{current:?}");
     let newest = bob.copy().read(&under[11].turn);
     assert_eq!(newest.archived(), 12);

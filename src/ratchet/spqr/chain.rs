@@ -2,7 +2,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::authenticator::EpochKey;
-use crate::crypto::{Secret, hkdf};
+use crate::crypto::{Secret, Unsalted, hkdf};
 use crate::ratchet::skipped_keys::{SkippedKeys, Touched};
 use crate::ratchet::skipped_seeds::max_skipped;
 use crate::ratchet::{Exhausted, MAX_SKIPPED, Refused};
@@ -28,12 +28,12 @@ impl PqChain {
     }
 
     /// The chain one step on, and its next message key; `None` after 2^32 − 1 of them.
-    fn step(&self) -> Option<(Self, Secret<32>)> {
+    fn step(&self, unsalted: &Unsalted) -> Option<(Self, Secret<32>)> {
         #[cfg(any(test, feature = "testing"))]
         crate::crypto::steps::note();
         let index = self.index.checked_add(1)?;
         let info: &[&[u8]] = &[&index.to_be_bytes(), b"Signal PQ Ratchet V1 Chain Next"];
-        let [key, message_key] = hkdf::<64>(&[], self.key.expose(), info).split2();
+        let [key, message_key] = unsalted.hkdf::<64>(&self.key, info).split2();
         Some((Self { key, index }, message_key))
     }
 }
@@ -158,7 +158,7 @@ impl PqChains {
         }
         let chain = self.epochs.iter_mut().find(|held| held.epoch == epoch).and_then(PqEpoch::sending_mut);
         let chain = chain.ok_or(Exhausted)?;
-        let (next, key) = chain.step().ok_or(Exhausted)?;
+        let (next, key) = chain.step(&Unsalted::new()).ok_or(Exhausted)?;
         *chain = next;
         Ok((chain.index, key))
     }
@@ -177,11 +177,12 @@ impl PqChains {
         if index - newest > max_jump {
             return Err(Refused::TooFarAhead);
         }
-        let (mut chain, mut key) = held.receiving.step().ok_or(Refused::TooFarAhead)?;
+        let unsalted = Unsalted::new();
+        let (mut chain, mut key) = held.receiving.step(&unsalted).ok_or(Refused::TooFarAhead)?;
         // All the room that it takes: a vector that grows leaves keys behind.
         let mut passed = Vec::with_capacity(passes(newest, index));
         while chain.index < index {
-            let next = chain.step().ok_or(Refused::TooFarAhead)?;
+            let next = chain.step(&unsalted).ok_or(Refused::TooFarAhead)?;
             if chain.index.saturating_add(MAX_SKIPPED) >= index {
                 passed.push((chain.index, key));
             }
