@@ -17,28 +17,49 @@ use support::table::Table;
 /// So many of each: what grows now and then is spread over them.
 const COUNT: u32 = 256;
 
-/// Allocations and bytes of one operation, the mean of many; and the most that one of them made.
+/// Allocations of each operation, and the bytes of all of them.
+#[derive(Default)]
 struct Heap {
-    count: f64,
-    bytes: f64,
-    most: u64,
+    counts: Vec<u64>,
+    bytes: u64,
 }
 
 /// `make` is not counted.
 fn mean<I>(mut make: impl FnMut() -> I, mut work: impl FnMut(I)) -> Heap {
-    let (mut count, mut bytes, mut most) = (0.0, 0.0, 0);
+    let mut heap = Heap::default();
     for _ in 0..COUNT {
         let made = make();
         let info = measure(|| work(made));
-        count += f64::from(u32::try_from(info.count_total).unwrap());
-        bytes += f64::from(u32::try_from(info.bytes_total).unwrap());
-        most = most.max(info.count_total);
+        heap.counts.push(info.count_total);
+        heap.bytes += info.bytes_total;
     }
-    Heap { count: count / f64::from(COUNT), bytes: bytes / f64::from(COUNT), most }
+    heap
 }
 
+/// Counts what is done through what the work is given, and nothing else that it does.
+fn within(mut work: impl FnMut(Within<'_>)) -> Heap {
+    let mut heap = Heap::default();
+    for _ in 0..COUNT {
+        let mut count = 0;
+        work(&mut |part| {
+            let info = measure(part);
+            count += info.count_total;
+            heap.bytes += info.bytes_total;
+        });
+        heap.counts.push(count);
+    }
+    heap
+}
+
+type Within<'a> = &'a mut dyn FnMut(&mut dyn FnMut());
+
 fn row(table: &mut Table, what: &str, who: &str, heap: &Heap) {
-    table.row([what, who, &format!("{:.1}", heap.count), &heap.most.to_string(), &format!("{:.0}", heap.bytes)]);
+    let mut counts = heap.counts.clone();
+    counts.sort_unstable();
+    let mean = |sum: u64| f64::from(u32::try_from(sum).unwrap()) / f64::from(COUNT);
+    let [median, most] = [counts.len() / 2, counts.len() - 1].map(|at| counts[at].to_string());
+    let (count, bytes) = (format!("{:.1}", mean(counts.iter().sum())), format!("{:.0}", mean(heap.bytes)));
+    table.row([what, who, &median, &count, &most, &bytes]);
 }
 
 fn bare_session(table: &mut Table, suite: Suite) {
@@ -63,6 +84,7 @@ fn bare_session(table: &mut Table, suite: Suite) {
 fn through_client(table: &mut Table, suites: Suites, name: &str) {
     let (mut alice, mut bob) = talking(suites, Stored::NOTHING);
     let (a, b) = (alice.address(), bob.address());
+    let (mut other, mut reader) = (alice.clone(), bob.clone());
     let mut sent = Vec::new();
     // The store's own copies are counted too: a database has its own.
     row(table, "client: send, stored", name, &mean(|| (), |()| sent.push(alice.send(&b))));
@@ -73,6 +95,12 @@ fn through_client(table: &mut Table, suites: Suites, name: &str) {
         name,
         &mean(|| sent.next().unwrap(), |envelope| drop(bob.receive(&envelope))),
     );
+    // Without them.
+    let mut sent = Vec::new();
+    row(table, "client: send, the library alone", name, &within(|work| sent.push(other.send_within(&b, work))));
+    let mut waiting = sent.iter();
+    let receive = |work: Within<'_>| drop(reader.receive_within(waiting.next().unwrap(), work));
+    row(table, "client: receive, the library alone", name, &within(receive));
     let ping_pong = |()| {
         let envelope = alice.send(&b);
         bob.receive(&envelope);
@@ -97,7 +125,7 @@ fn peer(table: &mut Table) {
 }
 
 fn main() {
-    let columns = ["1 KiB", "who", "allocations, mean", "most", "bytes, mean"];
+    let columns = ["1 KiB", "who", "allocations, median", "mean", "most", "bytes, mean"];
     let mut table = Table::new("Heap allocations for each operation", columns);
     for suite in [Suite::V1, Suite::Signal] {
         bare_session(&mut table, suite);

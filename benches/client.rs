@@ -1,6 +1,7 @@
 //! What the client costs: a steady message of 1 KiB, staged, its rows opened and sealed, applied to a store in memory;
-//! beside the same message in a bare session in the same run; and that neither peers nor skipped message keys nor archived sessions make
-//! it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times a bare session.
+//! beside the same message in a bare session in the same run; and that neither peers nor skipped message keys nor archived
+//! sessions make it dearer. With feature `std` also for a client that keeps sessions in memory. The goal is 3.5 times a bare
+//! session.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a bench fails by panicking")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock and its arguments")]
@@ -32,9 +33,9 @@ const STORED: &[(&str, Stored)] = &[
     ("1 peer", IN_USE),
     ("100 peers", Stored { peers: 100, ..IN_USE }),
     ("10,000 peers", Stored { peers: 10_000, ..IN_USE }),
-    ("100 kept keys", Stored { kept: 100, ..IN_USE }),
-    ("1,000 kept keys", Stored { kept: 1_000, ..IN_USE }),
-    ("2,000 kept keys", Stored { kept: 2_000, ..IN_USE }),
+    ("100 skipped keys", Stored { kept: 100, ..IN_USE }),
+    ("1,000 skipped keys", Stored { kept: 1_000, ..IN_USE }),
+    ("2,000 skipped keys", Stored { kept: 2_000, ..IN_USE }),
     ("40 archived sessions", Stored { archived: 40, ..IN_USE }),
     #[cfg(feature = "std")]
     ("1 peer, session cache", Stored { cached: true, ..IN_USE }),
@@ -220,7 +221,7 @@ fn report(results: &Results) {
         }
     }
     table.print();
-    let mut table = Table::new("A late message, µs", ["suite", "of 100 kept", "of 1,000", "of 2,000"]);
+    let mut table = Table::new("A late message, µs", ["suite", "of 100 skipped", "of 1,000", "of 2,000"]);
     for (suite, _) in SUITES {
         let cells = [100, 1_000, 2_000].map(|kept| us(results.of(&key(LATE, suite, &kept.to_string()))));
         table.row([&format!("{suite:?}"), &cells[0], &cells[1], &cells[2]]);

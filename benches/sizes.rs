@@ -49,15 +49,15 @@ fn session_records() {
 }
 
 fn rows() {
-    let columns = ["row, sealed", "suite", "0 keys kept", "100", "1,000", "2,000"];
+    let columns = ["row, sealed", "suite", "0 skipped message keys", "100", "1,000", "2,000"];
     let mut table = Table::new("Client: rows of one peer device", columns);
     for (suite, suites) in SUITES {
         let parties = KEYS.map(|keys| talking(suites, Stored { sent: 2_000, kept: keys, ..Stored::NOTHING }).1);
         for (name, kind) in [
-            ("the hot one", PEER),
-            ("which keys are kept", SKIPPED_KEYS),
-            ("a page of them", SKIPPED_PAGE),
-            ("a sent message", SENT),
+            ("Peer", PEER),
+            ("SkippedKeys", SKIPPED_KEYS),
+            ("SkippedPage", SKIPPED_PAGE),
+            ("Sent: eight messages", SENT),
         ] {
             let cells = parties.each_ref().map(|party| {
                 let lengths = party.db.lengths(kind);
@@ -100,6 +100,25 @@ fn messages() {
     println!("\nSuite V1 pads: 1,024 bytes to 1,088, 100 bytes to 160; that is part of these figures.");
 }
 
+/// What the client gives to post, with its padding and without: the least that any length costs has one byte of it.
+fn envelopes() {
+    let columns = ["envelope over its plaintext", "4 KiB", "without padding", "1 KiB", "without", "100 B", "without"];
+    let mut table = Table::new("The envelope", columns);
+    for (suite, suites) in SUITES {
+        // Each of these carries a chunk of the post-quantum ratchet's, as most messages do.
+        let (mut alice, bob) = talking(suites, Stored::NOTHING);
+        let to = bob.address();
+        let mut over = |len: usize| alice.send_text(&to, &vec![0x5a; len]).to_bytes().len() - len;
+        let cells = [4_096, 1_024, 100].map(|len: usize| {
+            let least = (len..=len + len / 8 + 64).map(&mut over).min().unwrap();
+            [over(len), least - 1].map(|bytes| bytes.to_string())
+        });
+        let [[long, bare_long], [middle, bare_middle], [short, bare_short]] = &cells;
+        table.row([&format!("{suite:?}"), long, bare_long, middle, bare_middle, short, bare_short]);
+    }
+    table.print();
+}
+
 fn starts() {
     let mut table = Table::new("The start of a session", ["", "bundle", "first message over its plaintext, 1 KiB"]);
     for (suite, _) in SUITES {
@@ -117,5 +136,6 @@ fn main() {
     session_records();
     rows();
     messages();
+    envelopes();
     starts();
 }

@@ -35,12 +35,12 @@
 //! | you look underneath, or write a second implementation | [`session`], [`guide::protocol`], [`guide::records`], CONTRIBUTING.md |
 //!
 //! [`client::Client`] is one device over the host's database: what most hosts use. Each of its operations is
-//! [run](client::Operation::run) in one call over a [`client::Database`], which `subrosa::sqlite` is (feature `sqlite`) and a host
-//! on something else implements; [`client::Client::todo`] says what is to be done. The example `sqlite_host` is the reference,
-//! `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and [`guide::storage`] says what a
-//! host owes the rows. Below it are plain values without storage:
-//! [`session::Session`] for each device of a peer, [`prekey::Device`] for one's own (example `two_parties`).
-//! [`guide::protocol`] specifies every byte; words that are used in a sense of their own are in the [`glossary`].
+//! [run](client::Operation::run) in one call over a [`client::Database`], which `subrosa::sqlite` is (feature `sqlite`) and
+//! a host on something else implements; [`client::Client::todo`] says what is to be done. The example `sqlite_host` is the
+//! reference, `chat` is two processes and a relay, `async_host` and `ffi_host` step operations by hand, and
+//! [`guide::storage`] says what a host owes the rows. Below it are plain values without storage: [`session::Session`] for
+//! each device of a peer, [`prekey::Device`] for one's own (example `two_parties`). [`guide::protocol`] specifies every
+//! byte; words that are used in a sense of their own are in the [`glossary`].
 //!
 //! # Features
 //!

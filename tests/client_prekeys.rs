@@ -1,4 +1,5 @@
-//! Prekeys over months, through a prekey store: devices that sleep, uploads that are lost, servers that count wrong, wrong clocks.
+//! Prekeys over months, through a prekey store: devices that sleep, uploads that are lost, servers that count wrong, wrong
+//! clocks.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
@@ -179,7 +180,8 @@ fn a_long_sleep() {
     }
 }
 
-/// For 60 days no upload arrives. What the server has is read as long as anybody takes it; then one arrives, and all is as before.
+/// For 60 days no upload arrives. What the server has is read as long as anybody takes it; then one arrives, and all is as
+/// before.
 #[test]
 fn uploads_that_fail_for_weeks() {
     let mut bob = Device::new("bob");

@@ -1,4 +1,5 @@
-//! What happens over days, restarts and reinstallations: rotation, rollback counters, forgotten devices, an inbox that comes twice.
+//! What happens over days, restarts and reinstallations: rotation, rollback counters, forgotten devices, an inbox that comes
+//! twice.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::allow_attributes_without_reason, reason = "what the examples of the documentation share is short")]
@@ -43,7 +44,7 @@ fn prekeys_rotate_by_age() {
         now = done.next_due;
     }
     assert!(run(alice.maintain(), &db, now).prekeys_due);
-    assert_eq!(run(alice.todo(), &db, now), [Task::PublishPrekeys]);
+    assert_eq!(run(alice.todo(), &db, now), [Task::PublishPrekeys, Task::PublishRoster]);
     let second = publish(&alice, &db, PrekeyCounts::FULL, now).unwrap();
     assert_ne!((second.signed.id, second.last_resort.id), (first.signed.id, first.last_resort.id));
     assert!(second.one_time.is_empty() && second.one_time_kem.is_empty(), "what has arrived is not uploaded again");
@@ -90,9 +91,9 @@ fn one_process_does_not_confirm_another_ones_upload() {
         assert_eq!(run(alice.published(unknown), &db, day(8)), Publication::NotPending);
     }
     assert!(*db.0.borrow() == before, "nothing has changed");
-    assert_eq!(run(alice.todo(), &db, day(8)), [Task::PublishPrekeys, Task::Maintain]);
+    assert_eq!(run(alice.todo(), &db, day(8)), [Task::PublishPrekeys, Task::PublishRoster, Task::Maintain]);
     assert_eq!(run(alice.published(fresh.id), &db, day(8)), Publication::Confirmed);
-    assert_eq!(run(alice.todo(), &db, day(8)), [Task::Maintain]);
+    assert_eq!(run(alice.todo(), &db, day(8)), [Task::PublishRoster, Task::Maintain]);
     assert_eq!(run(alice.published(fresh.id), &db, day(8)), Publication::NotPending, "once");
 }
 
@@ -234,7 +235,7 @@ fn an_inbox_that_comes_again_is_duplicates() {
     assert!(run(bob.receive_many(&inbox), &db, NOW).iter().all(Result::is_ok));
     let again = run(bob.receive_many(&inbox), &db, NOW);
     assert!(again.iter().all(|outcome| *outcome == Err(ReceiveError::Duplicate)), "{again:?}");
-    assert_eq!(run(bob.todo(), &db, NOW), [Task::PublishPrekeys, Task::Maintain]);
+    assert_eq!(run(bob.todo(), &db, NOW), [Task::PublishPrekeys, Task::PublishRoster, Task::Maintain]);
 }
 
 /// A device whose records are damaged is forgotten without any of them being read, and begins anew.

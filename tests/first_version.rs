@@ -34,7 +34,7 @@ fn another_process() {
     let (who, server) = words.split_once(' ').unwrap();
     let person = open(Path::new("."), who.parse().unwrap(), server);
     while !Path::new("over").exists() {
-        let written = person.texts("mine").unwrap().len();
+        let written = person.texts("mine", []).unwrap().len();
         if written < 300 {
             person.write(&format!("{written}")).unwrap();
         }
@@ -78,7 +78,7 @@ fn two_people_talk_and_nothing_is_lost() {
     }
     for who in [0, 1] {
         let texts = |person: &Person, which| -> Vec<String> {
-            person.texts(which).unwrap().into_iter().map(|(_, text)| text).collect()
+            person.texts(which, []).unwrap().into_iter().map(|(_, text)| text).collect()
         };
         let sent = texts(&people[who], "mine");
         assert!(sent.len() > 10, "{} has written {} messages", NAMES[who], sent.len());

@@ -184,7 +184,7 @@ fn todo(client: &Client, db: &Memory, hours: u64) -> Vec<Task> {
 #[test]
 fn what_is_to_be_done_is_told_until_it_is_done() {
     let (client, db) = account("alice");
-    assert_eq!(todo(&client, &db, 0), [Task::PublishPrekeys, Task::Maintain]);
+    assert_eq!(todo(&client, &db, 0), [Task::PublishPrekeys, Task::PublishRoster, Task::Maintain]);
     let publish = |hours: u64| {
         let at = Timestamp::new(NOW.get() + hours * 3_600_000);
         let uploads = client.publish_prekeys(PrekeyCounts::default()).run(&db, at, &mut rng(), |_, _| Ok(()));
@@ -197,19 +197,21 @@ fn what_is_to_be_done_is_told_until_it_is_done() {
         client.maintain().run(&db, at, &mut rng(), |_, _| Ok(())).unwrap()
     };
     publish(0);
-    assert_eq!(todo(&client, &db, 0), [Task::Maintain]);
+    assert_eq!(todo(&client, &db, 0), [Task::PublishRoster, Task::Maintain]);
     maintain(1);
-    assert_eq!(todo(&client, &db, 24), []);
+    assert_eq!(todo(&client, &db, 24), [Task::PublishRoster]);
     for hours in (2..25).step_by(3) {
         publish(hours);
     }
-    assert_eq!(todo(&client, &db, 25), [Task::Maintain]);
+    assert_eq!(todo(&client, &db, 25), [Task::PublishRoster, Task::Maintain]);
     // Within the day it is done again without a row being written for it but the vault.
     maintain(25);
     let rows = db.0.borrow().clone();
     maintain(26);
     let changed = db.0.borrow().iter().filter(|(key, row)| rows.get(*key) != Some(*row)).count();
-    assert_eq!((changed, todo(&client, &db, 48)), (1, vec![]));
+    assert_eq!((changed, todo(&client, &db, 48)), (1, vec![Task::PublishRoster]));
+    client.roster_published(1).run(&db, NOW, &mut rng(), |_, _| Ok(())).unwrap();
+    assert_eq!(todo(&client, &db, 12), []);
     // A clock that was ahead by a year was maintained then: it is due at once when it is right.
     maintain(24 * 365);
     assert_eq!(todo(&client, &db, 50).last(), Some(&Task::Maintain));

@@ -74,6 +74,22 @@ fn unsupported_version() {
     }
 }
 
+/// What a server says are a device's keys may be another device's, well signed.
+#[test]
+fn keys_of_another_device() {
+    let bob = Party::new("bob", 2);
+    let bundle = bob.device.bundle(&bob.signed, &bob.kem, None);
+    let mallory = Party::new("mallory", 3);
+    let others = mallory.device.bundle(&mallory.signed, &mallory.kem, None);
+    let asked = bob.device.address();
+    assert_eq!(others.clone().verify_for(asked).unwrap_err(), BundleError::OtherDevice);
+    assert!(others.verify().is_ok(), "nothing else is wrong with it");
+    assert!(bundle.clone().verify_for(asked).is_ok());
+    let mut bad = bundle;
+    bad.signed_prekey.signature[3] ^= 1;
+    assert_eq!(bad.verify_for(asked).unwrap_err(), BundleError::BadPrekeySignature);
+}
+
 #[test]
 fn bad_signature() {
     let mut bob = Party::new("bob", 2);

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use subrosa::client::{Client, Operation, PrekeyCounts, PrekeyUpload, Received, RollbackCounter};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
-use subrosa::staging::{Batch, Row, Store};
+use subrosa::staging::{Batch, Row, Step, Store};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
@@ -85,11 +85,56 @@ impl Party {
     }
 
     pub(crate) fn send(&mut self, to: &Address) -> Envelope {
+        self.send_text(to, &PLAINTEXT)
+    }
+
+    pub(crate) fn send_text(&mut self, to: &Address, text: &[u8]) -> Envelope {
+        let id = self.next_id();
+        let sent = self.run(self.client.send(id, to, text), self.now());
+        sent.outgoing().first().unwrap().envelope().clone()
+    }
+
+    fn next_id(&mut self) -> MessageId {
         self.sent += 1;
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.sent.to_be_bytes());
-        let sent = self.run(self.client.send(MessageId::new(id), to, &PLAINTEXT), self.now());
+        MessageId::new(id)
+    }
+
+    /// The same, with whatever the library does inside of `within`, and what the store does outside.
+    pub(crate) fn send_within(&mut self, to: &Address, within: &mut dyn FnMut(&mut dyn FnMut())) -> Envelope {
+        let (id, mut operation) = (self.next_id(), None);
+        within(&mut || operation = Some(self.client.send(id, to, &PLAINTEXT)));
+        let sent = self.run_within(operation.unwrap(), self.now(), within);
         sent.outgoing().first().unwrap().envelope().clone()
+    }
+
+    pub(crate) fn receive_within(&mut self, envelope: &Envelope, within: &mut dyn FnMut(&mut dyn FnMut())) -> Received {
+        let mut operation = None;
+        within(&mut || operation = Some(self.client.receive(envelope)));
+        self.run_within(operation.unwrap(), NOW, within)
+    }
+
+    fn run_within<T, E: std::fmt::Debug>(
+        &mut self,
+        mut operation: Operation<T, E>,
+        now: Timestamp,
+        within: &mut dyn FnMut(&mut dyn FnMut()),
+    ) -> T {
+        loop {
+            let mut step = None;
+            within(&mut || step = Some(operation.step(now, &mut self.rng).unwrap()));
+            match step.unwrap() {
+                Step::Need(keys) => {
+                    let mut rows = Some(self.db.load(&keys).unwrap());
+                    within(&mut || operation.supply(rows.take().unwrap()));
+                }
+                Step::Ready(staged) => {
+                    self.db.write(staged.batch());
+                    return staged.committed();
+                }
+            }
+        }
     }
 
     /// A busy day: a message every 100 seconds.

@@ -259,11 +259,7 @@ impl Chat {
 
     /// Starts a session from what the relay says are the peer's keys, unless there is one.
     fn initiate(&mut self, bundle: &[u8]) -> Result<(), Failure> {
-        let bundle = UnverifiedBundle::parse(bundle)?.verify()?;
-        // The signatures say that the keys belong together, not whose they are.
-        if *bundle.address() != address(&self.peer)? {
-            return Err("the relay gave somebody else's bundle".into());
-        }
+        let bundle = UnverifiedBundle::parse(bundle)?.verify_for(&address(&self.peer)?)?;
         let added = self.store.run(self.client.add_session(&bundle), |tx, added| {
             added.repair.iter().try_for_each(|question| put_outgoing(tx, question))
         });

@@ -1,9 +1,9 @@
 //! What must be durable, and what must change together: a client's SQLite file.
 //!
-//! The library's rows are opaque and sealed, in tables of [`subrosa::sqlite`]; beside them are the conversation and the outbox, in the clear,
-//! as they would be in many applications. **One transaction for each step:** outgoing, the library's batch, the line and
-//! the envelope; incoming, the batch and the line. Whenever the process dies, it finds all of it or nothing, and posts or
-//! receives the same bytes again.
+//! The library's rows are opaque and sealed, in tables of [`subrosa::sqlite`]; beside them are the conversation and the
+//! outbox, in the clear, as they would be in many applications. **One transaction for each step:** outgoing, the library's
+//! batch, the line and the envelope; incoming, the batch and the line. Whenever the process dies, it finds all of it or
+//! nothing, and posts or receives the same bytes again.
 //!
 //! The storage key and the rollback counter are files of their own: a real application has them where its platform keeps keys.
 

@@ -19,17 +19,13 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use subrosa::crypto::{PublicKey, SystemRng, system_rng};
+use subrosa::crypto::{PublicKey, Secret, system_rng};
 use subrosa::ident::{Address, DeviceId, UserId};
 use subrosa::persist::StorageKey;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SERVER: &str = "127.0.0.1:7407";
-
-fn rng() -> SystemRng {
-    system_rng()
-}
 
 /// Everybody has one device here.
 fn address(user: &str) -> Result<Address, Failure> {
@@ -39,7 +35,7 @@ fn address(user: &str) -> Result<Address, Failure> {
 /// For this first version the key lies in a file beside what it protects. A product has it from the platform's keychain.
 fn storage_key(file: &Path) -> Result<StorageKey, Failure> {
     if !file.exists() {
-        std::fs::write(file, subrosa::crypto::Secret::<32>::random(&mut rng()).expose())?;
+        std::fs::write(file, Secret::<32>::random(&mut system_rng()).expose())?;
     }
     Ok(StorageKey::new(std::fs::read(file)?.as_slice().try_into()?))
 }
@@ -51,18 +47,26 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
     std::thread::spawn(move || {
         std::io::stdin().lock().lines().map_while(Result::ok).all(|line| typed.send(line).is_ok())
     });
+    let mut told = String::new();
     loop {
         let line = lines.recv_timeout(Duration::from_millis(500));
         match line.as_deref() {
-            Ok("/keys") => {
-                tell(person.keys().map(|[own, theirs]| println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs))))
+            Ok("/keys") => match person.keys() {
+                Ok([own, theirs]) => println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs)),
+                Err(failure) => println!("({failure})"),
+            },
+            Ok("/accept") => {
+                println!("({})", person.accept().map_or_else(|failure| failure.to_string(), |()| "accepted".into()))
             }
-            Ok("/accept") => tell(person.accept()),
             Ok(text) => person.write(text)?,
             Err(_) => {}
         }
-        // Nothing is lost where this fails: it waits in the file.
-        tell(person.synchronize());
+        // Nothing is lost where this fails: it waits in the file. The same failure is told once.
+        let failure = person.synchronize().map_or_else(|failure| format!("({failure})"), |()| String::new());
+        if failure != told && !failure.is_empty() {
+            println!("{failure}");
+        }
+        told = failure;
         person.news()?.iter().for_each(|text| println!("{peer}: {text}"));
         if line == Err(RecvTimeoutError::Disconnected) {
             return Ok(());
@@ -72,12 +76,6 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
 
 fn hex(key: &PublicKey) -> String {
     key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
-}
-
-fn tell(outcome: Result<(), Failure>) {
-    if let Err(failure) = outcome {
-        eprintln!("({failure})");
-    }
 }
 
 fn main() -> Result<(), Failure> {

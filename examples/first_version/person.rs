@@ -3,23 +3,22 @@
 use std::net::TcpStream;
 use std::path::Path;
 
-use subrosa::client::{Client, Disposition, Outgoing, PeerDevice, PrekeyCounts, Received, RunError, SendError, Task};
-use subrosa::crypto::PublicKey;
+use subrosa::client::{Client, Disposition, Operation, PeerDevice, PrekeyCounts, Received, RunError, Task};
+use subrosa::crypto::{PublicKey, system_rng as rng};
 use subrosa::ident::{Address, MessageId, Timestamp};
 use subrosa::persist::StorageKey;
 use subrosa::prekey::{Bundle, UnverifiedBundle};
-use subrosa::sqlite::rusqlite::{self, OptionalExtension as _};
-use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite};
+use subrosa::sqlite::rusqlite::{self, Params};
+use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite, queue};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
-use super::{Failure, address, rng, wire};
+use super::{Failure, address, wire};
 
 const TABLES: &str = "
     -- `done`: one's own message is sent; one of the other person's was shown.
     CREATE TABLE IF NOT EXISTS message (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, mine INTEGER NOT NULL,
-        text TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
-    CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, envelope BLOB NOT NULL);
+        text BLOB NOT NULL, done INTEGER NOT NULL DEFAULT 0);
     -- What only a newer version of this program can read.
     CREATE TABLE IF NOT EXISTS later (envelope BLOB NOT NULL);
 ";
@@ -43,7 +42,9 @@ impl Person {
     /// Keeps what was typed, before anything else. The id is drawn here, once: whatever is tried later is the same message.
     pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
         let id = MessageId::random(&mut rng());
-        self.db.sql().execute("INSERT INTO message (id, mine, text) VALUES (?1, 1, ?2)", (id.as_bytes(), text))?;
+        self.db
+            .sql()
+            .execute("INSERT INTO message (id, mine, text) VALUES (?1, 1, ?2)", (id.as_bytes(), text.as_bytes()))?;
         Ok(())
     }
 
@@ -53,7 +54,7 @@ impl Person {
         self.receive()?;
         self.work_off()?;
         self.send()?;
-        self.post()
+        self.db.post(|envelope| self.ask("post", &Envelope::parse(envelope)?.to, envelope).map(drop))
     }
 
     fn receive(&self) -> Result<(), Failure> {
@@ -63,11 +64,9 @@ impl Person {
         let now = Timestamp::now();
         let outcomes =
             self.db.receive(&self.client, &envelopes, now, &mut rng(), |tx, arrival| match arrival.outcome {
-                Ok(Received::Message(message)) if arrival.is_new => {
-                    show(tx, &String::from_utf8_lossy(message.plaintext().unwrap_or_default()))
-                }
-                Ok(Received::RepairRequest(request)) => request.reply.iter().try_for_each(|reply| queue(tx, reply)),
-                Ok(Received::ResendDeclined(_)) => show(tx, "(A message is lost for good.)"),
+                Ok(Received::Message(message)) if arrival.is_new => show(tx, message.plaintext().unwrap_or_default()),
+                Ok(Received::RepairRequest(request)) => queue(tx, &request.reply),
+                Ok(Received::ResendDeclined(_)) => show(tx, b"(A message is lost for good.)"),
                 Err(error) if error.disposition() == Disposition::Later => {
                     tx.execute("INSERT INTO later VALUES (?1)", [arrival.bytes]).map(drop)
                 }
@@ -84,23 +83,11 @@ impl Person {
 
     /// What the library wants done from the network, or from the table of messages.
     fn work_off(&self) -> Result<(), Failure> {
-        for task in self.client.todo().run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))? {
+        for task in self.run(self.client.todo())? {
             match task {
-                // Where it cannot be had, or its key has to be accepted first, the task comes again.
+                // What fails here comes again: when the network is there, when the new key is accepted, after an hour.
                 Task::FetchBundle(device) => drop(self.start_session(&device)),
-                Task::Resend { address, message_id } => {
-                    let query = "SELECT text FROM message WHERE id = ?1 AND mine";
-                    let row = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-                    let text = self.db.sql().query_row(query, [message_id.as_bytes()], row).optional()?;
-                    let answer = self.client.answer(message_id, &address, text.as_deref().map(str::as_bytes));
-                    let queue_all = |tx: &mut rusqlite::Transaction<'_>, answer: &Option<Outgoing>| {
-                        answer.iter().try_for_each(|outgoing| queue(tx, outgoing))
-                    };
-                    match answer.run(&self.db, Timestamp::now(), &mut rng(), queue_all) {
-                        Ok(_) | Err(RunError::Operation(_)) => {} // or it waits, for instance for an hour
-                        Err(error) => return Err(error.into()),
-                    }
-                }
+                Task::Resend { address, message_id } => drop(self.resend(message_id, &address)),
                 // The server has no directory: devices know each other by their identity keys alone.
                 Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
                 Task::PublishPrekeys => self.publish()?,
@@ -110,97 +97,87 @@ impl Person {
         Ok(())
     }
 
+    /// Sends again what a device could not read; if it is not in the table any more, the device is told.
+    fn resend(&self, id: MessageId, device: &Address) -> Result<(), Failure> {
+        let sent = self.texts("mine AND id = ?1", [id.as_bytes()])?;
+        let answer = self.client.answer(id, device, sent.first().map(|(_, text)| text.as_bytes()));
+        answer.run(&self.db, Timestamp::now(), &mut rng(), |tx, answer| queue(tx, answer))?;
+        Ok(())
+    }
+
     fn publish(&self) -> Result<(), Failure> {
-        let counts = self.ask("counts", self.client.address(), &[])?;
-        let count = |at: usize| counts.get(at)?.as_slice().try_into().ok().map(u32::from_be_bytes);
-        let left = PrekeyCounts { one_time: count(0).unwrap_or(0), one_time_kem: count(1).unwrap_or(0) };
-        for upload in self.client.publish_prekeys(left).run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))? {
+        let left = self.ask("counts", self.client.address(), &[])?.concat().as_slice().try_into()?;
+        for upload in self.run(self.client.publish_prekeys(PrekeyCounts::from_bytes(left)))? {
             self.ask("publish", self.client.address(), &upload.to_bytes())?;
-            self.client.published(upload.id).run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
+            self.run(self.client.published(upload.id))?;
         }
         Ok(())
     }
 
     /// Starts a session with a device, from what the server says are its keys.
     fn start_session(&self, device: &Address) -> Result<(), Failure> {
-        let bundle = self.bundle(device)?;
-        let add = self.client.add_session(&bundle);
-        add.run(&self.db, Timestamp::now(), &mut rng(), |tx, added| {
-            added.repair.iter().try_for_each(|question| queue(tx, question))
-        })?;
+        let add = self.client.add_session(&self.bundle(device)?);
+        add.run(&self.db, Timestamp::now(), &mut rng(), |tx, added| queue(tx, &added.repair))?;
         Ok(())
     }
 
     fn bundle(&self, device: &Address) -> Result<Bundle, Failure> {
         let answer = self.ask("bundle", device, &[])?;
         let bytes = answer.first().ok_or("the other person was not here yet: it is sent as soon as they were")?;
-        let bundle = UnverifiedBundle::parse(bytes)?.verify()?;
-        if bundle.address() == device { Ok(bundle) } else { Err("the server gave somebody else's keys".into()) }
+        Ok(UnverifiedBundle::parse(bytes)?.verify_for(device)?)
     }
 
     fn send(&self) -> Result<(), Failure> {
-        for (id, text) in self.texts("mine AND NOT done")? {
-            let send = || {
-                let send = self.client.send(MessageId::new(id), &self.peer, text.as_bytes());
-                // That it is sent, the envelope and the step of the ratchet: all of it is stored, or nothing.
-                send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
-                    tx.execute("UPDATE message SET done = 1 WHERE id = ?1", [id])?;
-                    sent.outgoing().iter().try_for_each(|outgoing| queue(tx, outgoing))
-                })
-            };
-            match send() {
-                Err(RunError::Operation(SendError::NoSession)) => {
-                    self.start_session(&self.peer)?;
-                    send()?;
-                }
-                sent => drop(sent?),
+        for (id, text) in self.texts("mine AND NOT done", [])? {
+            if self.run(self.client.peer(&self.peer))?.is_none_or(|peer| peer.sends_since.is_none()) {
+                self.start_session(&self.peer)?;
             }
-        }
-        Ok(())
-    }
-
-    fn post(&self) -> Result<(), Failure> {
-        let mut query = self.db.sql().prepare("SELECT seq, envelope FROM outbox ORDER BY seq")?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        for (seq, envelope) in rows.collect::<Result<Vec<_>, _>>()? {
-            self.ask("post", &Envelope::parse(&envelope)?.to, &envelope)?;
-            self.db.sql().execute("DELETE FROM outbox WHERE seq = ?1", [seq])?;
+            let send = self.client.send(MessageId::new(id), &self.peer, text.as_bytes());
+            // That it is sent, the envelope and the step of the ratchet: all of it is stored, or nothing.
+            send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
+                tx.execute("UPDATE message SET done = 1 WHERE id = ?1", [id])?;
+                queue(tx, sent.outgoing())
+            })?;
         }
         Ok(())
     }
 
     /// What came and was not shown yet.
     pub(crate) fn news(&self) -> Result<Vec<String>, Failure> {
-        let texts = self.texts("NOT mine AND NOT done")?.into_iter().map(|(_, text)| text).collect();
+        let texts = self.texts("NOT mine AND NOT done", [])?.into_iter().map(|(_, text)| text).collect();
         self.db.sql().execute("UPDATE message SET done = 1 WHERE NOT mine", [])?;
         Ok(texts)
     }
 
-    pub(crate) fn texts(&self, which: &str) -> Result<Vec<([u8; 16], String)>, Failure> {
+    pub(crate) fn texts(&self, which: &str, of: impl Params) -> Result<Vec<([u8; 16], String)>, Failure> {
         let query = format!("SELECT ifnull(id, zeroblob(16)), text FROM message WHERE {which} ORDER BY seq");
         let mut query = self.db.sql().prepare(&query)?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let rows = query.query_map(of, |row| Ok((row.get(0)?, text(row.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Both keys, to be compared: one's own, and that of the other person's device, as it is now.
     pub(crate) fn keys(&self) -> Result<[PublicKey; 2], Failure> {
-        let own = self.client.identity_key().run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
-        let peer = self.client.peer(&self.peer).run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))?;
-        let theirs = match peer {
+        let own = self.run(self.client.identity_key())?.ok_or("there is no account")?;
+        let theirs = match self.run(self.client.peer(&self.peer))? {
             // What it writes with now. Without a session only the server knows.
             Some(PeerDevice { changed_key: Some(key), .. }) => key,
             Some(PeerDevice { identity_key, sends_since: Some(_), .. }) => identity_key,
             _ => *self.bundle(&self.peer)?.identity_key(),
         };
-        Ok([own.ok_or("there is no account")?, theirs])
+        Ok([own, theirs])
     }
 
     /// Goes on with the key that the other person's device has now: they have got a new one, and the keys were compared.
     pub(crate) fn accept(&self) -> Result<(), Failure> {
         let [_, theirs] = self.keys()?;
-        let accept = self.client.accept_identity(&self.peer, &theirs);
-        Ok(accept.run(&self.db, Timestamp::now(), &mut rng(), |_, ()| Ok(()))?)
+        Ok(self.run(self.client.accept_identity(&self.peer, &theirs))?)
+    }
+
+    /// Runs an operation with which nothing of this program's own is written.
+    fn run<T, E>(&self, operation: Operation<T, E>) -> Result<T, RunError<E, rusqlite::Error>> {
+        operation.run(&self.db, Timestamp::now(), &mut rng(), |_, _| Ok(()))
     }
 
     fn ask(&self, verb: &str, user: &Address, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
@@ -210,10 +187,6 @@ impl Person {
     }
 }
 
-fn show(db: &Connection, text: &str) -> rusqlite::Result<()> {
+fn show(db: &Connection, text: &[u8]) -> rusqlite::Result<()> {
     db.execute("INSERT INTO message (mine, text) VALUES (0, ?1)", [text]).map(drop)
-}
-
-fn queue(db: &Connection, outgoing: &Outgoing) -> rusqlite::Result<()> {
-    db.execute("INSERT INTO outbox (envelope) VALUES (?1)", [outgoing.bytes()]).map(drop)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use subrosa::client::PrekeyUpload;
-use subrosa::platform::PrekeyStore;
+use subrosa::platform::{PrekeyStore, PrekeyStoreError};
 use subrosa::sqlite::Connection;
 use subrosa::sqlite::rusqlite::{self, OptionalExtension as _};
 use subrosa::suite::Suite;
@@ -23,19 +23,25 @@ pub(crate) fn serve(listener: &TcpListener, file: &Path) -> Result<(), Failure> 
     db.execute_batch(TABLES)?;
     for stream in listener.incoming() {
         // Whatever one of them sends, the others are served.
-        if let Err(failure) = stream.map_err(Failure::from).and_then(|mut stream| answer(&db, &mut stream)) {
+        if let Err(failure) = stream.map_err(Failure::from).and_then(|stream| serve_one(&db, stream)) {
             eprintln!("server: {failure}");
         }
     }
     Ok(())
 }
 
-fn answer(db: &Connection, stream: &mut TcpStream) -> Result<(), Failure> {
+fn serve_one(db: &Connection, mut stream: TcpStream) -> Result<(), Failure> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let request = wire::read(stream)?;
-    let [verb, user, bytes] = request.as_slice() else { return Err("a request has three parts".into()) };
+    match wire::read(&mut stream).map_err(Failure::from).and_then(|request| answer(db, &request)) {
+        Ok(answer) => Ok(wire::write(&mut stream, &answer)?),
+        Err(failure) => Ok(wire::refuse(&mut stream, &format!("the server: {failure}"))?),
+    }
+}
+
+fn answer(db: &Connection, request: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Failure> {
+    let [verb, user, bytes] = request else { return Err("a request has three parts".into()) };
     let user = str::from_utf8(user)?;
-    let answer: Vec<Vec<u8>> = match verb.as_slice() {
+    Ok(match verb.as_slice() {
         b"post" => {
             db.execute("INSERT INTO mail (user, envelope) VALUES (?1, ?2)", (user, bytes))?;
             vec![]
@@ -52,17 +58,17 @@ fn answer(db: &Connection, stream: &mut TcpStream) -> Result<(), Failure> {
         }
         b"publish" => {
             let upload = PrekeyUpload::parse(bytes)?;
-            prekeys(db, user, |store| store.apply(&upload))??;
+            prekeys(db, user, |store| match store.apply(&upload) {
+                // A new telephone under the old name. This server believes that too; a real one registers it anew first.
+                Err(PrekeyStoreError::OtherIdentity) => store.replace(&upload),
+                applied => applied,
+            })??;
             vec![]
         }
-        b"counts" => {
-            let counts = prekeys(db, user, |store| store.counts())?;
-            vec![counts.one_time.to_be_bytes().to_vec(), counts.one_time_kem.to_be_bytes().to_vec()]
-        }
+        b"counts" => vec![prekeys(db, user, |store| store.counts())?.to_bytes().to_vec()],
         b"bundle" => prekeys(db, user, PrekeyStore::claim)?.iter().map(|bundle| bundle.to_bytes()).collect(),
         _ => return Err("no such verb".into()),
-    };
-    Ok(wire::write(stream, &answer)?)
+    })
 }
 
 /// Changes the prekeys of a user in one transaction: nobody gets the same one-time prekey as somebody else.

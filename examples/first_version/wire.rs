@@ -1,4 +1,5 @@
-//! How the programs talk: one request a connection. Request and answer are byte strings, each behind its length.
+//! How the programs talk: one request a connection. Request and answer are byte strings, each behind its length; in the place
+//! of an answer there may be the reason why there is none.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -6,24 +7,45 @@ use std::net::TcpStream;
 /// No byte string is longer, and no list has more: whoever connects cannot make anybody hold more than that.
 const LONGEST: u32 = 1 << 20;
 const MOST: u32 = 400;
+/// In the place of how many there are: one follows, which says why.
+const REFUSED: u32 = u32::MAX;
 
 pub(crate) fn write(stream: &mut TcpStream, strings: &[impl AsRef<[u8]>]) -> io::Result<()> {
     let mut bytes = number(strings.len(), MOST)?.to_vec();
     for string in strings {
-        bytes.extend_from_slice(&number(string.as_ref().len(), LONGEST)?);
-        bytes.extend_from_slice(string.as_ref());
+        put(&mut bytes, string.as_ref())?;
     }
     stream.write_all(&bytes)
 }
 
+pub(crate) fn refuse(stream: &mut TcpStream, why: &str) -> io::Result<()> {
+    let mut bytes = REFUSED.to_be_bytes().to_vec();
+    put(&mut bytes, why.as_bytes())?;
+    stream.write_all(&bytes)
+}
+
+fn put(bytes: &mut Vec<u8>, string: &[u8]) -> io::Result<()> {
+    bytes.extend_from_slice(&number(string.len(), LONGEST)?);
+    bytes.extend_from_slice(string);
+    Ok(())
+}
+
 pub(crate) fn read(stream: &mut TcpStream) -> io::Result<Vec<Vec<u8>>> {
-    let strings = (0..read_number(stream, MOST)?).map(|_| {
-        let mut string = Vec::new();
-        let length = u64::from(read_number(stream, LONGEST)?);
-        stream.take(length).read_to_end(&mut string)?;
-        if string.len() as u64 == length { Ok(string) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    });
-    strings.collect()
+    match read_number(stream)? {
+        REFUSED => Err(io::Error::other(String::from_utf8_lossy(&take(stream)?).into_owned())),
+        count if count <= MOST => (0..count).map(|_| take(stream)).collect(),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn take(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = read_number(stream)?;
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut string = Vec::new();
+    stream.take(length.into()).read_to_end(&mut string)?;
+    if string.len() as u64 == u64::from(length) { Ok(string) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn number(number: usize, most: u32) -> io::Result<[u8; 4]> {
@@ -31,9 +53,8 @@ fn number(number: usize, most: u32) -> io::Result<[u8; 4]> {
     number.map(u32::to_be_bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn read_number(stream: &mut TcpStream, most: u32) -> io::Result<u32> {
+fn read_number(stream: &mut TcpStream) -> io::Result<u32> {
     let mut bytes = [0; 4];
     stream.read_exact(&mut bytes)?;
-    number(u32::from_be_bytes(bytes) as usize, most)?;
     Ok(u32::from_be_bytes(bytes))
 }

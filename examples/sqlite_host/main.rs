@@ -81,7 +81,7 @@ fn perform(folder: &Path) -> Result<(), Failure> {
     let status = Command::new(std::env::current_exe()?).arg("die").arg(folder).status()?;
     println!("a process of alice's dies between its commit and the network ({status})");
     let mut alice = open(folder, "alice")?;
-    let outbox = messages::outbox(alice.sql())?.len();
+    let outbox = alice.db.outbox()?.len();
     println!("alice opens the file again: {outbox} envelope in the outbox, posted now");
     deliver([&mut alice, &mut bob])?;
     show(&[("alice", &alice), ("bob", &bob)])?;

@@ -31,7 +31,8 @@ pub fn bundle(data: &[u8]) -> bool {
     true
 }
 
-/// What a device brings to its server of prekeys. What a prekey store takes of it is handed out once, and comes back from storage.
+/// What a device brings to its server of prekeys. What a prekey store takes of it is handed out once, and comes back from
+/// storage.
 pub fn prekey_upload(data: &[u8]) -> bool {
     let Ok(upload) = PrekeyUpload::parse(data) else { return false };
     assert_eq!(upload.to_bytes(), data, "one encoding");
@@ -136,8 +137,9 @@ pub fn spqr_message(data: &[u8]) -> bool {
 
 /// A stored session; whatever is accepted can be used and stored again.
 ///
-/// After a first byte of 255, which leads no record, come edits of a real one: which one, the upper
-/// bit for its suite, then the offset in two bytes and what to add. Blind changes break the lengths that protobuf is made of; few would get past the decoder.
+/// After a first byte of 255, which leads no record, come edits of a real one: which one, the upper bit for its suite, then
+/// the offset in two bytes and what to add. Blind changes break the lengths that protobuf is made of; few would get past the
+/// decoder.
 pub fn session_bytes(data: &[u8]) -> bool {
     let mut edited = Vec::new();
     let data = if let [255, stage, edits @ ..] = data {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use super::follows::FollowsError;
 use super::fork::RosterFork;
 use super::keys::{AccountKey, RecoveryKey};
-use super::roster::{Roster, RosterError, UnverifiedRoster};
+use super::roster::{Roster, RosterError};
 use super::succession::{CarriedRoster, Step, SuccessionError};
 use crate::ident::Timestamp;
 use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind};
@@ -104,6 +104,10 @@ impl HeldRoster {
         &self.roster
     }
 
+    pub(crate) fn into_roster(self) -> Roster {
+        self.roster
+    }
+
     /// Of each recovery key of the roster: when it came here, or `None` if it stood in the first roster that was held of this
     /// account key. At most 4.
     #[must_use]
@@ -136,9 +140,8 @@ impl HeldRoster {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut fields = FieldReader::record(RecordKind::HeldRoster, bytes)?;
         let (since, rest) = fields.bytes(1)?.as_chunks();
-        let roster = UnverifiedRoster::parse(fields.some_bytes(2)?).map_err(|_| RecordError::Corrupt)?;
+        let roster = Roster::stored(fields.some_bytes(2)?).map_err(|_| RecordError::Corrupt)?;
         fields.end()?;
-        let roster = roster.verified_before().map_err(|_| RecordError::Corrupt)?;
         let moment = |bytes: &[u8; 8]| Some(u64::from_be_bytes(*bytes)).filter(|since| *since > 0).map(Timestamp::new);
         let since: Vec<_> = since.iter().map(moment).collect();
         let fits = rest.is_empty() && since.len() == roster.recoveries().len();

@@ -29,6 +29,12 @@ macro_rules! public_key {
                 EdPublicKey::new(*key).map(Self)
             }
 
+            /// Takes the 33-byte form out of one's own storage, where it was read before it was put there.
+            pub(crate) fn stored(bytes: &[u8; 33]) -> Result<Self, PublicKeyError> {
+                let [$type_byte, key @ ..] = bytes else { return Err(PublicKeyError::Type) };
+                Ok(Self(EdPublicKey::stored(*key)))
+            }
+
             /// The 33-byte form.
             #[must_use]
             pub fn to_bytes(&self) -> [u8; 33] {

@@ -3,7 +3,7 @@ use core::fmt;
 
 use super::device::RosterDevice;
 use super::keys::{AccountKey, AccountKeyPair, RecoveryKey};
-use crate::crypto::{PublicKey, Signature, sha256};
+use crate::crypto::{PublicKey, PublicKeyError, Signature, sha256};
 use crate::ident::{DeviceId, Timestamp, UserId};
 use crate::wire::{RosterBody, RosterView, WireError, join_signed, split_signed};
 
@@ -170,22 +170,20 @@ impl UnverifiedRoster {
         Ok(judged)
     }
 
-    /// Takes a roster out of one's own storage, which verified when it was put there.
-    pub(crate) fn verified_before(self) -> Result<Roster, RosterError> {
-        let (body, _) = split_signed(&self.bytes)?;
-        let user = UserId::new(RosterBody::parse(body)?.user).map_err(|_| RosterError::NoUser)?;
-        self.judge(&user)
-    }
-
     fn judge(&self, user: &UserId) -> Result<Roster, RosterError> {
         let (body, _) = split_signed(&self.bytes)?;
-        let roster = judge(self.account, RosterBody::parse(body)?, user)?;
+        let roster = judge(self.account, RosterBody::parse(body)?, user.clone(), |key| RecoveryKey::parse(key))?;
         Ok(Roster { hash: sha256(&[LABEL_HASH, body]), bytes: self.bytes.clone(), ..roster })
     }
 }
 
 /// All that is asked of any roster but its signatures.
-fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Roster, RosterError> {
+fn judge(
+    account: AccountKey,
+    body: RosterBody<'_>,
+    user: UserId,
+    recovery_key: fn(&[u8; 33]) -> Result<RecoveryKey, PublicKeyError>,
+) -> Result<Roster, RosterError> {
     let RosterBody {
         user: name,
         account_key: _,
@@ -197,8 +195,8 @@ fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Ros
         deleted,
         devices,
     } = body;
-    if UserId::new(name).map_err(|_| RosterError::NoUser)? != *user {
-        return Err(RosterError::OtherUser);
+    if name != user.as_str() {
+        return Err(if UserId::new(name).is_ok() { RosterError::OtherUser } else { RosterError::NoUser });
     }
     if version == 0 {
         return Err(RosterError::Version);
@@ -221,7 +219,7 @@ fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Ros
         return Err(RosterError::SharedIdentity);
     }
     let recovery = |(key, named): &([u8; 33], u64)| {
-        let key = RecoveryKey::parse(key).map_err(WireError::from)?;
+        let key = recovery_key(key).map_err(WireError::from)?;
         Ok(Recovery { key, named: Timestamp::new(*named) })
     };
     let recoveries = recoveries.iter().map(recovery).collect::<Result<Vec<_>, RosterError>>()?;
@@ -231,7 +229,7 @@ fn judge(account: AccountKey, body: RosterBody<'_>, user: &UserId) -> Result<Ros
     Ok(Roster {
         bytes: Vec::new(),
         hash: [0; 32],
-        user: user.clone(),
+        user,
         account,
         version,
         issued: Timestamp::new(issued_ms),
@@ -250,6 +248,16 @@ fn is_repeated<T: Ord>(keys: impl Iterator<Item = T>) -> bool {
 }
 
 impl Roster {
+    /// Takes a roster out of one's own storage, which verified when it was put there.
+    pub(crate) fn stored(bytes: &[u8]) -> Result<Self, RosterError> {
+        let (signed, _) = split_signed(bytes)?;
+        let body = RosterBody::parse(signed)?;
+        let user = UserId::new(body.user).map_err(|_| RosterError::NoUser)?;
+        let account = AccountKey::stored(&body.account_key).map_err(WireError::from)?;
+        let roster = judge(account, body, user, RecoveryKey::stored)?;
+        Ok(Self { hash: sha256(&[LABEL_HASH, signed]), bytes: bytes.to_vec(), ..roster })
+    }
+
     /// Whose devices these are.
     #[must_use]
     pub const fn user(&self) -> &UserId {

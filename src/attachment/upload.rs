@@ -73,10 +73,10 @@ pub enum UploadNext {
 ///
 /// # Security
 ///
-/// Two plaintexts sealed as the same chunk would give both away, and the key's authentication with them. That cannot
-/// happen as long as the record is never an older copy of itself: exclude it from backups; and whenever it was restored
-/// from one, call [`AttachmentUpload::restart`]. [`AttachmentUpload::next_after`] also recognises an older copy by what the server holds.
-/// The record holds the file's key: seal it.
+/// Two plaintexts sealed as the same chunk would give both away, and the key's authentication with them. That cannot happen
+/// as long as the record is never an older copy of itself: exclude it from backups; and whenever it was restored from one,
+/// call [`AttachmentUpload::restart`]. [`AttachmentUpload::next_after`] also recognises an older copy by what the server
+/// holds. The record holds the file's key: seal it.
 ///
 /// # Examples
 ///

@@ -18,7 +18,8 @@
 //!    one database without locks.
 //! 4. It gives the outcome, which is durable.
 //!
-//! Whoever cannot lend a database steps the operation by hand ([`Step`](crate::staging::Step), [`Staged`](crate::staging::Staged)), to the same bytes.
+//! Whoever cannot lend a database steps the operation by hand ([`Step`](crate::staging::Step),
+//! [`Staged`](crate::staging::Staged)), to the same bytes.
 //!
 //! # When something breaks
 //!

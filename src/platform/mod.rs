@@ -2,9 +2,9 @@
 //! verdicts on reports.
 //!
 //! Owns: what a server keeps of a device's prekeys ([`PrekeyStore`]), which roster it stores ([`check_roster`],
-//! [`check_succession`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]), the key that
-//! reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object is the file
-//! that a reported message refers to ([`verify_attachment`]).
+//! [`check_succession`]), the keys that stamp ([`StampKeys`]), the two things done on submission ([`stamp`], [`restamp`]),
+//! the key that reports are sealed to ([`ModerationKey`]), what a report proves ([`verify_report`]), and whether an object
+//! is the file that a reported message refers to ([`verify_attachment`]).
 //!
 //! **Not its concern:** anything of a client. No session, private prekey or ratchet can be named here, and nothing here opens
 //! a message: what a platform sees of one is a commitment, and of a file what a reporter revealed. Who is authenticated, who

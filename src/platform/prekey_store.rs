@@ -20,8 +20,8 @@ use crate::wire::{FieldReader, FieldWriter, RecordError, RecordKind, read_addres
 /// # Security
 ///
 /// The prekey store knows keys, not people: that an upload comes from the device whose address it bears is for the server to
-/// authenticate. A prekey store that hands out what it should not costs its users attempts and secrecy of first messages against later
-/// theft; it can read nothing.
+/// authenticate. A prekey store that hands out what it should not costs its users attempts and secrecy of first messages
+/// against later theft; it can read nothing.
 ///
 /// # Examples
 ///

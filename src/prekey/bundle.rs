@@ -31,6 +31,9 @@ pub enum BundleError {
     /// The KEM prekey is of another mechanism than the suite's.
     #[error("KEM prekey is of the wrong kind")]
     WrongKem,
+    /// These are the keys of another device than was asked for.
+    #[error("bundle is of another device")]
+    OtherDevice,
 }
 
 /// What a server says are a device's keys, before anything of it was checked.
@@ -50,7 +53,7 @@ pub enum BundleError {
 /// # let signed = SignedPrekey::generate(&bob, Suite::V1, id, now, &mut rng);
 /// # let kem = KemPrekey::last_resort(&bob, Suite::V1, id, now, &mut rng);
 /// let published = bob.bundle(&signed, &kem, None).to_bytes();
-/// let bundle = UnverifiedBundle::parse(&published)?.verify()?;
+/// let bundle = UnverifiedBundle::parse(&published)?.verify_for(bob.address())?;
 /// assert_eq!(bundle.identity_key(), bob.identity_key());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -166,7 +169,22 @@ impl UnverifiedBundle {
         bytes
     }
 
-    /// Checks both signatures: now the identity key vouches for the prekeys.
+    /// Checks that these are keys of the device that was asked for, and both signatures: now the identity key vouches for the
+    /// prekeys.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::OtherDevice`], and those of [`Self::verify`].
+    ///
+    /// # Security
+    ///
+    /// See [`Self::verify`]: the signatures say that the keys belong together, not whose they are.
+    pub fn verify_for(self, device: &Address) -> Result<Bundle, BundleError> {
+        if self.address == *device { self.verify() } else { Err(BundleError::OtherDevice) }
+    }
+
+    /// Checks both signatures: now the identity key vouches for the prekeys. Whose keys they are said to be is for the caller
+    /// to compare, or use [`Self::verify_for`].
     ///
     /// # Errors
     ///

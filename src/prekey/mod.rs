@@ -1,9 +1,9 @@
 //! The keys that a device publishes, so that others can start sessions with it while it sleeps.
 //!
-//! Owns: the device's identity ([`Device`]), its prekeys ([`SignedPrekey`], [`OneTimePrekey`], [`KemPrekey`]) and
-//! their ids ([`PrekeyIds`]), the bundle of them ([`UnverifiedBundle`], which becomes a [`Bundle`] when its signatures
-//! verify), what is uploaded of them ([`PrekeyUpload`]), when to make new ones ([`rotation`]), and the memory that stops replayed first messages
-//! ([`SeenBaseKeys`]).
+//! Owns: the device's identity ([`Device`]), its prekeys ([`SignedPrekey`], [`OneTimePrekey`], [`KemPrekey`]) and their ids
+//! ([`PrekeyIds`]), the bundle of them ([`UnverifiedBundle`], which becomes a [`Bundle`] when its signatures verify), what
+//! is uploaded of them ([`PrekeyUpload`]), when to make new ones ([`rotation`]), and the memory that stops replayed first
+//! messages ([`SeenBaseKeys`]).
 //!
 //! **Not its concern:** what is agreed with these keys, where they are stored, how they reach the server.
 //!

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::{Device, KemPrekey, OneTimePrekey, PrekeyUpload, PrekeyUploadId, SignedPrekey, UnverifiedBundle};
 
 impl Device {
-    /// What to publish for one new session; the prekeys must be of one suite. `one_time` is handed out once, then never again; `kem` is one-time as
-    /// long as there are any, then last-resort.
+    /// What to publish for one new session; the prekeys must be of one suite. `one_time` is handed out once, then never
+    /// again; `kem` is one-time as long as there are any, then last-resort.
     #[must_use]
     pub fn bundle(&self, signed: &SignedPrekey, kem: &KemPrekey, one_time: Option<&OneTimePrekey>) -> UnverifiedBundle {
         UnverifiedBundle {

@@ -52,6 +52,27 @@ pub struct PrekeyCounts {
 impl PrekeyCounts {
     /// As many as there should be: nothing is to be topped up.
     pub const FULL: Self = Self { one_time: FULL, one_time_kem: FULL };
+
+    /// For the way from a server that has no format of its own: both numbers, big-endian.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.one_time.to_be_bytes(), self.one_time_kem.to_be_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// Reads [`Self::to_bytes`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use subrosa::prekey::PrekeyCounts;
+    /// let counts = PrekeyCounts { one_time: 7, one_time_kem: 100 };
+    /// assert_eq!(PrekeyCounts::from_bytes(counts.to_bytes()), counts);
+    /// ```
+    #[must_use]
+    pub const fn from_bytes([a, b, c, d, e, f, g, h]: [u8; 8]) -> Self {
+        Self { one_time: u32::from_be_bytes([a, b, c, d]), one_time_kem: u32::from_be_bytes([e, f, g, h]) }
+    }
 }
 
 /// Why bytes are not an upload. Nothing was changed.

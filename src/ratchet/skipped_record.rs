@@ -1,5 +1,5 @@
-//! Stored form of skipped message keys: whole in the state of their session, or apart from it in two steps, a list of pages and the
-//! pages.
+//! Stored form of skipped message keys: whole in the state of their session, or apart from it in two steps, a list of pages
+//! and the pages.
 
 use alloc::vec::Vec;
 

@@ -27,4 +27,4 @@ pub(crate) use self::repair::{
     Wishes, elapsed,
 };
 pub(crate) use self::sent::{Dates, Digest, Entry, Segment, SentLog, all_numbers, first, segment_key};
-pub(crate) use self::users::{OwnAccount, Standing, User, Views};
+pub(crate) use self::users::{OwnAccount, Published, Standing, User, Views};

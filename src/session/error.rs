@@ -10,8 +10,8 @@ pub enum InitiateError {
     /// The bundle is of another address than the session's. Look for the right one.
     #[error("bundle is of another device")]
     WrongDevice,
-    /// The bundle's signed or last-resort prekey is over 45 days old, or as far in the future: its owner's device sleeps, or the server holds newer ones back.
-    /// Ask for another bundle, or tell the user that the device may be gone.
+    /// The bundle's signed or last-resort prekey is over 45 days old, or as far in the future: its owner's device sleeps, or
+    /// the server holds newer ones back. Ask for another bundle, or tell the user that the device may be gone.
     #[error("prekeys are stale")]
     StalePrekey,
     /// The bundle is of suite `Signal`, and both devices speak V1, or the peer was seen with it: somebody takes the

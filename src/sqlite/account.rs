@@ -16,7 +16,8 @@ pub enum AccountError<E> {
     /// The operation, or the database.
     #[error(transparent)]
     Run(#[from] RunError<E, rusqlite::Error>),
-    /// The file of the rollback counter. What was committed before stays: the rollback counter is one behind, which is no rollback.
+    /// The file of the rollback counter. What was committed before stays: the rollback counter is one behind, which is no
+    /// rollback.
     #[error("the rollback counter could not be read or stored")]
     RollbackCounter(#[from] io::Error),
 }
@@ -48,8 +49,8 @@ impl Sqlite {
         })
     }
 
-    /// Does what [`Task::Maintain`](crate::client::Task::Maintain) asks for: maintains the account, with the rollback counter, prunes every
-    /// page of peer devices, and empties the log.
+    /// Does what [`Task::Maintain`](crate::client::Task::Maintain) asks for: maintains the account, with the rollback
+    /// counter, prunes every page of peer devices, and empties the log.
     ///
     /// # Errors
     ///

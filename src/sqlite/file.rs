@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::names;
+use super::{names, outbox};
 use crate::client::Database;
 use crate::persist::{RecordKey, Version};
 use crate::staging::{ApplyError, Batch, Change, Row, Store, Write};
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// that [erases](Batch::erases). Several processes and threads may work on one file, each with a `Sqlite` of its own: nothing
 /// is locked while an operation is staged, and whoever comes second stages again.
 ///
-/// Its tables are `subrosa_record` and `subrosa_read`; all other names are the host's.
+/// Its tables are `subrosa_record`, `subrosa_read` and `subrosa_outbox`; all other names are the host's.
 ///
 /// # Security
 ///
@@ -73,8 +73,8 @@ impl Sqlite {
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use subrosa::sqlite::{Connection, Sqlite};
-    /// let db = Sqlite::over(Connection::open_in_memory()?, "CREATE TABLE outbox (id BLOB, bytes BLOB)")?;
-    /// assert!(db.sql().table_exists(None, "outbox")?);
+    /// let db = Sqlite::over(Connection::open_in_memory()?, "CREATE TABLE message (id BLOB, text BLOB)")?;
+    /// assert!(db.sql().table_exists(None, "message")?);
     /// # Ok(())
     /// # }
     /// ```
@@ -82,7 +82,7 @@ impl Sqlite {
         db.busy_timeout(PATIENCE)?;
         db.execute_batch(PRAGMAS)?;
         let tx = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
-        for statements in [TABLE, names::TABLE, tables] {
+        for statements in [TABLE, names::TABLE, outbox::TABLE, tables] {
             tx.execute_batch(statements)?;
         }
         tx.commit()?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::client::RollbackCounter;
 
-/// The [rollback counter](Rollback counter) in a file: the counter by which an older copy of the database is found.
+/// The [rollback counter](RollbackCounter) in a file: the counter by which an older copy of the database is found.
 ///
 /// It must lie where no backup of the database reaches: on a server, on a disk that is not in the snapshots. On a phone it
 /// belongs in the key store, "this device only", and not in a file.
@@ -36,13 +36,13 @@ impl RollbackCounterFile {
     }
 
     /// Does with the stored counter what advances it, and stores the new one, unless a greater one is there. One process at a
-    /// time: one that reads the counter, and finds a vault that others have advanced twice since, would take that for a
+    /// time: one that reads the counter, and finds an account that others have advanced twice since, would take that for a
     /// rollback.
     ///
     /// # Errors
     ///
-    /// Those of `act`, and of the file system. What `act` has committed stays: the rollback counter is one behind then, which is no
-    /// rollback.
+    /// Those of `act`, and of the file system. What `act` has committed stays: the rollback counter is one behind then,
+    /// which is no rollback.
     ///
     /// # Examples
     ///

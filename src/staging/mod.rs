@@ -1,8 +1,9 @@
 //! How anything is done to a host's database: operations that are staged over rows, committed in one transaction of the
 //! host's, and only then exist.
 //!
-//! Owns: [`Operation`] and how it is stepped, [`Staged`], [`Batch`] and its [`Change`]s, what is asked of the host's database
-//! ([`Database`]), [`Operation::run`]; inside, the workspace of an operation, the rows that it holds opened, and the memory of opened rows.
+//! Owns: [`Operation`] and how it is stepped, [`Staged`], [`Batch`] and its [`Change`]s, what is asked of the host's
+//! database ([`Database`]), [`Operation::run`]; inside, the workspace of an operation, the rows that it holds opened, and
+//! the memory of opened rows.
 //!
 //! **Not its concern:** what a record holds. It knows keys and versions of rows, and no message and no session.
 

@@ -65,12 +65,13 @@ pub enum Rule {
     Order,
     /// Bytes and version come back exactly as they were put, whatever they are, empty ones too.
     Exactness,
-    /// A [`Put`](crate::staging::Write::Put) that expects no row is refused where there is one; one that expects a version, where there is none or
-    /// another.
+    /// A [`Put`](crate::staging::Write::Put) that expects no row is refused where there is one; one that expects a version,
+    /// where there is none or another.
     ComparePut,
     /// A [`Delete`](crate::staging::Write::Delete) is refused where there is no row, or another version.
     CompareDelete,
-    /// A [`Keep`](crate::staging::Write::Keep) is refused where the row is another, is absent and should be there, or is there and should be absent.
+    /// A [`Keep`](crate::staging::Write::Keep) is refused where the row is another, is absent and should be there, or is
+    /// there and should be absent.
     CompareCheck,
     /// What is as expected is applied: a store that refuses everything is of no use.
     Applies,

@@ -50,8 +50,8 @@ impl Relay {
         Self::default()
     }
 
-    /// Takes prekeys, as a server does that has authenticated the device: what its prekey store refuses because the device was installed
-    /// anew, or is an older copy, replaces what is there. A bad upload is not taken.
+    /// Takes prekeys, as a server does that has authenticated the device: what its prekey store refuses because the device
+    /// was installed anew, or is an older copy, replaces what is there. A bad upload is not taken.
     pub fn upload(&mut self, upload: PrekeyUpload) {
         let done = match self.offer(&upload) {
             Err(PrekeyStoreError::OtherIdentity) => {

@@ -1,10 +1,10 @@
 //! Protobuf bytes ⇄ plain structs, of messages and of stored state.
 //!
 //! Owns: the `.proto` files, the Rust generated from them (checked in; a test regenerates and compares), what writes and
-//! reads fields without it where every message passes, the strict
-//! decoders of what the suites put on the wire and of the post-quantum ratchet's part (for tests and fuzzing; a host reads
-//! messages in room [`session`](crate::session)), of what suite V1 puts inside a ciphertext ([`Payload`]; [`Receipt`],
-//! [`SyncPage`] and the other contents) and around one ([`Envelope`]), of rosters, of framed content and reports, and the structs of stored state with their header.
+//! reads fields without it where every message passes, the strict decoders of what the suites put on the wire and of the
+//! post-quantum ratchet's part (for tests and fuzzing; a host reads messages in room [`session`](crate::session)), of what
+//! suite V1 puts inside a ciphertext ([`Payload`]; [`Receipt`], [`SyncPage`] and the other contents) and around one
+//! ([`Envelope`]), of rosters, of framed content and reports, and the structs of stored state with their header.
 //!
 //! **Not its concern:** any step of the protocol. A decoder says what the bytes are, never whether they are
 //! authentic, wanted or timely; stored state is checked by the room that owns it.

@@ -244,8 +244,8 @@ fn swapped_rows_are_corruption() {
     assert!(swapped >= 6, "{swapped}");
 }
 
-/// An older row under the version of the newer one is corrupt. With its own version it opens: that is what the rollback counter is
-/// for, and it is found when the host writes on what it has read before.
+/// An older row under the version of the newer one is corrupt. With its own version it opens: that is what the rollback
+/// counter is for, and it is found when the host writes on what it has read before.
 #[test]
 fn an_older_row_has_an_older_version() {
     let (mut alice, _) = Side::talking(Suite::V1, 41);

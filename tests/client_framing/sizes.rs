@@ -33,7 +33,7 @@ fn a_steady_framed_message_writes_little() {
             let sent = staged.commit(|batch, _| from_db.write(batch)).unwrap();
             let post = platform.stamp(sent.sent.outgoing().first().unwrap().envelope(), from.address().user().as_str());
             let staged = to.receive(&post).stage(to_db, NOW, &mut rng()).unwrap();
-            assert!(round == 0 || staged.batch().changes().len() == 2, "{:?}", staged.batch());
+            assert!(round == 0 || staged.batch().changes().len() == 3, "{:?}", staged.batch());
             let receiving = written(staged.batch());
             framed(Ok(staged.commit(|batch, _| to_db.write(batch)).unwrap()));
             if round > 0 {

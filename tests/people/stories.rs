@@ -43,7 +43,8 @@ fn lost_primary() {
     assert_eq!(world.texts(phone), ["welcome back"]);
 }
 
-/// Somebody takes Bob's phone out of his hand, unlocked, and writes to Alice with it. Bob goes to a friend, and renews his account.
+/// Somebody takes Bob's phone out of his hand, unlocked, and writes to Alice with it. Bob goes to a friend, and renews his
+/// account.
 #[test]
 fn stolen_primary() {
     let mut world = World::new(22);

@@ -9,14 +9,14 @@ use subrosa::client::{Client, RollbackCounter};
 use subrosa::sqlite::Sqlite;
 
 use super::folder::{Folder, advance, deliver, key};
-use crate::host::{Host, address, message_id, messages, now, rng};
+use crate::host::{Host, message_id, messages, now, rng};
 
 const HEADER: usize = 32;
 const FRAME: usize = 24 + 4096;
 
 /// Every row of every table.
 fn dump(db: &Connection) -> Vec<Vec<Value>> {
-    let tables = ["subrosa_record", "subrosa_read", "message", "gap", "outbox", "inbox"];
+    let tables = ["subrosa_record", "subrosa_read", "message", "gap", "subrosa_outbox", "inbox"];
     let rows = tables.into_iter().flat_map(|table| {
         let mut query = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let columns = query.column_count();
@@ -41,8 +41,8 @@ struct Recorded {
     base: Vec<u8>,
     log: Vec<u8>,
     commits: Vec<Commit>,
-    posted: Vec<(Vec<u8>, [u8; 16])>,
-    waiting: Vec<(Vec<u8>, [u8; 16])>,
+    posted: Vec<Vec<u8>>,
+    waiting: Vec<Vec<u8>>,
 }
 
 impl Recorded {
@@ -52,7 +52,7 @@ impl Recorded {
         let mut waiting = Vec::new();
         for text in ["first of bob's", "second of bob's"] {
             bob.send(message_id(), "alice", text).unwrap();
-            waiting.extend(messages::outbox(bob.sql()).unwrap().into_iter().map(|row| (row.bytes, row.id)));
+            waiting.extend(bob.db.outbox().unwrap());
             bob.post().unwrap();
         }
         bob.db.empty_log().unwrap();
@@ -69,10 +69,10 @@ impl Recorded {
         for step in steps {
             step(&mut alice);
             recorded.note(&alice);
-            let outbox = messages::outbox(alice.sql()).unwrap();
+            let outbox = alice.db.outbox().unwrap();
             alice.post().unwrap();
             if !outbox.is_empty() {
-                recorded.posted.extend(outbox.into_iter().map(|row| (row.bytes, row.id)));
+                recorded.posted.extend(outbox);
                 recorded.note(&alice);
             }
         }
@@ -145,11 +145,11 @@ fn after_any_cut_everything_arrives_once() {
         assert_eq!(recorded.commit(next), number);
         fs::write(folder.path("alice.counter"), &commit.rollback_counter).unwrap();
         let relay = folder.relay();
-        for (bytes, id) in &recorded.posted[..commit.posted] {
-            relay.post(&address("bob").unwrap(), id, bytes).unwrap();
+        for envelope in &recorded.posted[..commit.posted] {
+            relay.post(envelope).unwrap();
         }
-        for (bytes, id) in &recorded.waiting {
-            relay.post(&address("alice").unwrap(), id, bytes).unwrap();
+        for envelope in &recorded.waiting {
+            relay.post(envelope).unwrap();
         }
         let (mut alice, mut bob) = (folder.open("alice"), folder.open("bob"));
         assert!(!alice.rolled_back && !bob.rolled_back);
@@ -163,8 +163,8 @@ fn after_any_cut_everything_arrives_once() {
     }
 }
 
-/// Commits that others have seen the effects of are lost, and no rollback counter tells: a database with relaxed durability. What is
-/// sent then stands where something else was read; the recipient asks for it in a new session.
+/// Commits that others have seen the effects of are lost, and no rollback counter tells: a database with relaxed durability.
+/// What is sent then stands where something else was read; the recipient asks for it in a new session.
 #[test]
 fn commits_that_are_lost_unnoticed_are_healed() {
     let recorded = Recorded::new();
@@ -172,8 +172,8 @@ fn commits_that_are_lost_unnoticed_are_healed() {
     let folder = recorded.cut(recorded.commits[commit].log);
     fs::write(folder.path("alice.counter"), &recorded.commits[commit].rollback_counter).unwrap();
     recorded.folder.copy_prekeys(&folder);
-    for (bytes, id) in &recorded.posted {
-        folder.relay().post(&address("bob").unwrap(), id, bytes).unwrap();
+    for envelope in &recorded.posted {
+        folder.relay().post(envelope).unwrap();
     }
     let (mut alice, mut bob) = (folder.open("alice"), folder.open("bob"));
     assert!(!alice.rolled_back);

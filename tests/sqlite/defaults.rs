@@ -42,6 +42,30 @@ fn what_the_host_fails_to_write_rolls_the_batch_back() {
     assert!(alice.sql().is_autocommit(), "no transaction is left open");
 }
 
+/// An envelope that cannot be posted stays, and holds up those behind it to its device, and no others.
+#[test]
+fn the_outbox_keeps_what_was_not_posted_and_its_order() {
+    let folder = Folder::new();
+    let (mut alice, _bob) = folder.talking();
+    drop(folder.open("carol"));
+    for (peer, text) in [("bob", "one"), ("carol", "two"), ("bob", "three"), ("carol", "four")] {
+        alice.send(message_id(), peer, text).unwrap();
+    }
+    let queued = alice.db.outbox().unwrap();
+    let [one, two, three, four] = queued.as_slice() else { panic!("{} in the outbox", queued.len()) };
+    let mut tried = Vec::new();
+    let posted = alice.db.post(|envelope| {
+        tried.push(envelope.to_vec());
+        if envelope == one { Err("refused".into()) } else { Ok::<_, crate::host::Failure>(()) }
+    });
+    assert_eq!(posted.unwrap_err().to_string(), "refused");
+    assert_eq!(tried, [one, two, four].map(Clone::clone), "not what stands behind the first");
+    assert_eq!(alice.db.outbox().unwrap(), [one, three].map(Clone::clone));
+    // The next time it goes.
+    alice.post().unwrap();
+    assert!(alice.db.outbox().unwrap().is_empty());
+}
+
 /// Mail of a later version waits; what is no mail is done with; what lies between them is read.
 #[test]
 fn one_bad_letter_spoils_no_other() {
@@ -50,7 +74,7 @@ fn one_bad_letter_spoils_no_other() {
     for text in ["one", "two"] {
         alice.send(message_id(), "bob", text).unwrap();
     }
-    let [one, two] = [0, 1].map(|at| messages::outbox(alice.sql()).unwrap().remove(at).bytes);
+    let [one, two] = [0, 1].map(|at| alice.db.outbox().unwrap().remove(at));
     assert!(Envelope::parse(&one).is_ok());
     let mut newer = one.clone();
     // The number of the suite.

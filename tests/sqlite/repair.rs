@@ -1,7 +1,7 @@
 //! What could not be read is asked for and sent again; what was read is not.
 
 use super::folder::{Folder, deliver};
-use crate::host::{Host, address, message_id, messages};
+use crate::host::{Host, message_id, messages};
 use subrosa::wire::RecordKind;
 
 fn texts(host: &Host, mine: bool) -> Vec<String> {
@@ -19,11 +19,11 @@ fn forget(host: &Host) {
 }
 
 /// Sends, and posts; what was posted.
-fn post(host: &mut Host, text: &str) -> (Vec<u8>, [u8; 16]) {
+fn post(host: &mut Host, text: &str) -> Vec<u8> {
     host.send(message_id(), "bob", text).unwrap();
-    let queued = messages::outbox(host.sql()).unwrap().pop().unwrap();
+    let envelope = host.db.outbox().unwrap().pop().unwrap();
     host.post().unwrap();
-    (queued.bytes, queued.id)
+    envelope
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn what_could_not_be_read_is_sent_again_and_shown_once() {
     assert_eq!(texts(&alice, true).len(), 3 + 20, "nobody wrote anything twice");
 
     // What was asked for comes again, when it was read under another name: it is known by both.
-    for (bytes, id) in &posted {
-        folder.relay().post(&address("bob").unwrap(), id, bytes).unwrap();
+    for envelope in &posted {
+        folder.relay().post(envelope).unwrap();
     }
     bob.receive(500).unwrap();
-    assert!(messages::outbox(bob.sql()).unwrap().is_empty(), "nothing is asked for");
+    assert!(bob.db.outbox().unwrap().is_empty(), "nothing is asked for");
     deliver(&mut alice, &mut bob);
     assert_eq!(texts(&bob, false), sent);
 }
@@ -81,14 +81,14 @@ fn what_was_changed_is_a_gap() {
 fn a_name_outlives_its_message() {
     let folder = Folder::new();
     let (mut alice, mut bob) = folder.talking();
-    let (bytes, id) = post(&mut alice, "deleted by bob");
+    let envelope = post(&mut alice, "deleted by bob");
     deliver(&mut alice, &mut bob);
     assert_eq!(bob.sql().execute("DELETE FROM message WHERE text = ?1", [b"deleted by bob"]).unwrap(), 1);
     forget(&bob);
-    folder.relay().post(&address("bob").unwrap(), &id, &bytes).unwrap();
+    folder.relay().post(&envelope).unwrap();
     deliver(&mut alice, &mut bob);
     assert_eq!(texts(&bob, false).len(), 3);
-    assert!(messages::outbox(bob.sql()).unwrap().is_empty());
+    assert!(bob.db.outbox().unwrap().is_empty());
 }
 
 /// A program that is started in the folder of its file names it without one.

@@ -127,7 +127,7 @@ fn nothing_is_locked_while_an_operation_is_staged() {
     // Whoever comes second has lost, and nothing of it is there.
     let lost = second.commit(|batch, sent| db.transact(batch, |tx| messages::sent(tx, sent, "bob", "two")));
     assert!(matches!(lost, Err(ApplyError::Conflict)));
-    assert!(messages::outbox(db.sql()).unwrap().is_empty());
+    assert!(db.outbox().unwrap().is_empty());
 }
 
 /// An operation loads twice, and in between somebody writes both records: they do not fit together, and that is neither
@@ -140,8 +140,8 @@ fn rows_of_two_moments_are_no_damage() {
     for text in ["one", "two", "three"] {
         alice.send(message_id(), "bob", text).unwrap();
     }
-    let queued = messages::outbox(alice.sql()).unwrap();
-    let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at].bytes).unwrap());
+    let queued = alice.db.outbox().unwrap();
+    let [one, two, three] = [0, 1, 2].map(|at| Envelope::parse(&queued[at]).unwrap());
     let db = Sqlite::open(&folder.path("bob.sqlite"), "").unwrap();
     let opened = Client::open(&key(), RollbackCounter::UNAVAILABLE).stage(&db, now(), &mut rng()).unwrap();
     let bob = opened.committed().client;
@@ -172,7 +172,7 @@ fn a_late_duplicate_is_not_asked_for_again() {
     let folder = Folder::new();
     let (mut alice, mut bob) = folder.talking();
     alice.send(message_id(), "bob", "once").unwrap();
-    let queued = messages::outbox(alice.sql()).unwrap().remove(0);
+    let queued = alice.db.outbox().unwrap().remove(0);
     deliver(&mut alice, &mut bob);
     for turn in 0..10 {
         alice.send(message_id(), "bob", &format!("alice turns {turn}")).unwrap();
@@ -180,7 +180,7 @@ fn a_late_duplicate_is_not_asked_for_again() {
         bob.send(message_id(), "alice", &format!("bob turns {turn}")).unwrap();
         deliver(&mut alice, &mut bob);
     }
-    folder.relay().post(&address("bob").unwrap(), &queued.id, &queued.bytes).unwrap();
+    folder.relay().post(&queued).unwrap();
     alice.send(message_id(), "bob", "behind it").unwrap();
     deliver(&mut alice, &mut bob);
     assert_eq!(messages::texts(bob.sql(), false).unwrap(), messages::texts(alice.sql(), true).unwrap());

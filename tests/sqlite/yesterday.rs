@@ -43,10 +43,10 @@ fn go_back(mail_first: bool) -> Vec<String> {
     }
     // What goes out is of a new session: no key of an old chain is used a second time.
     alice.send(message_id(), "bob", "after the restore").unwrap();
-    let outbox = messages::outbox(alice.sql()).unwrap();
+    let outbox = alice.db.outbox().unwrap();
     assert!(!outbox.is_empty());
     for queued in &outbox {
-        assert_eq!(Envelope::parse(&queued.bytes).unwrap().kind, EnvelopeKind::First);
+        assert_eq!(Envelope::parse(queued).unwrap().kind, EnvelopeKind::First);
     }
     deliver(&mut alice, &mut bob);
     bob.send(message_id(), "alice", "welcome back").unwrap();

@@ -1,10 +1,10 @@
-//! The host's own tables: what people see, what goes out, what is kept for a newer version.
+//! The host's own tables: what people see, what is kept for a newer version.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use subrosa::client::{Disposition, IdentityStatus, Outgoing, Received, Sent};
+use subrosa::client::{Disposition, IdentityStatus, Received, Sent};
 use subrosa::ident::{Address, MessageId};
 use subrosa::report::{Part, PartKind};
-use subrosa::sqlite::{Arrival, Transaction};
+use subrosa::sqlite::{Arrival, Transaction, queue};
 
 pub(crate) const TABLES: &str = "
     -- What people see. `id` is what a message of one's own was sent under: its text is found by it, should its recipient not
@@ -14,28 +14,17 @@ pub(crate) const TABLES: &str = "
     -- How many messages are missing for good: their sender has them no more, or they were too many to be asked for.
     CREATE TABLE IF NOT EXISTS gap (user TEXT NOT NULL, device INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
         dropped INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, device)) WITHOUT ROWID;
-    -- What goes out: in the order of `seq` within a lane.
-    CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
-        lane BLOB NOT NULL, bytes BLOB NOT NULL);
     -- What came in and only a newer version of this program may be able to read.
     CREATE TABLE IF NOT EXISTS inbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL);
 ";
 
-/// A row of the outbox.
-pub(crate) struct Queued {
-    pub(crate) seq: i64,
-    pub(crate) id: [u8; 16],
-    pub(crate) lane: [u8; 16],
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// A row of the inbox.
-pub(crate) struct SkippedKeys {
+pub(crate) struct Later {
     seq: i64,
     bytes: Vec<u8>,
 }
 
-impl AsRef<[u8]> for SkippedKeys {
+impl AsRef<[u8]> for Later {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -62,7 +51,7 @@ pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlit
             show(tx, &framed.from, &framed.identity, text.map(Part::body))
         }
         // What it asks for is among what is to be done; that something is gone is said at once.
-        Received::RepairRequest(request) => queue_all(tx, &request.reply),
+        Received::RepairRequest(request) => queue(tx, &request.reply),
         Received::ResendDeclined(gone) => note_gap(tx, &gone.from, gone.names.len(), 0),
         // The library asks for it; of very many it gives up the oldest.
         Received::Unreadable(unreadable) => note_gap(tx, &unreadable.from, 0, unreadable.dropped),
@@ -91,10 +80,12 @@ fn note_gap(tx: &Connection, from: &Address, gone: usize, dropped: u64) -> rusql
 
 /// A message that is sent: what people see, and what goes out. What was sent before is there.
 pub(crate) fn sent(tx: &Connection, sent: &Sent, peer: &str, text: &str) -> rusqlite::Result<()> {
-    let [outgoing] = sent.outgoing() else { return Ok(()) };
+    if sent.outgoing().is_empty() {
+        return Ok(());
+    }
     let insert = "INSERT INTO message (id, peer, mine, text) VALUES (?1, ?2, 1, ?3)";
     tx.prepare_cached(insert)?.execute(params![sent.message_id.as_bytes(), peer, text.as_bytes()])?;
-    queue(tx, outgoing)
+    queue(tx, sent.outgoing())
 }
 
 /// What was sent to a peer under an id, if it was not deleted since.
@@ -108,42 +99,15 @@ pub(crate) fn missing(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("SELECT ifnull(sum(gone + dropped), 0) FROM gap", [], |row| row.get(0))
 }
 
-/// Puts an envelope into the outbox.
-pub(crate) fn queue(tx: &Connection, outgoing: &Outgoing) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO outbox (id, lane, bytes) VALUES (?1, ?2, ?3)";
-    tx.prepare_cached(insert)?.execute(params![outgoing.id(), outgoing.lane().as_bytes(), outgoing.bytes()])?;
-    Ok(())
-}
-
-/// The same, if there is one.
-pub(crate) fn queue_all<'a>(tx: &Connection, outgoing: impl IntoIterator<Item = &'a Outgoing>) -> rusqlite::Result<()> {
-    outgoing.into_iter().try_for_each(|outgoing| queue(tx, outgoing))
-}
-
-/// What is to be posted, oldest first.
-pub(crate) fn outbox(db: &Connection) -> rusqlite::Result<Vec<Queued>> {
-    let mut query = db.prepare_cached("SELECT seq, id, lane, bytes FROM outbox ORDER BY seq")?;
-    let row = |row: &rusqlite::Row<'_>| {
-        Ok(Queued { seq: row.get(0)?, id: row.get(1)?, lane: row.get(2)?, bytes: row.get(3)? })
-    };
-    query.query_map([], row)?.collect()
-}
-
-/// The relay has it.
-pub(crate) fn posted(db: &Connection, envelope: &Queued) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([envelope.seq])?;
-    Ok(())
-}
-
 /// What is kept for a newer version.
-pub(crate) fn inbox(db: &Connection) -> rusqlite::Result<Vec<SkippedKeys>> {
+pub(crate) fn inbox(db: &Connection) -> rusqlite::Result<Vec<Later>> {
     let mut query = db.prepare_cached("SELECT seq, bytes FROM inbox ORDER BY seq")?;
-    query.query_map([], |row| Ok(SkippedKeys { seq: row.get(0)?, bytes: row.get(1)? }))?.collect()
+    query.query_map([], |row| Ok(Later { seq: row.get(0)?, bytes: row.get(1)? }))?.collect()
 }
 
 /// It was received, or never will be.
-pub(crate) fn forget_skipped(tx: &Connection, kept: &SkippedKeys) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([kept.seq])?;
+pub(crate) fn forget_later(tx: &Connection, later: &Later) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([later.seq])?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A host on SQLite: an account, its conversations, and the order in which things become durable.
 //!
 //! Owns: [`Host`] and its verbs; [`messages`] is the host's own tables, [`relay`] some transport. The library's rows, the names
-//! of what was read and the rollback counter are [`subrosa::sqlite`]'s.
+//! of what was read, the outbox and the rollback counter are [`subrosa::sqlite`]'s.
 //!
 //! **One rule.** What the library wants written, the message that people see and the envelope that goes out are one
 //! transaction. Envelopes are posted from the outbox, and mail is acknowledged, after it. So a process may die anywhere,
@@ -18,9 +18,8 @@ use rand_core::UnwrapErr;
 use subrosa::client::{Client, Disposition, RunError, SendError, Task};
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
-use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite};
+use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite, queue};
 use subrosa::suite::Suites;
-use subrosa::wire::Envelope;
 
 use relay::Relay;
 
@@ -67,7 +66,7 @@ impl Host {
         let opened = db.account(&rollback_counter, key, &address(name)?, Suites::V1, now(), &mut rng())?;
         let (client, rolled_back) = (opened.client, opened.rolled_back);
         let mut host = Self { client, db, rollback_counter, relay: relay.clone(), rolled_back, received: 0 };
-        host.receive_kept()?;
+        host.receive_later()?;
         // The rest of what is to be done waits for the mail: much of what is missing may lie in it.
         host.work_off(|task| matches!(task, Task::PublishPrekeys | Task::Maintain))?;
         Ok(host)
@@ -94,40 +93,20 @@ impl Host {
 
     /// Starts a session with a device from what the relay says are its keys.
     fn start(&mut self, with: &Address) -> Result<(), Failure> {
-        let bundle = self.relay.bundle(with)?.ok_or("the peer has published no prekeys")?.verify()?;
-        // The signatures say that the keys belong together, not whose they are.
-        if bundle.address() != with {
-            return Err("the relay gave somebody else's bundle".into());
-        }
+        let bundle = self.relay.bundle(with)?.ok_or("the peer has published no prekeys")?.verify_for(with)?;
         // Questions for what could not be read of the device go out like messages.
-        self.client.add_session(&bundle).run(&self.db, now(), &mut rng(), |tx, added| {
-            added.repair.iter().try_for_each(|question| messages::queue(tx, question))
-        })?;
+        let add = self.client.add_session(&bundle);
+        add.run(&self.db, now(), &mut rng(), |tx, added| queue(tx, &added.repair))?;
         Ok(())
     }
 
-    /// Posts what is in the outbox, in its order within each lane, and forgets what the relay has taken. A lane that does
-    /// not get on holds up no other.
+    /// Posts what is in the outbox, and forgets what the relay has taken.
     pub(crate) fn post(&mut self) -> Result<(), Failure> {
-        let (mut stuck, mut failure) = (Vec::new(), None);
-        for envelope in messages::outbox(self.db.sql())? {
-            if stuck.contains(&envelope.lane) {
-                continue;
-            }
-            let to = Envelope::parse(&envelope.bytes)?.to;
-            match self.relay.post(&to, &envelope.id, &envelope.bytes) {
-                Ok(()) => messages::posted(self.db.sql(), &envelope)?,
-                Err(error) => {
-                    stuck.push(envelope.lane);
-                    failure = Some(error);
-                }
-            }
-        }
-        failure.map_or(Ok(()), Err)
+        self.db.post(|envelope| self.relay.post(envelope))
     }
 
-    /// Receives at most so many messages of the mail box, then does what is to be done; says how many there were. With 1, each has
-    /// a transaction of its own.
+    /// Receives at most so many messages of the mail box, then does what is to be done; says how many there were. With 1,
+    /// each has a transaction of its own.
     pub(crate) fn receive(&mut self, most: usize) -> Result<usize, Failure> {
         let letters = self.relay.mail(self.client.address(), most)?;
         let outcomes = self.db.receive(&self.client, &letters, now(), &mut rng(), messages::arrived)?;
@@ -147,15 +126,15 @@ impl Host {
     }
 
     /// Tries again what a former version of this program had to keep.
-    fn receive_kept(&self) -> Result<(), Failure> {
-        let kept = messages::inbox(self.db.sql())?;
-        let outcomes = self.db.receive(&self.client, &kept, now(), &mut rng(), messages::arrived)?;
-        for (outcome, kept) in outcomes.into_iter().zip(&kept) {
+    fn receive_later(&self) -> Result<(), Failure> {
+        let waiting = messages::inbox(self.db.sql())?;
+        let outcomes = self.db.receive(&self.client, &waiting, now(), &mut rng(), messages::arrived)?;
+        for (outcome, later) in outcomes.into_iter().zip(&waiting) {
             if let Some(error) = outcome.err().filter(|error| error.disposition() == Disposition::Retry) {
                 return Err(error.into());
             }
             // What is to be kept further has got another row.
-            messages::forget_skipped(self.db.sql(), kept)?;
+            messages::forget_later(self.db.sql(), later)?;
         }
         Ok(())
     }
@@ -182,7 +161,7 @@ impl Host {
     fn answer(&self, id: MessageId, device: &Address) -> Result<(), Failure> {
         let text = messages::sent_text(self.db.sql(), id, device.user().as_str())?;
         let answer = self.client.answer(id, device, text.as_deref());
-        match answer.run(&self.db, now(), &mut rng(), |tx, answer| messages::queue_all(tx, answer)) {
+        match answer.run(&self.db, now(), &mut rng(), |tx, answer| queue(tx, answer)) {
             // Another process was faster, or it waits: for the next hour, for a session, for the user's decision. A real
             // host logs it.
             Ok(_) | Err(RunError::Operation(_)) => Ok(()),

@@ -12,6 +12,7 @@ use subrosa::ident::Address;
 use subrosa::platform::{PrekeyStore, PrekeyStoreError};
 use subrosa::prekey::UnverifiedBundle;
 use subrosa::suite::Suite;
+use subrosa::wire::Envelope;
 
 use super::Failure;
 
@@ -43,13 +44,14 @@ impl Relay {
     }
 
     /// Puts a message into the recipient's mail box, behind those that are there.
-    pub(crate) fn post(&self, to: &Address, id: &[u8; 16], bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn post(&self, envelope: &[u8]) -> Result<(), Failure> {
+        let Envelope { to, id, .. } = Envelope::parse(envelope)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
         let id = id.map(|byte| format!("{byte:02x}")).concat();
         let name = format!("{now:024}-{id}-{}", std::process::id());
-        let draft = self.folder(to, "drafts")?.join(&name);
-        fs::write(&draft, bytes)?;
-        Ok(fs::rename(draft, self.folder(to, "mail")?.join(name))?)
+        let draft = self.folder(&to, "drafts")?.join(&name);
+        fs::write(&draft, envelope)?;
+        Ok(fs::rename(draft, self.folder(&to, "mail")?.join(name))?)
     }
 
     /// What is in one's mail box, oldest first, at most so much.
@@ -110,8 +112,8 @@ impl Relay {
         }
     }
 
-    /// Changes a prekey store, one process at a time, and gives what came of it once the prekey store is stored: so nobody else gets the
-    /// same one-time prekey.
+    /// Changes a prekey store, one process at a time, and gives what came of it once the prekey store is stored: so nobody
+    /// else gets the same one-time prekey.
     fn change_prekey_store<T>(&self, of: &Address, change: impl FnOnce(&mut PrekeyStore) -> T) -> Result<T, Failure> {
         let folder = self.folder(of, "prekeys")?;
         let lock = fs::File::create(folder.join("lock"))?;

@@ -34,6 +34,17 @@ pub enum DeviceStanding {
     Removed,
 }
 
+impl DeviceStanding {
+    pub(in crate::client) const fn of(standing: Standing, now: Timestamp) -> Self {
+        match standing {
+            Standing::Unpublished => Self::Unpublished,
+            Standing::Listed => Self::Listed,
+            Standing::Awaited(linked) if now.since(linked) <= LINK_MS => Self::NotListedYet,
+            Standing::Awaited(_) | Standing::Removed => Self::Removed,
+        }
+    }
+}
+
 /// One's own account, as this device knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -235,16 +246,7 @@ impl Core {
     /// How this device stands in its account.
     pub(in crate::client) fn standing(&self, work: &mut Workspace<'_>) -> Result<DeviceStanding, Stop<StoredError>> {
         let account = self.load_account(work)?;
-        Ok(account.map_or(DeviceStanding::NoAccount, |account| self.standing_in(&account, work.now)))
-    }
-
-    pub(in crate::client) fn standing_in(&self, account: &OwnAccount, now: Timestamp) -> DeviceStanding {
-        match account.standing(self) {
-            Standing::Unpublished => DeviceStanding::Unpublished,
-            Standing::Listed => DeviceStanding::Listed,
-            Standing::Awaited(linked) if now.since(linked) <= LINK_MS => DeviceStanding::NotListedYet,
-            Standing::Awaited(_) | Standing::Removed => DeviceStanding::Removed,
-        }
+        Ok(account.map_or(DeviceStanding::NoAccount, |account| DeviceStanding::of(account.standing(self), work.now)))
     }
 
     pub(in crate::client) fn own_account(&self, work: &mut Workspace<'_>) -> Result<OwnAccount, Halt> {

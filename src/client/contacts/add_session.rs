@@ -158,10 +158,10 @@ impl Core {
     /// Whether a device may have a session, by the roster of its user; whether it may be asked for anything.
     fn may_be_added(&self, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<bool, Stop<AddError>> {
         let (user, device) = (bundle.address().user(), bundle.address().device());
-        let Some(account) = self.published_account(work).map_err(from_stored)? else { return Ok(true) };
-        let may_ask = self.may_send(&account, work).is_ok();
+        let Some(account) = self.load_published(work).map_err(from_stored)? else { return Ok(true) };
+        let may_ask = account.may_send(work.now).is_ok();
         if user == self.address.user() {
-            let is_listed = account.roster().is_some_and(|roster| roster.lists(device, bundle.identity_key()));
+            let is_listed = account.roster.lists(device, bundle.identity_key());
             return if is_listed { Ok(may_ask) } else { Err(AddError::NotListed.into()) };
         }
         let Some(user) = self.load_user(work, user).map_err(from_stored)? else { return Ok(may_ask) };

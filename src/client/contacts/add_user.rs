@@ -52,8 +52,8 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 impl Client {
     /// Takes what the directory says of a user: the roster, and bundles of devices. What was wanted of it is settled.
     ///
-    /// `None` says that the directory has no roster of the user, and never had: then messages of devices are taken that are known by their
-    /// identity key alone. Of who has a roster here it says nothing.
+    /// `None` says that the directory has no roster of the user, and never had: then messages of devices are taken that are
+    /// known by their identity key alone. Of who has a roster here it says nothing.
     ///
     /// Bundles of devices that the roster does not list start no session, and sessions that there are stay. For one's own user
     /// it is what other own devices have published, and the bundles of those.

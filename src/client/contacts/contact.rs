@@ -74,8 +74,8 @@ impl Client {
     }
 
     /// The user wants to hear nothing of another one: messages are wiped as they come
-    /// ([`Received::Blocked`](crate::client::Received::Blocked)), and nothing is sent. Sessions go on, so that nothing is lost to sight when
-    /// it is [lifted](Self::unblock).
+    /// ([`Received::Blocked`](crate::client::Received::Blocked)), and nothing is sent. Sessions go on, so that nothing is
+    /// lost to sight when it is [lifted](Self::unblock).
     ///
     /// # Errors
     ///
@@ -145,8 +145,8 @@ impl Client {
         })
     }
 
-    /// People have compared their account keys, with a [`SafetyNumber`](crate::account::SafetyNumber) or emoji: notes it, if the user
-    /// is still known by this key. Gives whether that is so.
+    /// People have compared their account keys, with a [`SafetyNumber`](crate::account::SafetyNumber) or emoji: notes it, if
+    /// the user is still known by this key. Gives whether that is so.
     ///
     /// The mark is told with everything that comes of the user, and goes when the key does.
     ///

@@ -95,10 +95,10 @@ impl Core {
         work: &mut Workspace<'_>,
         address: &Address,
     ) -> Result<bool, Stop<StoredError>> {
-        let Some(account) = self.published_account(work)? else { return Ok(false) };
+        let Some(account) = self.load_published(work)? else { return Ok(false) };
         let lists = |roster: &Roster| roster.device(address.device()).is_some();
         if address.user() == self.address.user() {
-            return Ok(account.roster().is_some_and(|roster| !lists(roster)));
+            return Ok(!lists(&account.roster));
         }
         let Some(user) = self.load_user(work, address.user())? else { return Ok(false) };
         Ok(user.roster().is_some_and(|roster| !lists(roster)) && !user.changed.as_ref().is_some_and(lists))

@@ -1,31 +1,13 @@
-//! Messages: sent and received, framed and not, one at a time and many.
+//! Messages: sent and received, framed and not, one at a time and many, to people and to devices.
 
-mod adopt;
-mod changed;
-mod fan_out;
-mod framed;
-mod front;
-mod judge;
-mod outgoing;
-mod place;
-mod receive;
-mod receive_many;
-mod received;
-mod recipient;
-mod send;
+mod receiving;
+mod sending;
 
-pub use framed::FramedSent;
-pub use outgoing::{Lane, Outgoing};
-pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};
-pub use received::{
-    BlockedMessage, Disposition, ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage, RepairRequest,
-    ResendDeclined, RosterMessage, UnlistedMessage, Unreadable,
+pub use receiving::{
+    BlockedMessage, Disposition, ForkedMessage, FramedMessage, MAX_BULK, MAX_BULK_BYTES, ReceiveError, Received,
+    ReceivedMessage, RepairRequest, ResendDeclined, RosterMessage, UnlistedMessage, Unreadable,
 };
-pub use recipient::Recipient;
-pub use send::{SendError, Sent};
+pub use sending::{FramedSent, Lane, Outgoing, Recipient, SendError, Sent};
 
-pub(in crate::client) use judge::News;
-pub(in crate::client) use outgoing::Way;
-pub(in crate::client) use place::Place;
-pub(in crate::client) use received::is_changed;
-pub(in crate::client) use send::MAX_LEN;
+pub(in crate::client) use receiving::{News, is_changed};
+pub(in crate::client) use sending::{MAX_LEN, Place, Way};

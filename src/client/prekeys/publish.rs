@@ -36,9 +36,9 @@ impl Client {
     /// low.
     ///
     /// `server` is what the server still has of suite V1, or of `Signal` if the device speaks nothing else; a host that
-    /// speaks both tells the rest with [`Client::publish_prekeys_of`]. The same upload comes again until [`Client::published`] says
-    /// that it has arrived, and nothing is made in the meantime but its dates, once a week: however long uploads fail, nothing
-    /// is lost and nothing grows.
+    /// speaks both tells the rest with [`Client::publish_prekeys_of`]. The same upload comes again until
+    /// [`Client::published`] says that it has arrived, and nothing is made in the meantime but its dates, once a week:
+    /// however long uploads fail, nothing is lost and nothing grows.
     ///
     /// # Errors
     ///

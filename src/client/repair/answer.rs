@@ -58,7 +58,8 @@ impl Core {
                 None => gone.push(name),
             }
         }
-        // What is asked for is noted however much was answered lately, and waits: whoever has asked does not ask for it again today.
+        // What is asked for is noted however much was answered lately, and waits: whoever has asked does not ask for it
+        // again today.
         if wishes.answers_left(work.now) == 0 {
             return Ok(Received::RepairRequest(outcome));
         }

@@ -93,7 +93,7 @@ impl Client {
     /// ```
     pub fn withdraw_wish(&self, address: &Address) -> Operation<(), StoredError> {
         let (core, address) = (self.core.clone(), address.clone());
-        Operation::new("unwant", move |work| {
+        Operation::new("withdraw_wish", move |work| {
             work.announce(core.wish_keys(&address));
             let peer = core.load_peer(work, &address)?;
             let mut wishes = Wishes::load(&core, work, &address)?;

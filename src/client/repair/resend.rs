@@ -49,7 +49,8 @@ fn from_stored(stop: Stop<StoredError>) -> Halt {
 
 impl Client {
     /// Sends again what a device could not read and asks for, see [`Task::Resend`](super::Task::Resend): the bytes that were
-    /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a framed one.
+    /// given to [`Client::send`] under this id, or what [`FramedSent::inner`](crate::client::FramedSent::inner) was of a
+    /// framed one.
     ///
     /// # Errors
     ///
@@ -110,7 +111,7 @@ impl Client {
     /// ```
     pub fn decline_resend(&self, message_id: MessageId, address: &Address) -> Operation<Option<Outgoing>, ResendError> {
         let (core, place) = (self.core.clone(), Place::new(&self.core, message_id, address));
-        Operation::new("gone", move |work| core.tell_gone(work, &place))
+        Operation::new("decline_resend", move |work| core.tell_gone(work, &place))
     }
 
     /// Answers a device that could not read a message and asks for it, as [`Task::Resend`](super::Task::Resend) says:

@@ -14,9 +14,9 @@ pub enum Task {
     /// Fetch this device's bundle, and [add a session](Client::add_session): its messages could not be read, or its session can
     /// send no more. Where the bundle cannot be had, leave it: the task comes again.
     FetchBundle(Address),
-    /// Ask the directory for the newest roster of this user, and [say](Client::add_user) what it has, or that it has none: somebody
-    /// unknown has written, a device that is not listed, or it is to be confirmed. Where it cannot be had, leave it: the task
-    /// comes again. After an answer it comes once a day at most.
+    /// Ask the directory for the newest roster of this user, and [say](Client::add_user) what it has, or that it has none:
+    /// somebody unknown has written, a device that is not listed, or it is to be confirmed. Where it cannot be had, leave
+    /// it: the task comes again. After an answer it comes once a day at most.
     FetchRoster(UserId),
     /// Send a message again that the device could not read and asks for: [`Client::resend`] with what the host's own table holds
     /// under this id, or [`Client::decline_resend`] if it is not there any more.
@@ -34,7 +34,8 @@ pub enum Task {
     PublishRoster,
     /// This device was removed from its account, or was linked and not listed within a day: [`Client::wipe`].
     Wipe,
-    /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then [`Client::prune`] for every page.
+    /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then
+    /// [`Client::prune`] for every page.
     Maintain,
 }
 
@@ -59,7 +60,7 @@ impl Client {
     ///     match task {
     ///         Task::FetchBundle(address) => { /* fetch it, then `add_session` */ }
     ///         Task::FetchRoster(user) => { /* ask the directory, then `add_user` */ }
-    ///         Task::Resend { address, message_id } => { /* look it up, then `resend` or `gone` */ }
+    ///         Task::Resend { address, message_id } => { /* look it up, then `answer` */ }
     ///         Task::PublishPrekeys => { /* `publish_prekeys`, upload, `published` */ }
     ///         Task::PublishRoster => { /* `own_roster`, upload, `roster_published` */ }
     ///         Task::Wipe => { /* `wipe`, and delete the database */ }
@@ -74,7 +75,7 @@ impl Client {
         Operation::new("todo", move |work| {
             work.announce([core.prekeys_key(), core.clock_key(), core.account_key()]);
             let account = core.load_account(work)?;
-            let standing = account.as_ref().map(|account| core.standing_in(account, work.now));
+            let standing = account.as_ref().map(|account| DeviceStanding::of(account.standing(&core), work.now));
             if standing == Some(DeviceStanding::Removed) {
                 return Ok(Vec::from([Task::Wipe]));
             }

@@ -7,8 +7,8 @@ use crate::staging::{Operation, Stop, StoredError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintained {
-    /// What the host stores after the commit, see [`RollbackCounter`]; `None` if the store has gone back in time since this client
-    /// was opened: open it again.
+    /// What the host stores after the commit, see [`RollbackCounter`]; `None` if the store has gone back in time since this
+    /// client was opened: open it again.
     pub rollback_counter: Option<RollbackCounter>,
     /// Whether prekeys are due: [`Client::publish_prekeys`].
     pub prekeys_due: bool,
@@ -32,11 +32,11 @@ pub enum MaintainError {
 const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Client {
-    /// Does what is due for the account as a whole: advances the rollback counter, signs the roster anew on the primary when it is 14 days
-    /// old, deletes private prekeys that were replaced on the
-    /// server 30 days ago, says whether others are to be uploaded. It is also what looks at the clock for all deletions by age:
-    /// they go by a time that the clock has said a day or longer before. [`Client::todo`] says when it is due, once a day; then
-    /// [`Client::prune`] does what is due for peer devices.
+    /// Does what is due for the account as a whole: advances the rollback counter, signs the roster anew on the primary when
+    /// it is 14 days old, deletes private prekeys that were replaced on the server 30 days ago, says whether others are to
+    /// be uploaded. It is also what looks at the clock for all deletions by age: they go by a time that the clock has said a
+    /// day or longer before. [`Client::todo`] says when it is due, once a day; then [`Client::prune`] does what is due for
+    /// peer devices.
     ///
     /// # Errors
     ///

@@ -89,7 +89,7 @@ impl Client {
     /// See [`Client::prune`].
     pub fn prune_on(&self, from: PruneFrom) -> Operation<Pruned, StoredError> {
         let core = self.core.clone();
-        Operation::new("tidy_on", move |work| {
+        Operation::new("prune", move |work| {
             // Each device stands for itself: that a message came for another one meanwhile is no conflict.
             work.rely_on_nothing();
             work.announce([core.clock_key()]);

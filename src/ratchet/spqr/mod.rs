@@ -203,6 +203,7 @@ mod tests {
     use crate::wire::{FieldReader, FieldWriter};
     use std::collections::BTreeMap;
     use std::format;
+    use std::vec::Vec;
 
     #[test]
     fn recorded_start_is_reproduced() {
@@ -256,6 +257,67 @@ mod tests {
             *party = Spqr::read(Form::Whole, FieldReader::new(&stored.finish()), &[]).unwrap();
         }
         assert!(parties["A"].completed_epochs() >= 8);
+    }
+
+    /// One message, whose key both ends come to.
+    fn pass(from: &mut Spqr, to: &mut Spqr, rng: &mut impl CryptoRng) {
+        let (message, key) = from.send(rng).unwrap();
+        let (ours, step) = to.receive(&message, MAX_JUMP, false).unwrap();
+        to.apply(step);
+        assert!(ours == key);
+    }
+
+    /// What this ratchet costs without the other one, for BENCHMARKS.md; and that both ends come to the same keys:
+    /// `cargo test --release --lib ratchet_alone -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "the time that it takes says something only of a build with --release"]
+    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it reads the clock")]
+    fn ratchet_alone() {
+        let timed = |what: &str, round: &mut dyn FnMut() -> u32| {
+            let mut rounds: Vec<_> = (0..201)
+                .map(|_| {
+                    let began = std::time::Instant::now();
+                    let messages = round();
+                    began.elapsed() / messages
+                })
+                .collect();
+            rounds.sort_unstable();
+            std::println!("{what}: {:?}, 10 % to 90 %: {:?} to {:?}", rounds[100], rounds[20], rounds[180]);
+        };
+        let (initial, rng) = (Secret::new([7; 32]), &mut crate::support::rng(1));
+        let (mut alice, mut bob) = (Spqr::initiator(&initial), Spqr::responder(&initial));
+        // Two epochs at a time: in them the parties take turns in its roles.
+        timed("ping-pong, one message, both ends", &mut || {
+            let (ends, mut messages) = (alice.completed_epochs() + 2, 0);
+            while alice.completed_epochs() < ends {
+                pass(&mut alice, &mut bob, rng);
+                pass(&mut bob, &mut alice, rng);
+                messages += 2;
+            }
+            messages
+        });
+        for (what, state) in [("no chunk", "EkSentCt1Received"), ("a parity chunk", "HeaderSent")] {
+            while alice.braid.state_name() != state {
+                pass(&mut bob, &mut alice, rng);
+                pass(&mut alice, &mut bob, rng);
+            }
+            // One way, so far that what is sent is parity.
+            (0..100).for_each(|_| pass(&mut alice, &mut bob, rng));
+            let (mut sender, sent) = (alice.clone(), core::cell::RefCell::new(Vec::new()));
+            timed(&format!("send, same direction, {what}"), &mut || {
+                sent.borrow_mut().extend((0..100).map(|_| sender.send(rng).unwrap()));
+                100
+            });
+            let (mut reader, mut sent) = (bob.clone(), sent.into_inner().into_iter());
+            timed(&format!("receive, same direction, {what}"), &mut || {
+                for (message, key) in sent.by_ref().take(100) {
+                    let (ours, step) = reader.receive(&message, MAX_JUMP, false).unwrap();
+                    reader.apply(step);
+                    assert!(ours == key);
+                }
+                100
+            });
+        }
     }
 
     /// A stored key is not compared with its seed, which would cost as much as making it. Where they differ, damage that no

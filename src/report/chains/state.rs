@@ -106,7 +106,8 @@ pub(super) struct PeerChain {
 #[non_exhaustive]
 pub struct SealedFrame {
     /// The framed content, to be put into the payload. Encrypt it bound to
-    /// [`Commitment::external_ad`](crate::report::Commitment::external_ad) of [`Evidence::commitment`], which goes on the envelope.
+    /// [`Commitment::external_ad`](crate::report::Commitment::external_ad) of [`Evidence::commitment`], which goes on the
+    /// envelope.
     ///
     /// # Security
     ///

@@ -4,7 +4,7 @@ mod own;
 mod user;
 mod views;
 
-pub(crate) use own::{OwnAccount, Standing};
+pub(crate) use own::{OwnAccount, Published, Standing};
 pub(crate) use user::User;
 pub use user::Verified;
 pub(crate) use views::Views;

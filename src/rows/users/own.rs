@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step, UnverifiedRoster};
+use crate::account::{AccountKeyPair, CarriedRoster, HeldRoster, Roster, Step};
 use crate::crypto::{PublicKey, Secret, sha256};
 use crate::ident::{Address, Timestamp};
 use crate::persist::RecordKey;
@@ -99,12 +99,7 @@ impl OwnAccount {
     }
 
     pub(crate) fn standing(&self, core: &Core) -> Standing {
-        let Some(roster) = self.roster() else { return Standing::Unpublished };
-        match self.linked {
-            _ if roster.lists(core.address.device(), &self.identity) => Standing::Listed,
-            Some(linked) => Standing::Awaited(linked),
-            None => Standing::Removed,
-        }
+        self.roster().map_or(Standing::Unpublished, |roster| standing(core, roster, &self.identity, self.linked))
     }
 
     /// Takes a newer roster as the published one. Identity keys that it drops are remembered.
@@ -170,10 +165,55 @@ impl OwnAccount {
     }
 }
 
+/// How a device with this key stands by a published roster.
+fn standing(core: &Core, roster: &Roster, identity: &PublicKey, linked: Option<Timestamp>) -> Standing {
+    match linked {
+        _ if roster.lists(core.address.device(), identity) => Standing::Listed,
+        Some(linked) => Standing::Awaited(linked),
+        None => Standing::Removed,
+    }
+}
+
+/// What a message needs of the account: of its row no more is read, since every message reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    /// The newest roster that is published.
+    pub(crate) roster: Roster,
+    pub(crate) standing: Standing,
+    pub(crate) met_devices: bool,
+    pub(crate) checked: Option<Timestamp>,
+    /// With what leads to it, where anything does.
+    carried: Option<Vec<u8>>,
+}
+
+impl Published {
+    /// `None` where no roster was published.
+    fn from_bytes(bytes: &[u8], core: &Core) -> Result<Option<Self>, RecordError> {
+        let mut fields = FieldReader::record(RecordKind::Account, bytes)?;
+        let Some(held) = fields.optional_bytes(1)? else { return Ok(None) };
+        let roster = HeldRoster::from_bytes(held)?.into_roster();
+        fields.optional_bytes(2)?;
+        let linked = fields.optional(3)?.map(Timestamp::new);
+        let met_devices = fields.flag(4)?;
+        let checked = fields.optional(6)?.map(Timestamp::new);
+        let identity = read_public_key(&mut fields, 7)?;
+        fields.bytes(8)?;
+        let carried = fields.optional_bytes(9)?.map(<[u8]>::to_vec);
+        fields.end()?;
+        let standing = standing(core, &roster, &identity, linked);
+        Ok(Some(Self { roster, standing, met_devices, checked, carried }))
+    }
+
+    /// The roster as it is sent.
+    pub(crate) fn to_carried(&self) -> CarriedRoster {
+        let carried = self.carried.as_ref().and_then(|carried| CarriedRoster::parse(carried).ok());
+        CarriedRoster::new(&self.roster, carried.map(|carried| carried.steps().to_vec()).unwrap_or_default())
+    }
+}
+
 /// A roster that was verified before it was written.
 pub(super) fn roster_from_row(bytes: &[u8]) -> Result<Roster, RecordError> {
-    let roster = UnverifiedRoster::parse(bytes).map_err(|_| RecordError::Corrupt)?;
-    roster.verified_before().map_err(|_| RecordError::Corrupt)
+    Roster::stored(bytes).map_err(|_| RecordError::Corrupt)
 }
 
 fn removed_hash(identity: &PublicKey) -> [u8; 16] {
@@ -198,6 +238,13 @@ impl Core {
     /// One's own account; none where the device has only its identity key.
     pub(crate) fn load_account(&self, work: &mut Workspace<'_>) -> Result<Option<OwnAccount>, Halt> {
         self.read(work, RecordKind::Account, self.account_key(), |bytes| OwnAccount::from_bytes(bytes))
+    }
+
+    /// What a message needs of it; none where no roster was published: then devices know each other.
+    pub(crate) fn load_published(&self, work: &mut Workspace<'_>) -> Result<Option<Published>, Halt> {
+        let read =
+            self.read(work, RecordKind::Account, self.account_key(), |bytes| Published::from_bytes(bytes, self))?;
+        Ok(read.flatten())
     }
 
     pub(crate) fn save_account(&self, work: &mut Workspace<'_>, account: &OwnAccount) {

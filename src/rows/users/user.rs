@@ -173,7 +173,7 @@ impl User {
         let (dropped, rest) = fields.bytes(8)?.as_chunks();
         let dropped: Vec<_> = dropped.iter().map(|device| DeviceId::new(u32::from_be_bytes(*device))).collect();
         let (former, more) = fields.bytes(9)?.as_chunks::<33>();
-        let former = former.iter().map(|key| AccountKey::parse(key).map_err(|_| RecordError::Corrupt));
+        let former = former.iter().map(|key| AccountKey::stored(key).map_err(|_| RecordError::Corrupt));
         let former: Vec<_> = former.collect::<Result<_, _>>()?;
         fields.end()?;
         if !rest.is_empty() || !more.is_empty() || dropped.len() > MAX_DROPPED || former.len() > MAX_FORMER {

@@ -307,8 +307,9 @@ impl World {
 }
 
 impl Nature {
-    /// All that is written is framed. Of two rows that are put back as they were at one time nothing shows, nor of a database
-    /// that goes back where no rollback counter tells: then a device tells two stories, and nothing can be held against who says so.
+    /// All that is written is framed. Of two rows that are put back as they were at one time nothing shows, nor of a
+    /// database that goes back where no rollback counter tells: then a device tells two stories, and nothing can be held
+    /// against who says so.
     const fn is_framed(&mut self) {
         self.framed = true;
         self.losses = false;

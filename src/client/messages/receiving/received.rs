@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
-use super::outgoing::Outgoing;
 use crate::client::contacts::{AccountStatus, IdentityStatus, UserStatus};
+use crate::client::messages::Outgoing;
 use crate::crypto::PublicKey;
 use crate::ident::{Address, MessageId, MessageName, Timestamp};
 use crate::report::{self, AcceptedFrame, ForkedFrame};

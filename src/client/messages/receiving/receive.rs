@@ -2,11 +2,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::framed::Framed;
-use super::judge::{Claims, Refused, Sender};
+use super::judge::{Refused, Sender};
 use super::received::{
     BlockedMessage, ReceiveError, Received, ReceivedMessage, RosterMessage, UnlistedMessage, Unreadable, is_changed,
 };
-use crate::account::CarriedRoster;
+use super::taken::{Taken, is_wiped};
 use crate::client::Client;
 use crate::client::contacts::{AccountStatus, IdentityStatus};
 use crate::client::repair::{self, Stand};
@@ -20,7 +20,7 @@ use crate::rows::{Core, Peer, Wishes};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::suite::Suite;
-use crate::wire::{ContactState, Content, Envelope, EnvelopeKind, EnvelopeSuite, Payload, RecordKind, WireError};
+use crate::wire::{ContactState, Content, Envelope, EnvelopeKind, EnvelopeSuite, RecordKind, WireError};
 
 impl Client {
     /// Receives one envelope.
@@ -398,42 +398,6 @@ impl Core {
     pub(in crate::client) fn device(&self, work: &mut Workspace<'_>) -> Result<Device, Refusal> {
         Ok(self.load_device(work)?.ok_or(Stop::Fail(ReceiveError::NoAccount))?)
     }
-}
-
-/// What was in a ciphertext, taken apart.
-struct Taken {
-    payload: Payload,
-    claims: Claims,
-    /// Whether it is what people see.
-    is_shown: bool,
-}
-
-impl Taken {
-    fn apart(suite: Suite, plaintext: Vec<u8>) -> Result<Self, WireError> {
-        let mut payload = match suite {
-            Suite::Signal => Payload::new(Content::App(plaintext)),
-            Suite::V1 => Payload::parse(&plaintext)?,
-        };
-        let carried = match &payload.content {
-            Content::Roster(roster) => Some(&roster[..]),
-            _ => payload.roster.as_deref(),
-        };
-        // One that is none says nothing: it takes nothing from what stands beside it.
-        let roster = carried.and_then(|bytes| CarriedRoster::parse(bytes).ok());
-        let is_shown =
-            refuse_unframed(&payload.content) == Err(Unframed) || matches!(payload.content, Content::Framed(_));
-        let claims = Claims { own: payload.own.take(), peer: payload.peer.take(), roster, sent: payload.sent };
-        Ok(Self { payload, claims, is_shown })
-    }
-}
-
-/// Whether a content of a user who is blocked is wiped. What heals a conversation is taken, so that it goes on where the user
-/// is unblocked.
-const fn is_wiped(content: &Content) -> bool {
-    !matches!(
-        content,
-        Content::SenderKeyDistribution(_) | Content::GroupChange(_) | Content::Roster(_) | Content::RepairRequest(_)
-    )
 }
 
 /// What is to be written for an opened message.

@@ -1,11 +1,10 @@
 //! Who may be written to, and what goes before a message: both hang on rosters.
 
 use super::place::Place;
-use super::send::SendError;
-use crate::account::CarriedRoster;
+use super::sent::SendError;
 use crate::client::account::DeviceStanding;
-use crate::ident::UserId;
-use crate::rows::{Core, OwnAccount, Peer, User};
+use crate::ident::{Timestamp, UserId};
+use crate::rows::{Core, Peer, Published, User};
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
 use crate::wire::{ContactState, Front};
@@ -17,23 +16,6 @@ impl Core {
     /// Says that one's own account and what is known of a user will be asked for.
     pub(in crate::client) fn announce_people(&self, work: &mut Workspace<'_>, user: &UserId) {
         work.announce([self.account_key(), self.user_key(user)]);
-    }
-
-    /// One's own account, where it has a roster that others may know: without one, devices know each other.
-    pub(in crate::client) fn published_account(
-        &self,
-        work: &mut Workspace<'_>,
-    ) -> Result<Option<OwnAccount>, Stop<StoredError>> {
-        Ok(self.load_account(work)?.filter(|account| account.roster().is_some()))
-    }
-
-    /// Whether one's own device may send.
-    pub(in crate::client) fn may_send(&self, account: &OwnAccount, work: &Workspace<'_>) -> Result<(), SendError> {
-        match self.standing_in(account, work.now) {
-            DeviceStanding::NotListedYet => Err(SendError::NotListedYet),
-            DeviceStanding::Removed => Err(SendError::Removed),
-            DeviceStanding::NoAccount | DeviceStanding::Unpublished | DeviceStanding::Listed => Ok(()),
-        }
     }
 
     /// What goes before a message to a device, if the device is one of its user's.
@@ -50,9 +32,9 @@ impl Core {
         let mut front = Front { message_id: entered.map(|place| place.id), ..Front::default() };
         front.sent = entered.map(|_| work.now);
         self.announce_people(work, to.user());
-        let Some(account) = self.published_account(work).map_err(from_stored)? else { return Ok(front) };
-        self.may_send(&account, work)?;
-        let Some(own) = account.roster() else { return Ok(front) };
+        let Some(account) = self.load_published(work).map_err(from_stored)? else { return Ok(front) };
+        account.may_send(work.now)?;
+        let own = &account.roster;
         let identity = peer.session.remote_identity();
         if to.user() == self.address.user() {
             if !own.lists(to.device(), identity) {
@@ -70,11 +52,22 @@ impl Core {
         if peer.session.suite() == Some(Suite::V1) {
             let is_first = peer.session.is_unanswered();
             if peer.views.get_or_insert_default().give(&own.view(), is_first, work.now) {
-                let roster = CarriedRoster::new(own, account.steps().to_vec()).to_bytes();
+                let roster = account.to_carried().to_bytes();
                 front.roster = Some(roster).filter(|roster| roster.len() <= MAX_ALONG);
             }
         }
         Ok(front)
+    }
+}
+
+impl Published {
+    /// Whether one's own device may send.
+    pub(in crate::client) const fn may_send(&self, now: Timestamp) -> Result<(), SendError> {
+        match DeviceStanding::of(self.standing, now) {
+            DeviceStanding::NotListedYet => Err(SendError::NotListedYet),
+            DeviceStanding::Removed => Err(SendError::Removed),
+            DeviceStanding::NoAccount | DeviceStanding::Unpublished | DeviceStanding::Listed => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::account::{AccountKey, CarriedRoster, HeldRoster, Roster, RosterChange
 use crate::client::contacts::{AccountStatus, UserStatus};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, Timestamp, UserId};
-use crate::rows::{Core, OwnAccount, User};
+use crate::rows::{Core, Published, User};
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::wire::{ContactState, RosterView};
 
@@ -100,11 +100,11 @@ impl Core {
         claims: &Claims,
         is_shown: bool,
     ) -> Result<UserStatus, Refused> {
-        let Some(account) = self.published_account(work)? else { return Ok(UserStatus::device_only()) };
+        let Some(account) = self.load_published(work)? else { return Ok(UserStatus::device_only()) };
         if sender.address.user() == self.address.user() {
-            return self.judge_own(work, account, sender, claims);
+            return self.judge_own(work, sender, claims);
         }
-        self.note_own_view(work, account.clone(), claims.peer)?;
+        self.note_own_view(work, &account.roster, account.checked, claims.peer)?;
         let name = sender.address.user();
         let known = self.load_user(work, name)?;
         let mut is_changed = known.is_none();
@@ -139,14 +139,9 @@ impl Core {
     }
 
     /// The same of one's own other device.
-    fn judge_own(
-        &self,
-        work: &mut Workspace<'_>,
-        account: OwnAccount,
-        sender: Sender<'_>,
-        claims: &Claims,
-    ) -> Result<UserStatus, Refused> {
-        let (mut changes, mut fork, mut account) = (None, None, account);
+    fn judge_own(&self, work: &mut Workspace<'_>, sender: Sender<'_>, claims: &Claims) -> Result<UserStatus, Refused> {
+        let (mut changes, mut fork) = (None, None);
+        let Some(mut account) = self.load_account(work)? else { return Ok(UserStatus::device_only()) };
         if let Some(carried) = &claims.roster {
             let is_held = account.roster().is_some_and(|held| held.as_bytes() == carried.roster().as_bytes());
             let secret = if is_held { None } else { self.load_account_secret(work)? };
@@ -156,7 +151,7 @@ impl Core {
                     let news = &update.changes;
                     changes = (!news.added.is_empty() || !news.removed.is_empty()).then(|| news.clone());
                     fork = update.fork;
-                    account = self.published_account(work)?.unwrap_or(account);
+                    account = self.load_account(work)?.unwrap_or(account);
                 }
                 Err(Stop::Need) => return Err(Refused::Stop(Stop::Need)),
                 Err(Stop::Fail(_)) => {}
@@ -167,7 +162,7 @@ impl Core {
             let was_asked = account.checked.is_some_and(|checked| work.now.since(checked) < DAY);
             return Err(Refused::NotListed { again: claims.may_be_listed(Some(roster), was_asked, work.now) });
         }
-        self.note_own_view(work, account, claims.own)?;
+        self.note_own_view(work, roster, account.checked, claims.own)?;
         Ok(UserStatus::own(changes, fork))
     }
 
@@ -175,12 +170,17 @@ impl Core {
     fn note_own_view(
         &self,
         work: &mut Workspace<'_>,
-        mut account: OwnAccount,
+        roster: &Roster,
+        checked: Option<Timestamp>,
         view: Option<RosterView>,
     ) -> Result<(), Stop<StoredError>> {
-        let is_newer = account.roster().is_some_and(|roster| Claims::tells_of_newer(view, roster));
-        let is_due = account.checked.is_some_and(|checked| work.now.since(checked) >= DAY);
-        if is_newer && is_due {
+        let is_due = checked.is_some_and(|checked| work.now.since(checked) >= DAY);
+        if Claims::tells_of_newer(view, roster) && is_due { self.ask_for_own(work) } else { Ok(()) }
+    }
+
+    /// The directory is asked for one's own roster now.
+    fn ask_for_own(&self, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
+        if let Some(mut account) = self.load_account(work)?.filter(|account| account.checked.is_some()) {
             account.checked = None;
             self.save_account(work, &account);
         }
@@ -191,7 +191,7 @@ impl Core {
     fn first_sight(
         &self,
         work: &mut Workspace<'_>,
-        account: &OwnAccount,
+        account: &Published,
         name: &UserId,
         user: &mut User,
         carried: &CarriedRoster,
@@ -232,12 +232,7 @@ impl Core {
     /// Notes that a roster is wanted that lists a device: all that is left of its message.
     pub(in crate::client) fn want_roster(&self, work: &mut Workspace<'_>, name: &UserId) -> Result<(), Halt> {
         if name == self.address.user() {
-            let account = self.published_account(work).map_err(from_stored)?;
-            if let Some(mut account) = account.filter(|account| account.checked.is_some()) {
-                account.checked = None;
-                self.save_account(work, &account);
-            }
-            return Ok(());
+            return self.ask_for_own(work).map_err(from_stored);
         }
         work.announce(self.user_wish_keys(name));
         let known = self.load_user(work, name).map_err(from_stored)?;

@@ -2,14 +2,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::fan_out::{Dispatch, Parcel};
-use super::received::{ForkedMessage, FramedMessage, ReceiveError, Received, ReceivedMessage};
 use super::recipient::Recipient;
-use super::send::{MAX_LEN, SendError, Sent};
+use super::send::MAX_LEN;
+use super::sent::{SendError, Sent};
 use crate::client::Client;
 use crate::crypto::sha256;
 use crate::ident::{MessageId, UserId};
-use crate::report::{self, Commitment, Evidence, FramingPolicy, OwnStampError, Part};
-use crate::rows::{Core, Digest, OldRow, Peer, first};
+use crate::report::{Evidence, OwnStampError, Part};
+use crate::rows::{Core, Digest, OldRow, first};
 use crate::staging::{Operation, Stop, StoredError, Workspace};
 use crate::wire::{FRAMED, Outward};
 
@@ -26,47 +26,6 @@ pub struct FramedSent {
     pub old_row: Option<OldRow>,
     /// What was sealed, for [`Client::resend`]: stored beside the message, and deleted with it. Empty if it was sent before.
     pub inner: Vec<u8>,
-}
-
-/// What stands around framed content.
-pub(in crate::client) struct Framed<'a> {
-    pub(in crate::client) commitment: &'a Commitment,
-    pub(in crate::client) stamp: Option<&'a [u8]>,
-    pub(in crate::client) policy: &'a FramingPolicy,
-}
-
-impl Core {
-    /// Accepts framed content that a session has opened.
-    pub(in crate::client) fn accept_framed(
-        &self,
-        work: &mut Workspace<'_>,
-        peer: &mut Peer,
-        framed: &Framed<'_>,
-        inner: &[u8],
-        message: &ReceivedMessage,
-    ) -> Result<Received, Stop<ReceiveError>> {
-        let Framed { commitment, stamp, policy } = *framed;
-        let (identity, name, answers) = (message.identity().clone(), message.name(), message.answers());
-        let user = message.user().clone();
-        let is_changed = message.is_changed();
-        let mut chains = self.load_chains(work, peer).map_err(|stop| stop.map(ReceiveError::from))?;
-        let from = peer.address.clone();
-        let old_row = chains.old;
-        match chains.state.accept(&report::AccountDevice::of(&from), inner, commitment, stamp, work.now, policy) {
-            Ok(accepted) => {
-                // Whoever is not accepted does not get at the chains of whom is known.
-                if !is_changed {
-                    chains.received();
-                    self.save_chains(work, peer, chains);
-                }
-                Ok(Received::Framed(FramedMessage { from, identity, user, accepted, old_row, name, answers }))
-            }
-            Err(report::FrameError::Fork(forked)) => {
-                Ok(Received::Forked(ForkedMessage { from, identity, user, forked: *forked, name, old_row }))
-            }
-            Err(error) => Err(ReceiveError::Frame(error).into()),
-        }
-    }
 }
 
 impl Client {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::place::Place;
 use super::recipient::Recipient;
-use super::send::{SendError, Sent};
+use super::sent::{SendError, Sent};
 use crate::client::repair::Stand;
 use crate::ident::{Address, MessageId, UserId};
 use crate::report::Commitment;
@@ -133,13 +133,17 @@ impl Core {
     /// The devices of a user, as the newest roster lists them. To write to somebody is to accept them.
     fn places(&self, work: &mut Workspace<'_>, user: &UserId, sent: &mut Sent) -> Result<Vec<Place>, Halt> {
         self.announce_people(work, user);
-        let account = self.published_account(work).map_err(from_stored)?;
+        let account = self.load_published(work).map_err(from_stored)?;
         let account = account.ok_or(SendError::RosterUnpublished)?;
-        self.may_send(&account, work)?;
+        account.may_send(work.now)?;
         let place = |device| Place::new(self, sent.message_id, &Address::new(user.clone(), device));
         if user == self.address.user() {
-            let own = account.roster().into_iter().flat_map(|roster| roster.devices());
-            let others = own.map(crate::account::RosterDevice::id).filter(|id| *id != self.address.device());
+            let others = account
+                .roster
+                .devices()
+                .iter()
+                .map(crate::account::RosterDevice::id)
+                .filter(|id| *id != self.address.device());
             return Ok(others.map(place).collect());
         }
         let known = self.load_user(work, user).map_err(from_stored)?;
