@@ -67,7 +67,7 @@ impl ReceivingChain {
             }
         });
         out.bytes(7, salts.as_bytes());
-        out.number(8, elsewhere.map_or(0, |away| away.count));
+        out.number(8, elsewhere.map_or(0, |away| away.count.get()));
         out.number(9, elsewhere.map_or(0, |away| away.first));
     }
 
