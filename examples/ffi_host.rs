@@ -298,7 +298,7 @@ mod facade {
 
     impl Outcome {
         fn of_sent(sent: Sent) -> Self {
-            Self { envelopes: sent.outgoing().iter().map(Outgoing::bytes).into_iter().collect(), ..Self::default() }
+            Self { envelopes: sent.outgoing().iter().map(Outgoing::bytes).collect(), ..Self::default() }
         }
 
         fn of_opened(opened: subrosa::client::Opened) -> Self {

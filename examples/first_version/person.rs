@@ -64,17 +64,17 @@ impl Person {
         let now = Timestamp::now();
         let outcomes =
             self.db.receive(&self.client, &envelopes, now, &mut rng(), |tx, arrival| match arrival.outcome {
+                _ if arrival.disposition() == Disposition::Later => {
+                    tx.execute("INSERT INTO later VALUES (?1)", [arrival.bytes]).map(drop)
+                }
                 Ok(Received::Message(message)) if arrival.is_new => show(tx, message.plaintext().unwrap_or_default()),
                 Ok(Received::RepairRequest(request)) => queue(tx, &request.reply),
                 Ok(Received::ResendDeclined(_)) => show(tx, b"(A message is lost for good.)"),
-                Err(error) if error.disposition() == Disposition::Later => {
-                    tx.execute("INSERT INTO later VALUES (?1)", [arrival.bytes]).map(drop)
-                }
                 _ => Ok(()),
             })?;
         // It is durable: now, and not before, the server may forget it.
         for (outcome, [seq, _]) in outcomes.iter().zip(letters) {
-            if outcome.as_ref().err().is_none_or(|error| error.disposition() != Disposition::Retry) {
+            if Disposition::of(outcome) != Disposition::Retry {
                 self.ask("forget", self.client.address(), seq)?;
             }
         }

@@ -51,8 +51,8 @@ use crate::rows::Core;
 use crate::staging::RowCache;
 
 pub use account::{
-    AnsweredLink, CreateError, DeviceStanding, LinkDeviceError, Linked, OpenError, Opened, OwnRoster, OwnRosterError,
-    OwnRosterUpdate, RenewError, RollbackCounter,
+    AnsweredLink, CreateError, DeviceStanding, HandOverError, LinkDeviceError, Linked, OpenError, Opened, OwnRoster,
+    OwnRosterError, OwnRosterUpdate, RenewError, RollbackCounter,
 };
 pub use contacts::{
     AccountKeyError, AccountStatus, AddError, AddUserError, Added, AddedUser, IdentityError, IdentityStatus, KnownUser,

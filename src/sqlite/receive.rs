@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 
 use super::file::Sqlite;
 use super::names::{note_read, was_read};
-use crate::client::{Client, Database as _, MAX_BULK, ReceiveError, Received, RunError};
+use crate::client::{Client, Database as _, Disposition, MAX_BULK, ReceiveError, Received, RunError};
 use crate::ident::Timestamp;
 use crate::session::AcceptError;
 use crate::staging::Batch;
@@ -29,9 +29,18 @@ pub struct Arrival<'a> {
     pub is_new: bool,
 }
 
+impl Arrival<'_> {
+    /// What to tell the transport, after the commit. What is for [later](Disposition::Later) a host keeps in a table of its own, or the
+    /// server does; it is received again after a roster was fetched, and when the app was updated.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        Disposition::of(self.outcome)
+    }
+}
+
 impl Sqlite {
     /// Receives all of this, in as few transactions as others allow, and gives the outcome of each. Each is written together
-    /// with what `own` makes of it; then it is acknowledged, as [`ReceiveError::disposition`] says.
+    /// with what `own` makes of it; then it is acknowledged, as [`Disposition::of`] says.
     ///
     /// It does what a host owes the library besides: the [names](note_read) of what was read are noted; what was read long ago,
     /// and comes when its key is gone, is a duplicate and asked for by nobody; what only repeats a start of long ago, and was
@@ -54,9 +63,9 @@ impl Sqlite {
     ///     Ok(())
     /// })?;
     /// for (outcome, bytes) in outcomes.iter().zip(mail) {
-    ///     match outcome.as_ref().map_err(|error| error.disposition()) {
-    ///         Ok(_) | Err(Disposition::Ack) => { /* tell the server to forget it */ }
-    ///         Err(_) => { /* it stays there */ }
+    ///     match Disposition::of(outcome) {
+    ///         Disposition::Ack => { /* tell the server to forget it */ }
+    ///         _ => { /* it stays there */ }
     ///     }
     /// }
     /// # Ok(())

@@ -171,3 +171,35 @@ fn thirty_two_devices_a_side() {
     let most = world.devices.iter().map(|device| device.rounds).max();
     assert!(most <= Some(5), "{most:?} rounds");
 }
+
+#[test]
+fn the_account_is_handed_over() {
+    let (mut world, [alice, phone, laptop]) = World::talking(10);
+    world.write(phone, &user("bob"), b"soon you sign");
+    world.settle();
+    let hand = world.devices[phone].client.hand_over(world.address(laptop).device());
+    let outgoing = world.run(phone, hand).unwrap();
+    world.post([&outgoing].into_iter());
+    world.settle();
+    assert!(matches!(world.devices[laptop].outcomes.last().unwrap(), Ok(Received::HandedOver(_))));
+    world.later(1);
+    world.settle();
+    let [old, new] = [phone, laptop].map(|at| world.run(at, world.devices[at].client.own_roster()).unwrap());
+    assert!(new.is_primary && !old.is_primary, "the old one has deleted its copy");
+    assert_eq!(new.published.unwrap().primary(), world.address(laptop).device());
+    let remove = world.devices[phone].client.remove_device(world.address(laptop).device());
+    assert_eq!(world.run(phone, remove), Err(OwnRosterError::NotPrimary));
+    // The new one removes the old one, and people hear of it.
+    let remove = world.devices[laptop].client.remove_device(world.address(phone).device());
+    world.run(laptop, remove).unwrap();
+    world.attend(laptop);
+    world.write(laptop, &user("alice"), b"from here on");
+    world.settle();
+    assert_eq!(world.texts(alice).last().unwrap(), "from here on");
+    world.later(1);
+    world.settle();
+    assert!(world.devices[phone].wiped);
+    // Nobody else hands anything over.
+    let payload = world.devices[alice].client.hand_over(world.address(phone).device());
+    assert!(world.run(alice, payload).is_err());
+}

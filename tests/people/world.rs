@@ -52,8 +52,6 @@ pub(crate) struct Server {
     pub(crate) rosters: BTreeMap<UserId, (HeldRoster, Vec<u8>)>,
     pub(crate) prekeys: BTreeMap<Address, (PrekeyUpload, usize)>,
     pub(crate) mail: BTreeMap<Address, Vec<Envelope>>,
-    /// Links that wait at their mailboxes.
-    pub(crate) boxes: BTreeMap<[u8; 16], Vec<Vec<u8>>>,
     /// Whether it says anything of rosters.
     pub(crate) withholds: bool,
 }

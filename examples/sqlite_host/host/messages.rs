@@ -32,15 +32,12 @@ impl AsRef<[u8]> for Later {
 
 /// What the host makes of what came in, in the transaction of its batch.
 pub(crate) fn arrived(tx: &mut Transaction<'_>, arrival: Arrival<'_>) -> rusqlite::Result<()> {
-    let received = match arrival.outcome {
-        Ok(received) => received,
-        Err(error) if error.disposition() == Disposition::Later => {
-            let mut insert = tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?;
-            return insert.execute([arrival.bytes]).map(drop);
-        }
-        // Nothing has happened.
-        Err(_) => return Ok(()),
-    };
+    if arrival.disposition() == Disposition::Later {
+        let mut insert = tx.prepare_cached("INSERT INTO inbox (bytes) VALUES (?1)")?;
+        return insert.execute([arrival.bytes]).map(drop);
+    }
+    // Of an error nothing has happened.
+    let Ok(received) = arrival.outcome else { return Ok(()) };
     let is_new = arrival.is_new;
     match received {
         // It may have two names, if it was asked for; under either it may have been shown.

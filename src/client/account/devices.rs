@@ -107,10 +107,8 @@ impl Client {
             work.announce(core.link_keys());
             let offer = ScannedOffer::parse(&qr).map_err(LinkDeviceError::from)?;
             let (account, _) = core.as_primary(work).map_err(from_own)?;
-            if let Some(pending) = core.load_link(work)? {
-                if pending.is_open(work.now) {
-                    return Err(LinkDeviceError::Busy.into());
-                }
+            if core.load_link(work)?.is_some_and(|pending| pending.is_open(work.now)) {
+                return Err(LinkDeviceError::Busy.into());
             }
             if account.was_removed(offer.identity_key()) {
                 return Err(LinkDeviceError::WasRemoved.into());
@@ -303,7 +301,10 @@ impl Core {
     }
 
     /// The account and its key, on the primary, where no roster waits to be published.
-    fn as_primary(&self, work: &mut Workspace<'_>) -> Result<(OwnAccount, AccountKeyPair), Halt<OwnRosterError>> {
+    pub(super) fn as_primary(
+        &self,
+        work: &mut Workspace<'_>,
+    ) -> Result<(OwnAccount, AccountKeyPair), Halt<OwnRosterError>> {
         work.announce([self.account_key(), self.account_secret_key()]);
         let account = self.own_account(work)?;
         let secret = self.load_account_secret(work).map_err(|stop| stop.map(OwnRosterError::from))?;

@@ -271,6 +271,11 @@ impl Core {
             Ok(Taken::Newer(newer) | Taken::Renewed(newer)) => {
                 let pending = account.pending.take();
                 account.publish(self, newer);
+                let is_primary = account.roster().is_some_and(|roster| roster.primary() == self.address.device());
+                let hands_over = pending.as_ref().is_some_and(|pending| pending.primary() == self.address.device());
+                if secret.is_some() && !is_primary && !hands_over {
+                    self.let_go(work).map_err(from_stored)?;
+                }
                 if let (Some(pending), Some(secret)) = (pending, secret) {
                     account.pending = rebase(&account, before.roster(), &pending, secret, work.now);
                 }
@@ -328,7 +333,10 @@ fn rebase(
         is_other |= device.is_some();
         next = device.into_iter().fold(next, |next, device| next.link(device.clone()));
     }
-    // Without an account key of its own it is not signed: another primary has taken over.
+    if head.primary() != pending.primary() && before?.primary() != pending.primary() {
+        is_other = true;
+        next = next.hand_over(pending.primary());
+    }
     if is_other { next.sign(secret).ok() } else { None }
 }
 

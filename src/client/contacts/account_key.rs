@@ -86,7 +86,7 @@ impl Client {
             let gone = core.gone_devices(work, &name, user.held.as_ref().map(HeldRoster::roster), &roster)?;
             core.drop_keys_of(work, &name, &gone)?;
             user.forget_devices(gone);
-            core.decide(work, &name, &roster, &|core, work, peer, listed| core.accept_key(work, peer, listed))?;
+            core.decide(work, &name, &roster, |core, work, peer, listed| core.accept_key(work, peer, listed))?;
             user.held = Some(HeldRoster::first(roster));
             (user.changed, user.verified, user.confirmed) = (None, Verified::No, false);
             user.want(work.now);
@@ -115,12 +115,15 @@ impl Client {
         let (core, name) = (self.core.clone(), user.clone());
         Operation::new("refuse_account_key", move |work| {
             let (mut user, roster) = core.load_changed(work, &name)?;
-            core.decide(work, &name, &roster, &|core, work, peer, _| core.refuse_key(work, peer))?;
+            core.decide(work, &name, &roster, |core, work, peer, _| core.refuse_key(work, peer))?;
             user.changed = None;
             core.save_user(work, &name, &user).map_err(from_stored)
         })
     }
 }
+
+/// What is done with a device, and the key that a roster lists it with.
+type Decision = fn(&Core, &mut Workspace<'_>, Box<Peer>, &PublicKey) -> Result<(), Stop<IdentityError>>;
 
 impl Core {
     fn load_changed(&self, work: &mut Workspace<'_>, name: &UserId) -> Result<(User, Roster), Halt> {
@@ -165,13 +168,7 @@ impl Core {
     }
 
     /// Does something with each device of a roster that is known.
-    fn decide(
-        &self,
-        work: &mut Workspace<'_>,
-        name: &UserId,
-        roster: &Roster,
-        act: &dyn Fn(&Self, &mut Workspace<'_>, Box<Peer>, &PublicKey) -> Result<(), Stop<IdentityError>>,
-    ) -> Result<(), Halt> {
+    fn decide(&self, work: &mut Workspace<'_>, name: &UserId, roster: &Roster, act: Decision) -> Result<(), Halt> {
         let devices = roster.devices().iter().map(|device| (Address::new(name.clone(), device.id()), device));
         let devices: Vec<_> = devices.collect();
         for (address, _) in &devices {

@@ -95,7 +95,7 @@ impl OwnAccount {
 
     /// The newest roster that was signed, published or not.
     pub(crate) fn newest(&self) -> Option<&Roster> {
-        self.pending.as_ref().or(self.roster())
+        self.pending.as_ref().or_else(|| self.roster())
     }
 
     pub(crate) fn standing(&self, core: &Core) -> Standing {
@@ -237,7 +237,7 @@ impl Core {
 
     /// One's own account; none where the device has only its identity key.
     pub(crate) fn load_account(&self, work: &mut Workspace<'_>) -> Result<Option<OwnAccount>, Halt> {
-        self.read(work, RecordKind::Account, self.account_key(), |bytes| OwnAccount::from_bytes(bytes))
+        self.read(work, RecordKind::Account, self.account_key(), OwnAccount::from_bytes)
     }
 
     /// What a message needs of it; none where no roster was published: then devices know each other.
@@ -278,6 +278,14 @@ impl Core {
             Ok(AccountKeyPair::new(seed))
         };
         Ok(Some(read().map_err(stored(kind))?))
+    }
+
+    /// Writes the account's private key on a device that has become the primary.
+    pub(crate) fn save_account_secret(&self, work: &mut Workspace<'_>, pair: &AccountKeyPair) -> Result<(), Halt> {
+        let key = self.account_secret_key();
+        work.row::<StoredError>(key)?;
+        work.put(&self.keys, key, secret_record(pair));
+        Ok(())
     }
 
     /// Writes both rows of an account that is made just now, under keys that nobody has ever derived.

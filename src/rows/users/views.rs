@@ -48,7 +48,7 @@ impl Views {
         let times = self.times;
         self.times = times.wrapping_add(1);
         let is_near = day(now).saturating_sub(self.heard) <= HEARD_WITHIN;
-        is_first || times % ONE_IN == 0 || (times < MAX_GIVEN && is_near)
+        is_first || times.is_multiple_of(ONE_IN) || (times < MAX_GIVEN && is_near)
     }
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {

@@ -369,7 +369,7 @@ impl Tables {
                 request.reply.iter().for_each(|reply| self.reply(reply));
             }
             Received::ResendDeclined(gone) => self.gone.extend(gone.names.iter().copied()),
-            Received::Roster(_) | Received::Blocked(_) | Received::NotListed(_) => {}
+            Received::Roster(_) | Received::HandedOver(_) | Received::Blocked(_) | Received::NotListed(_) => {}
         }
     }
 }

@@ -106,6 +106,7 @@ pub(crate) const FRAMED: u8 = 17;
 /// The same as a field number.
 pub(super) const FRAMED_NUMBER: u32 = 17;
 pub(super) const REPAIR_REQUEST: u32 = 21;
+pub(super) const PROVISIONING: u32 = 22;
 pub(super) const RECEIPT: u32 = 23;
 
 /// First field number of contents that this version does not know.
@@ -121,7 +122,7 @@ impl Content {
             19 => Self::GroupChange(bytes),
             20 => Self::Roster(bytes),
             REPAIR_REQUEST => Self::RepairRequest(bytes),
-            22 => Self::Provisioning(bytes),
+            PROVISIONING => Self::Provisioning(bytes),
             RECEIPT => Self::Receipt(bytes),
             24 => Self::Typing(bytes),
             25 => Self::Sync(bytes),
@@ -143,7 +144,7 @@ impl Content {
             Self::GroupChange(bytes) => (19, bytes),
             Self::Roster(bytes) => (20, bytes),
             Self::RepairRequest(bytes) => (REPAIR_REQUEST, bytes),
-            Self::Provisioning(bytes) => (22, bytes),
+            Self::Provisioning(bytes) => (PROVISIONING, bytes),
             Self::Receipt(bytes) => (RECEIPT, bytes),
             Self::Typing(bytes) => (24, bytes),
             Self::Sync(bytes) => (25, bytes),

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::content::{APP, FRAMED_NUMBER, RECEIPT, REPAIR_REQUEST};
+use super::content::{APP, FRAMED_NUMBER, PROVISIONING, RECEIPT, REPAIR_REQUEST};
 use super::view::RosterView;
 use super::whole::{ANSWERS, MESSAGE_ID, OWN, PEER, ROSTER, SENT};
 use crate::crypto::{SecretBytes, sha256};
@@ -86,6 +86,11 @@ impl Outward {
     /// With a request to send something again.
     pub(crate) fn repair_request(items: &[u8]) -> Self {
         Self::new(None, REPAIR_REQUEST, items)
+    }
+
+    /// With what makes the recipient the primary.
+    pub(crate) fn provisioning(handed: &[u8]) -> Self {
+        Self::new(None, PROVISIONING, handed)
     }
 
     /// With word of what was received, read, or is gone.

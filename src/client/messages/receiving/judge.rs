@@ -117,12 +117,9 @@ impl Core {
             };
             is_changed |= news.is_written;
         }
-        let status = match user.stands(sender, news.account.take()) {
-            Some(status) => status,
-            None => {
-                let was_asked = user.answered.is_some_and(|answered| work.now.since(answered) < DAY);
-                return Err(Refused::NotListed { again: claims.may_be_listed(user.roster(), was_asked, work.now) });
-            }
+        let Some(status) = user.stands(sender, news.account.take()) else {
+            let was_asked = user.answered.is_some_and(|answered| work.now.since(answered) < DAY);
+            return Err(Refused::NotListed { again: claims.may_be_listed(user.roster(), was_asked, work.now) });
         };
         if is_shown && user.contact == ContactState::None {
             (user.contact, is_changed) = (ContactState::Pending, true);

@@ -222,6 +222,12 @@ impl Core {
                 Received::Blocked(BlockedMessage { from: from.clone(), user, name: *name })
             }
             (Content::Roster(_), _) => Received::Roster(RosterMessage { from: from.clone(), user, name: *name }),
+            (Content::Provisioning(handed), _) => {
+                if is_changed || !self.take_over(work, from, &handed)? {
+                    return Err(Stop::Fail(ReceiveError::NotAuthentic).into());
+                }
+                Received::HandedOver(RosterMessage { from: from.clone(), user, name: *name })
+            }
             (Content::RepairRequest(request), Some(wishes)) => {
                 changed = true;
                 self.answer(work, &mut saving.peer, wishes, (&request, *name), (identity, user))?

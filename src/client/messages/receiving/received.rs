@@ -35,6 +35,8 @@ pub enum Received {
     Forked(ForkedMessage),
     /// A roster, and nothing else. Nothing to be shown but what it [changes](UserStatus::changes).
     Roster(RosterMessage),
+    /// The primary has handed the account's key over: this device signs from now on, and has a roster to be published.
+    HandedOver(RosterMessage),
     /// Something of a user who is [blocked](crate::client::Client::block): it is wiped, and not shown.
     Blocked(BlockedMessage),
     /// A message of a device that no roster lists which is known here. Nothing was read of it: the transport keeps it
@@ -54,7 +56,7 @@ impl Received {
             Self::Forked(forked) => Some(forked.name),
             Self::RepairRequest(request) => Some(request.name),
             Self::ResendDeclined(gone) => Some(gone.name),
-            Self::Roster(message) => Some(message.name),
+            Self::Roster(message) | Self::HandedOver(message) => Some(message.name),
             Self::Blocked(message) => Some(message.name),
             Self::Unreadable(_) | Self::NotListed(_) => None,
         }
@@ -78,7 +80,7 @@ impl Received {
             Self::Forked(forked) => Some(&forked.user),
             Self::RepairRequest(request) => Some(&request.user),
             Self::ResendDeclined(gone) => Some(&gone.user),
-            Self::Roster(message) => Some(&message.user),
+            Self::Roster(message) | Self::HandedOver(message) => Some(&message.user),
             Self::Blocked(message) => Some(&message.user),
             Self::Unreadable(_) | Self::NotListed(_) => None,
         }
@@ -94,7 +96,7 @@ impl Received {
             Self::RepairRequest(request) => &request.from,
             Self::ResendDeclined(gone) => &gone.from,
             Self::Unreadable(unreadable) => &unreadable.from,
-            Self::Roster(message) => &message.from,
+            Self::Roster(message) | Self::HandedOver(message) => &message.from,
             Self::Blocked(message) => &message.from,
             Self::NotListed(message) => &message.from,
         }
@@ -293,7 +295,7 @@ pub struct ResendDeclined {
     pub names: Vec<MessageName>,
 }
 
-/// A roster came by itself.
+/// A roster came by itself, or the key that signs rosters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RosterMessage {
@@ -380,6 +382,17 @@ pub enum Disposition {
     Later,
     /// Open the client again, then receive it again.
     Retry,
+}
+
+impl Disposition {
+    /// What to tell the transport, whatever came of an envelope: after the commit.
+    #[must_use]
+    pub const fn of(outcome: &Result<Received, ReceiveError>) -> Self {
+        match outcome {
+            Ok(received) => received.disposition(),
+            Err(error) => error.disposition(),
+        }
+    }
 }
 
 impl ReceiveError {
