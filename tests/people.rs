@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "tests stop where something is wrong"
 )]
 
@@ -11,6 +12,8 @@
 mod attacks;
 #[path = "people/devices.rs"]
 mod devices;
+#[path = "people/soak.rs"]
+mod soak;
 #[path = "people/stories.rs"]
 mod stories;
 #[path = "people/world.rs"]

@@ -6,11 +6,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use subrosa::account::{CarriedRoster, HeldRoster, LinkOffer};
 use subrosa::client::*;
-use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
+use subrosa::ident::{Address, DeviceId, MessageId, RegistrationId, Timestamp, UserId};
 use subrosa::persist::{RecordKey, StorageKey};
 use subrosa::platform::{check_roster, check_succession};
-use subrosa::prekey::{Bundle, PrekeyUpload};
-use subrosa::staging::{Row, Step};
+use subrosa::prekey::{Bundle, Device as Keys, PrekeyUpload};
+use subrosa::staging::{Row, Staged, Step};
 use subrosa::suite::Suites;
 use subrosa::wire::Envelope;
 
@@ -35,6 +35,8 @@ pub(crate) struct Shown {
 pub(crate) struct Device {
     pub(crate) client: Client,
     pub(crate) rows: Rows,
+    /// What whoever breaks into the device finds.
+    pub(crate) keys: Option<Keys>,
     pub(crate) shown: Vec<Shown>,
     /// What came of each envelope, the newest last.
     pub(crate) outcomes: Vec<Result<Received, ReceiveError>>,
@@ -42,6 +44,8 @@ pub(crate) struct Device {
     pub(crate) told: Vec<(UserId, UserStatus)>,
     pub(crate) wiped: bool,
     drafts: Vec<(MessageId, Recipient, Vec<u8>)>,
+    /// What it has written, to be sent again to who could not read it.
+    written: BTreeMap<MessageId, Vec<u8>>,
     /// The most rounds that an operation took.
     pub(crate) rounds: usize,
 }
@@ -61,7 +65,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) now: Timestamp,
     pub(crate) rng: ChaCha20Rng,
-    drawn: u8,
+    drawn: u128,
 }
 
 impl Server {
@@ -109,8 +113,11 @@ impl World {
     /// The same, with nothing published.
     pub(crate) fn newcomer(&mut self, name: &str) -> usize {
         let address = Address::new(user(name), DeviceId::new(1));
-        let create = Client::create(&StorageKey::new([7; 32]), &address, Suites::V1);
-        self.device(|world, rows| run(create, rows, world.now, &mut world.rng).0.unwrap().client)
+        let keys = Keys::generate(address, &mut self.rng);
+        let adopt = Client::adopt(&StorageKey::new([7; 32]), &keys);
+        let at = self.device(|world, rows| run(adopt, rows, world.now, &mut world.rng).0.unwrap().client);
+        self.devices[at].keys = Some(keys);
+        at
     }
 
     pub(crate) fn device(&mut self, make: impl FnOnce(&mut Self, &mut Rows) -> Client) -> usize {
@@ -119,11 +126,13 @@ impl World {
         self.devices.push(Device {
             client,
             rows,
+            keys: None,
             shown: Vec::new(),
             outcomes: Vec::new(),
             told: Vec::new(),
             wiped: false,
             drafts: Vec::new(),
+            written: BTreeMap::new(),
             rounds: 0,
         });
         self.devices.len() - 1
@@ -133,11 +142,50 @@ impl World {
         self.devices[at].client.address().clone()
     }
 
+    /// What waits for a device.
+    pub(crate) fn mail(&self, at: usize) -> &[Envelope] {
+        self.server.mail.get(&self.address(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Which device has this address.
+    pub(crate) fn at(&self, address: &Address) -> usize {
+        self.devices.iter().position(|device| device.client.address() == address).unwrap()
+    }
+
     pub(crate) fn run<T, E: core::fmt::Debug>(&mut self, at: usize, operation: Operation<T, E>) -> Result<T, E> {
         let device = &mut self.devices[at];
         let (outcome, rounds) = run(operation, &mut device.rows, self.now, &mut self.rng);
         device.rounds = device.rounds.max(rounds);
         outcome
+    }
+
+    /// Runs an operation up to what is to be committed.
+    pub(crate) fn stage<T, E>(&mut self, at: usize, mut operation: Operation<T, E>) -> Result<Staged<T>, E> {
+        loop {
+            match operation.step(self.now, &mut self.rng)? {
+                Step::Need(keys) => {
+                    let rows = &self.devices[at].rows;
+                    operation.supply(keys.iter().map(|key| rows.get(key).cloned()).collect());
+                }
+                Step::Ready(staged) => return Ok(staged),
+            }
+        }
+    }
+
+    /// The database of a device in somebody else's hands.
+    pub(crate) fn copy(&mut self, at: usize) -> usize {
+        let (client, rows) = (self.devices[at].client.clone(), self.devices[at].rows.clone());
+        self.device(|_, taken| {
+            *taken = rows;
+            client
+        })
+    }
+
+    /// A device is removed by the primary, and that is published.
+    pub(crate) fn remove(&mut self, primary: usize, gone: usize) {
+        let id = self.address(gone).device();
+        self.run(primary, self.devices[primary].client.remove_device(id)).unwrap();
+        self.attend(primary);
     }
 
     pub(crate) fn later(&mut self, days: u64) {
@@ -170,7 +218,9 @@ impl World {
             }
             Task::FetchRoster(user) => self.fetch(at, &user),
             Task::Resend { address, message_id } => {
-                self.run(at, client.decline_resend(message_id, &address)).ok();
+                let text = self.devices[at].written.get(&message_id).cloned();
+                let answer = self.run(at, client.answer(message_id, &address, text.as_deref()));
+                self.post(answer.iter().flatten());
             }
             Task::PublishPrekeys => self.publish_prekeys(at),
             Task::PublishRoster => {
@@ -217,12 +267,13 @@ impl World {
 
     pub(crate) fn id(&mut self) -> MessageId {
         self.drawn += 1;
-        MessageId::new([self.drawn; 16])
+        MessageId::new(self.drawn.to_be_bytes())
     }
 
     /// Writes to somebody; what cannot go out yet goes when it can.
     pub(crate) fn write(&mut self, at: usize, to: impl Into<Recipient>, text: &[u8]) -> MessageId {
         let id = self.id();
+        self.devices[at].written.insert(id, text.to_vec());
         self.devices[at].drafts.push((id, to.into(), text.to_vec()));
         self.attend(at);
         id
@@ -231,6 +282,7 @@ impl World {
     /// Sends once, and posts nothing.
     pub(crate) fn try_send(&mut self, at: usize, to: impl Into<Recipient>, text: &[u8]) -> Result<Sent, SendError> {
         let id = self.id();
+        self.devices[at].written.insert(id, text.to_vec());
         self.run(at, self.devices[at].client.send(id, to, text))
     }
 
@@ -307,6 +359,8 @@ impl World {
         });
         let device = self.run(primary, client.complete_link(&consent, &digits)).unwrap().unwrap();
         assert_eq!(device, answered.device);
+        let (address, identity) = (self.address(linked), provisioned.identity().clone());
+        self.devices[linked].keys = Some(Keys::new(address, identity, RegistrationId::new(1)));
         linked
     }
 
@@ -337,7 +391,7 @@ impl World {
 }
 
 /// Runs an operation; says in how many rounds.
-fn run<T, E>(
+pub(crate) fn run<T, E>(
     mut operation: Operation<T, E>,
     rows: &mut Rows,
     now: Timestamp,

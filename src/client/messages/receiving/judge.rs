@@ -76,9 +76,9 @@ impl Claims {
     fn may_be_listed(&self, held: Option<&Roster>, was_asked: bool, now: Timestamp) -> bool {
         let is_old = self.sent.is_some_and(|sent| now.since(sent) > UNLISTED || sent.since(now) > DAY);
         let is_newer = match (self.own, held) {
-            (Some(view), Some(held)) => {
-                view.version > held.version() && view.version.saturating_sub(held.version()) <= MAX_AHEAD
-            }
+            // One that is not dated would be kept for ever: whoever was removed may write any number. Honest devices date
+            // whatever they send first.
+            (Some(_), Some(held)) => Self::tells_of_newer(self.own, held) && self.sent.is_some(),
             (None, Some(_)) => !was_asked,
             (_, None) => true,
         };
@@ -177,7 +177,11 @@ impl Core {
 
     /// The directory is asked for one's own roster now.
     fn ask_for_own(&self, work: &mut Workspace<'_>) -> Result<(), Stop<StoredError>> {
-        if let Some(mut account) = self.load_account(work)?.filter(|account| account.checked.is_some()) {
+        // Once a day: what a removed device says comes again and again.
+        let now = work.now;
+        let is_due = |checked: Timestamp| now.since(checked) >= DAY;
+        let account = self.load_account(work)?;
+        if let Some(mut account) = account.filter(|account| account.checked.is_some_and(is_due)) {
             account.checked = None;
             self.save_account(work, &account);
         }
