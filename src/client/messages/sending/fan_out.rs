@@ -180,7 +180,7 @@ impl Core {
         work.announce(places.iter().map(|place| place.peer));
         let mut ready = Vec::with_capacity(places.len());
         for place in places {
-            match self.load_peer_at(work, &place.to, place.peer) {
+            match self.load_peer_to_send(work, &place.to, place.peer) {
                 Ok(Some(peer)) if !is_user || peer.session.can_send(work.now) => ready.push(Ready { place, peer }),
                 Ok(None) if !is_user => return Err(SendError::NoSession.into()),
                 Ok(peer) => match self.want_bundle(work, &place.to, peer.as_deref()) {
