@@ -119,7 +119,7 @@ impl Chat {
                 _ => return Ok(()),
             },
             // Without rosters there are devices, and their keys.
-            None => match (self.changed.or(device.as_ref().and_then(|device| device.changed_key)), device) {
+            None => match (self.changed.or_else(|| device.as_ref().and_then(|device| device.changed_key)), device) {
                 (Some(key), _) => format!(
                     "{name} has another key now: {}. Nothing is sent until you have compared it and type /accept.",
                     hex(&key.to_bytes())
