@@ -124,8 +124,6 @@ pub(crate) fn join(
     std::thread::spawn(move || read_relay(reader, &events));
     std::thread::spawn(move || read_terminal(&typed));
     let source = if scripted { Source::Script(script::script()) } else { Source::Terminal(VecDeque::new()) };
-    // Sent once more it goes to devices that it did not go to, and to no other.
-    let draft = store.last_sent()?.map(|(id, text)| Draft { id, text });
     let chat = Chat {
         peer: UserId::new(peer)?,
         client,
@@ -133,7 +131,7 @@ pub(crate) fn join(
         relay,
         suite,
         source,
-        draft,
+        draft: None,
         tried: None,
         asked: Vec::new(),
         attended: Instant::now(),
@@ -180,7 +178,11 @@ impl Chat {
             self.send_what_is_due()?;
             self.show_keys()?;
             let drained = !matches!(&self.source, Source::Terminal(typed) if !typed.is_empty());
-            let done = self.closing && drained && self.draft.is_none() && self.store.outbox()?.is_empty();
+            let done = self.closing
+                && drained
+                && self.draft.is_none()
+                && self.store.outbox()?.is_empty()
+                && self.store.again()?.is_none();
             if done || self.wiped {
                 return Ok(self.wiped);
             }
@@ -346,6 +348,9 @@ impl Chat {
         if self.draft.is_some() {
             return Ok(self.draft.take());
         }
+        if let Some((id, text)) = self.store.again()? {
+            return Ok(Some(Draft { id, text }));
+        }
         let text = match &mut self.source {
             Source::Terminal(typed) => typed.pop_front(),
             Source::Script(script) => {
@@ -368,6 +373,12 @@ impl Chat {
         }
     }
 
+    /// The version of the peer's roster that messages are sent by; 0 where there is none.
+    fn version(&self) -> Result<u64, Failure> {
+        let known = self.store.run(self.client.user(&self.peer), |_, _| Ok(()))?;
+        Ok(known.and_then(|known| known.roster).map_or(0, |roster| roster.version()))
+    }
+
     /// The peer's device, where there are no rosters.
     pub(crate) fn only_device(&self) -> Address {
         Address::new(self.peer.clone(), DeviceId::new(1))
@@ -376,7 +387,7 @@ impl Chat {
     /// Sends a line: the library's batch, the line and the envelopes are durable together, and only then are they posted.
     /// `false` if it is to be tried again, since some device has not got it.
     fn send(&mut self, draft: &Draft) -> Result<bool, Failure> {
-        let at = i64::try_from(now().get())?;
+        let (at, version) = (i64::try_from(now().get())?, self.version()?);
         let began = Instant::now();
         let sent = self.store.run(self.client.send(draft.id, self.recipient(), draft.text.as_bytes()), |tx, sent| {
             let micros = began.elapsed().as_secs_f64() * 1e6;
@@ -387,7 +398,7 @@ impl Chat {
                 let first = outgoing.envelope().kind == EnvelopeKind::First;
                 put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
             }
-            put_sent(tx, sent)
+            put_sent(tx, sent, version)
         });
         match sent {
             Err(RunError::Operation(SendError::NoSession)) => {
@@ -419,7 +430,8 @@ impl Chat {
         for queued in self.store.outbox()? {
             if queued.id > self.posted {
                 self.posted = queued.id;
-                self.tell(&Frame::Post { to: queued.device, id: queued.id.cast_unsigned(), bytes: queued.bytes })?;
+                let (id, version) = (queued.id.cast_unsigned(), queued.version);
+                self.tell(&Frame::Post { to: queued.device, id, version, bytes: queued.bytes })?;
             }
         }
         Ok(())

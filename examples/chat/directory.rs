@@ -60,6 +60,11 @@ impl Directory {
         Frame::Roster { found: bytes.is_some(), name: user.to_owned(), roster: bytes.unwrap_or_default() }
     }
 
+    /// Of a user's roster; 0 where there is none.
+    pub(crate) fn version(&self, user: &UserId) -> u64 {
+        self.rosters.get(user).map_or(0, |(held, _)| held.roster().version())
+    }
+
     /// Whether a device is not one of its user's. Of who has no roster nothing is known.
     pub(crate) fn is_outdated(&self, device: &Address) -> bool {
         self.rosters.get(device.user()).is_some_and(|(held, _)| held.roster().device(device.device()).is_none())

@@ -8,7 +8,7 @@ use subrosa::wire::{Envelope, EnvelopeKind};
 
 use crate::Failure;
 use crate::client::now;
-use crate::store::{Line, Store, put_line, put_outgoing, tally};
+use crate::store::{Line, Store, put_again, put_line, put_outgoing, tally};
 
 /// What became of it.
 pub(crate) enum Outcome {
@@ -32,6 +32,9 @@ pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<(Outc
     let received = store.receive(client, bytes, |tx, arrival| {
         // Staged, not yet durable: whatever is told of it is told after the commit.
         let micros = began.elapsed().as_secs_f64() * 1e6;
+        if let Some(status) = arrival.outcome.as_ref().ok().and_then(Received::user) {
+            put_again(tx, status)?;
+        }
         match arrival.outcome {
             Ok(Received::RepairRequest(request)) => {
                 request.reply.as_ref().map_or(Ok(()), |said| put_outgoing(tx, said))

@@ -7,6 +7,7 @@ use subrosa::wire::ContactState;
 
 use crate::Failure;
 use crate::client::{Chat, hex, plain};
+use crate::store::put_again;
 use crate::wire::Frame;
 
 impl Chat {
@@ -55,7 +56,8 @@ impl Chat {
     /// The directory says which devices somebody has: the library judges.
     pub(crate) fn hear(&mut self, user: &UserId, roster: &[u8]) -> Result<(), Failure> {
         let head = CarriedRoster::parse(roster)?;
-        match self.store.run(self.client.add_user(user, Some(&head), &[]), |_, _| Ok(())) {
+        let add = self.client.add_user(user, Some(&head), &[]);
+        match self.store.run(add, |tx, added| put_again(tx, &added.status)) {
             Ok(added) => self.show_status(user, &added.status),
             // It is asked for again, when one's own is published.
             Err(RunError::Operation(AddUserError::RosterUnpublished)) => {}

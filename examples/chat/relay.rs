@@ -150,15 +150,20 @@ impl Relay {
                 let bytes = self.directory.take_link(&mailbox, now());
                 Some(Frame::LinkMail { found: bytes.is_some(), bytes: bytes.unwrap_or_default() })
             }
-            Frame::Post { to, id, bytes } => {
+            Frame::Post { to, id, version, bytes } => {
                 let from = name()?;
                 // What a message says of its sender is believed only if it is the device that is connected.
                 if Envelope::parse(&bytes)?.from != Some(parse_device(&from)?) {
                     return Err("a message in somebody else's name".into());
                 }
-                if self.directory.is_outdated(&parse_device(&to)?) {
-                    answer.send(Frame::Outdated { id })?;
-                    Some(self.directory.roster(parse_device(&to)?.user().as_str()))
+                let device = parse_device(&to)?;
+                let is_gone = self.directory.is_outdated(&device);
+                // The sender's list is old: whoever knows of more devices sends to them as well.
+                if is_gone || self.directory.version(device.user()) > version {
+                    answer.send(self.directory.roster(device.user().as_str()))?;
+                }
+                if is_gone {
+                    Some(Frame::Outdated { id })
                 } else {
                     self.post(&to, Letter { from, bytes })?;
                     Some(Frame::Posted { id })

@@ -13,7 +13,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use subrosa::account::Provisioned;
-use subrosa::client::{Client, CreateError, Linked, Operation, Outgoing, ReceiveError, Received, RunError, Sent};
+use subrosa::client::{
+    Client, CreateError, Linked, Operation, Outgoing, ReceiveError, Received, RunError, Sent, UserStatus,
+};
 use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
 use subrosa::sqlite::{AccountError, Arrival, RollbackCounterFile, Sqlite, Transaction};
@@ -23,7 +25,8 @@ use subrosa::wire::RecordKind;
 use crate::{Failure, client};
 
 const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT, bytes);
+    CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT, bytes, sent_as BLOB, version INTEGER);
+    CREATE TABLE IF NOT EXISTS again (sent_as BLOB PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, sent_as BLOB UNIQUE, peer TEXT,
         mine INTEGER, text TEXT, at INTEGER, first INTEGER, wire_len INTEGER, micros REAL);
     CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER);
@@ -36,6 +39,8 @@ pub(crate) struct Store(Sqlite, RollbackCounterFile);
 pub(crate) struct Queued {
     pub(crate) id: i64,
     pub(crate) device: String,
+    /// Of the roster that says which devices it is for.
+    pub(crate) version: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -122,18 +127,20 @@ impl Store {
         Ok(query.query_row(params![id.as_bytes(), peer], |row| row.get(0)).optional()?)
     }
 
-    /// The line that was sent last. Whoever was killed may have sent it to some of its recipient's devices only.
-    pub(crate) fn last_sent(&self) -> Result<Option<(MessageId, String)>, Failure> {
-        let mut query =
-            self.0.sql().prepare_cached("SELECT sent_as, text FROM message WHERE mine ORDER BY id DESC LIMIT 1")?;
+    /// The oldest line that some device may not have: sent once more under its id, it goes to those that it did not go to.
+    pub(crate) fn again(&self) -> Result<Option<(MessageId, String)>, Failure> {
+        let query = "SELECT sent_as, text FROM again JOIN message USING (sent_as) ORDER BY message.id LIMIT 1";
+        let mut query = self.0.sql().prepare_cached(query)?;
         Ok(query.query_row([], |row| Ok((MessageId::new(row.get(0)?), row.get(1)?))).optional()?)
     }
 
     /// What is to be posted, oldest first.
     pub(crate) fn outbox(&self) -> Result<Vec<Queued>, Failure> {
-        let mut query = self.0.sql().prepare_cached("SELECT id, device, bytes FROM outbox ORDER BY id")?;
-        let rows =
-            query.query_map([], |row| Ok(Queued { id: row.get(0)?, device: row.get(1)?, bytes: row.get(2)? }))?;
+        let mut query = self.0.sql().prepare_cached("SELECT id, device, version, bytes FROM outbox ORDER BY id")?;
+        let rows = query.query_map([], |row| {
+            let (id, device, version) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned());
+            Ok(Queued { id, device, version, bytes: row.get(3)? })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -182,19 +189,41 @@ impl Store {
     }
 }
 
-/// Puts an envelope into the outbox.
+/// Puts an envelope into the outbox that is for one device, whichever others there are.
 pub(crate) fn put_outgoing(tx: &Connection, outgoing: &Outgoing) -> rusqlite::Result<()> {
-    let values = params![client::device_name(outgoing.to()), outgoing.bytes()];
-    tx.prepare_cached("INSERT INTO outbox (device, bytes) VALUES (?1, ?2)")?.execute(values)?;
-    Ok(())
+    queue(tx, outgoing, None, u64::MAX)
 }
 
-/// Puts into the outbox what was sent, and takes out what was for devices that are gone.
-pub(crate) fn put_sent(tx: &Connection, sent: &Sent) -> rusqlite::Result<()> {
+/// Puts into the outbox what was sent, by the roster of this version; takes out what was for devices that are gone; notes
+/// whether some device is still to get it.
+pub(crate) fn put_sent(tx: &Connection, sent: &Sent, version: u64) -> rusqlite::Result<()> {
     for gone in &sent.outdated {
         tx.prepare_cached("DELETE FROM outbox WHERE device = ?1")?.execute([client::device_name(gone)])?;
     }
-    sent.outgoing().iter().try_for_each(|outgoing| put_outgoing(tx, outgoing))
+    let again = if sent.missing.is_empty() {
+        "DELETE FROM again WHERE sent_as = ?1"
+    } else {
+        "INSERT OR IGNORE INTO again VALUES (?1)"
+    };
+    tx.prepare_cached(again)?.execute([sent.message_id.as_bytes()])?;
+    sent.outgoing().iter().try_for_each(|outgoing| queue(tx, outgoing, Some(sent.message_id), version))
+}
+
+/// Somebody has devices that were not known. All that is not posted yet is sent once more, to them: the relay tells of them
+/// before it says that it has a message.
+pub(crate) fn put_again(tx: &Connection, status: &UserStatus) -> rusqlite::Result<()> {
+    if status.changes.as_ref().is_some_and(|changes| !changes.added.is_empty()) {
+        let again = "INSERT OR IGNORE INTO again SELECT sent_as FROM outbox WHERE sent_as NOT NULL";
+        tx.prepare_cached(again)?.execute([])?;
+    }
+    Ok(())
+}
+
+fn queue(tx: &Connection, outgoing: &Outgoing, sent_as: Option<MessageId>, version: u64) -> rusqlite::Result<()> {
+    let (device, sent_as) = (client::device_name(outgoing.to()), sent_as.as_ref().map(MessageId::as_bytes));
+    let insert = "INSERT INTO outbox (device, bytes, sent_as, version) VALUES (?1, ?2, ?3, ?4)";
+    tx.prepare_cached(insert)?.execute(params![device, outgoing.bytes(), sent_as, version.cast_signed()])?;
+    Ok(())
 }
 
 /// Puts a line into the conversation; with the id that it was sent under, if it is one's own: sent to more devices later, it

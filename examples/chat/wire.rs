@@ -26,8 +26,8 @@ pub(crate) enum Frame {
     PutLink { mailbox: String, bytes: Vec<u8> },
     /// Asks for it.
     TakeLink { mailbox: String },
-    /// A message. `id` is the sender's own, for [`Frame::Posted`].
-    Post { id: u64, to: String, bytes: Vec<u8> },
+    /// A message. `id` is the sender's own, for [`Frame::Posted`]; `version` that of the recipient's roster, as the sender has it.
+    Post { id: u64, version: u64, to: String, bytes: Vec<u8> },
     /// From now on, deliver.
     Listen,
     /// The message is stored over here: forget it.
@@ -42,13 +42,13 @@ pub(crate) enum Frame {
     Bundle { found: bool, name: String, bundle: Vec<u8> },
     /// Answers [`Frame::PublishRoster`]: the directory has the roster of this version.
     RosterStored { version: u64 },
-    /// Answers [`Frame::FetchRoster`], and a roster that was not taken; comes unasked to devices whose user has a newer one.
+    /// Answers [`Frame::FetchRoster`], and a roster that was not taken; comes unasked to whoever has an older one.
     Roster { found: bool, name: String, roster: Vec<u8> },
     /// Answers [`Frame::TakeLink`].
     LinkMail { found: bool, bytes: Vec<u8> },
-    /// The relay has the message.
+    /// The relay has the message. If its recipient may have devices that the sender does not know, their list has come before.
     Posted { id: u64 },
-    /// Nobody has it: its user lists that device no more. The roster comes next.
+    /// Nobody has it: its user lists that device no more. Their list has come before.
     Outdated { id: u64 },
     /// A message. It comes again after every [`Frame::Listen`], until it is acknowledged.
     Deliver { number: u64, from: String, bytes: Vec<u8> },
@@ -71,7 +71,7 @@ impl Frame {
             Self::Hello { name } => (1, 0, 0, name, &[]),
             Self::Publish { upload } => (2, 0, 0, "", upload),
             Self::Fetch { name } => (3, 0, 0, name, &[]),
-            Self::Post { id, to, bytes } => (4, *id, 0, to, bytes),
+            Self::Post { id, version, to, bytes } => (4, *id, *version, to, bytes),
             Self::Listen => (5, 0, 0, "", &[]),
             Self::Ack { number } => (6, *number, 0, "", &[]),
             Self::Welcome { one_time, one_time_kem } => (7, *one_time, *one_time_kem, "", &[]),
@@ -109,7 +109,7 @@ impl Frame {
             1 => Self::Hello { name },
             2 => Self::Publish { upload: blob },
             3 => Self::Fetch { name },
-            4 => Self::Post { id: one, to: name, bytes: blob },
+            4 => Self::Post { id: one, version: two, to: name, bytes: blob },
             5 => Self::Listen,
             6 => Self::Ack { number: one },
             7 => Self::Welcome { one_time: one, one_time_kem: two },

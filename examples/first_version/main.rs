@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use subrosa::crypto::{PublicKey, Secret, system_rng};
+use subrosa::crypto::{Secret, system_rng};
 use subrosa::ident::{Address, DeviceId, UserId};
 use subrosa::persist::StorageKey;
 
@@ -51,10 +51,7 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
     loop {
         let line = lines.recv_timeout(Duration::from_millis(500));
         match line.as_deref() {
-            Ok("/keys") => match person.keys() {
-                Ok([own, theirs]) => println!("yours:  {}\ntheirs: {}", hex(&own), hex(&theirs)),
-                Err(failure) => println!("({failure})"),
-            },
+            Ok("/number") => println!("({})", person.safety_number().unwrap_or_else(|failure| failure.to_string())),
             Ok("/accept") => {
                 println!("({})", person.accept().map_or_else(|failure| failure.to_string(), |()| "accepted".into()))
             }
@@ -72,10 +69,6 @@ fn talk(folder: &Path, me: &str, peer: &str) -> Result<(), Failure> {
             return Ok(());
         }
     }
-}
-
-fn hex(key: &PublicKey) -> String {
-    key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
 }
 
 fn main() -> Result<(), Failure> {

@@ -3,11 +3,12 @@
 use std::net::TcpStream;
 use std::path::Path;
 
-use subrosa::client::{Client, Disposition, Operation, PeerDevice, PrekeyCounts, Received, RunError, Task};
-use subrosa::crypto::{PublicKey, system_rng as rng};
-use subrosa::ident::{Address, MessageId, Timestamp};
+use subrosa::account::{CarriedRoster, SafetyNumber};
+use subrosa::client::{Client, Disposition, KnownUser, Operation, PrekeyCounts, Received, RunError, Task};
+use subrosa::crypto::system_rng as rng;
+use subrosa::ident::{Address, MessageId, Timestamp, UserId};
 use subrosa::persist::StorageKey;
-use subrosa::prekey::{Bundle, UnverifiedBundle};
+use subrosa::prekey::UnverifiedBundle;
 use subrosa::sqlite::rusqlite::{self, Params};
 use subrosa::sqlite::{Connection, RollbackCounterFile, Sqlite, queue};
 use subrosa::suite::Suites;
@@ -28,7 +29,7 @@ pub(crate) struct Person {
     db: Sqlite,
     counter: RollbackCounterFile,
     server: String,
-    peer: Address,
+    peer: UserId,
 }
 
 impl Person {
@@ -36,7 +37,7 @@ impl Person {
         let db = Sqlite::open(&folder.join(format!("{me}.sqlite")), TABLES)?;
         let counter = RollbackCounterFile::at(&folder.join(format!("{me}.counter")));
         let opened = db.account(&counter, key, &address(me)?, Suites::V1, Timestamp::now(), &mut rng())?;
-        Ok(Self { client: opened.client, db, counter, server: server.into(), peer: address(peer)? })
+        Ok(Self { client: opened.client, db, counter, server: server.into(), peer: UserId::new(peer)? })
     }
 
     /// Keeps what was typed, before anything else. The id is drawn here, once: whatever is tried later is the same message.
@@ -64,7 +65,7 @@ impl Person {
         let now = Timestamp::now();
         let outcomes =
             self.db.receive(&self.client, &envelopes, now, &mut rng(), |tx, arrival| match arrival.outcome {
-                _ if arrival.disposition() == Disposition::Later => {
+                Err(_) if arrival.disposition() == Disposition::Later => {
                     tx.execute("INSERT INTO later VALUES (?1)", [arrival.bytes]).map(drop)
                 }
                 Ok(Received::Message(message)) if arrival.is_new => show(tx, message.plaintext().unwrap_or_default()),
@@ -74,7 +75,12 @@ impl Person {
             })?;
         // It is durable: now, and not before, the server may forget it.
         for (outcome, [seq, _]) in outcomes.iter().zip(letters) {
-            if Disposition::of(outcome) != Disposition::Retry {
+            // What is from a device that is not known yet stays there, until the roster has come.
+            let stays = match outcome {
+                Ok(received) => received.disposition() == Disposition::Later,
+                Err(error) => error.disposition() == Disposition::Retry,
+            };
+            if !stays {
                 self.ask("forget", self.client.address(), seq)?;
             }
         }
@@ -88,8 +94,10 @@ impl Person {
                 // What fails here comes again: when the network is there, when the new key is accepted, after an hour.
                 Task::FetchBundle(device) => drop(self.start_session(&device)),
                 Task::Resend { address, message_id } => drop(self.resend(message_id, &address)),
-                // The server has no directory: devices know each other by their identity keys alone.
-                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
+                Task::FetchRoster(user) => drop(self.fetch_roster(&user)),
+                Task::PublishRoster => self.publish_roster()?,
+                // Everybody has one device here, which nobody removes. What is left of it deletes the one who deletes the files.
+                Task::Wipe => self.run(self.client.wipe())?,
                 Task::PublishPrekeys => self.publish()?,
                 Task::Maintain => drop(self.db.maintain(&self.counter, &self.client, Timestamp::now(), &mut rng())?),
             }
@@ -116,30 +124,56 @@ impl Person {
 
     /// Starts a session with a device, from what the server says are its keys.
     fn start_session(&self, device: &Address) -> Result<(), Failure> {
-        let add = self.client.add_session(&self.bundle(device)?);
+        let answer = self.ask("bundle", device, &[])?;
+        let bundle = UnverifiedBundle::parse(answer.first().ok_or("there are no prekeys")?)?.verify_for(device)?;
+        let add = self.client.add_session(&bundle);
         add.run(&self.db, Timestamp::now(), &mut rng(), |tx, added| queue(tx, &added.repair))?;
         Ok(())
     }
 
-    fn bundle(&self, device: &Address) -> Result<Bundle, Failure> {
-        let answer = self.ask("bundle", device, &[])?;
-        let bytes = answer.first().ok_or("the other person was not here yet: it is sent as soon as they were")?;
-        Ok(UnverifiedBundle::parse(bytes)?.verify_for(device)?)
+    /// Takes what the server says of somebody's devices. The library believes what the person's account key has signed.
+    fn fetch_roster(&self, user: &UserId) -> Result<(), Failure> {
+        let answer = self.ask("roster", &address(user.as_str())?, &[])?;
+        let roster = CarriedRoster::parse(answer.first().ok_or("the person was not here yet")?)?;
+        self.run(self.client.add_user(user, Some(&roster), &[]))?;
+        Ok(())
+    }
+
+    /// Brings the list of one's own devices to the server: the same bytes until it is there.
+    fn publish_roster(&self) -> Result<(), Failure> {
+        let own = self.run(self.client.own_roster())?;
+        if let (Some(upload), Some(roster)) = (own.upload(), own.pending) {
+            self.ask("publish roster", self.client.address(), &upload)?;
+            self.run(self.client.roster_published(roster.version()))?;
+        }
+        Ok(())
     }
 
     fn send(&self) -> Result<(), Failure> {
         for (id, text) in self.texts("mine AND NOT done", [])? {
-            if self.run(self.client.peer(&self.peer))?.is_none_or(|peer| peer.sends_since.is_none()) {
-                self.start_session(&self.peer)?;
+            // The first time it wants the other person's devices, then their prekeys.
+            let mut rounds = 0;
+            while !self.send_one(id, &text)? {
+                if rounds == 2 {
+                    return Err("the other person was not here yet: it is sent as soon as they were".into());
+                }
+                rounds += 1;
+                self.work_off()?;
             }
-            let send = self.client.send(MessageId::new(id), &self.peer, text.as_bytes());
-            // That it is sent, the envelope and the step of the ratchet: all of it is stored, or nothing.
-            send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
-                tx.execute("UPDATE message SET done = 1 WHERE id = ?1", [id])?;
-                queue(tx, sent.outgoing())
-            })?;
         }
         Ok(())
+    }
+
+    /// Sends to all devices that the person has; says whether it went to all.
+    fn send_one(&self, id: [u8; 16], text: &str) -> Result<bool, Failure> {
+        let send = self.client.send(MessageId::new(id), &self.peer, text.as_bytes());
+        // That it is sent, the envelopes and the steps of the ratchets: all of it is stored, or nothing.
+        let sent = send.run(&self.db, Timestamp::now(), &mut rng(), |tx, sent| {
+            let done = !sent.roster_wanted && sent.missing.is_empty();
+            tx.execute("UPDATE message SET done = ?2 WHERE id = ?1", (id, done))?;
+            queue(tx, sent.outgoing())
+        })?;
+        Ok(!sent.roster_wanted && sent.missing.is_empty())
     }
 
     /// What came and was not shown yet.
@@ -157,22 +191,21 @@ impl Person {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Both keys, to be compared: one's own, and that of the other person's device, as it is now.
-    pub(crate) fn keys(&self) -> Result<[PublicKey; 2], Failure> {
-        let own = self.run(self.client.identity_key())?.ok_or("there is no account")?;
-        let theirs = match self.run(self.client.peer(&self.peer))? {
-            // What it writes with now. Without a session only the server knows.
-            Some(PeerDevice { changed_key: Some(key), .. }) => key,
-            Some(PeerDevice { identity_key, sends_since: Some(_), .. }) => identity_key,
-            _ => *self.bundle(&self.peer)?.identity_key(),
-        };
-        Ok([own, theirs])
+    /// What both people compare: the same on both sides, unless somebody is between.
+    pub(crate) fn safety_number(&self) -> Result<String, Failure> {
+        let own = self.run(self.client.own_roster())?.published.ok_or("the server was not there yet")?;
+        let known = self.run(self.client.user(&self.peer))?;
+        // Of another key that waits to be accepted it is that one which is compared.
+        let theirs = known.and_then(|KnownUser { roster, changed, .. }| changed.or(roster));
+        let theirs = theirs.ok_or("the other person was not here yet")?;
+        let theirs = (&self.peer, theirs.account_key());
+        Ok(SafetyNumber::new((own.user(), own.account_key()), theirs).digits())
     }
 
-    /// Goes on with the key that the other person's device has now: they have got a new one, and the keys were compared.
+    /// Goes on with the account key that the other person has now: they have begun anew, and the numbers were compared.
     pub(crate) fn accept(&self) -> Result<(), Failure> {
-        let [_, theirs] = self.keys()?;
-        Ok(self.run(self.client.accept_identity(&self.peer, &theirs))?)
+        let changed = self.run(self.client.user(&self.peer))?.and_then(|known| known.changed).ok_or("nothing waits")?;
+        Ok(self.run(self.client.accept_account_key(&self.peer, changed.account_key()))?)
     }
 
     /// Runs an operation with which nothing of this program's own is written.

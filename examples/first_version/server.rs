@@ -1,11 +1,13 @@
-//! The server: mail boxes, and the prekeys of everybody. It can read nothing of what it holds.
+//! The server: mail boxes, the prekeys of everybody, and which devices they have. It can read nothing of what it holds.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use subrosa::account::{CarriedRoster, FollowsError, HeldRoster, TakeError};
 use subrosa::client::PrekeyUpload;
-use subrosa::platform::{PrekeyStore, PrekeyStoreError};
+use subrosa::ident::Timestamp;
+use subrosa::platform::{PrekeyStore, PrekeyStoreError, RosterRefusal, check_roster, check_succession};
 use subrosa::sqlite::Connection;
 use subrosa::sqlite::rusqlite::{self, OptionalExtension as _};
 use subrosa::suite::Suite;
@@ -16,6 +18,8 @@ const TABLES: &str = "
     PRAGMA journal_mode = WAL;
     CREATE TABLE IF NOT EXISTS mail (seq INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, envelope BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS prekeys (user TEXT PRIMARY KEY, store BLOB NOT NULL);
+    -- What was checked, and the bytes that are handed out.
+    CREATE TABLE IF NOT EXISTS roster (user TEXT PRIMARY KEY, held BLOB NOT NULL, bytes BLOB NOT NULL);
 ";
 
 pub(crate) fn serve(listener: &TcpListener, file: &Path) -> Result<(), Failure> {
@@ -67,8 +71,39 @@ fn answer(db: &Connection, request: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Failure>
         }
         b"counts" => vec![prekeys(db, user, |store| store.counts())?.to_bytes().to_vec()],
         b"bundle" => prekeys(db, user, PrekeyStore::claim)?.iter().map(|bundle| bundle.to_bytes()).collect(),
+        b"publish roster" => {
+            publish_roster(db, user, bytes)?;
+            vec![]
+        }
+        b"roster" => {
+            let mut query = db.prepare("SELECT bytes FROM roster WHERE user = ?1")?;
+            query.query_map([user], |row| row.get(0))?.collect::<Result<_, _>>()?
+        }
         _ => return Err("no such verb".into()),
     })
+}
+
+/// Takes a roster that follows the one that is there: compare and swap.
+fn publish_roster(db: &Connection, user: &str, bytes: &[u8]) -> Result<(), Failure> {
+    let (tx, new, now) = (db.unchecked_transaction()?, CarriedRoster::parse(bytes)?, Timestamp::now());
+    let stored: Option<Vec<u8>> =
+        tx.query_row("SELECT held FROM roster WHERE user = ?1", [user], |row| row.get(0)).optional()?;
+    let stored = stored.map(|held| HeldRoster::from_bytes(&held)).transpose()?;
+    let (name, signed) = (address(user)?.user().clone(), new.roster().as_bytes());
+    let taken = match &stored {
+        // A new telephone, and everything lost. This server believes that too; people are asked by their own programs.
+        Some(old) if old.account_key() != new.roster().account_key() => {
+            check_succession(old, bytes, &name, now).or_else(|_| check_roster(None, signed, &name, now))
+        }
+        old => check_roster(old.as_ref(), signed, &name, now),
+    };
+    match taken {
+        Ok(held) => tx.execute("REPLACE INTO roster VALUES (?1, ?2, ?3)", (user, held.to_bytes(), bytes))?,
+        // It comes again, since the answer was lost.
+        Err(RosterRefusal::Take(TakeError::Follows(FollowsError::Same))) => 0,
+        Err(refusal) => return Err(refusal.into()),
+    };
+    Ok(tx.commit()?)
 }
 
 /// Changes the prekeys of a user in one transaction: nobody gets the same one-time prekey as somebody else.

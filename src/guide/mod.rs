@@ -56,6 +56,7 @@ pub mod storage {}
 
 /// [platform.md]: crate::guide::moderation
 /// [examples/chat/relay.rs]: crate::guide::first_version
+/// [examples/chat/directory.rs]: crate::guide::first_version
 /// [examples/sqlite_host/host/relay.rs]: crate::guide::first_version
 ///
 #[doc = include_str!("../../docs/server.md")]

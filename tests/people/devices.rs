@@ -81,6 +81,22 @@ fn a_device_that_is_linked_sends_once_it_is_listed() {
 }
 
 #[test]
+fn a_device_that_asks_before_it_is_listed_asks_again() {
+    let mut world = World::new(4);
+    let bob = world.person("bob");
+    let laptop = world.begin_link(bob);
+    // The directory answers with the roster of before.
+    world.attend(laptop);
+    world.attend(bob);
+    world.attend(laptop);
+    let own = world.run(laptop, world.devices[laptop].client.own_roster()).unwrap();
+    assert_eq!(own.standing, DeviceStanding::Listed);
+    world.later(2);
+    world.attend(laptop);
+    assert!(!world.devices[laptop].wiped);
+}
+
+#[test]
 fn a_device_that_is_never_listed_is_wiped_after_a_day() {
     let mut world = World::new(5);
     let bob = world.person("bob");

@@ -35,12 +35,14 @@ pub enum DeviceStanding {
 }
 
 impl DeviceStanding {
-    pub(in crate::client) const fn of(standing: Standing, now: Timestamp) -> Self {
+    pub(in crate::client) const fn of(standing: Standing) -> Self {
         match standing {
             Standing::Unpublished => Self::Unpublished,
             Standing::Listed => Self::Listed,
-            Standing::Awaited(linked) if now.since(linked) <= LINK_MS => Self::NotListedYet,
-            Standing::Awaited(_) | Standing::Removed => Self::Removed,
+            // Only where the directory was asked since: who had no network for a day may be listed long ago.
+            Standing::Awaited { linked, checked: Some(checked) } if checked.since(linked) > LINK_MS => Self::Removed,
+            Standing::Awaited { .. } => Self::NotListedYet,
+            Standing::Removed => Self::Removed,
         }
     }
 }
@@ -246,7 +248,7 @@ impl Core {
     /// How this device stands in its account.
     pub(in crate::client) fn standing(&self, work: &mut Workspace<'_>) -> Result<DeviceStanding, Stop<StoredError>> {
         let account = self.load_account(work)?;
-        Ok(account.map_or(DeviceStanding::NoAccount, |account| DeviceStanding::of(account.standing(self), work.now)))
+        Ok(account.map_or(DeviceStanding::NoAccount, |account| DeviceStanding::of(account.standing(self))))
     }
 
     pub(in crate::client) fn own_account(&self, work: &mut Workspace<'_>) -> Result<OwnAccount, Halt> {

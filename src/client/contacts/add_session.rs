@@ -159,7 +159,7 @@ impl Core {
     fn may_be_added(&self, work: &mut Workspace<'_>, bundle: &Bundle) -> Result<bool, Stop<AddError>> {
         let (user, device) = (bundle.address().user(), bundle.address().device());
         let Some(account) = self.load_published(work).map_err(from_stored)? else { return Ok(true) };
-        let may_ask = account.may_send(work.now).is_ok();
+        let may_ask = account.may_send().is_ok();
         if user == self.address.user() {
             let is_listed = account.roster.lists(device, bundle.identity_key());
             return if is_listed { Ok(may_ask) } else { Err(AddError::NotListed.into()) };

@@ -76,7 +76,7 @@ impl Client {
         Operation::new("todo", move |work| {
             work.announce([core.prekeys_key(), core.clock_key(), core.account_key()]);
             let account = core.load_account(work)?;
-            let standing = account.as_ref().map(|account| DeviceStanding::of(account.standing(&core), work.now));
+            let standing = account.as_ref().map(|account| DeviceStanding::of(account.standing(&core)));
             if standing == Some(DeviceStanding::Removed) {
                 return Ok(Vec::from([Task::Wipe]));
             }
@@ -120,7 +120,7 @@ impl Core {
         let is_published = account.roster().is_some();
         let is_old = |checked| crate::rows::elapsed(now, checked) >= OWN_ROSTER_MS;
         // Whoever was linked and has asked a moment too early would wait for a day, and then be wiped.
-        let is_awaited = matches!(account.standing(self), Standing::Awaited(_));
+        let is_awaited = matches!(account.standing(self), Standing::Awaited { .. });
         let asks = is_published && (is_awaited || account.checked.is_none_or(is_old));
         let publish = account.pending.is_some().then_some(Task::PublishRoster);
         publish.into_iter().chain(asks.then(|| Task::FetchRoster(self.address.user().clone()))).collect()

@@ -24,8 +24,13 @@ pub(crate) enum Standing {
     Unpublished,
     /// The newest published roster lists it.
     Listed,
-    /// It was linked at this time, and no roster lists it yet.
-    Awaited(Timestamp),
+    /// It was linked, and no roster lists it yet.
+    Awaited {
+        /// When.
+        linked: Timestamp,
+        /// When the directory said last what it has.
+        checked: Option<Timestamp>,
+    },
     /// A roster listed it, and the newest does not.
     Removed,
 }
@@ -99,7 +104,7 @@ impl OwnAccount {
     }
 
     pub(crate) fn standing(&self, core: &Core) -> Standing {
-        self.roster().map_or(Standing::Unpublished, |roster| standing(core, roster, &self.identity, self.linked))
+        self.roster().map_or(Standing::Unpublished, |roster| standing(core, roster, &self.identity, (self.linked, self.checked)))
     }
 
     /// Takes a newer roster as the published one. Identity keys that it drops are remembered.
@@ -166,10 +171,15 @@ impl OwnAccount {
 }
 
 /// How a device with this key stands by a published roster.
-fn standing(core: &Core, roster: &Roster, identity: &PublicKey, linked: Option<Timestamp>) -> Standing {
+fn standing(
+    core: &Core,
+    roster: &Roster,
+    identity: &PublicKey,
+    (linked, checked): (Option<Timestamp>, Option<Timestamp>),
+) -> Standing {
     match linked {
         _ if roster.lists(core.address.device(), identity) => Standing::Listed,
-        Some(linked) => Standing::Awaited(linked),
+        Some(linked) => Standing::Awaited { linked, checked },
         None => Standing::Removed,
     }
 }
@@ -200,7 +210,7 @@ impl Published {
         fields.bytes(8)?;
         let carried = fields.optional_bytes(9)?.map(<[u8]>::to_vec);
         fields.end()?;
-        let standing = standing(core, &roster, &identity, linked);
+        let standing = standing(core, &roster, &identity, (linked, checked));
         Ok(Some(Self { roster, standing, met_devices, checked, carried }))
     }
 

@@ -136,7 +136,7 @@ impl Core {
         self.announce_people(work, user);
         let account = self.load_published(work).map_err(from_stored)?;
         let account = account.ok_or(SendError::RosterUnpublished)?;
-        account.may_send(work.now)?;
+        account.may_send()?;
         if user == self.address.user() {
             return Ok(self.places_of(sent.message_id, user, Some(&account.roster)));
         }

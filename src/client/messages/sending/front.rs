@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::sent::SendError;
 use crate::client::account::DeviceStanding;
-use crate::ident::{Timestamp, UserId};
+use crate::ident::UserId;
 use crate::rows::{Core, Peer, Published, User};
 use crate::staging::{Stop, StoredError, Workspace};
 use crate::suite::Suite;
@@ -33,7 +33,7 @@ impl Core {
         front.sent = entered.map(|_| work.now);
         self.announce_people(work, to.user());
         let Some(account) = self.load_published(work).map_err(from_stored)? else { return Ok(front) };
-        account.may_send(work.now)?;
+        account.may_send()?;
         let own = &account.roster;
         let identity = peer.session.remote_identity();
         if to.user() == self.address.user() {
@@ -62,8 +62,8 @@ impl Core {
 
 impl Published {
     /// Whether one's own device may send.
-    pub(in crate::client) const fn may_send(&self, now: Timestamp) -> Result<(), SendError> {
-        match DeviceStanding::of(self.standing, now) {
+    pub(in crate::client) const fn may_send(&self) -> Result<(), SendError> {
+        match DeviceStanding::of(self.standing) {
             DeviceStanding::NotListedYet => Err(SendError::NotListedYet),
             DeviceStanding::Removed => Err(SendError::Removed),
             DeviceStanding::NoAccount | DeviceStanding::Unpublished | DeviceStanding::Listed => Ok(()),

@@ -83,7 +83,7 @@ impl Core {
         let from_stored = |stop: Stop<StoredError>| stop.map(SendError::from);
         self.announce_people(work, to);
         let account = self.load_published(work).map_err(from_stored)?.ok_or(SendError::RosterUnpublished)?;
-        account.may_send(work.now)?;
+        account.may_send()?;
         let user = self.load_user(work, to).map_err(from_stored)?;
         let Some(user) = user.filter(|user| user.contact == ContactState::Accepted) else { return Ok(Vec::new()) };
         user.may_be_sent_to()?;
