@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use subrosa::client::{AddError, Client, PrekeyCounts, PrekeyUploadId, RunError, SendError, Task};
+use subrosa::client::{AddError, Client, PrekeyCounts, PrekeyUploadId, Recipient, RunError, SendError, Task};
 use subrosa::crypto::PublicKey;
 use subrosa::ident::{Address, DeviceId, MessageId, Timestamp, UserId};
 use subrosa::prekey::UnverifiedBundle;
@@ -21,11 +21,11 @@ use subrosa::wire::EnvelopeKind;
 use crate::Failure;
 use crate::inbound::{self, Outcome};
 use crate::script::{self, Scripted};
-use crate::store::{Line, Store, put_line, put_outgoing};
+use crate::store::{self, Line, Store, put_line, put_outgoing, put_sent};
 use crate::wire::Frame;
 
-/// The relay is asked again for the bundle of somebody who has none yet.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// The relay is asked again for what it did not have yet.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The library is asked again what is to be done.
 const ATTEND_AGAIN: Duration = Duration::from_secs(60);
@@ -53,26 +53,36 @@ struct Draft {
     text: String,
 }
 
-struct Chat {
-    peer: String,
-    name: String,
-    client: Client,
-    store: Store,
+pub(crate) struct Chat {
+    pub(crate) peer: UserId,
+    pub(crate) client: Client,
+    pub(crate) store: Store,
     relay: TcpStream,
+    suite: Suite,
     source: Source,
     draft: Option<Draft>,
-    /// When the relay was last asked for the peer's prekeys.
-    asked: Option<Instant>,
+    /// When the draft was last tried.
+    pub(crate) tried: Option<Instant>,
+    /// What the relay was asked for, a moment ago.
+    asked: Vec<(Frame, Instant)>,
     /// When the library was last asked what is to be done.
     attended: Instant,
     /// The highest row of the outbox that was posted in this run.
     posted: i64,
     listening: bool,
     closing: bool,
-    /// The peer's identity key that was shown last.
-    shown: Option<PublicKey>,
-    /// Another one, that the user has not accepted: until then nothing is sent.
-    changed: Option<PublicKey>,
+    /// Messages were left with the relay until more is known of who sent them.
+    pub(crate) left: bool,
+    /// What was said last of the peer's keys.
+    pub(crate) shown: String,
+    /// The peer's device has another identity key, that the user has not accepted: until then nothing is sent.
+    pub(crate) changed: Option<PublicKey>,
+    /// The user is to decide about the peer first.
+    pub(crate) stopped: bool,
+    /// Where the mail of a link is put, and the digits that the user has typed in.
+    pub(crate) link: (String, String),
+    /// This device was removed from its account, and has nothing any more.
+    pub(crate) wiped: bool,
 }
 
 /// Randomness is the host's to give.
@@ -85,23 +95,28 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Everyone has one device here.
-pub(crate) fn address(name: &str) -> Result<Address, Failure> {
-    Ok(Address::new(UserId::new(name)?, DeviceId::new(1)))
+/// The name that a device has here.
+pub(crate) fn device_name(device: &Address) -> String {
+    format!("{}.{}", device.user().as_str(), device.device().get())
 }
 
-/// Joins the relay as `name` and talks with `peer` until the input ends.
+/// The device of such a name.
+pub(crate) fn parse_device(name: &str) -> Result<Address, Failure> {
+    let (user, device) = name.rsplit_once('.').ok_or("no device's name")?;
+    Ok(Address::new(UserId::new(user)?, DeviceId::new(device.parse()?)))
+}
+
+/// Joins the relay as a device and talks with `peer` until the input ends.
 pub(crate) fn join(
     relay: &str,
-    name: &str,
+    device: &Address,
     peer: &str,
     db: &Path,
     suite: Suite,
     scripted: bool,
 ) -> Result<(), Failure> {
     let store = Store::open(db)?;
-    address(peer)?;
-    let client = store.account(db, &address(name)?, suite)?;
+    let client = store.account(db, device, suite)?;
     let relay = TcpStream::connect(relay)?;
     relay.set_nodelay(true)?;
     let (events, inbox) = channel();
@@ -109,26 +124,30 @@ pub(crate) fn join(
     std::thread::spawn(move || read_relay(reader, &events));
     std::thread::spawn(move || read_terminal(&typed));
     let source = if scripted { Source::Script(script::script()) } else { Source::Terminal(VecDeque::new()) };
-    let (name, peer) = (name.to_owned(), peer.to_owned());
-    let (draft, asked, attended, posted) = (None, None, Instant::now(), 0);
-    let (listening, closing, shown, changed) = (false, false, None, None);
+    // Sent once more it goes to devices that it did not go to, and to no other.
+    let draft = store.last_sent()?.map(|(id, text)| Draft { id, text });
     let chat = Chat {
-        peer,
-        name,
+        peer: UserId::new(peer)?,
         client,
         store,
         relay,
+        suite,
         source,
         draft,
-        asked,
-        attended,
-        posted,
-        listening,
-        closing,
-        shown,
-        changed,
+        tried: None,
+        asked: Vec::new(),
+        attended: Instant::now(),
+        posted: 0,
+        listening: false,
+        closing: false,
+        left: false,
+        shown: String::new(),
+        changed: None,
+        stopped: false,
+        link: (String::new(), String::new()),
+        wiped: false,
     };
-    chat.run(&inbox)
+    if chat.run(&inbox)? { store::erase(db) } else { Ok(()) }
 }
 
 fn read_relay(mut relay: TcpStream, events: &Sender<Event>) {
@@ -150,22 +169,28 @@ fn read_terminal(events: &Sender<Event>) {
 }
 
 impl Chat {
-    fn run(mut self, events: &Receiver<Event>) -> Result<(), Failure> {
-        self.tell(&Frame::Hello { name: self.name.clone() })?;
+    /// Runs until the input ends, or this device is no longer the user's: then all that is left is to delete its files.
+    fn run(mut self, events: &Receiver<Event>) -> Result<bool, Failure> {
+        self.tell(&Frame::Hello { name: device_name(self.client.address()) })?;
         // What a former run did not get confirmed goes out again: the same bytes.
         self.store.add_to_tally("posted again", u32::try_from(self.store.outbox()?.len())?)?;
         self.post()?;
-        self.greet()?;
+        self.greet();
         loop {
             self.send_what_is_due()?;
             self.show_keys()?;
             let drained = !matches!(&self.source, Source::Terminal(typed) if !typed.is_empty());
-            if self.closing && drained && self.draft.is_none() && self.store.outbox()?.is_empty() {
-                return Ok(());
+            let done = self.closing && drained && self.draft.is_none() && self.store.outbox()?.is_empty();
+            if done || self.wiped {
+                return Ok(self.wiped);
             }
             match events.recv_timeout(ASK_AGAIN) {
                 Ok(Event::Frame(frame)) => self.take(frame)?,
-                Ok(Event::Typed(line)) if line == "/accept" => self.accept()?,
+                Ok(Event::Typed(line)) if line.starts_with('/') => {
+                    if let Err(failure) = self.command(&line) {
+                        self.notice(&failure.to_string());
+                    }
+                }
                 Ok(Event::Typed(line)) => {
                     if let Source::Terminal(typed) = &mut self.source {
                         typed.push_back(line);
@@ -174,7 +199,7 @@ impl Chat {
                 Ok(Event::EndOfInput) => self.closing = true,
                 Ok(Event::RelayGone) | Err(RecvTimeoutError::Disconnected) => return Err("the relay has gone".into()),
                 // What waits for its time may be due.
-                Err(RecvTimeoutError::Timeout) if self.attended.elapsed() > ATTEND_AGAIN => {
+                Err(RecvTimeoutError::Timeout) if self.left || self.attended.elapsed() > ATTEND_AGAIN => {
                     self.attend(PrekeyCounts::FULL)?
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -182,8 +207,18 @@ impl Chat {
         }
     }
 
-    fn tell(&mut self, frame: &Frame) -> Result<(), Failure> {
+    pub(crate) fn tell(&mut self, frame: &Frame) -> Result<(), Failure> {
         Ok(frame.send(&mut self.relay)?)
+    }
+
+    /// Asks the relay for something, if it was not just asked for.
+    fn ask(&mut self, frame: Frame) -> Result<(), Failure> {
+        self.asked.retain(|(_, at)| at.elapsed() < ASK_AGAIN);
+        if self.asked.iter().all(|(asked, _)| *asked != frame) {
+            self.tell(&frame)?;
+            self.asked.push((frame, Instant::now()));
+        }
+        Ok(())
     }
 
     /// Takes a frame of the relay's.
@@ -191,22 +226,33 @@ impl Chat {
         match frame {
             Frame::Welcome { one_time, one_time_kem } => {
                 let left = PrekeyCounts { one_time: one_time.try_into()?, one_time_kem: one_time_kem.try_into()? };
-                if left == PrekeyCounts::default() { self.publish(left) } else { self.attend(left) }
+                if left == PrekeyCounts::default() {
+                    self.publish(left)?;
+                }
+                self.attend(left)
             }
-            Frame::Bundle { found: true, bundle } => self.initiate(&bundle),
-            Frame::Posted { id } => self.store.posted(id.cast_signed()),
+            Frame::Bundle { found: true, name, bundle } => self.initiate(&parse_device(&name)?, &bundle),
+            Frame::RosterStored { version } => self.roster_stored(version),
+            Frame::Roster { found: true, name, roster } => self.hear(&UserId::new(name)?, &roster),
+            Frame::LinkMail { found, bytes } => self.complete_link(found, &bytes),
+            Frame::Posted { id } | Frame::Outdated { id } => self.store.posted(id.cast_signed()),
             Frame::Published { id } => {
                 let id = PrekeyUploadId::new(id.as_slice().try_into()?);
                 self.store.run(self.client.published(id), |_, _| Ok(()))?;
                 Ok(())
             }
             Frame::Deliver { number, from, bytes } => {
-                let outcome = inbound::take(&self.store, &self.client, &bytes)?;
+                let (outcome, status) = inbound::take(&self.store, &self.client, &bytes)?;
                 // It is on the disk: now, and not before, the relay may forget it.
-                if !matches!(outcome, Outcome::Later) {
+                if matches!(outcome, Outcome::Later) {
+                    self.left = true;
+                } else {
                     self.tell(&Frame::Ack { number })?;
                 }
                 let wanting = !matches!(outcome, Outcome::Received { .. });
+                if let Some(status) = &status {
+                    self.show_status(parse_device(&from)?.user(), status);
+                }
                 self.show(&from, outcome);
                 // Prekeys in plenty: what they are counted for is only how many to make.
                 if wanting { self.attend(PrekeyCounts::FULL) } else { Ok(()) }
@@ -216,17 +262,17 @@ impl Chat {
     }
 
     /// Does what the library says is to be done.
-    fn attend(&mut self, prekeys_left: PrekeyCounts) -> Result<(), Failure> {
+    pub(crate) fn attend(&mut self, prekeys_left: PrekeyCounts) -> Result<(), Failure> {
         self.attended = Instant::now();
-        let peer = address(&self.peer)?;
         for task in self.store.run(self.client.todo(), |_, _| Ok(()))? {
             match task {
                 // Anybody may write here, and be read; what cannot be read of others than the peer is not asked for.
-                Task::FetchBundle(device) if device != peer => {}
-                Task::FetchBundle(_) => self.tell(&Frame::Fetch { name: self.peer.clone() })?,
+                Task::FetchBundle(device) if *device.user() != self.peer => {}
+                Task::FetchBundle(device) => self.ask(Frame::Fetch { name: device_name(&device) })?,
+                Task::FetchRoster(user) => self.ask(Frame::FetchRoster { name: user.as_str().to_owned() })?,
                 Task::Resend { address, message_id } => self.answer(&address, message_id)?,
-                // The server has no directory: devices know each other by their identity keys alone.
-                Task::FetchRoster(_) | Task::PublishRoster | Task::Wipe => {}
+                Task::PublishRoster => self.publish_roster()?,
+                Task::Wipe => self.wipe()?,
                 Task::PublishPrekeys => self.publish(prekeys_left)?,
                 Task::Maintain => self.store.maintain(&self.client)?,
             }
@@ -257,34 +303,34 @@ impl Chat {
         Ok(())
     }
 
-    /// Starts a session from what the relay says are the peer's keys, unless there is one.
-    fn initiate(&mut self, bundle: &[u8]) -> Result<(), Failure> {
-        let bundle = UnverifiedBundle::parse(bundle)?.verify_for(&address(&self.peer)?)?;
+    /// Starts a session from what the relay says are the device's keys, unless there is one.
+    fn initiate(&mut self, device: &Address, bundle: &[u8]) -> Result<(), Failure> {
+        let bundle = UnverifiedBundle::parse(bundle)?.verify_for(device)?;
         let added = self.store.run(self.client.add_session(&bundle), |tx, added| {
             added.repair.iter().try_for_each(|question| put_outgoing(tx, question))
         });
         match added {
             // A new telephone, or somebody in between: the user is asked.
-            Err(RunError::Operation(AddError::IdentityChanged)) => self.changed = Some(*bundle.identity_key()),
+            Err(RunError::Operation(AddError::IdentityChanged)) => {
+                (self.changed, self.stopped) = (Some(*bundle.identity_key()), true);
+            }
+            // The relay knows a device that its user does not.
+            Err(RunError::Operation(AddError::NotListed)) => {}
             added => {
                 added?;
-                self.asked = None;
+                self.tried = None;
             }
         }
         self.post()
     }
 
     fn send_what_is_due(&mut self) -> Result<(), Failure> {
-        while self.changed.is_none() && self.asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+        while !self.wiped && !self.stopped && self.tried.is_none_or(|tried| tried.elapsed() > ASK_AGAIN) {
             let Some(draft) = self.next_line()? else { break };
             if !self.send(&draft)? {
-                // It is sent when there are prekeys to start a session, or the other key is accepted.
-                self.draft = Some(draft);
-                if self.changed.is_some() {
-                    break;
-                }
-                self.asked = Some(Instant::now());
-                self.tell(&Frame::Fetch { name: self.peer.clone() })?;
+                // It goes on when there are sessions with all devices, or another key is accepted.
+                (self.draft, self.tried) = (Some(draft), Some(Instant::now()));
+                self.attend(PrekeyCounts::FULL)?;
             }
         }
         let opened = matches!(self.source, Source::Terminal(_)) || self.store.count(true)? >= script::OPENING;
@@ -304,7 +350,7 @@ impl Chat {
             Source::Terminal(typed) => typed.pop_front(),
             Source::Script(script) => {
                 let (sent, received) = (self.store.count(true)?, self.store.count(false)?);
-                let due = script::due(script, &self.name, sent, received).map(str::to_owned);
+                let due = script::due(script, self.client.address().user().as_str(), sent, received).map(str::to_owned);
                 if due.is_some() {
                     std::thread::sleep(TYPING);
                 }
@@ -314,31 +360,56 @@ impl Chat {
         Ok(text.map(|text| Draft { id: MessageId::random(&mut rng()), text }))
     }
 
-    /// Sends a line: the library's batch, the line and the envelope are durable together, and only then is it posted.
-    /// `false` if there is no session to send it in.
+    /// The peer: all devices that the peer's roster lists. Suite Signal has no rosters, and knows one device.
+    fn recipient(&self) -> Recipient {
+        match self.suite {
+            Suite::Signal => Recipient::Device(self.only_device()),
+            _ => Recipient::User(self.peer.clone()),
+        }
+    }
+
+    /// The peer's device, where there are no rosters.
+    pub(crate) fn only_device(&self) -> Address {
+        Address::new(self.peer.clone(), DeviceId::new(1))
+    }
+
+    /// Sends a line: the library's batch, the line and the envelopes are durable together, and only then are they posted.
+    /// `false` if it is to be tried again, since some device has not got it.
     fn send(&mut self, draft: &Draft) -> Result<bool, Failure> {
-        let (to, at) = (address(&self.peer)?, i64::try_from(now().get())?);
+        let at = i64::try_from(now().get())?;
         let began = Instant::now();
-        let sent = self.store.run(self.client.send(draft.id, &to, draft.text.as_bytes()), |tx, sent| {
+        let sent = self.store.run(self.client.send(draft.id, self.recipient(), draft.text.as_bytes()), |tx, sent| {
             let micros = began.elapsed().as_secs_f64() * 1e6;
-            // What was sent before is there.
-            let [outgoing] = sent.outgoing() else { return Ok(()) };
-            let (peer, text) = (self.peer.clone(), draft.text.clone());
-            let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
-            let first = outgoing.envelope().kind == EnvelopeKind::First;
-            put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
-            put_outgoing(tx, outgoing)
+            // None if it was sent before.
+            if let Some(outgoing) = sent.outgoing().first() {
+                let (peer, text) = (self.peer.as_str().to_owned(), draft.text.clone());
+                let wire_len = u32::try_from(outgoing.bytes().len()).unwrap_or(u32::MAX);
+                let first = outgoing.envelope().kind == EnvelopeKind::First;
+                put_line(tx, &Line { peer, mine: true, text, at, first, wire_len, micros }, Some(draft.id))?;
+            }
+            put_sent(tx, sent)
         });
         match sent {
-            Err(RunError::Operation(SendError::NoSession)) => Ok(false),
-            Err(RunError::Operation(SendError::IdentityChanged)) => {
-                self.changed = self.store.run(self.client.peer(&to), |_, _| Ok(()))?.and_then(|peer| peer.changed_key);
+            Err(RunError::Operation(SendError::NoSession)) => {
+                self.ask(Frame::Fetch { name: device_name(&self.only_device()) })?;
                 Ok(false)
             }
-            sent => {
-                sent?;
-                self.post()?;
+            // The relay has not got one's own roster yet, or the first device has not published it.
+            Err(RunError::Operation(SendError::RosterUnpublished | SendError::NotListedYet | SendError::Removed)) => {
+                Ok(false)
+            }
+            Err(RunError::Operation(SendError::IdentityChanged)) => {
+                self.stopped = true;
+                Ok(false)
+            }
+            Err(RunError::Operation(error @ SendError::Blocked)) => {
+                self.notice(&error.to_string());
                 Ok(true)
+            }
+            sent => {
+                let sent = sent?;
+                self.post()?;
+                Ok(!sent.roster_wanted && sent.missing.is_empty())
             }
         }
     }
@@ -348,63 +419,37 @@ impl Chat {
         for queued in self.store.outbox()? {
             if queued.id > self.posted {
                 self.posted = queued.id;
-                self.tell(&Frame::Post { to: queued.peer, id: queued.id.cast_unsigned(), bytes: queued.bytes })?;
+                self.tell(&Frame::Post { to: queued.device, id: queued.id.cast_unsigned(), bytes: queued.bytes })?;
             }
         }
         Ok(())
     }
 
     /// Whether somebody sits before it.
-    const fn is_watched(&self) -> bool {
+    pub(crate) const fn is_watched(&self) -> bool {
         matches!(self.source, Source::Terminal(_))
     }
 
-    fn greet(&self) -> Result<(), Failure> {
-        if self.is_watched()
-            && let Some(own) = self.store.run(self.client.identity_key(), |_, _| Ok(()))?
-        {
-            println!("You are {}. Your key: {}", plain(&self.name), hex(&own));
-            println!("Write to {}: a line, and Enter. Ctrl-D ends.", plain(&self.peer));
+    /// The user's own name.
+    pub(crate) fn name(&self) -> &str {
+        self.client.address().user().as_str()
+    }
+
+    fn greet(&self) {
+        if self.is_watched() {
+            println!("You are {}. Write to {}: a line, and Enter.", plain(self.name()), plain(self.peer.as_str()));
+            println!("/link CODE takes a new device into your account; /remove NUMBER removes one. Ctrl-D ends.");
             self.prompt();
         }
-        Ok(())
     }
 
-    /// Says with whom there is a session, once, and which key is to be decided upon.
-    fn show_keys(&mut self) -> Result<(), Failure> {
-        if !self.is_watched() {
-            return Ok(());
-        }
-        let peer = self.store.run(self.client.peer(&address(&self.peer)?), |_, _| Ok(()))?;
-        let known = peer.as_ref().filter(|peer| peer.sends_since.is_some()).map(|peer| peer.identity_key);
-        let changed = self.changed.or_else(|| peer.and_then(|peer| peer.changed_key));
-        let (Some(key), name) = (changed.or(known), plain(&self.peer)) else { return Ok(()) };
-        if self.shown != Some(key) {
-            self.shown = Some(key);
-            match changed {
-                None => self.line(&format!("Session with {name} started. {name}'s key: {} (compare it)", hex(&key))),
-                Some(_) => self.line(&format!(
-                    "{name} has another key now: {}. Nothing is sent until you have compared it and type /accept.",
-                    hex(&key)
-                )),
-            }
-        }
-        Ok(())
-    }
-
-    /// The user has compared the other key.
-    fn accept(&mut self) -> Result<(), Failure> {
-        let peer = address(&self.peer)?;
-        let changed = self.store.run(self.client.peer(&peer), |_, _| Ok(()))?.and_then(|peer| peer.changed_key);
-        if let Some(key) = self.changed.take().or(changed) {
-            self.store.run(self.client.accept_identity(&peer, &key), |_, ()| Ok(()))?;
-            (self.asked, self.shown) = (None, None);
-        }
-        Ok(())
+    /// Something that the user should know.
+    pub(crate) fn notice(&self, text: &str) {
+        if self.is_watched() { self.line(text) } else { println!("    {}: {text}", self.name()) }
     }
 
     fn prompt(&self) {
-        print!("{}> ", plain(&self.name));
+        print!("{}> ", plain(self.name()));
         let _ = std::io::stdout().flush();
     }
 
@@ -419,14 +464,14 @@ impl Chat {
             Outcome::Received { from, text } if self.is_watched() => {
                 self.line(&format!("{}: {}", plain(&from), plain(&text)));
             }
-            Outcome::Refused(why) => eprintln!("{}: a message from {} was dropped: {why}", self.name, plain(from)),
+            Outcome::Refused(why) => eprintln!("{}: a message from {} was dropped: {why}", self.name(), plain(from)),
             Outcome::Received { .. } | Outcome::Done | Outcome::Later => {}
         }
     }
 }
 
-fn hex(key: &PublicKey) -> String {
-    key.to_bytes().map(|byte| format!("{byte:02x}")).concat()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Text that cannot steer a terminal.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use subrosa::client::{Client, Disposition, ReceiveError, Received};
+use subrosa::client::{Client, Disposition, ReceiveError, Received, UserStatus};
 use subrosa::report::PartKind;
 use subrosa::wire::{Envelope, EnvelopeKind};
 
@@ -20,12 +20,12 @@ pub(crate) enum Outcome {
     Done,
     /// It cannot be read, now or later.
     Refused(String),
-    /// A newer version of this program may read it: the relay keeps it.
+    /// The relay keeps it: when more is known of its sender's devices it may be read, or by a newer version of this program.
     Later,
 }
 
-/// Takes a message: when this returns, its outcome is on the disk.
-pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<Outcome, Failure> {
+/// Takes a message: when this returns, its outcome is on the disk. Says as well what is to be thought of its sender's user.
+pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<(Outcome, Option<UserStatus>), Failure> {
     let (at, wire_len) = (i64::try_from(now().get())?, u32::try_from(bytes.len())?);
     let first = Envelope::parse(bytes).is_ok_and(|envelope| envelope.kind == EnvelopeKind::First);
     let began = Instant::now();
@@ -47,11 +47,14 @@ pub(crate) fn take(store: &Store, client: &Client, bytes: &[u8]) -> Result<Outco
             Err(_) => Ok(()),
         }
     })?;
-    match received {
-        Ok(Received::Unreadable(unreadable)) => Ok(Outcome::Refused(unreadable.reason.to_string())),
-        Ok(received) => Ok(text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text })),
-        Err(error) => refuse(store, error),
-    }
+    let status = received.as_ref().ok().and_then(Received::user).cloned();
+    let outcome = match received {
+        Ok(received) if received.disposition() == Disposition::Later => Outcome::Later,
+        Ok(Received::Unreadable(unreadable)) => Outcome::Refused(unreadable.reason.to_string()),
+        Ok(received) => text(&received).map_or(Outcome::Done, |(from, text)| Outcome::Received { from, text }),
+        Err(error) => refuse(store, error)?,
+    };
+    Ok((outcome, status))
 }
 
 /// Who wrote what, if it is a text.

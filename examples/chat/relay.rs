@@ -1,5 +1,5 @@
-//! The relay: mail boxes in memory, a thread for each connection. All it knows are names, blobs, and the
-//! public halves of prekeys.
+//! The relay: mail boxes in memory, one a device, and a thread for each connection. All it knows are names, blobs, the public
+//! halves of prekeys, and which devices a user has.
 //!
 //! It is trusted with delivery and nothing else. This one believes whoever says a name; a real one asks for proof,
 //! and limits how much anyone may post or fetch.
@@ -16,9 +16,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use subrosa::platform::{PrekeyStore, PrekeyStoreError};
 use subrosa::prekey::PrekeyUpload;
+use subrosa::wire::Envelope;
 
 use crate::Failure;
-use crate::client::address;
+use crate::client::{now, parse_device};
+use crate::directory::Directory;
 use crate::wire::Frame;
 
 /// Every so many messages, one is delivered twice.
@@ -33,7 +35,7 @@ struct Letter {
     bytes: Vec<u8>,
 }
 
-/// What the relay keeps for one name.
+/// What the relay keeps for one device.
 #[derive(Default)]
 struct Mailbox {
     /// The prekeys that its device has published, once it has.
@@ -49,6 +51,7 @@ struct Mailbox {
 #[derive(Default)]
 struct Relay {
     mailboxes: BTreeMap<String, Mailbox>,
+    directory: Directory,
     posted: u64,
     /// Deliveries so far: numbers the next one.
     numbers: u64,
@@ -121,8 +124,10 @@ impl Relay {
             }
             Frame::Publish { upload } => {
                 let (upload, name) = (PrekeyUpload::parse(&upload)?, name()?);
-                let prekey_store =
-                    self.mailbox(&name).prekey_store.get_or_insert(PrekeyStore::new(address(&name)?, upload.suite));
+                let prekey_store = self
+                    .mailbox(&name)
+                    .prekey_store
+                    .get_or_insert(PrekeyStore::new(parse_device(&name)?, upload.suite));
                 match prekey_store.apply(&upload) {
                     // Installed anew. A real relay knows that the user has registered again.
                     Err(PrekeyStoreError::OtherIdentity) => prekey_store.replace(&upload)?,
@@ -133,11 +138,31 @@ impl Relay {
             Frame::Fetch { name } => {
                 let bundle = self.mailbox(&name).prekey_store.as_mut().and_then(PrekeyStore::claim);
                 let bundle = bundle.map(|bundle| bundle.to_bytes());
-                Some(Frame::Bundle { found: bundle.is_some(), bundle: bundle.unwrap_or_default() })
+                Some(Frame::Bundle { found: bundle.is_some(), name, bundle: bundle.unwrap_or_default() })
+            }
+            Frame::PublishRoster { upload } => Some(self.publish_roster(&name()?, &upload)?),
+            Frame::FetchRoster { name } => Some(self.directory.roster(&name)),
+            Frame::PutLink { mailbox, bytes } => {
+                self.directory.put_link(mailbox, bytes, now())?;
+                Some(Frame::Posted { id: 0 })
+            }
+            Frame::TakeLink { mailbox } => {
+                let bytes = self.directory.take_link(&mailbox, now());
+                Some(Frame::LinkMail { found: bytes.is_some(), bytes: bytes.unwrap_or_default() })
             }
             Frame::Post { to, id, bytes } => {
-                self.post(&to, Letter { from: name()?, bytes })?;
-                Some(Frame::Posted { id })
+                let from = name()?;
+                // What a message says of its sender is believed only if it is the device that is connected.
+                if Envelope::parse(&bytes)?.from != Some(parse_device(&from)?) {
+                    return Err("a message in somebody else's name".into());
+                }
+                if self.directory.is_outdated(&parse_device(&to)?) {
+                    answer.send(Frame::Outdated { id })?;
+                    Some(self.directory.roster(parse_device(&to)?.user().as_str()))
+                } else {
+                    self.post(&to, Letter { from, bytes })?;
+                    Some(Frame::Posted { id })
+                }
             }
             Frame::Listen => {
                 let mailbox = self.mailbox(&name()?);
@@ -167,6 +192,10 @@ impl Relay {
             Frame::Welcome { .. }
             | Frame::Bundle { .. }
             | Frame::Published { .. }
+            | Frame::RosterStored { .. }
+            | Frame::Roster { .. }
+            | Frame::LinkMail { .. }
+            | Frame::Outdated { .. }
             | Frame::Posted { .. }
             | Frame::Deliver { .. }
             | Frame::Status { .. } => return Err("that is the relay's to say".into()),
@@ -175,6 +204,28 @@ impl Relay {
             answer.send(reply)?;
         }
         Ok(())
+    }
+
+    /// Takes a roster, or answers with the one that there is.
+    fn publish_roster(&mut self, publisher: &str, upload: &[u8]) -> Result<Frame, Failure> {
+        let user = parse_device(publisher)?.user().clone();
+        let Some(version) = self.directory.publish(&user, upload, now())? else {
+            return Ok(self.directory.roster(user.as_str()));
+        };
+        for (name, mailbox) in &mut self.mailboxes {
+            let device = parse_device(name)?;
+            if *device.user() != user || name == publisher {
+                continue;
+            }
+            // Whoever was removed hears of it as well, and has neither prekeys nor mail any more.
+            if let Some(listener) = &mailbox.listener {
+                let _ = listener.send(self.directory.roster(user.as_str()));
+            }
+            if self.directory.is_outdated(&device) && self.directory.was_listed(&device) {
+                *mailbox = Mailbox::default();
+            }
+        }
+        Ok(Frame::RosterStored { version })
     }
 
     fn post(&mut self, to: &str, letter: Letter) -> Result<(), Failure> {

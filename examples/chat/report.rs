@@ -6,13 +6,22 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::client::plain;
-use crate::script::{NAMES, script};
+use crate::script::{FROM_TABLET, NAMES, script};
 use crate::store::{Line, Store};
 
+/// The tablet receives at least so many lines while it is alice's.
+const HEARD: usize = 20;
 /// No so many bytes of any plaintext, in a row, may have passed the relay.
 const WINDOW: usize = 12;
 /// Lines that are shown at each kill.
 const EXCERPT: usize = 3;
+
+/// What happened besides talking.
+pub(crate) struct Happened {
+    pub(crate) kills: Vec<Kill>,
+    /// What the tablet received, if there was one.
+    pub(crate) heard: Option<Vec<String>>,
+}
 
 /// What was found when bob was killed.
 pub(crate) struct Kill {
@@ -43,14 +52,18 @@ impl Side {
 }
 
 /// Prints what was measured and what was found; an error says all that is wrong.
-pub(crate) fn report(folder: &Path, log: &Path, kills: &[Kill], took: Duration) -> Result<(), Failure> {
+pub(crate) fn report(folder: &Path, log: &Path, happened: &Happened, took: Duration) -> Result<(), Failure> {
     let sides = [Side::open(folder, NAMES[0])?, Side::open(folder, NAMES[1])?];
     let [alice, bob] = &sides;
+    let Happened { kills, heard } = happened;
     let log = std::fs::read(log)?;
     let mut wrong = Vec::new();
     println!("\nmeasured");
-    summary(alice, bob, &mut wrong)?;
-    summary(bob, alice, &mut wrong)?;
+    summary(alice, bob, heard.as_ref().map(|_| FROM_TABLET), &mut wrong)?;
+    summary(bob, alice, None, &mut wrong)?;
+    if let Some(heard) = heard {
+        second_device(heard, &mut wrong);
+    }
     let all: Vec<&Line> = sides.iter().flat_map(|side| &side.lines).collect();
     costs(&all);
     for kill in kills {
@@ -84,8 +97,19 @@ pub(crate) fn excerpt(lines: &[Line]) {
     }
 }
 
-/// What `to` has received of `from`, and what state it is in.
-fn summary(from: &Side, to: &Side, wrong: &mut Vec<String>) -> Result<(), Failure> {
+/// Whether the tablet received all that bob wrote from one line to another, in its order, and nothing else.
+fn second_device(heard: &[String], wrong: &mut Vec<String>) {
+    let script = script();
+    let written = script.iter().filter(|line| line.author == NAMES[1]).map(|line| &line.text);
+    let since: Vec<_> = written.skip_while(|text| Some(*text) != heard.first()).take(heard.len()).collect();
+    println!("  bob -> alice's tablet: {} received while it was hers, every one since it was linked", heard.len());
+    if heard.len() < HEARD || !since.into_iter().eq(heard) {
+        wrong.push("alice's tablet did not receive what bob wrote, once each and in its order".into());
+    }
+}
+
+/// What `to` has received of `from`, and what state it is in. `besides` was written on another device of hers.
+fn summary(from: &Side, to: &Side, besides: Option<&str>, wrong: &mut Vec<String>) -> Result<(), Failure> {
     let script = script();
     let written: Vec<&str> = script.iter().filter(|line| line.author == from.name).map(|line| &*line.text).collect();
     let (sent, received) = (from.texts(true), to.texts(false));
@@ -94,7 +118,7 @@ fn summary(from: &Side, to: &Side, wrong: &mut Vec<String>) -> Result<(), Failur
     }
     let mut times: HashMap<&str, usize> = HashMap::new();
     received.iter().for_each(|text| *times.entry(text).or_default() += 1);
-    for text in &written {
+    for text in written.iter().copied().chain(besides) {
         match times.remove(text) {
             Some(1) => {}
             found => wrong.push(format!("{} received {} times: {text}", to.name, found.unwrap_or(0))),

@@ -5,6 +5,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Who talks.
 pub(crate) const NAMES: [&str; 2] = ["alice", "bob"];
+/// What alice writes on her second device.
+pub(crate) const FROM_TABLET: &str = "alice, on her tablet: the letters are larger here";
 /// So many messages each sends before it reads any: both start a session at the same time.
 pub(crate) const OPENING: usize = 3;
 /// The longest burst one way.

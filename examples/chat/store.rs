@@ -12,17 +12,18 @@ use std::io::Write;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use subrosa::client::{Client, Operation, Outgoing, ReceiveError, Received, RunError};
+use subrosa::account::Provisioned;
+use subrosa::client::{Client, CreateError, Linked, Operation, Outgoing, ReceiveError, Received, RunError, Sent};
 use subrosa::ident::{Address, MessageId};
 use subrosa::persist::StorageKey;
-use subrosa::sqlite::{Arrival, RollbackCounterFile, Sqlite, Transaction};
+use subrosa::sqlite::{AccountError, Arrival, RollbackCounterFile, Sqlite, Transaction};
 use subrosa::suite::{Suite, Suites};
 use subrosa::wire::RecordKind;
 
 use crate::{Failure, client};
 
 const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, peer TEXT, bytes);
+    CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT, bytes);
     CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, sent_as BLOB UNIQUE, peer TEXT,
         mine INTEGER, text TEXT, at INTEGER, first INTEGER, wire_len INTEGER, micros REAL);
     CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER);
@@ -34,7 +35,7 @@ pub(crate) struct Store(Sqlite, RollbackCounterFile);
 /// An envelope that the relay has not confirmed yet.
 pub(crate) struct Queued {
     pub(crate) id: i64,
-    pub(crate) peer: String,
+    pub(crate) device: String,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -76,6 +77,18 @@ impl Store {
         Ok(opened.client)
     }
 
+    /// A new device's account, as the first device has provided for it, and what that one is told.
+    pub(crate) fn link(&self, path: &Path, provisioned: &Provisioned) -> Result<Linked, Failure> {
+        let key = storage_key(&path.with_extension("key"))?;
+        let linked = self.1.advance(|_| {
+            let create = Client::create_linked(&key, provisioned, Suites::V1);
+            let linked = create.run(&self.0, client::now(), &mut client::rng(), |_, _| Ok(()))?;
+            let counter = linked.opened.rollback_counter;
+            Ok::<_, AccountError<CreateError>>((linked, counter))
+        })?;
+        Ok(linked)
+    }
+
     /// Does what is to be done once a day.
     pub(crate) fn maintain(&self, client: &Client) -> Result<(), Failure> {
         let done = self.0.maintain(&self.1, client, client::now(), &mut client::rng())?;
@@ -109,14 +122,22 @@ impl Store {
         Ok(query.query_row(params![id.as_bytes(), peer], |row| row.get(0)).optional()?)
     }
 
+    /// The line that was sent last. Whoever was killed may have sent it to some of its recipient's devices only.
+    pub(crate) fn last_sent(&self) -> Result<Option<(MessageId, String)>, Failure> {
+        let mut query =
+            self.0.sql().prepare_cached("SELECT sent_as, text FROM message WHERE mine ORDER BY id DESC LIMIT 1")?;
+        Ok(query.query_row([], |row| Ok((MessageId::new(row.get(0)?), row.get(1)?))).optional()?)
+    }
+
     /// What is to be posted, oldest first.
     pub(crate) fn outbox(&self) -> Result<Vec<Queued>, Failure> {
-        let mut query = self.0.sql().prepare_cached("SELECT id, peer, bytes FROM outbox ORDER BY id")?;
-        let rows = query.query_map([], |row| Ok(Queued { id: row.get(0)?, peer: row.get(1)?, bytes: row.get(2)? }))?;
+        let mut query = self.0.sql().prepare_cached("SELECT id, device, bytes FROM outbox ORDER BY id")?;
+        let rows =
+            query.query_map([], |row| Ok(Queued { id: row.get(0)?, device: row.get(1)?, bytes: row.get(2)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The relay has it: it need not be posted again.
+    /// The relay has it, or nobody is to have it: it need not be posted again.
     pub(crate) fn posted(&self, id: i64) -> Result<(), Failure> {
         self.0.sql().prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
         Ok(())
@@ -163,16 +184,25 @@ impl Store {
 
 /// Puts an envelope into the outbox.
 pub(crate) fn put_outgoing(tx: &Connection, outgoing: &Outgoing) -> rusqlite::Result<()> {
-    let values = params![outgoing.to().user().as_str(), outgoing.bytes()];
-    tx.prepare_cached("INSERT INTO outbox (peer, bytes) VALUES (?1, ?2)")?.execute(values)?;
+    let values = params![client::device_name(outgoing.to()), outgoing.bytes()];
+    tx.prepare_cached("INSERT INTO outbox (device, bytes) VALUES (?1, ?2)")?.execute(values)?;
     Ok(())
 }
 
-/// Puts a line into the conversation; with the id that it was sent under, if it is one's own.
+/// Puts into the outbox what was sent, and takes out what was for devices that are gone.
+pub(crate) fn put_sent(tx: &Connection, sent: &Sent) -> rusqlite::Result<()> {
+    for gone in &sent.outdated {
+        tx.prepare_cached("DELETE FROM outbox WHERE device = ?1")?.execute([client::device_name(gone)])?;
+    }
+    sent.outgoing().iter().try_for_each(|outgoing| put_outgoing(tx, outgoing))
+}
+
+/// Puts a line into the conversation; with the id that it was sent under, if it is one's own: sent to more devices later, it
+/// is one line.
 pub(crate) fn put_line(tx: &Connection, line: &Line, sent_as: Option<MessageId>) -> rusqlite::Result<()> {
     let Line { peer, mine, text, at, first, wire_len, micros } = line;
     let insert = "INSERT INTO message (peer, mine, text, at, first, wire_len, micros, sent_as)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
     let sent_as = sent_as.as_ref().map(MessageId::as_bytes);
     tx.prepare_cached(insert)?.execute(params![peer, mine, text, at, first, wire_len, micros, sent_as])?;
     Ok(())
@@ -182,6 +212,15 @@ pub(crate) fn tally(tx: &Connection, name: &str, count: u32) -> rusqlite::Result
     let statement = "INSERT INTO tally VALUES (?1, ?2) ON CONFLICT DO UPDATE SET count = count + ?2";
     tx.prepare_cached(statement)?.execute(params![name, count])?;
     Ok(())
+}
+
+/// Deletes the file of an account that was wiped, and what is beside it.
+pub(crate) fn erase(path: &Path) -> Result<(), Failure> {
+    let beside = ["sqlite-wal", "sqlite-shm", "key", "counter", "lock"];
+    for file in beside.map(|extension| path.with_extension(extension)).iter().filter(|file| file.exists()) {
+        fs::remove_file(file)?;
+    }
+    Ok(fs::remove_file(path)?)
 }
 
 /// The key in the file, or a new one. Written beside it and put in its place, so that it is there whole or not at all.

@@ -179,6 +179,20 @@ impl NextRoster {
         self
     }
 
+    /// After another roster of the account as well, which somebody else may hold: what an older copy of the primary has signed, or the
+    /// server keeps. Devices that it has dropped are dropped, but for the primary, and ids that it has given away are not given
+    /// away again.
+    pub fn also_after(mut self, other: &Roster) -> Self {
+        let primary = self.primary;
+        let is_new = |id: DeviceId| id > other.last_device;
+        self.devices.retain(|device| {
+            device.id() == primary || is_new(device.id()) || other.lists(device.id(), device.identity_key())
+        });
+        self.last_device = self.last_device.max(other.last_device);
+        self.issued = self.issued.max(other.issued);
+        self.above(other.version)
+    }
+
     /// Signs it.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use ::hkdf::Hkdf;
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
 
@@ -8,12 +9,14 @@ use super::Secret;
 /// An empty salt and a salt of 32 zero bytes are the same thing. `N` is at most 8,160.
 #[must_use]
 pub(crate) fn hkdf<const N: usize>(salt: &[u8], ikm: &[u8], info: &[&[u8]]) -> Secret<N> {
+    expand(&Hkdf::new(Some(salt), ikm), info)
+}
+
+fn expand<const N: usize>(key: &Hkdf<Sha256>, info: &[&[u8]]) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 255 blocks") };
     let mut out = Secret::new([0; N]);
     #[expect(clippy::expect_used, reason = "the only failure is a length over 255 blocks, refused at compile time")]
-    ::hkdf::Hkdf::<Sha256>::new(Some(salt), ikm)
-        .expand_multi_info(info, out.expose_mut())
-        .expect("N is at most 255 blocks");
+    key.expand_multi_info(info, out.expose_mut()).expect("N is at most 255 blocks");
     out
 }
 
@@ -53,31 +56,6 @@ impl MacKey {
     }
 }
 
-/// A pseudorandom key of HKDF-SHA-256 whose pads are hashed already: for more than one expansion. Wiped on drop.
-pub(crate) struct ExpandKey(::hkdf::Hkdf<Sha256>);
-
-impl ExpandKey {
-    /// The key is uniform already, so there is nothing to extract (RFC 5869, section 3.3).
-    #[must_use]
-    pub(crate) fn new(key: &Secret<32>) -> Self {
-        #[expect(clippy::expect_used, reason = "a key of one hash length is long enough")]
-        Self(::hkdf::Hkdf::from_prk(key.expose()).expect("32 bytes are a pseudorandom key"))
-    }
-
-    /// HKDF-Expand: `N` bytes for the joined parts of `info`. `N` is at most 8,160.
-    #[must_use]
-    pub(crate) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Secret<N> {
-        const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 255 blocks") };
-        let mut out = Secret::new([0; N]);
-        #[expect(
-            clippy::expect_used,
-            reason = "the only failure is a length over 255 blocks, refused at compile time"
-        )]
-        self.0.expand_multi_info(info, out.expose_mut()).expect("N is at most 255 blocks");
-        out
-    }
-}
-
 /// HKDF-SHA-256 without a salt, whose pads are hashed already: for more than one key. As [`hkdf`] with an empty salt.
 pub(crate) struct Unsalted(MacKey);
 
@@ -90,7 +68,9 @@ impl Unsalted {
     /// `N` bytes from `ikm`, the parts of `info` joined. `N` is at most 8,160.
     #[must_use]
     pub(crate) fn hkdf<const N: usize>(&self, ikm: &Secret<32>, info: &[&[u8]]) -> Secret<N> {
-        ExpandKey::new(&self.0.mac(&[ikm.expose()])).expand(info)
+        let key = self.0.mac(&[ikm.expose()]);
+        #[expect(clippy::expect_used, reason = "a key of one hash length is long enough")]
+        expand(&Hkdf::from_prk(key.expose()).expect("32 bytes are a pseudorandom key"), info)
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) use curve::{EdKeyPair, EdPublicKey, PeerKey, Verifier, xeddsa_sign};
 #[cfg(test)]
 pub(crate) use curve::{count, xeddsa_verify};
 pub(crate) use expander::Expander;
-pub(crate) use kdf::{ExpandKey, MacKey, Unsalted, hkdf, hmac, sha256, sha512};
+pub(crate) use kdf::{MacKey, Unsalted, hkdf, hmac, sha256, sha512};
 #[cfg(test)]
 pub(crate) use kem::kyber_message_door;
 pub(crate) use placed::PlacedKey;

@@ -131,7 +131,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 ///
 /// As `Zeroizing<Vec<u8>>`, which wipes byte by byte: slower by far for records of kilobytes, of which every message makes
 /// some.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {

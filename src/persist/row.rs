@@ -51,9 +51,22 @@ fn seal_as(form: u16, rows: &PlacedKey, key: &RecordKey, version: &Version, reco
     if let Some((head, sealed)) = row.get_mut(..end).and_then(|row| row.split_first_chunk_mut::<HEAD>()) {
         *head = [a, b, c, d];
         // What a row is bound to: it opens nowhere else, and as nothing older or newer than it is. All lengths are fixed.
-        rows.seal(&[head, key.as_bytes(), version.as_bytes()], sealed);
+        rows.seal(&place(head, key, version), sealed);
     }
     row
+}
+
+fn place(head: &[u8; HEAD], key: &RecordKey, version: &Version) -> [u8; PlacedKey::PLACE] {
+    const { assert!(HEAD + RecordKey::LEN + Version::LEN == PlacedKey::PLACE) };
+    let mut place = [0; PlacedKey::PLACE];
+    let mut left = &mut place[..];
+    for part in [&head[..], key.as_bytes(), version.as_bytes()] {
+        if let Some((to, rest)) = core::mem::take(&mut left).split_at_mut_checked(part.len()) {
+            to.copy_from_slice(part);
+            left = rest;
+        }
+    }
+    place
 }
 
 /// Opens a row in its own buffer: that is taken, unless there is an error.
@@ -70,7 +83,7 @@ pub(super) fn open(
     let [a, b, c, d] = *head;
     let (form, tail) = (u16::from_be_bytes([a, b]), usize::from(u16::from_be_bytes([c, d])));
     let sealed = behind.len().checked_sub(tail).and_then(|end| behind.get_mut(..end)).ok_or(Unopened::Damaged)?;
-    let place: &[&[u8]] = &[head, key.as_bytes(), version.as_bytes()];
+    let place = &place(head, key, version);
     if form > FORM {
         // What it says is not for this build: only whether it is authentic.
         let mut copy = SecretBytes::new(sealed.to_vec());

@@ -2,6 +2,7 @@
 //! touched: they stay what a plain map of all keys is.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::num::NonZeroU32;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -43,8 +44,9 @@ impl Rows {
         let mut out = FieldWriter::with_capacity(0);
         skipped.write_list(&mut out, 3);
         self.list = out.into_public();
-        *skipped =
-            skipped.summary().map_or_else(SkippedKeys::new, |away| SkippedKeys::from_away(away.count, away.first));
+        *skipped = skipped
+            .summary()
+            .map_or_else(SkippedKeys::new, |away| SkippedKeys::from_away(away.count.get(), away.first));
     }
 
     /// Brings the list.
@@ -179,7 +181,10 @@ impl Chains {
             assert_eq!((chain.floor, &chain.times), (self.plain.floor, &self.plain.times));
             let first = self.plain.seeds.first_key_value().map(|(first, _)| *first);
             let count = u32::try_from(self.plain.seeds.len()).unwrap();
-            assert_eq!(chain.seeds.summary(), first.map(|first| Away { count, first }));
+            assert_eq!(
+                chain.seeds.summary(),
+                first.and_then(|first| Some(Away { count: NonZeroU32::new(count)?, first }))
+            );
         }
     }
 

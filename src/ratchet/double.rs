@@ -12,7 +12,7 @@ use super::salts::{SaltPrefix, Salts};
 use super::skipped_keys::Touched;
 use super::skipped_seeds::{SkippedSeeds, max_skipped};
 use super::{Exhausted, MAX_RECEIVING_CHAINS, MAX_SKIPPED, Refused};
-use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret};
+use crate::crypto::{KeyPair, NotContributory, PeerKey, PublicKey, Secret, SecretBytes};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 
@@ -50,6 +50,8 @@ pub(super) struct DoubleRatchet {
     pub(super) previous_counter: u32,
     /// Oldest first, at most [`MAX_RECEIVING_CHAINS`].
     pub(super) receiving: VecDeque<ReceivingChain>,
+    /// The same as they are stored, where nobody has looked into them yet: then there are none above.
+    pub(super) unread: SecretBytes,
 }
 
 /// What stands in a message's header, and the seed of its keys.
@@ -108,14 +110,16 @@ impl DoubleRatchet {
         let chain = Chain { key: chain, index: 0 };
         let mut receiving = VecDeque::with_capacity(CHAINS_ROOM);
         receiving.push_back(ReceivingChain::new(*theirs, chain));
-        Self { root, sending: SendingChain { ratchet, chain: sending }, previous_counter: 0, receiving }
+        let sending = SendingChain { ratchet, chain: sending };
+        Self { root, sending, previous_counter: 0, receiving, unread: SecretBytes::default() }
     }
 
     /// The responder's start: its signed prekey is its first ratchet key. It never sends in this chain, since the
     /// first message it reads brings a new ratchet key.
     pub(super) fn responder(root: Secret<32>, chain: Secret<32>, signed_prekey: KeyPair) -> Self {
         let sending = SendingChain { ratchet: signed_prekey, chain: Chain { key: chain, index: 0 } };
-        Self { root: RootKey(root), sending, previous_counter: 0, receiving: VecDeque::with_capacity(CHAINS_ROOM) }
+        let (receiving, unread) = (VecDeque::with_capacity(CHAINS_ROOM), SecretBytes::default());
+        Self { root: RootKey(root), sending, previous_counter: 0, receiving, unread }
     }
 
     pub(super) const fn check_send(&self) -> Result<(), Exhausted> {
@@ -249,6 +253,7 @@ impl DoubleRatchet {
     }
 
     fn find(&self, ratchet: &PublicKey) -> Option<&ReceivingChain> {
+        debug_assert!(self.unread.is_empty(), "a chain is looked for that was not read");
         self.receiving.iter().rev().find(|held| held.ratchet == *ratchet)
     }
 

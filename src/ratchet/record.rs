@@ -9,7 +9,7 @@ use super::skipped_keys::SkippedKeys;
 use super::skipped_seeds::{MAX_TIMES, SkippedSeeds};
 use super::spqr::Spqr;
 use super::{MAX_RECEIVING_CHAINS, TripleRatchet};
-use crate::crypto::Secret;
+use crate::crypto::{Secret, SecretBytes};
 use crate::ident::Timestamp;
 use crate::suite::Suite;
 use crate::wire::{FieldReader, FieldWriter, RecordError, read_key_pair, read_public_key, write_key_pair};
@@ -23,6 +23,8 @@ pub(crate) enum Form {
     Whole,
     /// In a record of their own.
     Hot,
+    /// The same, for whoever only sends: receiving chains stay the bytes that they are.
+    Sending,
 }
 
 pub(super) fn read_secret(fields: &mut FieldReader<'_>, field: u32) -> Result<Secret<32>, RecordError> {
@@ -65,7 +67,7 @@ impl ReceivingChain {
             }
         });
         out.bytes(7, salts.as_bytes());
-        out.number(8, elsewhere.map_or(0, |away| away.count));
+        out.number(8, elsewhere.map_or(0, |away| away.count.get()));
         out.number(9, elsewhere.map_or(0, |away| away.first));
     }
 
@@ -83,7 +85,7 @@ impl ReceivingChain {
 
 impl DoubleRatchet {
     fn write(&self, form: Form, out: &mut FieldWriter) {
-        let Self { root, sending, previous_counter, receiving } = self;
+        let Self { root, sending, previous_counter, receiving, unread } = self;
         out.bytes(1, root.0.expose());
         out.message(2, |out| {
             write_key_pair(out, 1, &sending.ratchet);
@@ -94,6 +96,7 @@ impl DoubleRatchet {
         for chain in receiving {
             out.message(4, |out| chain.write(form, out));
         }
+        out.put(unread);
     }
 
     fn read(form: Form, mut fields: FieldReader<'_>) -> Result<Self, RecordError> {
@@ -103,6 +106,15 @@ impl DoubleRatchet {
         let chain = Chain { key: read_secret(&mut sending, 2)?, index: sending.small(3)? };
         sending.end()?;
         let previous_counter = fields.small(3)?;
+        let sending = SendingChain { ratchet, chain };
+        let (receiving, unread) = match form {
+            Form::Whole | Form::Hot => (Self::read_chains(form, fields)?, SecretBytes::default()),
+            Form::Sending => (VecDeque::new(), SecretBytes::new(fields.rest().to_vec())),
+        };
+        Ok(Self { root, sending, previous_counter, receiving, unread })
+    }
+
+    fn read_chains(form: Form, mut fields: FieldReader<'_>) -> Result<VecDeque<ReceivingChain>, RecordError> {
         let mut receiving = VecDeque::with_capacity(MAX_RECEIVING_CHAINS + 1);
         while let Some(chain) = fields.message(4)? {
             if receiving.len() == MAX_RECEIVING_CHAINS {
@@ -111,7 +123,16 @@ impl DoubleRatchet {
             receiving.push_back(ReceivingChain::read(form, chain)?);
         }
         fields.end()?;
-        Ok(Self { root, sending: SendingChain { ratchet, chain }, previous_counter, receiving })
+        Ok(receiving)
+    }
+
+    /// Reads the receiving chains, if they were left [unread](Form::Sending).
+    pub(super) fn bring_chains(&mut self) -> Result<(), RecordError> {
+        if !self.unread.is_empty() {
+            self.receiving = Self::read_chains(Form::Hot, FieldReader::new(&self.unread))?;
+            self.unread = SecretBytes::default();
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! changes with every message reads and writes a bounded number of them, whatever is kept.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use super::page::{PAGE_LEN, Page, PageName};
 use crate::crypto::Secret;
@@ -23,8 +24,8 @@ pub(super) struct SkippedKeys {
 /// What is known of keys whose list is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Away {
-    /// How many: at least one.
-    pub(super) count: u32,
+    /// How many.
+    pub(super) count: NonZeroU32,
     /// The smallest index.
     pub(super) first: u32,
 }
@@ -55,7 +56,7 @@ impl SkippedKeys {
 
     /// `count` keys whose list a record apart holds.
     pub(super) fn from_away(count: u32, first: u32) -> Self {
-        Self { away: (count > 0).then_some(Away { count, first }), ..Self::new() }
+        Self { away: NonZeroU32::new(count).map(|count| Away { count, first }), ..Self::new() }
     }
 
     pub(super) const fn away(&self) -> Option<Away> {
@@ -84,7 +85,10 @@ impl SkippedKeys {
 
     /// What to remember of the keys when their list goes away, or is away.
     pub(super) fn summary(&self) -> Option<Away> {
-        let here = || Some(Away { count: u32::try_from(self.len()).ok()?, first: self.pages.first()?.span().first });
+        let here = || {
+            let count = u32::try_from(self.len()).ok().and_then(NonZeroU32::new)?;
+            Some(Away { count, first: self.pages.first()?.span().first })
+        };
         self.away.or_else(here)
     }
 

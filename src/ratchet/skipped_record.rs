@@ -82,7 +82,7 @@ impl Page {
 impl SkippedKeys {
     /// What of the keys is elsewhere, in a record of this form.
     pub(super) fn elsewhere(&self, form: Form) -> Option<Away> {
-        self.summary().filter(|_| form == Form::Hot)
+        self.summary().filter(|_| form != Form::Whole)
     }
 
     /// (big-endian index ‖ 32-byte key)*, ascending; nothing if they are elsewhere.
@@ -97,7 +97,9 @@ impl SkippedKeys {
         let in_bounds = usize::try_from(count).is_ok_and(|count| count <= max_skipped());
         match form {
             Form::Whole if count == 0 && first == 0 => Ok(Self::from_pages(split_pages(keys)?)),
-            Form::Hot if keys.is_empty() && in_bounds && (count > 0 || first == 0) => Ok(Self::from_away(count, first)),
+            Form::Hot | Form::Sending if keys.is_empty() && in_bounds && (count > 0 || first == 0) => {
+                Ok(Self::from_away(count, first))
+            }
             _ => Err(CORRUPT),
         }
     }

@@ -192,6 +192,11 @@ impl TripleRatchet {
         self.spqr.prepare()
     }
 
+    /// Reads the receiving chains, if whoever only sends has left them.
+    pub(crate) fn bring_chains(&mut self) -> Result<(), RecordError> {
+        self.double.bring_chains()
+    }
+
     /// Whether what lies apart has to be [brought](Self::bring) before a message with this header is received.
     pub(crate) fn wants_whole(&self, header: &Header<'_>) -> bool {
         self.spqr.wants_whole(header.pq)

@@ -13,6 +13,8 @@ use crate::wire::{RecordError, RecordKind};
 #[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) keys: Arc<Keys>,
+    /// Where one's own account lies: every message asks several times, and it costs an HMAC.
+    pub(crate) account: RecordKey,
     pub(crate) storage_key: StorageKey,
     pub(crate) address: Address,
     pub(crate) generation: u64,

@@ -75,7 +75,7 @@ impl Session {
         };
         let mut archived = VecDeque::new();
         while let Some(state) = fields.message(4)? {
-            if form == Form::Hot || archived.len() == MAX_ARCHIVED {
+            if form != Form::Whole || archived.len() == MAX_ARCHIVED {
                 return Err(CORRUPT);
             }
             archived.push_back(State::read(form, state, &[])?);

@@ -151,9 +151,15 @@ impl Session {
         self.current.iter().flat_map(|state| state.ratchet.tail())
     }
 
-    /// Reads that part, and what was behind the record.
-    pub(crate) fn read_hot(fields: FieldReader<'_>, tail: &[u8]) -> Result<Self, RecordError> {
-        Self::read(Form::Hot, fields, tail)
+    /// Reads that part, and what was behind the record. For whoever only sends, receiving chains stay the bytes that they
+    /// are: whatever else is done with them, [`Self::bring_chains`] comes before.
+    pub(crate) fn read_hot(fields: FieldReader<'_>, tail: &[u8], only_sends: bool) -> Result<Self, RecordError> {
+        Self::read(if only_sends { Form::Sending } else { Form::Hot }, fields, tail)
+    }
+
+    /// Reads the receiving chains, if they were left.
+    pub(crate) fn bring_chains(&mut self) -> Result<(), RecordError> {
+        self.current.as_mut().map_or(Ok(()), |state| state.ratchet.bring_chains())
     }
 
     /// Lays apart what is long and stays as it is, before any part is written.

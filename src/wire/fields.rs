@@ -343,6 +343,11 @@ impl<'a> FieldReader<'a> {
         self.verdict(|other| other > u64::from(field))
     }
 
+    /// The fields that were not asked for.
+    pub(crate) const fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// All fields were asked for.
     pub(crate) fn end(self) -> Result<(), FieldError> {
         if self.0.is_empty() { Ok(()) } else { Err(self.verdict(|_| false)) }

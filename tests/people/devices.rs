@@ -1,7 +1,7 @@
 //! Devices that come and go, and what people see of it.
 
 use subrosa::client::*;
-use subrosa::wire::ContactState;
+use subrosa::wire::{ContactState, Content, Receipt, ReceiptKind, Typing};
 
 use crate::world::{World, user};
 
@@ -202,4 +202,39 @@ fn the_account_is_handed_over() {
     // Nobody else hands anything over.
     let payload = world.devices[alice].client.hand_over(world.address(phone).device());
     assert!(world.run(alice, payload).is_err());
+}
+
+#[test]
+fn what_a_phone_sends_the_laptop_shows() {
+    let (mut world, [alice, phone, laptop]) = World::talking(11);
+    let carol = world.person("carol");
+    let id = world.write(phone, &user("carol"), b"dear Carol");
+    for copies in [0, 1, 0] {
+        let copy = world.devices[phone].client.copy(id, &user("carol"), b"dear Carol", world.now);
+        let copied = world.run(phone, copy).unwrap();
+        // At first there is no session between the two.
+        world.attend(phone);
+        world.post(copied.outgoing().iter());
+        assert_eq!(copied.outgoing().len(), copies, "once, when there is a session");
+    }
+    world.settle();
+    let Some(Ok(Received::Message(message))) = world.devices[laptop].outcomes.last() else { panic!() };
+    assert_eq!((message.sent_to(), message.plaintext()), (Some(&user("carol")), Some(&b"dear Carol"[..])));
+    assert_eq!((message.message_id(), message.sent()), (Some(id), Some(world.now)));
+    let known = world.run(laptop, world.devices[laptop].client.user(&user("carol"))).unwrap().unwrap();
+    assert_eq!(known.status.contact, ContactState::Accepted, "who writes accepts, on every device");
+    // Receipts go to who is accepted, and to nobody else.
+    let told = world.devices[carol].client.send_receipt(&user("bob"), ReceiptKind::Delivered, &[id]);
+    assert_eq!(world.run(carol, told).unwrap(), [], "a request is not answered");
+    let accept = world.devices[carol].client.accept(&user("bob"));
+    world.run(carol, accept).unwrap();
+    let told = world.devices[carol].client.send_receipt(&user("bob"), ReceiptKind::Delivered, &[id]);
+    let told = world.run(carol, told).unwrap();
+    world.post(told.iter());
+    world.settle();
+    let Some(Ok(Received::Message(message))) = world.devices[phone].outcomes.last() else { panic!() };
+    let Content::Receipt(receipt) = message.content() else { panic!("{message:?}") };
+    assert_eq!(Receipt::parse(receipt).unwrap().items(), [*id.as_bytes()]);
+    let typing = world.devices[alice].client.send_typing(&user("bob"), Typing::Begins);
+    assert_eq!(world.run(alice, typing).unwrap().len(), 2, "to both devices");
 }

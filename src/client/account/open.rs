@@ -126,7 +126,8 @@ impl Vault {
     fn into_core(self, storage_key: &StorageKey) -> Core {
         let Self { data_key, instance, address, generation, rollback_counter: _, confirmed: _ } = self;
         let keys = Arc::new(Keys::new(&data_key, instance));
-        Core { keys, storage_key: storage_key.clone(), address, generation, cache: None }
+        let account = keys.record_key(RecordKind::Account, &[]);
+        Core { keys, account, storage_key: storage_key.clone(), address, generation, cache: None }
     }
 }
 

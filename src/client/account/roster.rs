@@ -349,8 +349,11 @@ fn sign_above(
 ) -> Result<(), Halt> {
     let Some(secret) = secret else { return Ok(()) };
     let newest = account.newest().ok_or(OwnRosterError::NoAccount)?;
-    let version = head.roster().clone().verify(newest.user()).map_or(0, |head| head.version());
-    let next: NextRoster = newest.next(now).above(version);
+    let next: NextRoster = newest.next(now);
+    let next = match head.roster().clone().verify(newest.user()) {
+        Ok(head) if head.account_key() == newest.account_key() => next.also_after(&head),
+        _ => next,
+    };
     account.pending = Some(next.sign(secret).map_err(OwnRosterError::from)?);
     Ok(())
 }

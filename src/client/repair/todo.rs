@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::client::account::DeviceStanding;
 use crate::ident::{Address, MessageId, Timestamp, UserId};
-use crate::rows::{Core, OwnAccount, Wishes};
+use crate::rows::{Core, OwnAccount, Standing, Wishes};
 use crate::staging::{Operation, StoredError};
 
 /// Something that the host is to do. It is told until it is done, or taken back.
@@ -16,7 +16,8 @@ pub enum Task {
     FetchBundle(Address),
     /// Ask the directory for the newest roster of this user, and [say](Client::add_user) what it has, or that it has none:
     /// somebody unknown has written, a device that is not listed, or it is to be confirmed. Where it cannot be had, leave
-    /// it: the task comes again. After an answer it comes once a day at most.
+    /// it: the task comes again. After an answer it comes once a day at most; for one's own, every time while this device
+    /// [waits to be listed](DeviceStanding::NotListedYet).
     FetchRoster(UserId),
     /// Send a message again that the device could not read and asks for: [`Client::resend`] with what the host's own table holds
     /// under this id, or [`Client::decline_resend`] if it is not there any more.
@@ -109,7 +110,7 @@ impl Client {
     }
 }
 
-/// How often the directory is asked for one's own roster: daily. So each device learns of what another one has published, and
+/// How often the directory is asked for one's own roster: daily, and every time by a device that waits to be listed. So each device learns of what another one has published, and
 /// what a server has made of it.
 const OWN_ROSTER_MS: u64 = 24 * 3_600_000;
 
@@ -118,7 +119,9 @@ impl Core {
     fn account_tasks(&self, account: &OwnAccount, now: Timestamp) -> Vec<Task> {
         let is_published = account.roster().is_some();
         let is_old = |checked| crate::rows::elapsed(now, checked) >= OWN_ROSTER_MS;
-        let asks = is_published && account.checked.is_none_or(is_old);
+        // Whoever was linked and has asked a moment too early would wait for a day, and then be wiped.
+        let is_awaited = matches!(account.standing(self), Standing::Awaited(_));
+        let asks = is_published && (is_awaited || account.checked.is_none_or(is_old));
         let publish = account.pending.is_some().then_some(Task::PublishRoster);
         publish.into_iter().chain(asks.then(|| Task::FetchRoster(self.address.user().clone()))).collect()
     }

@@ -304,7 +304,7 @@ mod tests {
             step.into_iter().for_each(|step| whole.apply(step));
             assert!(receive_apart(&mut apart, &mut rows, index) == key, "{index}");
             let (here, away) = (skipped(&mut whole).len(), skipped(&mut apart).summary());
-            let away = away.map_or(0, |away| usize::try_from(away.count).unwrap());
+            let away = away.map_or(0, |away| usize::try_from(away.count.get()).unwrap());
             assert!(here <= max_skipped() && (here..=max_skipped()).contains(&away), "{index}: {here} {away}");
             assert!(away <= here + usize::try_from(MAX_OVERDUE).unwrap());
         }

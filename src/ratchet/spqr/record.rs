@@ -270,7 +270,7 @@ impl PqEpoch {
         }
         out.message(3, |out| self.receiving.write(out));
         self.skipped.write(form, out, 4);
-        out.number(5, elsewhere.map_or(0, |away| away.count));
+        out.number(5, elsewhere.map_or(0, |away| away.count.get()));
         out.number(6, elsewhere.map_or(0, |away| away.first));
     }
 

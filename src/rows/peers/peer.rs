@@ -59,12 +59,20 @@ impl Peer {
         })
     }
 
-    pub(super) fn from_bytes(record: &Record, key: RecordKey, generation: u64) -> Result<Box<Self>, RecordError> {
+    /// With `only_sends` as [`Session::read_hot`] says.
+    pub(super) fn from_bytes(
+        record: &Record,
+        key: RecordKey,
+        generation: u64,
+        only_sends: bool,
+    ) -> Result<Box<Self>, RecordError> {
         let mut fields = FieldReader::record(RecordKind::Peer, record)?;
         let stored_generation = fields.number(1)?;
         let (archived, untrusted) = (fields.small(2)?, fields.flag(3)?);
         let sent = SentLog::read(fields.message(4)?)?;
-        let session = Session::read_hot(fields.some_message(5)?, record.tail())?;
+        // After a rollback the session is archived, which wants it whole.
+        let only_sends = only_sends && stored_generation == generation;
+        let session = Session::read_hot(fields.some_message(5)?, record.tail(), only_sends)?;
         let framing = fields.optional_bytes(6)?.map(Mark::from_bytes).transpose()?;
         let views = fields.optional_bytes(7)?.map(Views::from_bytes).transpose()?;
         fields.end()?;

@@ -55,6 +55,20 @@ impl Core {
         self.read_peer(work, address, key)
     }
 
+    /// The same for whoever only sends, and saves it.
+    pub(crate) fn load_peer_to_send(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        key: RecordKey,
+    ) -> Result<Option<Box<Peer>>, Halt> {
+        match self.cache {
+            // There it is for the next message, whoever sends that.
+            Some(_) => self.load_peer_at(work, address, key),
+            None => self.read_peer_for(work, address, key, true),
+        }
+    }
+
     /// The same, past the memory of opened rows: whoever only looks takes nothing out of it.
     pub(crate) fn read_peer(
         &self,
@@ -62,8 +76,18 @@ impl Core {
         address: &Address,
         key: RecordKey,
     ) -> Result<Option<Box<Peer>>, Halt> {
+        self.read_peer_for(work, address, key, false)
+    }
+
+    fn read_peer_for(
+        &self,
+        work: &mut Workspace<'_>,
+        address: &Address,
+        key: RecordKey,
+        only_sends: bool,
+    ) -> Result<Option<Box<Peer>>, Halt> {
         let Some(bytes) = work.read(&self.keys, RecordKind::Peer, key)? else { return Ok(None) };
-        let peer = Peer::from_bytes(bytes, key, self.generation).map_err(stored(RecordKind::Peer))?;
+        let peer = Peer::from_bytes(bytes, key, self.generation, only_sends).map_err(stored(RecordKind::Peer))?;
         if peer.address == *address { Ok(Some(peer)) } else { Err(corrupt(RecordKind::Peer)) }
     }
 }
@@ -181,6 +205,7 @@ impl Peer {
 
     /// Writes what has changed of the rows beside its own.
     fn save_parts(&mut self, core: &Core, work: &mut Workspace<'_>, current: Option<Name>) -> Result<(), Halt> {
+        self.session.bring_chains().map_err(stored(RecordKind::Peer))?;
         let now = self.session.names();
         let before: Vec<Name> = self.current.iter().chain(self.brought.keys()).copied().collect();
         let gone: Vec<Name> = before.iter().filter(|name| !now.contains(name)).copied().collect();

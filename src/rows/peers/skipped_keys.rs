@@ -48,6 +48,7 @@ impl Peer {
         names: &[Name],
         touched: impl Fn(&Session, Name) -> Touched,
     ) -> Result<(), Halt> {
+        self.session.bring_chains().map_err(stored(RecordKind::Peer))?;
         let away: Vec<Name> = names.iter().filter(|name| self.session.skipped_is_away(**name)).copied().collect();
         work.announce(away.iter().map(|name| core.skipped_key(&self.address, *name)));
         for name in away {

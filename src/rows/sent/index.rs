@@ -17,6 +17,9 @@ pub(super) const MAX_SEGMENTS: u8 = 48;
 /// Numbers of segments: they begin anew where the segments of before are long gone.
 pub(super) const NUMBERS: u8 = 64;
 
+/// With so many segments the filter is made anew.
+const ANEW: u8 = 8;
+
 /// What is known of one segment.
 type Head = [u8; HEAD_LEN];
 
@@ -62,12 +65,12 @@ const fn age(head: &Head, next: u8) -> u8 {
     next.wrapping_sub(number_of(head)) % NUMBERS
 }
 
-/// Three bits for each id that is in a segment (a Bloom filter): of others one in twelve passes, and the rest is looked for
+/// Three bits for each id that is in a segment (a Bloom filter): of others one in ten passes, and the rest is looked for
 /// nowhere. It is half as long where there are half as many segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filter {
     bytes: [u8; LONG],
-    len: usize,
+    is_long: bool,
 }
 
 const LONG: usize = 256;
@@ -83,32 +86,44 @@ fn places(id_hash: [u8; 2], len: usize) -> [(usize, u8); 3] {
 }
 
 impl Filter {
+    /// Whether it is of the longer kind for so many segments.
+    fn is_long_for(segments: usize) -> bool {
+        segments * 2 > usize::from(MAX_SEGMENTS)
+    }
+
+    const fn len(&self) -> usize {
+        if self.is_long { LONG } else { SHORT }
+    }
+
     fn of(heads: &[Head]) -> Self {
-        let len = if heads.len() * 2 > usize::from(MAX_SEGMENTS) { LONG } else { SHORT };
-        let mut filter = Self { bytes: [0; LONG], len };
-        let hashes = heads.iter().flat_map(|[_, _, _, _, _, hashes @ ..]| hashes.as_chunks().0);
-        for (byte, bit) in hashes.flat_map(|id_hash| places(*id_hash, len)) {
-            if let Some(byte) = filter.bytes.get_mut(byte) {
+        let mut filter = Self { bytes: [0; LONG], is_long: Self::is_long_for(heads.len()) };
+        heads.iter().for_each(|head| filter.enter(head));
+        filter
+    }
+
+    fn enter(&mut self, [_, _, _, _, _, hashes @ ..]: &Head) {
+        let len = self.len();
+        for (byte, bit) in hashes.as_chunks().0.iter().flat_map(|id_hash| places(*id_hash, len)) {
+            if let Some(byte) = self.bytes.get_mut(byte) {
                 *byte |= bit;
             }
         }
-        filter
     }
 
     /// Takes its bytes; `None` if they are none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut filter = Self { bytes: [0; LONG], len: bytes.len() };
+        let mut filter = Self { bytes: [0; LONG], is_long: bytes.len() == LONG };
         filter.bytes.get_mut(..bytes.len()).filter(|place| matches!(place.len(), SHORT | LONG))?.copy_from_slice(bytes);
         Some(filter)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..self.len()).unwrap_or_default()
     }
 
     /// Whether a message of this id may be in a segment.
     pub(super) fn passes(&self, id_hash: [u8; 2]) -> bool {
-        places(id_hash, self.len).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
+        places(id_hash, self.len()).iter().all(|(byte, bit)| self.bytes.get(*byte).is_some_and(|byte| byte & bit != 0))
     }
 }
 
@@ -194,6 +209,17 @@ impl Index {
 
     pub(super) fn filter(&self) -> Option<Filter> {
         (!self.0.is_empty()).then(|| Filter::of(&self.0))
+    }
+
+    /// The filter once the newest segment has begun: what was in it stays, and of segments that have gone since too, until it
+    /// is made anew with every eighth. Making it costs as much as sealing a message.
+    pub(super) fn filter_on(&self, before: Option<Filter>) -> Option<Filter> {
+        let (mut filter, newest) = before.zip(self.0.last())?;
+        let goes_on = filter.is_long == Filter::is_long_for(self.0.len()) && !number_of(newest).is_multiple_of(ANEW);
+        goes_on.then(|| {
+            filter.enter(newest);
+            filter
+        })
     }
 
     /// Seconds since 1970 when the newest message of each segment was sent.

@@ -20,8 +20,6 @@ pub(crate) const fn all_numbers() -> core::ops::Range<u8> {
 pub(crate) struct SentLog {
     /// The newest messages, the oldest of them first: the next segment, while it grows.
     newest: Vec<u8>,
-    /// How many they are.
-    count: usize,
     /// The number of the next segment.
     next: u8,
     /// Which ids may be in a segment; none if there are no segments.
@@ -47,7 +45,7 @@ impl SentLog {
         // With room for one more, which most are read for.
         let mut held = Vec::with_capacity(newest.len() + ENTRY_LEN);
         held.extend_from_slice(newest);
-        Ok(Self { newest: held, count, next, filter, oldest })
+        Ok(Self { newest: held, next, filter, oldest })
     }
 
     /// Puts nothing if there is nothing.
@@ -107,35 +105,38 @@ impl SentLog {
         Entry::each(&self.newest)
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
-        self.count >= SEGMENT
+    /// How many they are.
+    fn count(&self) -> usize {
+        Entry::count(&self.newest).unwrap_or_default()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.count() >= SEGMENT
     }
 
     /// Enters a message, for which there is room.
     pub(crate) fn enter(&mut self, entry: &Entry) {
         entry.write(&mut self.newest);
-        self.count += 1;
     }
 
     /// Makes room: number and messages of the next segment, and the number of the one that goes, if one does.
     pub(super) fn begin_segment(&mut self, index: &mut Index) -> (u8, Vec<Entry>, Option<u8>) {
         let (entries, number): (Vec<_>, _) = (self.newest().collect(), self.next);
-        (self.newest, self.count, self.next) = (Vec::new(), 0, (number + 1) % NUMBERS);
+        (self.newest, self.next) = (Vec::new(), (number + 1) % NUMBERS);
         let old = index.begin(number, &entries);
-        self.note(index);
+        let filter = index.filter_on(self.filter.take());
+        (self.filter, self.oldest) = (filter.or_else(|| index.filter()), index.oldest());
         (number, entries, old)
     }
 
     /// Changes messages of the row, or drops them where `keep` says no.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut Entry) -> bool) {
-        let (before, mut count) = (core::mem::take(&mut self.newest), 0);
+        let before = core::mem::take(&mut self.newest);
         for mut entry in Entry::each(&before) {
             if keep(&mut entry) {
                 entry.write(&mut self.newest);
-                count += 1;
             }
         }
-        self.count = count;
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
 
     fn fill(log: &mut SentLog, index: &mut Index, at: u32) -> Option<u8> {
         let gone = log.is_full().then(|| log.begin_segment(index).2).flatten();
-        (0..u8::try_from(SEGMENT - log.count).unwrap()).for_each(|number| log.enter(&entry(number, at)));
+        (0..u8::try_from(SEGMENT - log.count()).unwrap()).for_each(|number| log.enter(&entry(number, at)));
         gone
     }
 
@@ -230,7 +231,7 @@ mod tests {
         let id = |number| MessageId::new([number; 16]);
         assert!(!log.may_be_in_a_segment(id(5)));
         log.retain(|entry| entry.id() != id(5));
-        assert_eq!((log.count, log.newest().count()), (7, 7));
+        assert_eq!((log.count(), log.newest().count()), (7, 7));
         assert_eq!(read(&written(&log)).as_ref(), Ok(&log));
     }
 

@@ -98,9 +98,13 @@ impl Peer {
         Ok(index.map_err(stored(RecordKind::SentIndex))?.unwrap_or_default())
     }
 
-    /// Writes it, whose row was asked for.
+    /// Writes it, whose row was asked for, and takes note of it.
     fn save_index(&mut self, core: &Core, work: &mut Workspace<'_>, index: &Index) {
         self.sent.note(index);
+        self.write_index(core, work, index);
+    }
+
+    fn write_index(&self, core: &Core, work: &mut Workspace<'_>, index: &Index) {
         let key = self.index_key(core);
         match index.to_record() {
             Some(record) => work.put(&core.keys, key, record),
@@ -155,7 +159,7 @@ impl Peer {
         let mut index = self.load_index(core, work)?;
         work.row(self.index_key(core))?;
         let (number, entries, old) = self.sent.begin_segment(&mut index);
-        self.save_index(core, work, &index);
+        self.write_index(core, work, &index);
         let segment = Segment { number, key: segment_key(core, &self.address, number), entries };
         let old = old.map(|number| segment_key(core, &self.address, number));
         // One may be there, where the device's own row is an older one that was put back: it is written over.

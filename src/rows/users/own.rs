@@ -227,8 +227,8 @@ fn secret_record(pair: &AccountKeyPair) -> Record {
 }
 
 impl Core {
-    pub(crate) fn account_key(&self) -> RecordKey {
-        self.keys.record_key(RecordKind::Account, &[])
+    pub(crate) const fn account_key(&self) -> RecordKey {
+        self.account
     }
 
     pub(crate) fn account_secret_key(&self) -> RecordKey {

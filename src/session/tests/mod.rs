@@ -11,4 +11,5 @@ mod limits;
 mod lost_write;
 mod replay;
 mod secrecy;
+mod sending;
 mod stricter;

@@ -108,6 +108,8 @@ pub(super) const FRAMED_NUMBER: u32 = 17;
 pub(super) const REPAIR_REQUEST: u32 = 21;
 pub(super) const PROVISIONING: u32 = 22;
 pub(super) const RECEIPT: u32 = 23;
+pub(super) const TYPING: u32 = 24;
+pub(super) const TRANSCRIPT: u32 = 26;
 
 /// First field number of contents that this version does not know.
 const FIRST_UNKNOWN: u32 = 32;
@@ -124,9 +126,9 @@ impl Content {
             REPAIR_REQUEST => Self::RepairRequest(bytes),
             PROVISIONING => Self::Provisioning(bytes),
             RECEIPT => Self::Receipt(bytes),
-            24 => Self::Typing(bytes),
+            TYPING => Self::Typing(bytes),
             25 => Self::Sync(bytes),
-            26 => Self::Transcript(bytes),
+            TRANSCRIPT => Self::Transcript(bytes),
             27 => Self::AccessRequest(bytes),
             28 => Self::Call(bytes),
             29 => Self::CallKey(bytes),
@@ -146,9 +148,9 @@ impl Content {
             Self::RepairRequest(bytes) => (REPAIR_REQUEST, bytes),
             Self::Provisioning(bytes) => (PROVISIONING, bytes),
             Self::Receipt(bytes) => (RECEIPT, bytes),
-            Self::Typing(bytes) => (24, bytes),
+            Self::Typing(bytes) => (TYPING, bytes),
             Self::Sync(bytes) => (25, bytes),
-            Self::Transcript(bytes) => (26, bytes),
+            Self::Transcript(bytes) => (TRANSCRIPT, bytes),
             Self::AccessRequest(bytes) => (27, bytes),
             Self::Call(bytes) => (28, bytes),
             Self::CallKey(bytes) => (29, bytes),

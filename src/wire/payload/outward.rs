@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::content::{APP, FRAMED_NUMBER, PROVISIONING, RECEIPT, REPAIR_REQUEST};
+use super::content::{APP, FRAMED_NUMBER, PROVISIONING, RECEIPT, REPAIR_REQUEST, TRANSCRIPT, TYPING};
 use super::view::RosterView;
 use super::whole::{ANSWERS, MESSAGE_ID, OWN, PEER, ROSTER, SENT};
 use crate::crypto::{SecretBytes, sha256};
@@ -91,6 +91,16 @@ impl Outward {
     /// With what makes the recipient the primary.
     pub(crate) fn provisioning(handed: &[u8]) -> Self {
         Self::new(None, PROVISIONING, handed)
+    }
+
+    /// With what was sent to others, for one's own devices.
+    pub(crate) fn transcript(transcript: &[u8]) -> Self {
+        Self::new(None, TRANSCRIPT, transcript)
+    }
+
+    /// With word that somebody writes.
+    pub(crate) fn typing(typing: &[u8]) -> Self {
+        Self::new(None, TYPING, typing)
     }
 
     /// With word of what was received, read, or is gone.

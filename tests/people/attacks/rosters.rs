@@ -148,7 +148,6 @@ fn roster_forked() {
 
 /// The same, and the server keeps the thief's: it was the first that came there. The phone goes on above both.
 #[test]
-#[ignore = "what the phone signs lists a device that the server's roster has dropped, so the server refuses it for ever"]
 fn roster_forked_where_the_server_keeps_the_other_one() {
     let (mut world, [alice, bob, laptop]) = World::talking(113);
     let thief = world.copy(bob);

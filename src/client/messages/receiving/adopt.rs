@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::receive::Refusal;
+use super::refusal::Refusal;
 use crate::crypto::{PublicKey, SecretBytes, sha256};
 use crate::ident::Address;
 use crate::prekey::{KemPrekey, OneTimePrekey, PrekeySecrets, SeenBaseKeys, SignedPrekey};

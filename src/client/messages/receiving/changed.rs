@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 
-use super::receive::{Opened, Refusal, Saving};
+use super::receive::{Opened, Saving};
+use super::refusal::Refusal;
 use crate::client::contacts::IdentityStatus;
 use crate::rows::{Core, Peer};
 use crate::session::{self, AcceptError, DecryptError, FirstMessage, Session};

@@ -2,11 +2,13 @@
 
 mod adopt;
 mod changed;
+mod copied;
 mod framed;
 mod judge;
 mod receive;
 mod receive_many;
 mod received;
+mod refusal;
 mod taken;
 
 pub use receive_many::{MAX_BULK, MAX_BULK_BYTES};

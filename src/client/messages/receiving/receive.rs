@@ -1,11 +1,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::copied::copied;
 use super::framed::Framed;
 use super::judge::{Refused, Sender};
 use super::received::{
     BlockedMessage, ReceiveError, Received, ReceivedMessage, RosterMessage, UnlistedMessage, Unreadable, is_changed,
 };
+use super::refusal::Refusal;
 use super::taken::{Taken, is_wiped};
 use crate::client::Client;
 use crate::client::contacts::{AccountStatus, IdentityStatus};
@@ -236,6 +238,11 @@ impl Core {
                 changed = true;
                 Received::ResendDeclined(repair::gone((from, *name, user), wishes, &receipt).map_err(Stop::Fail)?)
             }
+            (Content::Transcript(transcript), _) => {
+                let message = copied(&transcript, from, *name, user).map_err(Stop::Fail)?;
+                self.accept_by_copy(work, &message)?;
+                Received::Message(message)
+            }
             (content, _) => {
                 let (from, name, lacks_frame) = (from.clone(), *name, false);
                 let (message_id, sent) = (payload.message_id, payload.sent);
@@ -245,6 +252,7 @@ impl Core {
                     user,
                     message_id,
                     sent,
+                    sent_to: None,
                     content,
                     suite,
                     name,
@@ -423,45 +431,6 @@ impl Saving {
             Some(untrusted) => core.save_untrusted(work, &address, &untrusted),
             None => Ok(()),
         }
-    }
-}
-
-/// Why a message gave nothing.
-pub(in crate::client) enum Refusal {
-    Stop(Halt),
-    /// Only for want of a session or of a key.
-    Unreadable(AcceptError),
-}
-
-impl From<Halt> for Refusal {
-    fn from(stop: Halt) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<Stop<StoredError>> for Refusal {
-    fn from(stop: Stop<StoredError>) -> Self {
-        Self::Stop(from_stored(stop))
-    }
-}
-
-impl From<DecryptError> for Refusal {
-    fn from(error: DecryptError) -> Self {
-        AcceptError::Message(error).into()
-    }
-}
-
-impl From<AcceptError> for Refusal {
-    fn from(error: AcceptError) -> Self {
-        if error.asks_for_repair() || error == AcceptError::LongPast {
-            return Self::Unreadable(error);
-        }
-        Self::Stop(Stop::Fail(match error {
-            AcceptError::Message(DecryptError::Duplicate | DecryptError::ReadBefore) => ReceiveError::Duplicate,
-            AcceptError::SuiteDowngrade => ReceiveError::SuiteDowngrade,
-            AcceptError::SuiteNotEnabled => ReceiveError::SuiteNotEnabled,
-            _ => ReceiveError::NotAuthentic,
-        }))
     }
 }
 

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use crate::client::contacts::{AccountStatus, IdentityStatus, UserStatus};
 use crate::client::messages::Outgoing;
 use crate::crypto::PublicKey;
-use crate::ident::{Address, MessageId, MessageName, Timestamp};
+use crate::ident::{Address, MessageId, MessageName, Timestamp, UserId};
 use crate::report::{self, AcceptedFrame, ForkedFrame};
 use crate::rows::OldRow;
 use crate::session::AcceptError;
@@ -111,6 +111,7 @@ pub struct ReceivedMessage {
     pub(in crate::client) user: UserStatus,
     pub(in crate::client) message_id: Option<MessageId>,
     pub(in crate::client) sent: Option<Timestamp>,
+    pub(in crate::client) sent_to: Option<UserId>,
     pub(in crate::client) content: Content,
     pub(in crate::client) suite: Suite,
     pub(in crate::client) lacks_frame: bool,
@@ -136,6 +137,13 @@ impl ReceivedMessage {
     #[must_use]
     pub const fn user(&self) -> &UserStatus {
         &self.user
+    }
+
+    /// Whom it was sent to, if it is a [copy](crate::client::Client::copy) of what another of one's own devices has sent: it is
+    /// shown in that conversation, as one's own. `None` if it was sent to oneself.
+    #[must_use]
+    pub const fn sent_to(&self) -> Option<&UserId> {
+        self.sent_to.as_ref()
     }
 
     /// Whether it is under a key that nobody has accepted: of the device, or of the account.

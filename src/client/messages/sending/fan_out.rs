@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::place::Place;
 use super::recipient::Recipient;
 use super::sent::{SendError, Sent};
+use crate::account::Roster;
 use crate::client::repair::Stand;
 use crate::ident::{Address, MessageId, UserId};
 use crate::report::Commitment;
@@ -136,22 +137,14 @@ impl Core {
         let account = self.load_published(work).map_err(from_stored)?;
         let account = account.ok_or(SendError::RosterUnpublished)?;
         account.may_send(work.now)?;
-        let place = |device| Place::new(self, sent.message_id, &Address::new(user.clone(), device));
         if user == self.address.user() {
-            let others = account
-                .roster
-                .devices()
-                .iter()
-                .map(crate::account::RosterDevice::id)
-                .filter(|id| *id != self.address.device());
-            return Ok(others.map(place).collect());
+            return Ok(self.places_of(sent.message_id, user, Some(&account.roster)));
         }
         let known = self.load_user(work, user).map_err(from_stored)?;
         let is_new = known.is_none();
         let mut known = known.unwrap_or_default();
         known.may_be_sent_to()?;
-        let devices = known.roster().into_iter().flat_map(|roster| roster.devices());
-        let places: Vec<Place> = devices.map(|device| place(device.id())).collect();
+        let places = self.places_of(sent.message_id, user, known.roster());
         let dropped =
             known.dropped.iter().filter(|id| known.roster().is_none_or(|roster| roster.device(**id).is_none()));
         sent.outdated = dropped.map(|id| Address::new(user.clone(), *id)).collect();
@@ -168,6 +161,13 @@ impl Core {
         Ok(places)
     }
 
+    /// The places of the devices of a roster but for this very one, for a message.
+    pub(super) fn places_of(&self, id: MessageId, user: &UserId, roster: Option<&Roster>) -> Vec<Place> {
+        let devices = roster.into_iter().flat_map(Roster::devices);
+        let addresses = devices.map(|device| Address::new(user.clone(), device.id()));
+        addresses.filter(|address| *address != self.address).map(|address| Place::new(self, id, &address)).collect()
+    }
+
     /// Those of these devices that there is a session with. Of a user's others the bundle is wanted; a single device has to
     /// have one.
     fn ready_devices<'a>(
@@ -180,7 +180,7 @@ impl Core {
         work.announce(places.iter().map(|place| place.peer));
         let mut ready = Vec::with_capacity(places.len());
         for place in places {
-            match self.load_peer_at(work, &place.to, place.peer) {
+            match self.load_peer_to_send(work, &place.to, place.peer) {
                 Ok(Some(peer)) if !is_user || peer.session.can_send(work.now) => ready.push(Ready { place, peer }),
                 Ok(None) if !is_user => return Err(SendError::NoSession.into()),
                 Ok(peer) => match self.want_bundle(work, &place.to, peer.as_deref()) {

@@ -125,7 +125,8 @@ impl Client {
     }
 
     /// Says whether what is shown in the conversation with a user is framed. It is, without being said, from the first framed
-    /// message on that is sent or received; then [`FramingPolicy::unframed`] says what becomes of content without a frame.
+    /// message on that is sent or received; then [`FramingPolicy::unframed`](crate::report::FramingPolicy::unframed) says what
+    /// becomes of content without a frame.
     ///
     /// # Errors
     ///

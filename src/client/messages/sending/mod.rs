@@ -1,5 +1,6 @@
 //! What goes out: to whom, whether at all, and in which envelopes.
 
+mod copy;
 mod fan_out;
 mod framed;
 mod front;
@@ -8,6 +9,7 @@ mod place;
 mod recipient;
 mod send;
 mod sent;
+mod tell;
 
 pub use framed::FramedSent;
 pub use outgoing::{Lane, Outgoing};
