@@ -223,6 +223,34 @@ impl Soak {
         self.world.settle();
     }
 
+    /// Everybody knows everything: what a removed device says reaches nobody, and nothing goes to it.
+    fn last_words(&mut self) {
+        let gone: Vec<usize> = self.gone.clone().into_iter().filter(|at| !self.world.devices[*at].wiped).collect();
+        for (at, name) in gone.iter().flat_map(|at| NAMES.map(|name| (*at, name))) {
+            if let Ok(sent) = self.world.try_send(at, &user(name), b"too late") {
+                self.world.post(sent.outgoing().iter());
+            }
+        }
+        for (from, to) in NAMES.into_iter().flat_map(|from| NAMES.map(|to| (self.people[from][0], to))) {
+            self.world.write(from, &user(to), format!("last words to {to}").as_bytes());
+        }
+        // Who was put back to an older state asks for what it could not read, and not all at once.
+        for _ in 0..3 {
+            self.world.settle();
+            self.world.later(1);
+        }
+        for at in &self.gone {
+            assert!(!self.world.texts(*at).iter().any(|text| text.starts_with("last words")), "{:#?}", self.steps);
+        }
+        for at in self.people.values().flatten().filter(|at| !self.is_gone(**at)) {
+            let texts = self.world.texts(*at);
+            assert!(!texts.contains(&"too late".to_owned()), "{at}: {:#?}", self.steps);
+            let heard = texts.iter().filter(|text| text.starts_with("last words")).count();
+            let is_primary = self.people.values().any(|devices| devices[0] == *at);
+            assert_eq!(heard, if is_primary { 2 } else { 3 }, "{at}: {texts:?}, {:#?}", self.steps);
+        }
+    }
+
     /// Removed, or never heard that it is listed for a day.
     fn is_gone(&self, at: usize) -> bool {
         self.gone.contains(&at) || self.world.devices[at].wiped
@@ -276,5 +304,6 @@ fn whatever_happens_to_people_in_any_order() {
         }
         soak.end();
         soak.check();
+        soak.last_words();
     }
 }

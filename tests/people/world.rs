@@ -212,6 +212,10 @@ impl World {
             Task::FetchBundle(address) => {
                 if let Some(bundle) = self.server.bundle(&address) {
                     let added = self.run(at, client.add_session(&bundle));
+                    // Of a device that is not the user's any more nothing is wanted.
+                    if added == Err(AddError::NotListed) {
+                        self.run(at, client.withdraw_wish(&address)).unwrap();
+                    }
                     let repair = added.map(|added| added.repair).unwrap_or_default();
                     self.post(repair.iter());
                 }

@@ -253,3 +253,25 @@ fn stolen_identity_key_keeps_nobody_out_for_ever() {
     assert_eq!(world.texts(bob).last().unwrap(), "day 4");
     goes_on(&mut world, alice, bob);
 }
+
+/// A device is wanted that has no session here, and is removed before its bundle comes: the host is told so, takes the wish
+/// back, and nothing is left.
+#[test]
+fn removed_device_that_was_missing() {
+    let (mut world, [alice, bob, _]) = World::talking(211);
+    let tablet = world.link(bob);
+    world.fetch(alice, &user("bob"));
+    let sent = world.try_send(alice, &user("bob"), b"to three").unwrap();
+    world.post(sent.outgoing().iter());
+    let gone = world.address(tablet);
+    assert_eq!(sent.missing, std::slice::from_ref(&gone));
+    world.remove(bob, tablet);
+    world.fetch(alice, &user("bob"));
+    // The server gives its bundle all the same.
+    world.attend(alice);
+    assert!(world.mail(tablet).is_empty());
+    assert_eq!(goes_to(&mut world, alice, "bob"), [1, 2]);
+    let todo = world.run(alice, world.devices[alice].client.todo()).unwrap();
+    assert!(!todo.contains(&Task::FetchBundle(gone)), "{todo:?}");
+    goes_on(&mut world, alice, bob);
+}

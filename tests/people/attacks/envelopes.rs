@@ -150,6 +150,10 @@ fn blocked_user() {
         let said = hostile.say(&mut world, &Payload::new(content)).unwrap();
         assert!(matches!(said, Received::Blocked(_)), "{said:?}");
     }
+    // A question is no message; it gets no answer, and is no reason to fail.
+    let question = Payload::new(Content::RepairRequest([7; 48].to_vec()));
+    let said = hostile.say(&mut world, &question).unwrap();
+    assert!(matches!(&said, Received::RepairRequest(asked) if asked.reply.is_none()), "{said:?}");
     // He links a new device, and renews all that he has: it lifts nothing.
     let tablet = world.link(bob);
     for at in [laptop, tablet] {
