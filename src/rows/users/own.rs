@@ -104,7 +104,8 @@ impl OwnAccount {
     }
 
     pub(crate) fn standing(&self, core: &Core) -> Standing {
-        self.roster().map_or(Standing::Unpublished, |roster| standing(core, roster, &self.identity, (self.linked, self.checked)))
+        self.roster()
+            .map_or(Standing::Unpublished, |roster| standing(core, roster, &self.identity, (self.linked, self.checked)))
     }
 
     /// Takes a newer roster as the published one. Identity keys that it drops are remembered.

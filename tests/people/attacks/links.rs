@@ -199,7 +199,6 @@ fn link_under_way_on_a_copy() {
 /// A device is linked and listed, and has no network for two days: by its own clock it was listed too late. It asks before it
 /// wipes what is in order.
 #[test]
-#[ignore = "a day after it was linked it is told to wipe itself, whatever the directory would say"]
 fn a_linked_device_that_could_not_ask_for_a_day() {
     let (mut world, [alice, bob, _]) = World::talking(508);
     let tablet = world.begin_link(bob);
