@@ -30,7 +30,7 @@ pub enum DeviceStanding {
     Listed,
     /// It was linked, and no roster lists it yet: it receives and does not send.
     NotListedYet,
-    /// It was removed from the account, or was not listed within a day after it was linked: [wipe](Client::wipe) it.
+    /// It was removed from the account, or the directory did not list it a day after it was linked: [wipe](Client::wipe) it.
     Removed,
 }
 

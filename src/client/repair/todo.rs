@@ -33,7 +33,7 @@ pub enum Task {
     /// if its own is older, and say so by [`Client::roster_published`]; where it has another one, [`Client::update_own_roster`].
     /// An app without a directory leaves it: then devices know each other by their identity keys alone, and no people.
     PublishRoster,
-    /// This device was removed from its account, or was linked and not listed within a day: [`Client::wipe`].
+    /// This device was removed from its account, or was linked and a day later the directory did not list it: [`Client::wipe`].
     Wipe,
     /// A day has passed: [`Client::maintain`], with the [rollback counter](crate::client::RollbackCounter), then
     /// [`Client::prune`] for every page.
