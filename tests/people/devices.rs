@@ -254,3 +254,39 @@ fn what_a_phone_sends_the_laptop_shows() {
     let typing = world.devices[alice].client.send_typing(&user("bob"), Typing::Begins);
     assert_eq!(world.run(alice, typing).unwrap().len(), 2, "to both devices");
 }
+
+/// A directory that has lost everything gets it back.
+#[test]
+fn a_directory_that_has_lost_a_roster_is_given_it_again() {
+    let (mut world, [alice, bob, laptop]) = World::talking(12);
+    world.server.rosters.clear();
+    world.later(1);
+    world.settle();
+    assert_eq!(world.server.head(&user("bob")).map(|head| head.roster().as_bytes().len() > 300), Some(true));
+    world.write(laptop, &user("alice"), b"still here");
+    world.write(alice, &user("bob"), b"so am I");
+    world.settle();
+    assert_eq!(world.texts(alice).last().unwrap(), "still here");
+    assert_eq!(world.texts(bob).last().unwrap(), "so am I");
+}
+
+/// What is wished of a device that is then removed is wished no more.
+#[test]
+fn nothing_is_wished_of_a_removed_device_for_ever() {
+    let (mut world, [alice, bob, _]) = World::talking(13);
+    let tablet = world.link(bob);
+    world.fetch(alice, &user("bob"));
+    let address = world.address(tablet);
+    world.server.prekeys.remove(&address);
+    world.write(alice, &user("bob"), b"to three devices");
+    let todo = |world: &mut World| world.run(alice, world.devices[alice].client.todo()).unwrap();
+    assert!(todo(&mut world).contains(&Task::FetchBundle(address.clone())));
+    let remove = world.devices[bob].client.remove_device(address.device());
+    world.run(bob, remove).unwrap();
+    world.attend(bob);
+    world.fetch(alice, &user("bob"));
+    for page in 0..=255 {
+        world.run(alice, world.devices[alice].client.prune(page)).unwrap();
+    }
+    assert!(!todo(&mut world).contains(&Task::FetchBundle(address)));
+}

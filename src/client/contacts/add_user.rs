@@ -122,6 +122,10 @@ impl Core {
             }
             let mut account = self.load_account(work).map_err(from_stored)?.ok_or(AddUserError::RosterUnpublished)?;
             account.checked = Some(work.now);
+            // The directory has lost what was published: the primary brings it once more.
+            if let (None, Some(secret), None, Some(lost)) = (roster, &secret, &account.pending, account.roster()) {
+                account.pending = lost.next(work.now).sign(secret).ok();
+            }
             let own = self.address.device();
             let devices = account.roster().into_iter().flat_map(crate::account::Roster::devices);
             let devices: Vec<DeviceId> =
@@ -184,7 +188,7 @@ impl Core {
         // The directory gave what is held, or what follows it.
         user.confirmed |= user.roster().is_some_and(|held| held.as_bytes() == verified.as_bytes());
         let status = UserStatus::of(user, news.account.unwrap_or_else(|| user.account()), work.now);
-        Ok(UserStatus { changes: news.changes, fork: news.fork, ..status })
+        Ok(UserStatus { changes: news.changes, fork: news.fork, is_contradicted: news.is_contradicted, ..status })
     }
 }
 

@@ -46,6 +46,9 @@ pub struct UserStatus {
     /// Two rosters of one version, both signed: the user shows different people different devices, or somebody else has the
     /// account's key. Tell the user; [`RosterFork::to_bytes`] is the evidence.
     pub fork: Option<Box<RosterFork>>,
+    /// Whether a roster came with this that the account key has signed and that does not go on from the one that is held: somebody else has
+    /// the key, or had it. Tell the user: people compare, and renew the account where the key was stolen.
+    pub is_contradicted: bool,
 }
 
 impl UserStatus {
@@ -59,6 +62,7 @@ impl UserStatus {
             is_stale: false,
             changes: None,
             fork: None,
+            is_contradicted: false,
         }
     }
 
@@ -83,6 +87,7 @@ impl UserStatus {
             is_stale: user.roster().is_some_and(|roster| roster.is_stale(now)),
             changes: None,
             fork: None,
+            is_contradicted: false,
         }
     }
 }

@@ -139,14 +139,23 @@ fn prune_strangers(
     let devices = || wishes.iter().filter(|wish| wish.user().is_none());
     let strangers = || devices().map(|wish| &wish.address).filter(|address| peers.binary_search(address).is_err());
     work.announce(strangers().flat_map(|address| core.wish_keys(address)));
+    work.announce(strangers().map(|address| core.user_key(address.user())).chain([core.account_key()]));
     work.ready()?;
     for address in strangers() {
+        // A device that was listed, and is not any more, before there was a session with it.
+        if core.is_dropped(work, address)? {
+            match core.forget_device(work, address) {
+                // What others need is asked for in the same round.
+                Ok(()) | Err(Stop::Need) => continue,
+                Err(stop) => return Err(stop),
+            }
+        }
         let mut wishes = Wishes::load(core, work, address)?;
         if wishes.expire(settled) {
             wishes.save(core, work, Stand::Stranger)?;
         }
     }
-    Ok(())
+    work.ready()
 }
 
 /// Does what is due for one device: what one leaves behind that is not its user's any more is deleted.

@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 
 use super::received::ReceiveError;
-use crate::account::{AccountKey, CarriedRoster, HeldRoster, Roster, RosterChanges, RosterFork, TakeError, Taken};
+use crate::account::{
+    AccountKey, CarriedRoster, FollowsError, HeldRoster, Roster, RosterChanges, RosterFork, TakeError, Taken,
+};
 use crate::client::contacts::{AccountStatus, UserStatus};
 use crate::crypto::PublicKey;
 use crate::ident::{Address, Timestamp, UserId};
@@ -132,7 +134,7 @@ impl Core {
             self.save_user(work, name, &user)?;
         }
         let status = UserStatus::of(&user, status, work.now);
-        Ok(UserStatus { changes: news.changes, fork: news.fork, ..status })
+        Ok(UserStatus { changes: news.changes, fork: news.fork, is_contradicted: news.is_contradicted, ..status })
     }
 
     /// The same of one's own other device.
@@ -253,6 +255,8 @@ pub(in crate::client) struct News {
     pub(in crate::client) account: Option<AccountStatus>,
     pub(in crate::client) changes: Option<RosterChanges>,
     pub(in crate::client) fork: Option<Box<RosterFork>>,
+    /// Whether it is signed, and does not go on from what is held.
+    pub(in crate::client) is_contradicted: bool,
     /// Whether anything is to be written.
     pub(in crate::client) is_written: bool,
 }
@@ -277,12 +281,15 @@ impl User {
             Ok(Taken::Renewed(newer)) => (newer, Some(AccountStatus::Renewed)),
             Err(TakeError::Changed(roster)) => return self.park(*roster),
             Err(TakeError::Fork(fork)) => return News { fork: Some(fork), ..News::default() },
-            // Older ones are late, and others nobody honest has signed: what is held stays.
+            // Late ones are no news.
+            Err(TakeError::Follows(FollowsError::Same | FollowsError::Older)) => return News::default(),
+            // Others no one honest has signed, or who is honest cannot know what is held: what is held stays.
+            Err(TakeError::Follows(_)) => return News { is_contradicted: true, ..News::default() },
             Err(_) => return News::default(),
         };
         let changes = self.replace(newer, account.is_some());
         let is_news = !changes.added.is_empty() || !changes.removed.is_empty();
-        News { account, changes: is_news.then_some(changes), fork: None, is_written: true }
+        News { account, changes: is_news.then_some(changes), is_written: true, ..News::default() }
     }
 
     /// Keeps the roster of another account key until the host decides.
