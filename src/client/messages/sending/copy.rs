@@ -2,13 +2,12 @@
 
 use alloc::sync::Arc;
 
-use super::fan_out::{Dispatch, Parcel};
+use super::fan_out::Dispatch;
 use super::recipient::Recipient;
 use super::send::MAX_LEN;
 use super::sent::{SendError, Sent};
 use crate::client::Client;
 use crate::ident::{MessageId, Timestamp, UserId};
-use crate::rows::{Digest, first};
 use crate::staging::Operation;
 use crate::wire::{Outward, Transcript, TranscriptContent, TranscriptTo};
 
@@ -55,14 +54,7 @@ impl Client {
             let transcript = zeroize::Zeroizing::new(Transcript { to, message_id, sent, content }.to_bytes());
             Arc::new(Outward::transcript(&transcript))
         });
-        let operation = Operation::new("copy", move |work| {
-            let message = message.as_ref().ok_or(SendError::TooLong)?;
-            let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
-            let (sent, ()) = core.fan_out(work, &dispatch, &|entered| *entered == digest, |_, _| {
-                Ok((Parcel { message: message.clone(), commitment: None, digest }, ()))
-            })?;
-            Ok(sent)
-        });
+        let operation = Operation::new("copy", move |work| core.send_unframed(work, &dispatch, message.as_ref()));
         operation.asked(&[message_id.as_bytes(), &asked, b"copy"])
     }
 }

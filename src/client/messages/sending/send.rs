@@ -62,14 +62,7 @@ impl Client {
         let (asked, dispatch) = (to.asked(), Dispatch::new(&core, message_id, &to));
         // A longer one is not sent: it is neither kept nor hashed.
         let message = (plaintext.len() <= MAX_LEN).then(|| Arc::new(Outward::app(plaintext)));
-        let operation = Operation::new("send", move |work| {
-            let message = message.as_ref().ok_or(SendError::TooLong)?;
-            let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
-            let (sent, ()) = core.fan_out(work, &dispatch, &|entered| *entered == digest, |_, _| {
-                Ok((Parcel { message: message.clone(), commitment: None, digest }, ()))
-            })?;
-            Ok(sent)
-        });
+        let operation = Operation::new("send", move |work| core.send_unframed(work, &dispatch, message.as_ref()));
         operation.asked(&[message_id.as_bytes(), &asked])
     }
 
@@ -98,6 +91,23 @@ impl Client {
             let Some(mut peer) = core.load_peer_at(work, &place.to, place.peer)? else { return Ok(()) };
             if peer.drop_sent(&core, work, place.id)? { peer.save(&core, work) } else { Ok(()) }
         })
+    }
+}
+
+impl Core {
+    /// Sends what has no frame to each device that it is for; `None` if it is too long.
+    pub(super) fn send_unframed(
+        &self,
+        work: &mut Workspace<'_>,
+        dispatch: &Dispatch,
+        message: Option<&Arc<Outward>>,
+    ) -> Result<Sent, Stop<SendError>> {
+        let message = message.ok_or(SendError::TooLong)?;
+        let digest = Digest { content: first(message.digest()), parts: [0; 16], number: message.number() };
+        let (sent, ()) = self.fan_out(work, dispatch, &|entered| *entered == digest, |_, _| {
+            Ok((Parcel { message: message.clone(), commitment: None, digest }, ()))
+        })?;
+        Ok(sent)
     }
 }
 
