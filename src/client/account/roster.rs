@@ -273,13 +273,15 @@ impl Core {
             Ok(Taken::Newer(newer) | Taken::Renewed(newer)) => {
                 let pending = account.pending.take();
                 account.publish(self, newer);
-                let is_primary = account.roster().is_some_and(|roster| roster.primary() == self.address.device());
-                let hands_over = pending.as_ref().is_some_and(|pending| pending.primary() == self.address.device());
-                if secret.is_some() && !is_primary && !hands_over {
-                    self.let_go(work).map_err(from_stored)?;
-                }
-                if let (Some(pending), Some(secret)) = (pending, secret) {
-                    account.pending = rebase(&account, before.roster(), &pending, secret, work.now);
+                // The primary signs, and who is about to be it. Who is not any more makes no change, and keeps no key.
+                let is_primary = |roster: &Roster| roster.primary() == self.address.device();
+                let signs = account.roster().into_iter().chain(&pending).any(is_primary);
+                match (pending, secret) {
+                    (Some(pending), Some(secret)) if signs => {
+                        account.pending = rebase(&account, before.roster(), &pending, secret, work.now);
+                    }
+                    (_, Some(_)) if !signs => self.let_go(work).map_err(from_stored)?,
+                    _ => {}
                 }
             }
             Err(TakeError::Follows(FollowsError::Same)) => {}

@@ -194,10 +194,11 @@ impl Core {
         };
         let user = self.judge(work, sender, &claims, is_shown)?;
         let is_device_only = user.account == AccountStatus::DeviceOnly;
-        if let Some(views) = (!is_device_only).then(|| saving.peer.views.get_or_insert_default()) {
-            views.hear(claims.peer, work.now);
-        }
         let is_changed = is_changed(&identity, &user);
+        // What it says of one's own rosters counts from who is known.
+        if !is_device_only && !is_changed {
+            saving.peer.views.get_or_insert_default().hear(claims.peer, work.now);
+        }
         // Under a key that nobody accepted nothing is answered: else whoever is in the device's place keeps the genuine answer
         // out.
         let answers = payload.answers.take().filter(|_| !is_changed);

@@ -83,10 +83,10 @@ impl Core {
             Target::Device(place) => core::slice::from_ref(&**place),
             Target::User(_) => &places,
         };
-        let (mut ready, mut had_before) = (self.ready_devices(work, places, is_user, &mut sent)?, false);
+        let (ready, mut had_before) = (self.ready_devices(work, places, is_user, &mut sent)?, false);
         // In one round what all of them need.
         let mut waiting = Vec::with_capacity(ready.len());
-        for mut device in ready.drain(..) {
+        for mut device in ready {
             match device.peer.sent_as(self, work, dispatch.id) {
                 Ok(Some(entry)) if !is_same(&entry.digest) => return Err(SendError::IdReused.into()),
                 Ok(Some(_)) => had_before = true,
@@ -101,7 +101,7 @@ impl Core {
         }
         work.ready()?;
         let Some(first) = waiting.first_mut() else {
-            sent.repeated = had_before;
+            sent.repeated = had_before && sent.missing.is_empty();
             return Ok((sent, T::default()));
         };
         let (parcel, output) = seal(work, &mut first.peer)?;
